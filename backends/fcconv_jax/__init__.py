@@ -1,0 +1,144 @@
+"""The JAX backend: mirrors the reference through ``lax.conv_general_dilated`` and its kin.
+
+Every function is traceable (``jit``, ``vmap``, ``grad``) and runs on any device. It trusts its
+arguments, see :class:`fcconv.backend.Backend` for what they mean.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+from jax import lax
+
+if TYPE_CHECKING:
+    from fcconv.backend import Backend
+    from fcconv.geometry import Window
+
+_LAYOUTS = {1: "CW", 2: "CHW", 3: "CDHW"}
+
+
+def asarray(values: npt.ArrayLike) -> jax.Array:
+    """Make an array on the default device."""
+    return jnp.asarray(values)
+
+
+def dense(x: jax.Array, weight: jax.Array, bias: jax.Array | None) -> jax.Array:
+    """Multiply ``x (..., I)`` with ``weight (O, I)`` and add the bias."""
+    y = lax.dot_general(
+        _wide(x), _wide(weight), (((x.ndim - 1,), (1,)), ((), ())), precision=_precision()
+    )
+    return _finish(y, bias, x.dtype, channel=y.ndim - 1)
+
+
+def im2col(x: jax.Array, window: Window) -> jax.Array:
+    """Gather the windows as columns, ``(N, C*prod(K), prod(S'))``."""
+    n, c = x.shape[:2]
+    return _windows(x, window, 0).reshape(n, c * math.prod(window.kernel), math.prod(window.output))
+
+
+def conv(
+    x: jax.Array, weight: jax.Array, bias: jax.Array | None, window: Window, groups: int
+) -> jax.Array:
+    """Convolve, ``(N, O, *S')``."""
+    if x.dtype.kind in "iu":
+        y = _integer_conv(x, weight, window, groups)
+    else:
+        layout = _LAYOUTS[len(window.kernel)]
+        y = lax.conv_general_dilated(
+            _wide(x),
+            _wide(weight),
+            window_strides=window.stride,
+            padding=window.padding,
+            rhs_dilation=window.dilation,
+            dimension_numbers=(f"N{layout}", f"OI{layout[1:]}", f"N{layout}"),
+            feature_group_count=groups,
+            precision=_precision(),
+        )
+    return _finish(y, bias, x.dtype, channel=1)
+
+
+def conv1x1(x: jax.Array, weight: jax.Array, bias: jax.Array | None) -> jax.Array:
+    """Mix channels with ``weight (O, C)``, ``(N, O, *S)``."""
+    y = lax.dot_general(_wide(weight), _wide(x), (((1,), (1,)), ((), ())), precision=_precision())
+    return _finish(jnp.moveaxis(y, 0, 1), bias, x.dtype, channel=1)
+
+
+def max_pool(x: jax.Array, window: Window) -> jax.Array:
+    """Take the maximum of each window; padding never wins."""
+    lowest = np.array(np.iinfo(x.dtype).min if x.dtype.kind in "iu" else -np.inf, x.dtype)
+    if any(e > 1 for e in window.dilation):  # lax.reduce_window has no gradient there
+        rank = len(window.kernel)
+        return _windows(x, window, lowest).max(axis=tuple(range(2, 2 + rank)))
+    highest: jax.Array = lax.reduce_window(x, lowest, lax.max, **_reduction(window))
+    return highest
+
+
+def avg_pool(x: jax.Array, window: Window, count: npt.NDArray[np.int64]) -> jax.Array:
+    """Divide the sum of each window by its count."""
+    wide = _wide(x)
+    total: jax.Array = lax.reduce_window(
+        wide, np.zeros((), wide.dtype), lax.add, **_reduction(window)
+    )
+    return (total / count.astype(wide.dtype)).astype(x.dtype)
+
+
+def _wide(x: jax.Array) -> jax.Array:
+    """Convert to the dtype to compute in: float32 for two-byte floats."""
+    narrow = x.dtype.itemsize == 2 and x.dtype.kind not in "iu"
+    return x.astype(jnp.float32) if narrow else x
+
+
+def _precision() -> lax.Precision | None:
+    """Keep float32 whole (no TF32, no bfloat16 passes) unless the caller's context says how."""
+    chosen = cast("Any", jax.config).jax_default_matmul_precision
+    return None if chosen else lax.Precision.HIGHEST
+
+
+def _finish(y: jax.Array, bias: jax.Array | None, dtype: np.dtype[Any], channel: int) -> jax.Array:
+    """Add the bias along the axis `channel` and convert to the result's dtype."""
+    if bias is not None:
+        y = y + _wide(bias).reshape(-1, *(1,) * (y.ndim - 1 - channel))
+    return y.astype(dtype)
+
+
+def _windows(x: jax.Array, window: Window, padding: npt.ArrayLike) -> jax.Array:
+    """Gather the padded input as ``(N, C, *K, *S')``."""
+    # indices, not lax.conv_general_dilated_patches: that one multiplies, and NaN * 0 is NaN
+    padded = jnp.pad(x, [(0, 0), (0, 0), *window.padding], constant_values=padding)
+    rank = len(window.kernel)
+    index = []
+    for axis in range(rank):
+        tap = np.arange(window.kernel[axis]) * window.dilation[axis]
+        first = np.arange(window.output[axis]) * window.stride[axis]
+        others = [i for i in range(2 * rank) if i not in (axis, rank + axis)]
+        index.append(np.expand_dims(np.add.outer(tap, first), others))
+    return padded[:, :, *index]
+
+
+def _integer_conv(x: jax.Array, weight: jax.Array, window: Window, groups: int) -> jax.Array:
+    """Convolve by im2col and a matrix product: GPUs have no convolution of integers."""
+    n, outputs, terms = len(x), len(weight), math.prod(weight.shape[1:])
+    columns = im2col(x, window).reshape(n, groups, terms, math.prod(window.output))
+    products = weight.reshape(groups, outputs // groups, terms) @ columns
+    return products.reshape(n, outputs, *window.output)
+
+
+def _reduction(window: Window) -> dict[str, Any]:
+    """Give the arguments of ``lax.reduce_window``, which names the batch and channels too."""
+    return {
+        "window_dimensions": (1, 1, *window.kernel),
+        "window_strides": (1, 1, *window.stride),
+        "padding": ((0, 0), (0, 0), *window.padding),
+        "window_dilation": (1, 1, *window.dilation),
+    }
+
+
+if TYPE_CHECKING:
+    import fcconv_jax
+
+    _: Backend = fcconv_jax

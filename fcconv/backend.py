@@ -1,0 +1,173 @@
+"""The backend protocol, and the way from a name or an array to a backend. Imports lazily."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+
+import numpy as np
+
+from fcconv.errors import BackendError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from fcconv.geometry import Window
+
+
+class Array(Protocol):
+    """What the doors ask of an array of any library."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Length of each axis."""
+        ...
+
+    @property
+    def dtype(self) -> Any:
+        """Data type of the elements."""
+        ...
+
+
+ArrayT = TypeVar("ArrayT", bound=Array)
+"""An array of any supported library; a function returns the kind that it was given."""
+
+
+class Backend(Protocol):
+    """What a backend module offers. The doors have checked every argument before they call it.
+
+    Arrays are channels first, ``x (N, C, *S)`` and ``weight (O, C/groups, *K)``, of one dtype,
+    which is also the result's (in native byte order).
+    """
+
+    def asarray(self, values: npt.ArrayLike) -> Any:
+        """Make an array of this library."""
+
+    def dense(self, x: Any, weight: Any, bias: Any) -> Any:
+        """Multiply ``x (..., I)`` with ``weight (O, I)`` and add ``bias (O,)`` or None."""
+
+    def im2col(self, x: Any, window: Window) -> Any:
+        """Gather the windows as columns, ``(N, C*prod(K), prod(S'))``."""
+
+    def conv(self, x: Any, weight: Any, bias: Any, window: Window, groups: int) -> Any:
+        """Convolve, ``(N, O, *S')``."""
+
+    def conv1x1(self, x: Any, weight: Any, bias: Any) -> Any:
+        """Mix channels with ``weight (O, C)``, ``(N, O, *S)``."""
+
+    def max_pool(self, x: Any, window: Window) -> Any:
+        """Take the maximum of each window; padding never wins."""
+
+    def avg_pool(self, x: Any, window: Window, count: npt.NDArray[np.int64]) -> Any:
+        """Divide the sum of each window by ``count (*S')``."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    module: str
+    library: str
+    install: str
+
+
+_BACKENDS = {
+    "numpy": _Entry("fcconv_numpy", "numpy", "pip install fcconv"),
+    "jax": _Entry("fcconv_jax", "jax", "pip install 'fcconv[jax]'"),
+}
+
+
+def backends() -> tuple[str, ...]:
+    """Name the backends whose library is installed.
+
+    Returns
+    -------
+    tuple of str
+        Names that :func:`backend` accepts here, the reference first.
+
+    Examples
+    --------
+    >>> "numpy" in backends()
+    True
+    """
+    return tuple(n for n, e in _BACKENDS.items() if importlib.util.find_spec(e.library))
+
+
+def backend(name_or_array: object) -> Backend:
+    """Find a backend by its name, or the one that computes with an array.
+
+    Parameters
+    ----------
+    name_or_array : str or array
+        "numpy", "jax", or an array of one of these libraries (a tracer included).
+
+    Returns
+    -------
+    Backend
+        The backend module.
+
+    Raises
+    ------
+    BackendError
+        If the name is unknown, its library is not installed, or it is no array of a known library.
+
+    Examples
+    --------
+    >>> backend("numpy").__name__
+    'fcconv_numpy'
+    """
+    name = name_or_array if isinstance(name_or_array, str) else library(name_or_array)
+    if name not in _BACKENDS:
+        known = " or ".join(map(repr, _BACKENDS))
+        if name is not None:
+            raise BackendError(f"unknown backend {name!r}: use {known}")
+        raise BackendError(
+            f"needs the name of a backend ({known}) or an array, got {_kind(name_or_array)}"
+        )
+    entry = _BACKENDS[name]
+    module = sys.modules.get(entry.module)
+    if module is None:
+        if importlib.util.find_spec(entry.library) is None:
+            raise BackendError(
+                f"the backend {name!r} needs {entry.library}, which is not installed: "
+                f"{entry.install}"
+            )
+        module = importlib.import_module(entry.module)
+    return cast("Backend", module)
+
+
+def library(array: object) -> str | None:
+    """Name the backend that computes with `array`; None if it is no array of a known library.
+
+    Masked arrays and matrices are none: computing with them as plain arrays would be wrong.
+    """
+    if isinstance(array, np.ndarray):
+        return None if isinstance(array, np.ma.MaskedArray | np.matrix) else "numpy"
+    jax = sys.modules.get("jax")  # an array of JAX can't exist before JAX is imported
+    return "jax" if jax is not None and isinstance(array, jax.Array) else None
+
+
+def common_backend(**arrays: object) -> Backend:
+    """Find the one backend of several named arguments; None stands for an argument left out.
+
+    Raises
+    ------
+    BackendError
+        If an argument is no array, or two are of different libraries.
+    """
+    libraries = {name: library(array) for name, array in arrays.items() if array is not None}
+    for name, found in libraries.items():
+        if found is None:
+            raise BackendError(
+                f"{name} is {_kind(arrays[name])}, which is no array of a known library: "
+                f"pass a plain NumPy or JAX array (numpy.asarray, jax.numpy.asarray)"
+            )
+    if len(set(libraries.values())) > 1:
+        which = ", ".join(f"{name} is of {found}" for name, found in libraries.items())
+        raise BackendError(f"{which}: convert all of them to one library")
+    return backend(next(iter(libraries.values())))
+
+
+def _kind(value: object) -> str:
+    return f"a {type(value).__module__}.{type(value).__qualname__}".replace("builtins.", "")

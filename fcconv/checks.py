@@ -1,0 +1,98 @@
+"""What the doors check before a backend computes, and how their errors name the call."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from fcconv.backend import Array, Backend, common_backend, library
+from fcconv.errors import DtypeError, FcconvError, ShapeError
+from fcconv.geometry import integer
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def door(function: Callable[P, R]) -> Callable[P, R]:
+    """Let every fcconv error that leaves `function` begin with the call: names, dtypes, shapes."""
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except FcconvError as error:
+            given = signature.bind(*args, **kwargs).arguments
+            call = ", ".join(f"{name}={_describe(value)}" for name, value in given.items())
+            raise type(error)(f"{function.__name__}({call}): {error}") from None
+
+    return checked
+
+
+def _describe(value: object) -> str:
+    """Show an array as its dtype and shape, and anything else as it is, shortened."""
+    if library(value) is not None or hasattr(value, "shape"):
+        return f"{getattr(value, 'dtype', '?')}{getattr(value, 'shape', '?')}"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def check_arrays(**arrays: Array | None) -> Backend:
+    """Check that the named arrays are of one library and one dtype; return their backend.
+
+    Raises
+    ------
+    BackendError
+        If an argument is no array of a known library, or two are of different libraries.
+    DtypeError
+        If a dtype is neither integer nor real floating point, or two differ.
+    """
+    backend = common_backend(**arrays)
+    dtypes = {name: array.dtype for name, array in arrays.items() if array is not None}
+    for name, dtype in dtypes.items():
+        if getattr(dtype, "kind", "") not in ("i", "u", "f") and str(dtype) != "bfloat16":
+            raise DtypeError(
+                f"{name} has dtype {dtype}: convert it to an integer or real floating point dtype"
+            )
+    if len({str(dtype).lstrip("<>=") for dtype in dtypes.values()}) > 1:
+        which = ", ".join(f"{name} has dtype {dtype}" for name, dtype in dtypes.items())
+        raise DtypeError(f"{which}: convert all of them to one dtype")
+    return backend
+
+
+def check_ndim(name: str, array: Array, layout: str, lowest: int, highest: int) -> None:
+    """Check the number of axes of an array whose `layout` is, say, ``(N, C, *S)``."""
+    axes = len(array.shape)
+    if not lowest <= axes <= highest:
+        needed = str(lowest) if lowest == highest else f"{lowest} to {highest}"
+        raise ShapeError(f"{name} {layout} needs {needed} axes, got {axes}")
+
+
+def check_spatial(x: Array) -> None:
+    """Check that `x` has a batch, channels and one to three spatial axes."""
+    check_ndim("x", x, "(N, C, *S), one to three spatial axes,", 3, 5)
+
+
+def check_groups(channels: int, weight: Array, groups: int) -> None:
+    """Check that `groups` divides channels and outputs, and that weight reads those channels."""
+    groups = integer(groups, "groups", 1)
+    outputs, per_group = weight.shape[:2]
+    if channels % groups or outputs % groups:
+        raise ShapeError(
+            f"groups={groups} must divide the {channels} channels of x and the {outputs} outputs "
+            f"of weight"
+        )
+    if channels != per_group * groups:
+        raise ShapeError(
+            f"x has {channels} channels, but weight reads {per_group} in each of {groups} groups"
+        )
+
+
+def check_bias(bias: Array | None, outputs: int) -> None:
+    """Check that a bias, if there is one, has one entry an output."""
+    if bias is not None and tuple(bias.shape) != (outputs,):
+        raise ShapeError(
+            f"bias needs the shape ({outputs},), one entry an output of weight, got {bias.shape}"
+        )

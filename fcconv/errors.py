@@ -1,0 +1,21 @@
+"""The errors that fcconv raises; all of them derive from :class:`FcconvError`."""
+
+
+class FcconvError(Exception):
+    """Base class of every error that fcconv raises on purpose."""
+
+
+class ShapeError(FcconvError, ValueError):
+    """A shape, or an argument that shapes a result, does not fit."""
+
+
+class DtypeError(FcconvError, TypeError):
+    """An array has a data type that the operation does not compute with."""
+
+
+class BackendError(FcconvError):
+    """No backend fits: an unknown or missing library, no array, or arrays of two libraries."""
+
+
+class UnsupportedError(FcconvError, NotImplementedError):
+    """A request is well formed, but there is no way here to carry it out correctly."""

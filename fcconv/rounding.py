@@ -1,0 +1,113 @@
+"""A-priori bounds on rounding errors: floats are compared without a tolerance that was chosen.
+
+Source: N. J. Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd edition (2002),
+sections 2.2 and 3.1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+_SIGNIFICANDS = {"bfloat16": (2.0**-8, 2.0**-126)}
+
+
+def unit_roundoff(dtype: npt.DTypeLike) -> float:
+    """Give the largest relative error of rounding a real number to a floating point dtype.
+
+    Parameters
+    ----------
+    dtype : data type
+        float16, bfloat16, float32 or float64.
+
+    Returns
+    -------
+    float
+        Half the distance from 1 to the next larger number.
+
+    Examples
+    --------
+    >>> unit_roundoff("float32") == 2**-24
+    True
+    """
+    return _unit_and_smallest(dtype)[0]
+
+
+def gamma(terms: int, dtype: npt.DTypeLike) -> float:
+    """Bound the relative error of `terms` roundings, ``n*u / (1 - n*u)`` (Higham, lemma 3.1).
+
+    Parameters
+    ----------
+    terms : int
+        Number of roundings, n.
+    dtype : data type
+        Dtype that rounds; float16 and bfloat16 accumulate in float32 in this package.
+
+    Returns
+    -------
+    float
+        The bound.
+
+    Raises
+    ------
+    ValueError
+        If ``n*u`` reaches 1, where no bound holds.
+
+    Examples
+    --------
+    >>> gamma(1000, "float32") < 6e-5
+    True
+    """
+    relative = terms * unit_roundoff(dtype)
+    if relative >= 1:
+        raise ValueError(f"{terms} roundings in {np.dtype(dtype)} have no bound")
+    return relative / (1 - relative)
+
+
+def dot_bound(magnitude: npt.ArrayLike, terms: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Bound the error of a computed dot product of `terms` terms, summed in any order.
+
+    Two right implementations differ by at most twice this bound.
+
+    Parameters
+    ----------
+    magnitude : array of float64
+        The dot product of the absolute values, ``|w| . |x| + |bias|``.
+    terms : int
+        Number of products; a bias counts as one.
+    dtype : data type
+        Dtype of operands and result.
+
+    Returns
+    -------
+    array of float64, shape of `magnitude`
+        ``gamma(terms) * magnitude`` (Higham, equation 3.5) in the dtype that accumulates, and, for
+        float16 and bfloat16, the rounding of the result. Underflow costs at most the smallest
+        normal number an operation, whether hardware keeps subnormal numbers or not.
+
+    Examples
+    --------
+    >>> float(dot_bound(1.0, 1, "float64")) < 2.3e-16
+    True
+    """
+    narrow = np.dtype(dtype).itemsize == 2
+    accumulator = np.dtype(np.float32 if narrow else dtype)
+    smallest = _unit_and_smallest(accumulator)[1]
+    magnitude = np.asarray(magnitude, np.float64)
+    # terms + 1: the magnitude was itself summed, in float64 at least
+    bound = gamma(terms + 1, accumulator) * magnitude + 2 * terms * smallest
+    if narrow:
+        unit, smallest = _unit_and_smallest(dtype)
+        bound = bound + unit * (magnitude + bound) + smallest
+    return bound
+
+
+def _unit_and_smallest(dtype: npt.DTypeLike) -> tuple[float, float]:
+    """Look up the unit roundoff and the smallest normal number; finfo does not know bfloat16."""
+    name = np.dtype(dtype).name
+    if name in _SIGNIFICANDS:
+        return _SIGNIFICANDS[name]
+    info = np.finfo(np.dtype(dtype))
+    return float(info.eps) / 2, float(info.smallest_normal)
