@@ -149,14 +149,14 @@ def library(array: object) -> str | None:
 
 
 def common_backend(**arrays: object) -> Backend:
-    """Find the one backend of several named arguments; None stands for an argument left out.
+    """Find the one backend of several named arguments.
 
     Raises
     ------
     BackendError
         If an argument is no array, or two are of different libraries.
     """
-    libraries = {name: library(array) for name, array in arrays.items() if array is not None}
+    libraries = {name: library(array) for name, array in arrays.items()}
     for name, found in libraries.items():
         if found is None:
             raise BackendError(

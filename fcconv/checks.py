@@ -39,8 +39,10 @@ def _describe(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def check_arrays(**arrays: Array | None) -> Backend:
+def check_arrays(bias: Array | None = None, **arrays: Array) -> Backend:
     """Check that the named arrays are of one library and one dtype; return their backend.
+
+    A bias may be left out.
 
     Raises
     ------
@@ -49,14 +51,16 @@ def check_arrays(**arrays: Array | None) -> Backend:
     DtypeError
         If a dtype is neither integer nor real floating point, or two differ.
     """
+    if bias is not None:
+        arrays["bias"] = bias
     backend = common_backend(**arrays)
-    dtypes = {name: array.dtype for name, array in arrays.items() if array is not None}
+    dtypes = {name: array.dtype for name, array in arrays.items()}
     for name, dtype in dtypes.items():
         if getattr(dtype, "kind", "") not in ("i", "u", "f") and str(dtype) != "bfloat16":
             raise DtypeError(
                 f"{name} has dtype {dtype}: convert it to an integer or real floating point dtype"
             )
-    if len({str(dtype).lstrip("<>=") for dtype in dtypes.values()}) > 1:
+    if len({dtype.newbyteorder("=") for dtype in dtypes.values()}) > 1:
         which = ", ".join(f"{name} has dtype {dtype}" for name, dtype in dtypes.items())
         raise DtypeError(f"{which}: convert all of them to one dtype")
     return backend

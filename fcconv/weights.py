@@ -168,7 +168,7 @@ def conv_to_dense(
     window = geometry.window(shape[1:], weight.shape[2:], stride, padding, dilation)
     index = _matrix_index(weight.shape, shape, window, groups)
     arrays = cast("Any", weight).__array_namespace__()
-    zero = arrays.zeros(1, dtype=weight.dtype, device=cast("Any", weight).device)
+    zero = arrays.zeros(1, dtype=weight.dtype)
     matrix: ArrayT = arrays.concat([cast("Any", weight).reshape(-1), zero])[index]
     return matrix
 

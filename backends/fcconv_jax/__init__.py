@@ -84,7 +84,7 @@ def avg_pool(x: jax.Array, window: Window, count: npt.NDArray[np.int64]) -> jax.
     total: jax.Array = lax.reduce_window(
         wide, np.zeros((), wide.dtype), lax.add, **_reduction(window)
     )
-    return (total / count.astype(wide.dtype)).astype(x.dtype)
+    return (total / count.astype(wide.dtype)[None, None]).astype(x.dtype)
 
 
 def _wide(x: jax.Array) -> jax.Array:
@@ -102,7 +102,7 @@ def _precision() -> lax.Precision | None:
 def _finish(y: jax.Array, bias: jax.Array | None, dtype: np.dtype[Any], channel: int) -> jax.Array:
     """Add the bias along the axis `channel` and convert to the result's dtype."""
     if bias is not None:
-        y = y + _wide(bias).reshape(-1, *(1,) * (y.ndim - 1 - channel))
+        y = y + jnp.expand_dims(_wide(bias), [axis for axis in range(y.ndim) if axis != channel])
     return y.astype(dtype)
 
 

@@ -1,0 +1,1 @@
+"""A face classifier slid over a photo: the package's main job on real input."""

@@ -1,0 +1,243 @@
+"""Bad input of every kind raises the named error with the shapes, and nothing else escapes."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fcconv
+from fcconv import BackendError, DtypeError, ShapeError
+from fcconv.backend import Backend
+
+conv, dense, conv1x1, im2col = fcconv.conv, fcconv.dense, fcconv.conv1x1, fcconv.im2col
+max_pool, avg_pool = fcconv.max_pool, fcconv.avg_pool
+
+
+def f(*shape: int, dtype: str = "float32") -> Any:
+    return np.zeros(shape, dtype)
+
+
+@pytest.mark.parametrize(
+    ("function", "arrays", "arguments", "said"),
+    [
+        (dense, [f(2, 3), f(4, 5)], {}, ["float32(2, 3)", "float32(4, 5)", "3 features"]),
+        (dense, [f(), f(4, 5)], {}, ["x (..., I) needs 1 to 64 axes, got 0"]),
+        (dense, [f(3), f(4, 3, 1)], {}, ["weight (O, I) needs 2 axes, got 3"]),
+        (dense, [f(3), f(4, 3), f(5)], {}, ["bias needs the shape (4,)", "(5,)"]),
+        (conv, [f(3, 5), f(4, 3)], {}, ["float32(3, 5)", "needs 3 to 5 axes, got 2"]),
+        (conv, [f(1, 1, 2, 2, 2, 2), f(1, 1, 1, 1, 1, 1)], {}, ["one to three spatial axes"]),
+        (conv, [f(1, 3, 5, 5), f(4, 3, 2)], {}, ["needs 4 axes, got 3"]),
+        (conv, [f(1, 3, 5), f(4, 2, 2)], {}, ["x has 3 channels, but weight reads 2"]),
+        (conv, [f(1, 4, 5), f(4, 4, 2)], {"groups": 2}, ["weight reads 4 in each of 2 groups"]),
+        (conv, [f(1, 4, 5), f(3, 2, 2)], {"groups": 2}, ["groups=2 must divide the 4", "the 3"]),
+        (conv, [f(1, 4, 5), f(3, 4, 2)], {"groups": 0}, ["groups needs", "at least 1, got 0"]),
+        (conv, [f(1, 3, 5), f(4, 3, 2), f(3)], {}, ["bias needs the shape (4,)"]),
+        (conv, [f(1, 3, 5), f(4, 3, 6)], {}, ["(6,) pixels, more than the padded input (5,)"]),
+        (conv, [f(1, 3, 5), f(4, 3, 3)], {"dilation": 3}, ["covers (7,) pixels"]),
+        (conv, [f(1, 3, 5), f(4, 3, 0)], {}, ["kernel needs", "at least 1, got 0"]),
+        (conv, [f(1, 3, 5), f(4, 3, 2)], {"stride": 0}, ["stride needs", "at least 1, got 0"]),
+        (conv, [f(1, 3, 5), f(4, 3, 2)], {"stride": -1}, ["stride needs", "at least 1, got -1"]),
+        (conv, [f(1, 3, 5), f(4, 3, 2)], {"stride": 1.5}, ["stride needs an integer", "1.5"]),
+        (conv, [f(1, 3, 5), f(4, 3, 2)], {"stride": True}, ["stride needs an integer", "True"]),
+        (conv, [f(1, 3, 5), f(4, 3, 2)], {"stride": (1, 2)}, ["one integer or 1", "(1, 2)"]),
+        (conv, [f(1, 3, 5), f(4, 3, 2)], {"dilation": "2"}, ["dilation needs an integer"]),
+        (conv, [f(1, 3, 5), f(4, 3, 2)], {"padding": -1}, ["padding needs", "0, got -1"]),
+        (conv, [f(1, 3, 5), f(4, 3, 2)], {"padding": "full"}, ['"valid" or "same"', "'full'"]),
+        (conv, [f(1, 3, 5), f(4, 3, 2)], {"padding": [(1, 2, 3)]}, ["(before, after) pairs"]),
+        (conv, [f(1, 3, 5), f(4, 3, 2)], {"padding": ["ab"]}, ["(before, after) pairs"]),
+        (conv1x1, [f(1, 3, 5), f(4, 2)], {}, ["x has 3 channels, but weight reads 2"]),
+        (conv1x1, [f(1, 3, 5), f(4, 3, 2)], {}, ["(O, C) or (O, C, 1), got (4, 3, 2)"]),
+        (conv1x1, [f(1, 3, 5), f(4, 3, 1, 1)], {}, ["(O, C) or (O, C, 1), got (4, 3, 1, 1)"]),
+        (conv1x1, [f(1, 3, 5), f(4)], {}, ["(O, C) or (O, C, 1), got (4,)"]),
+        (im2col, [f(1, 3, 5)], {"kernel": 6}, ["(6,) pixels, more than the padded input (5,)"]),
+        (max_pool, [f(1, 3, 5)], {"kernel": 6}, ["more than the padded input (5,)"]),
+        (max_pool, [f(1, 3, 5)], {"kernel": 2, "padding": 2}, ["window 0", "reads padding only"]),
+        (avg_pool, [f(1, 3, 5)], {"kernel": 2, "padding": 2}, ["window 0", "reads padding only"]),
+        (fcconv.dense_to_conv, [f(4, 12)], {"shape": (3, 2, 3)}, ["(3, 2, 3) has 18", "12"]),
+        (fcconv.dense_to_conv, [f(4, 12)], {"shape": (12,)}, ["(C, *S)", "(12,)"]),
+        (fcconv.dense_to_conv, [f(4, 12)], {"shape": (3, -4)}, ["shape needs", "got -4"]),
+        (
+            fcconv.dense_to_conv,
+            [f(4, 12)],
+            {"shape": (3, 2, 2), "order": "HWX"},
+            ["each letter of 'CHW' once", "'HWX'"],
+        ),
+        (
+            fcconv.dense_to_conv,
+            [f(4, 12)],
+            {"shape": (3, 2, 2), "order": "CHH"},
+            ["each letter of 'CHW' once"],
+        ),
+        (fcconv.dense_to_conv1x1, [f(4, 3)], {"rank": 4}, ["rank needs 1, 2 or 3", "got 4"]),
+        (fcconv.dense_to_conv1x1, [f(4, 3, 1)], {}, ["weight (O, I) needs 2 axes, got 3"]),
+        (fcconv.conv_to_dense, [f(4, 3, 2)], {"shape": (3, 5, 5)}, ["needs 4 axes, got 3"]),
+        (fcconv.conv_to_dense, [f(4, 3, 2)], {"shape": (2, 5)}, ["channels", "weight reads 3"]),
+        (fcconv.conv_to_dense, [f(4, 3, 2)], {"shape": (3, 1)}, ["more than the padded input"]),
+    ],
+)
+def test_shape_errors(
+    xp: Backend, function: Any, arrays: list[Any], arguments: dict[str, Any], said: list[str]
+) -> None:
+    given = [xp.asarray(array) for array in arrays]
+    call = f"{function.__name__}("
+    with pytest.raises(ShapeError) as caught:
+        function(*given, **arguments)
+    message = str(caught.value)
+    assert message.startswith(call)
+    for array in given:
+        assert f"{array.dtype}{array.shape}" in message
+    for words in said:
+        assert words in message
+
+
+@pytest.mark.parametrize("dtype", ["bool", "complex64", "object", "U3", "M8[s]", "V4"])
+def test_dtypes_without_arithmetic_are_refused(dtype: str) -> None:
+    x = np.zeros((1, 1, 3), dtype)
+    for call in (
+        lambda: dense(x, x[0]),
+        lambda: conv(x, x),
+        lambda: conv1x1(x, x[0, :, :1]),
+        lambda: im2col(x, 1),
+        lambda: max_pool(x, 1),
+        lambda: avg_pool(x, 1),
+        lambda: fcconv.dense_to_conv(x[0], (1, 3)),
+    ):
+        with pytest.raises(DtypeError, match=re.escape(str(x.dtype))):
+            call()
+
+
+@pytest.mark.parametrize("dtype", ["bool", "complex64", "float8_e4m3fn", "int4"])
+def test_jax_dtypes_without_arithmetic_are_refused(dtype: str) -> None:
+    x = jnp.zeros((1, 1, 3), dtype)
+    with pytest.raises(DtypeError, match=dtype):
+        conv(x, x)
+
+
+def test_dtypes_must_agree(xp: Backend) -> None:
+    x, weight = xp.asarray(f(1, 1, 3)), xp.asarray(f(1, 1, 3, dtype="float64"))
+    with pytest.raises(DtypeError, match="x has dtype float32, weight has dtype float64"):
+        conv(x, weight)
+    with pytest.raises(DtypeError, match="x has dtype float32, weight has dtype float32, bias"):
+        conv(x, x, xp.asarray(f(1, dtype="int32")))
+
+
+def test_means_of_integers_are_refused(xp: Backend) -> None:
+    with pytest.raises(DtypeError, match="mean of integers"):
+        avg_pool(xp.asarray(f(1, 1, 3, dtype="int32")), 2)
+
+
+def test_libraries_must_agree() -> None:
+    x, weight = f(1, 1, 3), jnp.zeros((1, 1, 3), jnp.float32)
+    with pytest.raises(BackendError, match="x is of numpy, weight is of jax: convert"):
+        conv(x, weight)
+    with pytest.raises(BackendError, match="x is of numpy, weight is of numpy, bias is of jax"):
+        conv(x, x, weight[0, 0])
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ([[1.0]], "a list"),
+        (1.0, "a float"),
+        (None, "a NoneType"),
+        (np.ma.masked_array([[[1.0]]]), "masked_array|MaskedArray"),
+    ],
+)
+def test_what_is_no_array_is_refused(value: Any, kind: str) -> None:
+    with pytest.raises(BackendError, match=f"x is .*{kind}.*plain NumPy or JAX array"):
+        max_pool(value, 1)
+
+
+def test_matrices_are_refused() -> None:
+    with pytest.warns(PendingDeprecationWarning):
+        matrix = np.matrix([[1.0]])
+    with pytest.raises(BackendError, match="matrix"):
+        dense(matrix, matrix)
+
+
+def test_backends_are_found_by_name_and_array(xp: Backend) -> None:
+    assert fcconv.backend(xp.asarray([1.0])) is xp
+    assert [fcconv.backend(name).__name__ for name in fcconv.backends()] == [  # type: ignore[attr-defined]
+        "fcconv_numpy",
+        "fcconv_jax",
+    ]
+    with pytest.raises(BackendError, match="unknown backend 'cupy': use 'numpy' or 'jax'"):
+        fcconv.backend("cupy")
+    with pytest.raises(BackendError, match="got a list"):
+        fcconv.backend([1.0])
+
+
+def test_missing_arguments_are_pythons_own_error() -> None:
+    with pytest.raises(TypeError, match="weight"):
+        fcconv.conv(f(1, 1, 3))  # type: ignore[call-arg]
+
+
+anything = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-3, 4),
+        st.floats(),
+        st.text(max_size=4),
+        st.sampled_from(
+            ["valid", "same", np.int64(2), np.array([1, 2]), np.array(1), b"ab", {1: 2}]
+        ),
+    ),
+    lambda inner: st.lists(inner, max_size=3) | st.lists(inner, max_size=3).map(tuple),
+    max_leaves=6,
+)
+shapes = st.lists(st.integers(0, 4), max_size=6).map(tuple)
+arrays = st.one_of(
+    st.tuples(shapes, st.sampled_from(["float32", "int64", "bool", "object", "complex64"])).map(
+        lambda drawn: np.zeros(*drawn)
+    ),
+    anything,
+)
+
+
+def assert_answers_or_refuses(function: Any, *given: Any, **arguments: Any) -> None:
+    """Call a function; the only errors it may raise are fcconv's, and they name the call."""
+    refusal = ""
+    try:
+        function(*given, **arguments)
+    except fcconv.FcconvError as error:
+        refusal = str(error)
+    assert not refusal or refusal.startswith(f"{function.__name__}(")
+
+
+@settings(max_examples=1000)
+@given(
+    function=st.sampled_from([conv, im2col, max_pool, avg_pool, fcconv.conv_to_dense]),
+    x=st.sampled_from([f(2, 4, 4), f(2, 4, 4, 4)]),
+    weight=st.sampled_from([f(4, 2, 2), f(4, 2, 2, 2)]),
+    names=st.sets(st.sampled_from(["stride", "padding", "dilation", "groups"])),
+    data=st.data(),
+)
+def test_no_other_error_escapes_bad_arguments(
+    function: Any, x: Any, weight: Any, names: set[str], data: st.DataObject
+) -> None:
+    arguments = {name: data.draw(anything) for name in sorted(names)}
+    given = [x, data.draw(anything)]  # x and a kernel
+    if function is conv:
+        given = [x, weight]
+    elif function is fcconv.conv_to_dense:
+        given = [weight, data.draw(anything)]  # a kernel and a shape
+    else:
+        arguments.pop("groups", None)
+    assert_answers_or_refuses(function, *given, **arguments)
+
+
+@settings(max_examples=1000)
+@given(
+    function=st.sampled_from([dense, conv, conv1x1, fcconv.dense_to_conv]),
+    first=arrays,
+    second=arrays,
+)
+def test_no_other_error_escapes_bad_arrays(function: Any, first: Any, second: Any) -> None:
+    assert_answers_or_refuses(function, first, second)
