@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-_SIGNIFICANDS = {"bfloat16": (2.0**-8, 2.0**-126)}
-
 
 def unit_roundoff(dtype: npt.DTypeLike) -> float:
     """Give the largest relative error of rounding a real number to a floating point dtype.
@@ -106,8 +104,8 @@ def dot_bound(magnitude: npt.ArrayLike, terms: int, dtype: npt.DTypeLike) -> npt
 
 def _unit_and_smallest(dtype: npt.DTypeLike) -> tuple[float, float]:
     """Look up the unit roundoff and the smallest normal number; finfo does not know bfloat16."""
-    name = np.dtype(dtype).name
-    if name in _SIGNIFICANDS:
-        return _SIGNIFICANDS[name]
-    info = np.finfo(np.dtype(dtype))
+    known: np.dtype[Any] = np.dtype(dtype)
+    if known.name == "bfloat16":
+        return 2.0**-8, 2.0**-126
+    info = np.finfo(known)
     return float(info.eps) / 2, float(info.smallest_normal)

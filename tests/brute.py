@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-Array: TypeAlias = npt.NDArray[Any]
+Array: TypeAlias = Any
+"""A NumPy array; indexing by computed tuples is beyond its types."""
 Index: TypeAlias = tuple[int, ...]
 
 
@@ -132,7 +132,7 @@ def im2col(x: Array, along: Sequence[Axis]) -> Array:
 
 def max_pool(x: Array, along: Sequence[Axis]) -> Array:
     """Take the largest of the samples that lie in the input."""
-    y = np.empty((*x.shape[:2], *(axis.windows() for axis in along)), x.dtype)
+    y: Array = np.empty((*x.shape[:2], *(axis.windows() for axis in along)), x.dtype)
     for cell in cells(along):
         read = [positions(along, cell, tap) for tap in taps(along)]
         samples = [x[(..., *p)] for p in read if inside(along, p)]
@@ -142,7 +142,7 @@ def max_pool(x: Array, along: Sequence[Axis]) -> Array:
 
 def avg_pool(x: Array, along: Sequence[Axis], count_include_pad: bool) -> Array:
     """Divide the sum of the samples that lie in the input by the number of those that count."""
-    y = np.empty((*x.shape[:2], *(axis.windows() for axis in along)), x.dtype)
+    y: Array = np.empty((*x.shape[:2], *(axis.windows() for axis in along)), x.dtype)
     for cell in cells(along):
         read = [positions(along, cell, tap) for tap in taps(along)]
         samples = [x[(..., *p)] for p in read if inside(along, p)]

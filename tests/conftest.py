@@ -2,7 +2,7 @@
 
 import jax
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 import fcconv
 from fcconv.backend import Backend
@@ -12,10 +12,15 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 # JAX compiles each new shape, so examples have no deadline
-COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("normal", max_examples=60, derandomize=True, **COMMON)
-settings.register_profile("long", max_examples=2000, **COMMON)
-settings.register_profile("mutants", max_examples=60, derandomize=True, database=None, **COMMON)
+COMMON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("normal", COMMON, max_examples=60, derandomize=True)
+settings.register_profile("long", COMMON, max_examples=2000)
+settings.register_profile(  # a mutant is to die, not to be understood: no shrinking
+    "mutants",
+    settings.get_profile("normal"),
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+)
 settings.load_profile("normal")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from hypothesis import strategies as st
 
 Array: TypeAlias = npt.NDArray[Any]
-Draw: TypeAlias = Callable[[st.SearchStrategy[Any]], Any]
+Draw: TypeAlias = st.DrawFn
 
 EXACT = ("int64", "int32", "float64", "float32")
 """Dtypes in which small integers are computed exactly, whatever the order of the sum."""
@@ -95,7 +95,10 @@ seeds = st.integers(0, 2**32 - 1)
 def _per_axis(draw: Draw, rank: int, low: int, high: int) -> int | tuple[int, ...]:
     """Draw one integer, or one an axis."""
     numbers = st.integers(low, high)
-    return draw(st.one_of(numbers, st.tuples(*[numbers] * rank)))
+    either: st.SearchStrategy[int | tuple[int, ...]] = st.one_of(
+        numbers, st.tuples(*[numbers] * rank)
+    )
+    return draw(either)
 
 
 def _spread(value: int | tuple[int, ...], rank: int) -> tuple[int, ...]:
@@ -129,9 +132,9 @@ def _sizes(
 
 
 @st.composite
-def conv_cases(draw: Draw, rank: int | None = None) -> ConvCase:
+def conv_cases(draw: Draw, ranks: Sequence[int] = RANKS) -> ConvCase:
     """Draw a convolution."""
-    rank = rank or draw(st.sampled_from(RANKS))
+    rank = draw(st.sampled_from(ranks))
     kernel = tuple(draw(st.integers(1, 3)) for _ in range(rank))
     stride, dilation = _per_axis(draw, rank, 1, 3), _per_axis(draw, rank, 1, 3)
     padding, added = _padding(draw, [2] * rank)
@@ -150,11 +153,11 @@ def conv_cases(draw: Draw, rank: int | None = None) -> ConvCase:
 
 
 @st.composite
-def pool_cases(draw: Draw, rank: int | None = None) -> PoolCase:
+def pool_cases(draw: Draw, ranks: Sequence[int] = RANKS) -> PoolCase:
     """Draw a pool. Padding stays below the extent and dilation within the input, so that no
     window can miss the input.
     """
-    rank = rank or draw(st.sampled_from(RANKS))
+    rank = draw(st.sampled_from(ranks))
     kernel, dilation = _per_axis(draw, rank, 1, 3), _per_axis(draw, rank, 1, 3)
     spread = _spread(dilation, rank)
     extents = [e * (k - 1) + 1 for k, e in zip(_spread(kernel, rank), spread, strict=True)]
@@ -171,9 +174,9 @@ def pool_cases(draw: Draw, rank: int | None = None) -> PoolCase:
 
 
 @st.composite
-def dense_cases(draw: Draw, rank: int | None = None) -> DenseCase:
+def dense_cases(draw: Draw, ranks: Sequence[int] = RANKS) -> DenseCase:
     """Draw a dense layer and the order in which its input was flattened."""
-    rank = rank or draw(st.sampled_from(RANKS))
+    rank = draw(st.sampled_from(ranks))
     block = tuple(draw(st.integers(1, 4)) for _ in range(1 + rank))
     return DenseCase(
         batch=draw(st.integers(0, 3)),

@@ -10,7 +10,7 @@ from comparing import assert_identical
 from strategies import PoolCase, integers, pool_cases, seeds
 
 
-@given(case=pool_cases(rank=2), seed=seeds)
+@given(case=pool_cases(ranks=[2]), seed=seeds)
 def test_im2col_has_the_order_of_unfold(case: PoolCase, seed: int) -> None:
     x = integers(seed, (1, *case.x[1:]), "float32")
     stride = 1 if case.stride is None else case.stride

@@ -107,11 +107,11 @@ def with_weights(network: Network, change: Callable[[Any], Any]) -> Network:
     )
 
 
-def convolutionize(network: Network, shape: tuple[int, int, int]) -> Network:
+def convolutionize(network: Network, shape: tuple[int, int, int]) -> tuple[Conv | MaxPool, ...]:
     """Rewrite the dense layers as convolutions, so that one pass scores every window.
 
-    The first dense layer reads a block of the map before it, and becomes a convolution with that
-    block as kernel; those after it become 1x1 convolutions.
+    A dense layer reads a block of the map before it, and becomes a convolution with that block as
+    kernel. After the first one the block is a single pixel, and so is the kernel.
 
     Parameters
     ----------
@@ -126,20 +126,14 @@ def convolutionize(network: Network, shape: tuple[int, int, int]) -> Network:
         Scores images ``(N, C, H', W')`` as ``(N, K, rows, columns)``: each cell has the score of
         its own window; windows stand :func:`stride` pixels apart.
     """
-    sliding: list[Layer] = []
-    block: tuple[int, ...] | None = shape
+    sliding: list[Conv | MaxPool] = []
+    block: tuple[int, ...] = shape
     for layer in network:
         if isinstance(layer, Dense):
-            weight = (
-                fcconv.dense_to_conv1x1(layer.weight)
-                if block is None
-                else fcconv.dense_to_conv(layer.weight, block)
-            )
-            layer = Conv(layer.name, weight, layer.bias, layer.relu)
-            block = None
-        elif block is not None:
-            block = block_after(layer, block)
+            kernel = fcconv.dense_to_conv(layer.weight, block)
+            layer = Conv(layer.name, kernel, layer.bias, layer.relu)
         sliding.append(layer)
+        block = block_after(layer, block)
     return tuple(sliding)
 
 

@@ -19,7 +19,7 @@ def grey(photo: npt.NDArray[Any]) -> Image:
     """Convert a photo, ``(H, W)`` or ``(H, W, 3)`` of any dtype, to grey values from 0 to 1."""
     if photo.ndim == 3:
         photo = ski.color.rgb2gray(photo)
-    return np.asarray(ski.util.img_as_float32(photo))
+    return np.asarray(ski.util.img_as_float32(photo), np.float32)
 
 
 def pyramid(image: Image, smallest: int) -> Iterator[tuple[float, Image]]:

@@ -1,0 +1,86 @@
+"""The report: a table, a chart and JSON, from the rows that were measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from rich.table import Table
+
+from fcconv_bench.contenders import MATMUL
+from fcconv_bench.measure import Row
+
+OURS = "fcconv numpy"
+PEERS = ("torch", "lax on cpu")
+
+
+def ratio(rows: Sequence[Row], row: Row, other: str) -> float | None:
+    """Divide the time of a row by that of another contender on the same case, if it ran."""
+    times = [r.seconds for r in rows if r.case == row.case and r.contender == other]
+    return row.seconds / times[0] if times else None
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """Lay the rows out, case after case."""
+    shown = Table(title="Time of one layer, float32", title_justify="left")
+    peers = [peer for peer in PEERS if any(row.contender == peer for row in rows)]
+    shown.add_column("layer")
+    shown.add_column("contender")
+    headings = ("ms", "quartiles", f"/ {MATMUL}", *(f"/ {peer}" for peer in peers), "peak MB")
+    for heading in headings:
+        shown.add_column(heading, justify="right")
+    previous = ""
+    for row in rows:
+        if previous and row.case != previous:
+            shown.add_section()
+        shown.add_row(
+            row.case if row.case != previous else "",
+            row.contender,
+            _milliseconds(row.seconds),
+            f"{_milliseconds(row.low)} to {_milliseconds(row.high)}",
+            *(_ratio(ratio(rows, row, other)) for other in (MATMUL, *peers)),
+            "" if row.peak_bytes is None else f"{row.peak_bytes / 1e6:.1f}",
+            style="bold" if row.contender == OURS else "",
+        )
+        previous = row.case
+    return shown
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1e3:.3g}" if seconds >= 1e-5 else f"{seconds * 1e3:.4f}"
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def to_json(rows: Sequence[Row], environment: dict[str, Any]) -> str:
+    """Write down the rows, and what they depend on."""
+    return json.dumps({"environment": environment, "rows": [asdict(r) for r in rows]}, indent=1)
+
+
+def write_chart(path: Path, rows: Sequence[Row], environment: dict[str, Any]) -> None:
+    """Draw the ratio of each contender to the matrix product, on a logarithmic scale."""
+    cases = list(dict.fromkeys(row.case for row in rows))
+    names = [n for n in dict.fromkeys(row.contender for row in rows) if n != MATMUL]
+    figure = Figure(figsize=(10, 1.2 + 0.5 * len(cases)), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    markers = "osD^vP*X"
+    for name, marker in zip(names, markers, strict=False):
+        own = [row for row in rows if row.contender == name]
+        ratios = [ratio(rows, row, MATMUL) or float("nan") for row in own]
+        at = [cases.index(row.case) for row in own]
+        axes.plot(ratios, at, marker, label=name, markersize=9 if name == OURS else 6)
+    axes.axvline(1, color="black", linewidth=1)
+    axes.set_xscale("log")
+    axes.set_yticks(range(len(cases)), cases)
+    axes.invert_yaxis()
+    axes.grid(axis="both", alpha=0.3)
+    axes.set_xlabel("time / time of a bare matrix product of the same shape (less is better)")
+    axes.set_title(f"{environment['processor']}, {environment['cores']} cores", fontsize=10)
+    figure.legend(loc="outside lower center", ncols=len(names), frameon=False)
+    figure.savefig(path, format="png")

@@ -1,0 +1,5 @@
+"""``python -m fcconv`` is the command line."""
+
+from fcconv.cli import main
+
+main()

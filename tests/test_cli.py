@@ -1,0 +1,88 @@
+"""The command line: what it prints, and that errors are one line with exit code 2."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fcconv
+from fcconv.cli import app
+
+
+def fcconv_command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user does."""
+    command = [sys.executable, "-m", "fcconv", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_version() -> None:
+    done = fcconv_command("--version")
+    assert (done.returncode, done.stdout) == (0, f"fcconv {fcconv.__version__}\n")
+
+
+def test_help_names_the_commands() -> None:
+    done = fcconv_command("--help")
+    assert done.returncode == 0
+    assert "demo" in done.stdout
+    assert "bench" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["demo", "--backend", "cupy"], "unknown backend 'cupy': use 'numpy' or 'jax'"),
+        (["demo", "--out", "no/such/folder/x.png"], "there is no folder no/such/folder"),
+        (["demo", "--out", "."], "is a directory"),
+        (["demo", "--nonsense"], "--nonsense"),
+        (["demo", "surplus"], "surplus"),
+        (["bench", "--rounds", "0"], "0 is not in the range"),
+        (["bench", "--rounds", "many"], "'many' is not a valid integer"),
+        (["bench", "--out", "pyproject.toml"], "is a file"),
+        (["nonsense"], "nonsense"),
+    ],
+)
+def test_errors_are_one_line(arguments: list[str], said: str) -> None:
+    done = fcconv_command(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("fcconv: ")
+    assert done.stderr.count("\n") == 1
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("missing", "arguments", "extra"),
+    [
+        ("click", ["demo"], "cli"),
+        ("rich", ["demo"], "cli"),
+        ("skimage", ["demo"], "demo"),
+        ("matplotlib", ["demo"], "demo"),
+        ("jax", ["demo", "--backend", "jax"], "jax"),
+        ("matplotlib", ["bench"], "bench"),
+    ],
+)
+def test_missing_extras_are_named(missing: str, arguments: list[str], extra: str) -> None:
+    code = f"import sys; sys.modules[{missing!r}] = None; from fcconv.cli import main; main()"
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert f"pip install 'fcconv[{extra}]'" in done.stderr
+
+
+@pytest.mark.slow
+def test_bench_reports_every_contender(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "figures"
+    assert app.run(["bench", "--small", "--rounds", "1", "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    figures = json.loads((out / "layers.json").read_text(encoding="utf-8"))
+    contenders = {row["contender"] for row in figures["rows"]}
+    assert contenders >= {"matmul", "fcconv numpy", "fcconv jax on cpu", "torch", "lax on cpu"}
+    assert all(row["seconds"] > 0 for row in figures["rows"])
+    assert {"processor", "cores", "versions", "blas"} <= set(figures["environment"])
+    assert all(name in printed for name in contenders)
+    assert (out / "layers.png").read_bytes().startswith(b"\x89PNG")

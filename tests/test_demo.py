@@ -1,0 +1,114 @@
+"""The demo on the real photo, and the parts of its proof."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage as ski
+from click.testing import CliRunner
+from PIL import Image as Picture
+
+import fcconv
+from fcconv.backend import Backend
+from fcconv.demo import demo, network, peaks, proof, train
+from fcconv.demo.photos import grey, pyramid
+
+SHAPE = (1, network.WINDOW, network.WINDOW)
+
+
+@pytest.fixture(scope="module")
+def photo() -> list[np.ndarray]:
+    """The smaller scales of the astronaut: some thousand windows."""
+    return [image for scale, image in pyramid(grey(ski.data.astronaut()), 25) if scale < 0.4]
+
+
+@pytest.mark.slow
+def test_demo_finds_the_face_and_writes_the_picture(tmp_path: Path) -> None:
+    told: list[str] = []
+    found = demo.run_demo("numpy", tmp_path / "face.png", told.append)
+    assert found.proof.holds
+    assert found.proof.windows == len(found.comparison.one_pass) > 60_000
+    assert len(told) > 2
+    # the astronaut's eyes, nose and mouth lie inside, by eye
+    best = found.peaks[0]
+    assert best.top < 105 < 150 < best.top + best.side
+    assert best.left < 195 < 250 < best.left + best.side
+    with Picture.open(tmp_path / "face.png") as picture:
+        assert picture.format == "PNG"
+        colours = picture.convert("RGB").getcolors(maxcolors=10_000_000)
+    assert colours
+    assert len(colours) > 10_000
+
+
+def test_one_pass_scores_what_crops_score(xp: Backend, photo: list[np.ndarray]) -> None:
+    faces = network.load_faces()
+    found = proof.prove(faces, photo, xp, proof.compare(faces, photo, xp))
+    assert found.holds
+    assert found.windows > 2000
+    assert 0 < found.largest_difference <= found.bound_there
+
+
+def test_the_proof_notices_a_wrong_rewriting(
+    monkeypatch: pytest.MonkeyPatch, photo: list[np.ndarray]
+) -> None:
+    def wrong(weight: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        channels, *size = shape
+        return fcconv.dense_to_conv(weight, (channels, *size), order="CWH")
+
+    monkeypatch.setattr(network, "fcconv", SimpleFcconv(wrong))
+    faces = network.load_faces()
+    numpy = fcconv.backend("numpy")
+    found = proof.prove(faces, photo, numpy, proof.compare(faces, photo, numpy))
+    assert not found.holds
+    assert found.equal_on_integers < found.windows / 10
+
+
+class SimpleFcconv:
+    """The package with another way to move dense weights."""
+
+    conv, dense, max_pool = fcconv.conv, fcconv.dense, fcconv.max_pool
+
+    def __init__(self, dense_to_conv: object) -> None:
+        self.dense_to_conv = dense_to_conv
+
+
+def test_layers_are_described_before_and_after() -> None:
+    rows = {row.name: row for row in demo.layer_rows(network.load_faces())}
+    assert rows["dense1"].before == "dense 64x800"
+    assert rows["dense1"].after == "convolution 64x32x5x5"
+    assert rows["dense2"].after == "convolution 1x64x1x1"
+    assert rows["dense2"].output == "1x1x1"
+
+
+def test_integers_that_could_overflow_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proof, "LARGEST_WEIGHT", 2**20)
+    with pytest.raises(OverflowError, match=r"2\*\*53"):
+        proof.integer_network(network.load_faces())
+
+
+def test_shipped_classifier_is_small() -> None:
+    assert (Path(network.__file__).parent / "faces.npz").stat().st_size <= 1_000_000
+
+
+def test_peaks_do_not_overlap() -> None:
+    scores = np.zeros((10, 10), np.float32)
+    scores[2, 2], scores[2, 3], scores[9, 9] = 5, 4, 3
+    level = peaks.Level(0.5, np.zeros((60, 60), np.float32), scores, stride=3)
+    first, second = peaks.strongest_peaks([level], 2)
+    assert first == peaks.Peak(5, top=12, left=12, side=50)
+    assert second == peaks.Peak(3, top=54, left=54, side=50)
+
+
+@pytest.mark.slow
+def test_training_in_small_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "PHOTOS", ("brick", "coffee"))
+    monkeypatch.setattr(train, "ROUNDS", 2)
+    out = tmp_path / "faces.npz"
+    result = CliRunner().invoke(train.main, ["--out", str(out), "--steps", "20"])
+    assert result.exit_code == 0, result.output
+    trained = network.face_network(np.load(out))
+    faces, others = train.lfw_subset(held_out=True)
+    right = (network.run(trained, faces) > 0).sum() + (network.run(trained, others) <= 0).sum()
+    assert right >= 0.75 * (len(faces) + len(others))
