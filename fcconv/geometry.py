@@ -10,7 +10,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import SupportsIndex, TypeAlias
+from typing import Any, SupportsIndex, TypeAlias
 
 from fcconv.errors import ShapeError
 
@@ -51,7 +51,7 @@ class Window:
         return tuple(map(extent, self.kernel, self.dilation))
 
 
-def integer(value: object, name: str, minimum: int) -> int:
+def integer(value: Any, name: str, minimum: int) -> int:
     """Return `value` as an int of at least `minimum`, or raise a ShapeError that calls it `name`.
 
     Examples
@@ -59,15 +59,12 @@ def integer(value: object, name: str, minimum: int) -> int:
     >>> integer(3, "groups", 1)
     3
     """
-    needed = f"needs an integer of at least {minimum}"
-    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
-        raise ShapeError(f"{name} {needed}, got {value!r}")
     try:
-        number = operator.index(value)
-    except TypeError:  # an array has __index__, but only one of a single integer can answer
-        raise ShapeError(f"{name} {needed}, got {value!r}") from None
-    if number < minimum:
-        raise ShapeError(f"{name} {needed}, got {number}")
+        number = operator.index(value)  # floats, strings and sequences have no index
+    except TypeError:
+        number = None
+    if number is None or number < minimum or isinstance(value, bool):
+        raise ShapeError(f"{name} needs an integer of at least {minimum}, got {value!r}")
     return number
 
 

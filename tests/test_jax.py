@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from functools import partial
 from typing import Any
 
@@ -43,6 +46,32 @@ def test_float32_stays_whole_unless_asked(function: Any, weight: tuple[int, ...]
     assert precisions(function, x, w) == {"HIGHEST"}
     with jax.default_matmul_precision("tensorfloat32"):
         assert precisions(function, x, w) == {"HIGH"}
+
+
+def test_results_stay_on_their_device() -> None:
+    code = """
+import jax, jax.numpy as jnp, fcconv
+first, second = jax.devices()
+x = jax.device_put(jnp.ones((1, 2, 4)), second)
+w = jax.device_put(jnp.ones((3, 2, 2)), second)
+b = w[:, 0, 0]
+i = x.astype(int)
+kernel = fcconv.dense_to_conv(w[:, :, 0], (1, 2))
+results = [
+    fcconv.dense(x[..., :2], w[:, :, 0], b), fcconv.conv(x, w, b), fcconv.conv1x1(x, w[:, :, 0], b),
+    fcconv.conv(i, i[..., :2]), fcconv.im2col(x, 2), fcconv.max_pool(x, 2), fcconv.avg_pool(x, 2),
+    fcconv.max_pool(x, 2, dilation=2), kernel, fcconv.dense_to_conv1x1(w[:, :, 0]),
+    fcconv.conv_to_dense(w, (2, 4)),
+]
+print({result.device == second for result in results}, second != first)
+"""
+    # the CPU plays two devices
+    devices = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, env={**os.environ, **devices}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "{True} True\n"
 
 
 def test_integers_avoid_the_convolution_that_gpus_lack() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from fcconv_bench.contenders import MATMUL
@@ -26,36 +27,24 @@ def ratio(rows: Sequence[Row], row: Row, other: str) -> float | None:
 
 def table(rows: Sequence[Row]) -> Table:
     """Lay the rows out, case after case."""
-    shown = Table(title="Time of one layer, float32", title_justify="left")
+    shown = Table(title="Time of one layer, float32", title_justify="left", box=SIMPLE_HEAD)
     peers = [peer for peer in PEERS if any(row.contender == peer for row in rows)]
-    shown.add_column("layer")
-    shown.add_column("contender")
-    headings = ("ms", "quartiles", f"/ {MATMUL}", *(f"/ {peer}" for peer in peers), "peak MB")
-    for heading in headings:
+    shown.add_column("layer and contender", no_wrap=True)
+    for heading in ("ms", "spread", *(f"/ {other}" for other in (MATMUL, *peers)), "peak MB"):
         shown.add_column(heading, justify="right")
-    previous = ""
-    for row in rows:
-        if previous and row.case != previous:
-            shown.add_section()
-        shown.add_row(
-            row.case if row.case != previous else "",
-            row.contender,
-            _milliseconds(row.seconds),
-            f"{_milliseconds(row.low)} to {_milliseconds(row.high)}",
-            *(_ratio(ratio(rows, row, other)) for other in (MATMUL, *peers)),
-            "" if row.peak_bytes is None else f"{row.peak_bytes / 1e6:.1f}",
-            style="bold" if row.contender == OURS else "",
-        )
-        previous = row.case
+    for case in dict.fromkeys(row.case for row in rows):
+        shown.add_section()
+        shown.add_row(case, style="bold")
+        for row in (row for row in rows if row.case == case):
+            ratios = (ratio(rows, row, other) for other in (MATMUL, *peers))
+            shown.add_row(
+                f"  {row.contender}",
+                f"{row.seconds * 1e3:.4g}",
+                f"{(row.high - row.low) / row.seconds:.0%}",
+                *("" if value is None else f"{value:.2f}" for value in ratios),
+                "" if row.peak_bytes is None else f"{row.peak_bytes / 1e6:.1f}",
+            )
     return shown
-
-
-def _milliseconds(seconds: float) -> str:
-    return f"{seconds * 1e3:.3g}" if seconds >= 1e-5 else f"{seconds * 1e3:.4f}"
-
-
-def _ratio(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}"
 
 
 def to_json(rows: Sequence[Row], environment: dict[str, Any]) -> str:

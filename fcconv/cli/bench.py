@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -17,7 +18,8 @@ def measure_and_report(out: Path, rounds: int, small: bool) -> None:
     record = environment()
     with Console(stderr=True).status("starting") as status:
         rows = list(measure(cases, rounds, lambda name: status.update(f"timing {name}")))
-    console = Console()
+    # a pipe has no width; a line that is cut would lose figures
+    console = Console(width=None if sys.stdout.isatty() else 120)
     console.print(table(rows))
     console.print(f"{record['processor']}, {record['cores']} cores")
     for blas in record["blas"]:

@@ -136,8 +136,8 @@ def initial_parameters(seed: int) -> Parameters:
     parameters: Parameters = {}
     for key, (name, shape) in zip(keys, SHAPES.items(), strict=True):
         spread = math.sqrt(2 / math.prod(shape[1:]))
-        parameters[name] = spread * jax.random.normal(key, shape)
-        parameters[name.replace("weight", "bias")] = jnp.zeros(shape[0])
+        parameters[name] = spread * jax.random.normal(key, shape, jnp.float32)
+        parameters[name.replace("weight", "bias")] = jnp.zeros(shape[0], jnp.float32)
     return parameters
 
 
