@@ -55,8 +55,9 @@ def _figures(demo: Demo, backend: str) -> Table:
 
 def _peaks(demo: Demo) -> Table:
     table = Table(title="The strongest peaks", title_justify="left")
-    for heading in ("score", "top", "left", "side"):
+    for heading in ("strength", "score", "top", "left", "side"):
         table.add_column(heading, justify="right")
     for peak in demo.peaks:
-        table.add_row(f"{peak.score:.2f}", *(f"{v:.0f}" for v in (peak.top, peak.left, peak.side)))
+        where = (f"{pixels:.0f}" for pixels in (peak.top, peak.left, peak.side))
+        table.add_row(f"{peak.strength:.1f}", f"{peak.score:.1f}", *where)
     return table

@@ -36,8 +36,19 @@ class Level:
 
 @dataclass(frozen=True)
 class Peak:
-    """A window that scores higher than all that overlap it; pixels of the photo."""
+    """A window that finds more agreement than all that overlap it; pixels of the photo.
 
+    Attributes
+    ----------
+    strength : float
+        Sum of the positive scores of all windows, of all scales, that share half with this one.
+    score : float
+        The window's own score.
+    top, left, side : float
+        Where it lies in the photo.
+    """
+
+    strength: float
     score: float
     top: float
     left: float
@@ -45,14 +56,20 @@ class Peak:
 
 
 def strongest_peaks(levels: list[Level], count: int) -> list[Peak]:
-    """Take the highest score, drop the windows that overlap it by a third, and so on."""
+    """Find the windows that most others agree with, each apart from the ones before.
+
+    A face is found by many windows, a little shifted and scaled, a false alarm by few (Rowley,
+    Baluja & Kanade, *Neural network-based face detection*, 1998, section 2.2).
+    """
     scores = np.concatenate([level.scores.ravel() for level in levels])
-    boxes = np.concatenate([_boxes(level) for level in levels])
+    boxes = np.concatenate([_boxes(level) for level in levels])[scores > 0]
+    scores = scores[scores > 0]
+    strengths = np.array([scores[_shared(boxes, box) > 1 / 2].sum() for box in boxes])
     peaks: list[Peak] = []
-    while len(peaks) < count and np.isfinite(scores.max()):
-        best = int(scores.argmax())
-        peaks.append(Peak(float(scores[best]), *map(float, boxes[best])))
-        scores[_overlap(boxes, boxes[best]) > 1 / 3] = -np.inf
+    while len(peaks) < count and strengths.any():
+        best = int(strengths.argmax())
+        peaks.append(Peak(float(strengths[best]), float(scores[best]), *map(float, boxes[best])))
+        strengths[_shared(boxes, boxes[best]) > 0] = 0
     return peaks
 
 
@@ -63,14 +80,14 @@ def _boxes(level: Level) -> npt.NDArray[np.float64]:
     return np.hstack([corners, sides]) / level.scale
 
 
-def _overlap(
+def _shared(
     boxes: npt.NDArray[np.float64], box: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Area that each box shares with one box, in parts of the smaller of the two."""
+    """Area that each box shares with one box, in parts of the area that the two cover."""
     start = np.maximum(boxes[:, :2], box[:2])
     stop = np.minimum(boxes[:, :2] + boxes[:, 2:], box[:2] + box[2])
     shared = np.clip(stop - start, 0, None).prod(axis=1)
-    return np.asarray(shared / np.minimum(boxes[:, 2], box[2]) ** 2)
+    return np.asarray(shared / (boxes[:, 2] ** 2 + box[2] ** 2 - shared))
 
 
 def heatmap(levels: list[Level]) -> Image:
@@ -78,7 +95,7 @@ def heatmap(levels: list[Level]) -> Image:
     photo = levels[0].image
     heat = np.zeros(photo.shape, np.float32)
     for level in levels:
-        probability = 1 / (1 + np.exp(-level.scores))
+        probability = (1 + np.tanh(level.scores / 2)) / 2  # the logistic function
         # a cell covers `stride` scaled pixels around the centre of its window
         size = [round(n * level.stride / level.scale) for n in level.scores.shape]
         first = round((WINDOW - level.stride) / 2 / level.scale)

@@ -22,14 +22,19 @@ def write_picture(
     figure = Figure(figsize=(11, 5.2), dpi=120, layout="constrained")
     left, right = figure.subplots(1, 2, sharex=True, sharey=True)
     left.imshow(photo)
-    left.set_title("The three strongest peaks and their scores", loc="left", fontsize=11)
+    left.set_title("The three strongest peaks", loc="left", fontsize=11)
     for number, (peak, colour) in enumerate(zip(peaks, COLOURS, strict=False), 1):
         left.add_patch(_outline(peak, colour))
         left.text(
-            peak.left + 3, peak.top - 5, f"{number}: {peak.score:.1f}", color=colour, fontsize=9
+            peak.left,
+            peak.top - 4,
+            f"{number}: {peak.strength:.1f}",
+            color=colour,
+            fontsize=9,
+            bbox={"facecolor": "black", "alpha": 0.6, "linewidth": 0, "pad": 1.5},
         )
     right.imshow(grey, cmap="gray", vmin=0, vmax=1)
-    shown = right.imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=0.65)
+    shown = right.imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=0.15 + 0.7 * heat)
     right.add_patch(_outline(peaks[0], COLOURS[0]))
     right.set_title("Probability of a face, the largest of all scales", loc="left", fontsize=11)
     figure.colorbar(shown, ax=right, fraction=0.046, pad=0.02)
