@@ -6,7 +6,8 @@ convolution over an input whose pixels were moved into channels.
 
 from fcconv.backend import backend, backends
 from fcconv.errors import BackendError, DtypeError, FcconvError, ShapeError, UnsupportedError
-from fcconv.ops import avg_pool, conv, conv1x1, dense, im2col, max_pool
+from fcconv.ops import conv, conv1x1, dense, im2col
+from fcconv.pools import avg_pool, max_pool
 from fcconv.weights import conv_to_dense, dense_to_conv, dense_to_conv1x1
 
 __version__ = "0.1.0"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import numpy as np
@@ -36,46 +35,46 @@ ArrayT = TypeVar("ArrayT", bound=Array)
 """An array of any supported library; a function returns the kind that it was given."""
 
 
-class Backend(Protocol):
+class Backend(Protocol[ArrayT]):
     """What a backend module offers. The doors have checked every argument before they call it.
 
     Arrays are channels first, ``x (N, C, *S)`` and ``weight (O, C/groups, *K)``, of one dtype,
     which is also the result's (in native byte order).
     """
 
-    def asarray(self, values: npt.ArrayLike) -> Any:
+    def asarray(self, values: npt.ArrayLike) -> ArrayT:
         """Make an array of this library."""
+        ...
 
-    def dense(self, x: Any, weight: Any, bias: Any) -> Any:
-        """Multiply ``x (..., I)`` with ``weight (O, I)`` and add ``bias (O,)`` or None."""
+    def dense(self, x: ArrayT, weight: ArrayT, bias: ArrayT | None) -> ArrayT:
+        """Multiply ``x (..., I)`` with ``weight (O, I)`` and add ``bias (O,)``."""
+        ...
 
-    def im2col(self, x: Any, window: Window) -> Any:
+    def im2col(self, x: ArrayT, window: Window) -> ArrayT:
         """Gather the windows as columns, ``(N, C*prod(K), prod(S'))``."""
+        ...
 
-    def conv(self, x: Any, weight: Any, bias: Any, window: Window, groups: int) -> Any:
+    def conv(
+        self, x: ArrayT, weight: ArrayT, bias: ArrayT | None, window: Window, groups: int
+    ) -> ArrayT:
         """Convolve, ``(N, O, *S')``."""
+        ...
 
-    def conv1x1(self, x: Any, weight: Any, bias: Any) -> Any:
+    def conv1x1(self, x: ArrayT, weight: ArrayT, bias: ArrayT | None) -> ArrayT:
         """Mix channels with ``weight (O, C)``, ``(N, O, *S)``."""
+        ...
 
-    def max_pool(self, x: Any, window: Window) -> Any:
+    def max_pool(self, x: ArrayT, window: Window) -> ArrayT:
         """Take the maximum of each window; padding never wins."""
+        ...
 
-    def avg_pool(self, x: Any, window: Window, count: npt.NDArray[np.int64]) -> Any:
+    def avg_pool(self, x: ArrayT, window: Window, count: npt.NDArray[np.int64]) -> ArrayT:
         """Divide the sum of each window by ``count (*S')``."""
+        ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    module: str
-    library: str
-    install: str
-
-
-_BACKENDS = {
-    "numpy": _Entry("fcconv_numpy", "numpy", "pip install fcconv"),
-    "jax": _Entry("fcconv_jax", "jax", "pip install 'fcconv[jax]'"),
-}
+_NAMES = ("numpy", "jax")
+"""Each backend has the name of its library, its package that of fcconv_<name>."""
 
 
 def backends() -> tuple[str, ...]:
@@ -91,10 +90,10 @@ def backends() -> tuple[str, ...]:
     >>> "numpy" in backends()
     True
     """
-    return tuple(n for n, e in _BACKENDS.items() if importlib.util.find_spec(e.library))
+    return tuple(name for name in _NAMES if importlib.util.find_spec(name))
 
 
-def backend(name_or_array: object) -> Backend:
+def backend(name_or_array: object) -> Backend[Any]:
     """Find a backend by its name, or the one that computes with an array.
 
     Parameters
@@ -118,23 +117,19 @@ def backend(name_or_array: object) -> Backend:
     'fcconv_numpy'
     """
     name = name_or_array if isinstance(name_or_array, str) else library(name_or_array)
-    if name not in _BACKENDS:
-        known = " or ".join(map(repr, _BACKENDS))
-        if name is not None:
-            raise BackendError(f"unknown backend {name!r}: use {known}")
+    known = " or ".join(map(repr, _NAMES))
+    if name is None:
         raise BackendError(
             f"needs the name of a backend ({known}) or an array, got {_kind(name_or_array)}"
         )
-    entry = _BACKENDS[name]
-    module = sys.modules.get(entry.module)
-    if module is None:
-        if importlib.util.find_spec(entry.library) is None:
-            raise BackendError(
-                f"the backend {name!r} needs {entry.library}, which is not installed: "
-                f"{entry.install}"
-            )
-        module = importlib.import_module(entry.module)
-    return cast("Backend", module)
+    if name not in _NAMES:
+        raise BackendError(f"unknown backend {name!r}: use {known}")
+    if importlib.util.find_spec(name) is None:
+        raise BackendError(
+            f"the backend {name!r} needs {name}, which is not installed: "
+            f"pip install 'fcconv[{name}]'"
+        )
+    return _module(name)
 
 
 def library(array: object) -> str | None:
@@ -148,7 +143,7 @@ def library(array: object) -> str | None:
     return "jax" if jax is not None and isinstance(array, jax.Array) else None
 
 
-def common_backend(**arrays: object) -> Backend:
+def common_backend(**arrays: ArrayT) -> Backend[ArrayT]:
     """Find the one backend of several named arguments.
 
     Raises
@@ -163,10 +158,15 @@ def common_backend(**arrays: object) -> Backend:
                 f"{name} is {_kind(arrays[name])}, which is no array of a known library: "
                 f"pass a plain NumPy or JAX array (numpy.asarray, jax.numpy.asarray)"
             )
-    if len(set(libraries.values())) > 1:
+    first, *others = libraries.values()
+    if any(other != first for other in others):
         which = ", ".join(f"{name} is of {found}" for name, found in libraries.items())
         raise BackendError(f"{which}: convert all of them to one library")
-    return backend(next(iter(libraries.values())))
+    return _module(str(first))
+
+
+def _module(name: str) -> Backend[Any]:
+    return cast("Backend[Any]", importlib.import_module(f"fcconv_{name}"))
 
 
 def _kind(value: object) -> str:

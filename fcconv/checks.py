@@ -7,7 +7,9 @@ import inspect
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from fcconv.backend import Array, Backend, common_backend, library
+import numpy as np
+
+from fcconv.backend import Array, ArrayT, Backend, common_backend
 from fcconv.errors import DtypeError, FcconvError, ShapeError
 from fcconv.geometry import integer
 
@@ -33,13 +35,14 @@ def door(function: Callable[P, R]) -> Callable[P, R]:
 
 def _describe(value: object) -> str:
     """Show an array as its dtype and shape, and anything else as it is, shortened."""
-    if library(value) is not None or hasattr(value, "shape"):
-        return f"{getattr(value, 'dtype', '?')}{getattr(value, 'shape', '?')}"
+    shape = getattr(value, "shape", None)
+    if shape is not None and not isinstance(value, np.generic):
+        return f"{getattr(value, 'dtype', '')}{shape}"
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def check_arrays(bias: Array | None = None, **arrays: Array) -> Backend:
+def check_arrays(bias: ArrayT | None = None, **arrays: ArrayT) -> Backend[ArrayT]:
     """Check that the named arrays are of one library and one dtype; return their backend.
 
     A bias may be left out.
@@ -66,32 +69,37 @@ def check_arrays(bias: Array | None = None, **arrays: Array) -> Backend:
     return backend
 
 
-def check_ndim(name: str, array: Array, layout: str, lowest: int, highest: int) -> None:
-    """Check the number of axes of an array whose `layout` is, say, ``(N, C, *S)``."""
+def check_ndim(
+    name: str, array: Array, layout: str, *, exactly: int | None = None, at_least: int = 0
+) -> None:
+    """Check the number of axes of an array whose `layout` is, say, ``(O, I)``."""
     axes = len(array.shape)
-    if not lowest <= axes <= highest:
-        needed = str(lowest) if lowest == highest else f"{lowest} to {highest}"
-        raise ShapeError(f"{name} {layout} needs {needed} axes, got {axes}")
+    if exactly is not None and axes != exactly:
+        raise ShapeError(f"{name} {layout} needs {exactly} axes, got {axes}")
+    if axes < at_least:
+        raise ShapeError(f"{name} {layout} needs at least {at_least} axis, got {axes}")
 
 
 def check_spatial(x: Array) -> None:
     """Check that `x` has a batch, channels and one to three spatial axes."""
-    check_ndim("x", x, "(N, C, *S), one to three spatial axes,", 3, 5)
+    if not 3 <= len(x.shape) <= 5:
+        raise ShapeError(
+            f"x (N, C, *S) needs 3 to 5 axes, one to three of them spatial, got {len(x.shape)}"
+        )
 
 
-def check_groups(channels: int, weight: Array, groups: int) -> None:
-    """Check that `groups` divides channels and outputs, and that weight reads those channels."""
+def check_channels(name: str, channels: int, weight: Array, groups: int = 1) -> None:
+    """Check that a weight reads the channels of the argument `name`, in so many groups."""
     groups = integer(groups, "groups", 1)
     outputs, per_group = weight.shape[:2]
     if channels % groups or outputs % groups:
         raise ShapeError(
-            f"groups={groups} must divide the {channels} channels of x and the {outputs} outputs "
-            f"of weight"
+            f"groups={groups} must divide the {channels} channels of {name} and the {outputs} "
+            f"outputs of weight"
         )
     if channels != per_group * groups:
-        raise ShapeError(
-            f"x has {channels} channels, but weight reads {per_group} in each of {groups} groups"
-        )
+        each = f" in each of {groups} groups" if groups > 1 else ""
+        raise ShapeError(f"{name} has {channels} channels, but weight reads {per_group}{each}")
 
 
 def check_bias(bias: Array | None, outputs: int) -> None:
@@ -100,3 +108,9 @@ def check_bias(bias: Array | None, outputs: int) -> None:
         raise ShapeError(
             f"bias needs the shape ({outputs},), one entry an output of weight, got {bias.shape}"
         )
+
+
+def check_flag(name: str, value: object) -> None:
+    """Check that an option is True or False."""
+    if not isinstance(value, bool | np.bool):
+        raise ShapeError(f"{name} needs True or False, got {value!r}")

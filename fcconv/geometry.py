@@ -20,6 +20,9 @@ Ints: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
 Padding: TypeAlias = str | SupportsIndex | Sequence[SupportsIndex | Sequence[SupportsIndex]]
 """An integer, one integer an axis, one ``(before, after)`` pair an axis, "valid" or "same"."""
 
+LARGEST = 2**31 - 1
+"""Most pixels that an argument may name; sums of a few stay within 64 bits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -63,12 +66,13 @@ def integer(value: Any, name: str, minimum: int) -> int:
         number = operator.index(value)  # floats, strings and sequences have no index
     except TypeError:
         number = None
-    if number is None or number < minimum or isinstance(value, bool):
-        raise ShapeError(f"{name} needs an integer of at least {minimum}, got {value!r}")
+    if number is None or not minimum <= number <= LARGEST or isinstance(value, bool):
+        bounds = f"from {minimum} to {LARGEST}"
+        raise ShapeError(f"{name} needs an integer {bounds}, got {value!r}")
     return number
 
 
-def per_axis(value: Ints, rank: int, name: str, minimum: int = 1) -> tuple[int, ...]:
+def per_axis(value: Ints, rank: int, name: str) -> tuple[int, ...]:
     """Spread an integer, or one integer an axis, over `rank` axes.
 
     Examples
@@ -79,10 +83,10 @@ def per_axis(value: Ints, rank: int, name: str, minimum: int = 1) -> tuple[int, 
     (1, 2)
     """
     if isinstance(value, str) or not isinstance(value, Sequence):
-        return (integer(value, name, minimum),) * rank
+        return (integer(value, name, 1),) * rank
     if len(value) != rank:
         raise ShapeError(f"{name} needs one integer or {rank}, one a spatial axis, got {value!r}")
-    return tuple(integer(entry, name, minimum) for entry in value)
+    return tuple(integer(entry, name, 1) for entry in value)
 
 
 def extent(kernel: int, dilation: int) -> int:
@@ -111,13 +115,13 @@ def resolve_padding(
     --------
     >>> resolve_padding("same", size=[5], kernel=[2], stride=[1], dilation=[1])
     ((0, 1),)
-    >>> resolve_padding([1, (0, 2)], size=[5, 5], kernel=[3, 3], stride=[1, 1], dilation=[1, 1])
-    ((1, 1), (0, 2))
+    >>> resolve_padding([1, 2], size=[5, 5], kernel=[3, 3], stride=[1, 1], dilation=[1, 1])
+    ((1, 1), (2, 2))
     """
     rank = len(size)
-    if padding == "valid":
+    if isinstance(padding, str) and padding == "valid":
         return ((0, 0),) * rank
-    if padding == "same":
+    if isinstance(padding, str) and padding == "same":
         missing = [
             max((-(-n // r) - 1) * r + extent(k, e) - n, 0)
             for n, k, r, e in zip(size, kernel, stride, dilation, strict=True)

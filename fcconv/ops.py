@@ -1,4 +1,4 @@
-"""The array functions: each checks its arguments, then hands them to the backend of the arrays.
+"""Dense layers and convolutions: checked here, then handed to the backend of the arrays.
 
 Layout is channels first: ``x (N, C, *S)`` with a batch, channels and one to three spatial axes.
 Convolution means cross-correlation (the kernel is not flipped), as in every deep learning library.
@@ -10,17 +10,13 @@ bfloat16 are accumulated in float32 and rounded once.
 
 from __future__ import annotations
 
-import functools
 from typing import Any, cast
-
-import numpy as np
-import numpy.typing as npt
 
 from fcconv import geometry
 from fcconv.backend import ArrayT
-from fcconv.checks import check_arrays, check_bias, check_groups, check_ndim, check_spatial, door
-from fcconv.errors import DtypeError, ShapeError
-from fcconv.geometry import Ints, Padding, Window
+from fcconv.checks import check_arrays, check_bias, check_channels, check_ndim, check_spatial, door
+from fcconv.errors import ShapeError
+from fcconv.geometry import Ints, Padding
 
 
 @door
@@ -57,15 +53,14 @@ def dense(x: ArrayT, weight: ArrayT, bias: ArrayT | None = None) -> ArrayT:
     array([11, 17, 24])
     """
     backend = check_arrays(x=x, weight=weight, bias=bias)
-    check_ndim("x", x, "(..., I)", 1, 64)
-    check_ndim("weight", weight, "(O, I)", 2, 2)
+    check_ndim("x", x, "(..., I)", at_least=1)
+    check_ndim("weight", weight, "(O, I)", exactly=2)
     if x.shape[-1] != weight.shape[1]:
         raise ShapeError(
             f"x has {x.shape[-1]} features in its last axis, but weight reads {weight.shape[1]}"
         )
     check_bias(bias, weight.shape[0])
-    result: ArrayT = backend.dense(x, weight, bias)
-    return result
+    return backend.dense(x, weight, bias)
 
 
 @door
@@ -132,12 +127,11 @@ def conv(
     """
     backend = check_arrays(x=x, weight=weight, bias=bias)
     check_spatial(x)
-    check_ndim("weight", weight, "(O, C/groups, *K), as many as x,", len(x.shape), len(x.shape))
-    check_groups(x.shape[1], weight, groups)
+    check_ndim("weight", weight, "(O, C/groups, *K)", exactly=len(x.shape))
+    check_channels("x", x.shape[1], weight, groups)
     check_bias(bias, weight.shape[0])
     window = geometry.window(x.shape[2:], weight.shape[2:], stride, padding, dilation)
-    result: ArrayT = backend.conv(x, weight, bias, window, groups)
-    return result
+    return backend.conv(x, weight, bias, window, groups)
 
 
 @door
@@ -180,11 +174,10 @@ def conv1x1(x: ArrayT, weight: ArrayT, bias: ArrayT | None = None) -> ArrayT:
     if len(weight.shape) < 2 or weight.shape[2:] not in ((), ones):
         needed = ", ".join(("O", "C", *map(str, ones)))
         raise ShapeError(f"weight needs the shape (O, C) or ({needed}), got {weight.shape}")
-    check_groups(x.shape[1], weight, groups=1)
+    check_channels("x", x.shape[1], weight)
     check_bias(bias, weight.shape[0])
     matrix = cast("Any", weight).reshape(weight.shape[:2])
-    result: ArrayT = backend.conv1x1(x, matrix, bias)
-    return result
+    return backend.conv1x1(x, matrix, bias)
 
 
 @door
@@ -234,138 +227,4 @@ def im2col(
     backend = check_arrays(x=x)
     check_spatial(x)
     window = geometry.window(x.shape[2:], kernel, stride, padding, dilation)
-    result: ArrayT = backend.im2col(x, window)
-    return result
-
-
-@door
-def max_pool(
-    x: ArrayT,
-    kernel: Ints,
-    *,
-    stride: Ints | None = None,
-    padding: Padding = 0,
-    dilation: Ints = 1,
-    ceil_mode: bool = False,
-) -> ArrayT:
-    """Take the maximum of each window; padding never wins, NaN always does.
-
-    Parameters
-    ----------
-    x : array, shape (N, C, *S)
-        Input, channels first.
-    kernel : int or sequence of int
-        Samples that the window reads, for all axes or an axis.
-    stride : int or sequence of int, optional
-        Input pixels from one window to the next; the kernel, if left out.
-    padding, dilation
-        As in :func:`conv`.
-    ceil_mode : bool
-        Whether a last window may overhang the padded input, if it starts inside the input or the
-        padding before it.
-
-    Returns
-    -------
-    array, shape (N, C, *S')
-        In the dtype of `x`.
-
-    Raises
-    ------
-    ShapeError
-        If arguments do not fit, the kernel exceeds the padded input, or a window reads padding
-        only.
-    DtypeError
-        If the dtype is neither integer nor real floating point.
-    BackendError
-        If `x` is no NumPy or JAX array.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> max_pool(np.array([[[1, 4, 2, 8, 5]]]), 2, ceil_mode=True)
-    array([[[4, 8, 5]]])
-    """
-    backend = check_arrays(x=x)
-    stride = kernel if stride is None else stride
-    check_spatial(x)
-    window = geometry.window(x.shape[2:], kernel, stride, padding, dilation, ceil_mode=ceil_mode)
-    _count(window, [(0, n) for n in x.shape[2:]])
-    result: ArrayT = backend.max_pool(x, window)
-    return result
-
-
-@door
-def avg_pool(
-    x: ArrayT,
-    kernel: Ints,
-    *,
-    stride: Ints | None = None,
-    padding: Padding = 0,
-    dilation: Ints = 1,
-    ceil_mode: bool = False,
-    count_include_pad: bool = False,
-) -> ArrayT:
-    """Take the mean of each window.
-
-    Parameters
-    ----------
-    x : array, shape (N, C, *S)
-        Input, channels first, of a floating point dtype.
-    kernel : int or sequence of int
-        Samples that the window reads, for all axes or an axis.
-    stride : int or sequence of int, optional
-        Input pixels from one window to the next; the kernel, if left out.
-    padding, dilation
-        As in :func:`conv`.
-    ceil_mode : bool
-        Whether a last window may overhang the padded input, if it starts inside the input or the
-        padding before it. The overhang is never counted.
-    count_include_pad : bool
-        Whether the mean counts the zeros of `padding`.
-
-    Returns
-    -------
-    array, shape (N, C, *S')
-        In the dtype of `x`.
-
-    Raises
-    ------
-    ShapeError
-        If arguments do not fit, the kernel exceeds the padded input, or a window has nothing to
-        count.
-    DtypeError
-        If the dtype is not real floating point: the mean of integers is no integer.
-    BackendError
-        If `x` is no NumPy or JAX array.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> avg_pool(np.array([[[1.0, 3.0, 5.0]]]), 2, stride=1, padding=(1,))
-    array([[[1., 2., 4., 5.]]])
-    """
-    backend = check_arrays(x=x)
-    if x.dtype.kind in "iu":
-        raise DtypeError("the mean of integers is no integer: convert x to a floating point dtype")
-    stride = kernel if stride is None else stride
-    check_spatial(x)
-    size = x.shape[2:]
-    window = geometry.window(size, kernel, stride, padding, dilation, ceil_mode=ceil_mode)
-    counted = [(0, n) for n in size]
-    if count_include_pad:  # the padding that was asked for, without the overhang
-        pads = geometry.window(size, kernel, stride, padding, dilation).padding
-        counted = [(-before, n + after) for n, (before, after) in zip(size, pads, strict=True)]
-    result: ArrayT = backend.avg_pool(x, window, _count(window, counted))
-    return result
-
-
-def _count(window: Window, counted: list[tuple[int, int]]) -> npt.NDArray[np.int64]:
-    """Count the samples of each window between ``(start, stop)`` an axis; none is an error."""
-    axes = [geometry.tap_counts(window, axis, *span) for axis, span in enumerate(counted)]
-    for axis, counts in enumerate(axes):
-        if 0 in counts:
-            raise ShapeError(
-                f"window {counts.index(0)} of spatial axis {axis} reads padding only: take less "
-                f"padding or dilation than {window.padding[axis]} and {window.dilation[axis]}"
-            )
-    return functools.reduce(np.multiply.outer, map(np.asarray, axes))
+    return backend.im2col(x, window)

@@ -82,8 +82,9 @@ def dot_bound(magnitude: npt.ArrayLike, terms: int, dtype: npt.DTypeLike) -> npt
     -------
     array of float64, shape of `magnitude`
         ``gamma(terms) * magnitude`` (Higham, equation 3.5) in the dtype that accumulates, and, for
-        float16 and bfloat16, the rounding of the result. Underflow costs at most the smallest
-        normal number an operation, whether hardware keeps subnormal numbers or not.
+        float16 and bfloat16, the rounding of the result. Underflow in the accumulator costs at
+        most its smallest normal number an operation, whether hardware keeps subnormal numbers or
+        not.
 
     Examples
     --------
@@ -98,7 +99,8 @@ def dot_bound(magnitude: npt.ArrayLike, terms: int, dtype: npt.DTypeLike) -> npt
     bound = gamma(terms + 1, accumulator) * magnitude + 2 * terms * smallest
     if narrow:
         unit, smallest = _unit_and_smallest(dtype)
-        bound = bound + unit * (magnitude + bound) + smallest
+        # below the smallest normal number rounding is absolute: half the spacing there
+        bound = bound + np.maximum(unit * (magnitude + bound), unit * smallest)
     return bound
 
 

@@ -147,6 +147,6 @@ def avg_pool(x: Array, along: Sequence[Axis], count_include_pad: bool) -> Array:
         read = [positions(along, cell, tap) for tap in taps(along)]
         samples = [x[(..., *p)] for p in read if inside(along, p)]
         padded = [p for p in read if all(a.counted(i) for a, i in zip(along, p, strict=True))]
-        total = np.sum(samples, axis=0, dtype=x.dtype) if samples else np.zeros(x.shape[:2])
-        y[(..., *cell)] = total / x.dtype.type(len(padded if count_include_pad else samples))
+        count = len(padded if count_include_pad else samples)
+        y[(..., *cell)] = np.sum(samples, axis=0) / count
     return y

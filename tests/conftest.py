@@ -1,5 +1,7 @@
 """Settings of every test, and the backends that each test body runs on."""
 
+from typing import Any
+
 import jax
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -25,6 +27,6 @@ settings.load_profile("normal")
 
 
 @pytest.fixture(scope="session", params=["numpy", "jax"])
-def xp(request: pytest.FixtureRequest) -> Backend:
+def xp(request: pytest.FixtureRequest) -> Backend[Any]:
     """The backend to compute on; a test fails, and is not skipped, where one is missing."""
     return fcconv.backend(str(request.param))

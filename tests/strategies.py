@@ -84,6 +84,13 @@ def integers(seed: int, shape: Sequence[int], dtype: str, low: int = -5) -> Arra
     return rng.integers(low, 6, tuple(shape)).astype(as_dtype(dtype))
 
 
+def any_integers(seed: int, shape: Sequence[int], dtype: str) -> Array:
+    """Make an array of integers from the whole range of an integer dtype."""
+    limits = np.iinfo(dtype)
+    rng = np.random.default_rng([seed, *shape])
+    return rng.integers(limits.min, limits.max, tuple(shape), dtype, endpoint=True)
+
+
 def as_dtype(name: str) -> np.dtype[Any]:
     """Look up a dtype, bfloat16 included."""
     return np.dtype(ml_dtypes.bfloat16 if name == "bfloat16" else name)

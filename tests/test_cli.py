@@ -11,6 +11,7 @@ import pytest
 
 import fcconv
 from fcconv.cli import app
+from fcconv_bench import cases
 
 
 def fcconv_command(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -75,14 +76,18 @@ def test_missing_extras_are_named(missing: str, arguments: list[str], extra: str
 
 
 @pytest.mark.slow
-def test_bench_reports_every_contender(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bench_reports_every_contender(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cases, "CASES", [case.small() for case in cases.CASES[:2]])
     out = tmp_path / "figures"
-    assert app.run(["bench", "--small", "--rounds", "1", "--out", str(out)]) == 0
+    assert app.run(["bench", "--rounds", "1", "--out", str(out)]) == 0
     printed = capsys.readouterr().out
     figures = json.loads((out / "layers.json").read_text(encoding="utf-8"))
-    contenders = {row["contender"] for row in figures["rows"]}
-    assert contenders >= {"matmul", "fcconv numpy", "fcconv jax on cpu", "torch", "lax on cpu"}
-    assert all(row["seconds"] > 0 for row in figures["rows"])
-    assert {"processor", "cores", "versions", "blas"} <= set(figures["environment"])
-    assert all(name in printed for name in contenders)
+    rows = [row for row in figures["rows"] if row["device"] == "cpu"]
+    contenders = ["matmul", "fcconv numpy", "fcconv jax", "torch", "lax"]
+    assert [row["contender"] for row in rows] == contenders * 2
+    assert all(0 < row["low"] <= row["seconds"] <= row["high"] for row in rows)
+    assert {"processor", "cores", "versions", "blas", "devices"} <= set(figures["environment"])
+    assert all(name in printed for name in (*contenders, *(row["case"] for row in rows)))
     assert (out / "layers.png").read_bytes().startswith(b"\x89PNG")

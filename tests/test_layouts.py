@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tracemalloc
 from typing import Any
 
@@ -49,27 +50,38 @@ layouts = st.sampled_from(LAYOUTS)
     dtype=st.sampled_from(["int64", "float32", "float16"]),
     case=conv_cases(),
     seed=seeds,
-    of_x=layouts,
-    of_weight=layouts,
+    given_layouts=st.tuples(layouts, layouts, layouts),
 )
 def test_layouts_do_not_matter(
-    dtype: str, case: ConvCase, seed: int, of_x: Any, of_weight: Any
+    dtype: str, case: ConvCase, seed: int, given_layouts: tuple[Any, Any, Any]
 ) -> None:
+    of_x, of_weight, of_bias = given_layouts
     x, weight = integers(seed, case.x, dtype), integers(seed + 1, case.weight, dtype)
-    kernel = case.weight[2:]
+    bias = integers(seed + 2, case.weight[:1], dtype)
+    pixel = integers(seed + 3, (case.weight[0], case.x[1]), dtype)
+    rows = integers(seed + 4, (case.weight[0], case.x[-1]), dtype)
+    block = (case.x[1], *case.weight[2:])
+    flat = integers(seed + 5, (case.weight[0], math.prod(block)), dtype)
     windows = {key: value for key, value in case.arguments.items() if key != "groups"}
+    pool: dict[str, Any] = {"kernel": case.weight[2:], "stride": case.stride, "padding": "same"}
 
-    def results(x: Array, weight: Array) -> dict[str, Any]:
-        return {
-            "conv": fcconv.conv(x, weight, **case.arguments),
-            "im2col": fcconv.im2col(x, kernel, **windows),
-            "conv1x1": fcconv.conv1x1(x, np.resize(weight, (2, case.x[1]))),
-            "dense": fcconv.dense(x, np.resize(weight, (2, case.x[-1]))),
-            "max_pool": fcconv.max_pool(x, 1, stride=2),
+    def results(of_x: Any, of_weight: Any, of_bias: Any) -> dict[str, Any]:
+        found = {
+            "conv": fcconv.conv(of_x(x), of_weight(weight), of_bias(bias), **case.arguments),
+            "conv1x1": fcconv.conv1x1(of_x(x), of_weight(pixel), of_bias(bias)),
+            "dense": fcconv.dense(of_x(x), of_weight(rows), of_bias(bias)),
+            "im2col": fcconv.im2col(of_x(x), case.weight[2:], **windows),
+            "max_pool": fcconv.max_pool(of_x(x), **pool),
+            "dense_to_conv": fcconv.dense_to_conv(of_weight(flat), block),
+            "dense_to_conv1x1": fcconv.dense_to_conv1x1(of_weight(flat)),
+            "conv_to_dense": fcconv.conv_to_dense(of_weight(weight), case.x[1:], **case.arguments),
         }
+        if dtype != "int64":
+            found["avg_pool"] = fcconv.avg_pool(of_x(x), **pool)
+        return found
 
-    expected = results(x, weight)
-    for name, result in results(of_x(x), of_weight(weight)).items():
+    expected = results(np.ascontiguousarray, np.ascontiguousarray, np.ascontiguousarray)
+    for name, result in results(of_x, of_weight, of_bias).items():
         assert result.dtype == np.dtype(dtype), name
         assert_identical(result, expected[name], (name, case))
 

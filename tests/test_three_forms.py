@@ -52,7 +52,9 @@ def forms(case: DenseCase, x: Any, weight: Any, bias: Any) -> dict[str, Any]:
 
 
 @given(dtype=st.sampled_from(EXACT), case=dense_cases(), seed=seeds)
-def test_forms_are_equal_on_integers(xp: Backend, dtype: str, case: DenseCase, seed: int) -> None:
+def test_forms_are_equal_on_integers(
+    xp: Backend[Any], dtype: str, case: DenseCase, seed: int
+) -> None:
     x = integers(seed, (case.batch, *case.block), dtype)
     weight = integers(seed + 1, (case.outputs, math.prod(case.block)), dtype)
     bias = integers(seed + 2, (case.outputs,), dtype) if case.bias else None
@@ -70,7 +72,7 @@ def test_forms_are_equal_on_integers(xp: Backend, dtype: str, case: DenseCase, s
     scale=st.sampled_from([1.0, 1e-3, 30.0]),
 )
 def test_forms_agree_on_floats(
-    xp: Backend, dtype: str, case: DenseCase, seed: int, scale: float
+    xp: Backend[Any], dtype: str, case: DenseCase, seed: int, scale: float
 ) -> None:
     x = normal(seed, (case.batch, *case.block), dtype, scale)
     weight = normal(seed + 1, (case.outputs, math.prod(case.block)), dtype)
@@ -86,7 +88,9 @@ def test_forms_agree_on_floats(
 
 
 @given(dtype=st.sampled_from(EXACT), case=conv_cases(), seed=seeds)
-def test_every_convolution_is_a_matrix(xp: Backend, dtype: str, case: ConvCase, seed: int) -> None:
+def test_every_convolution_is_a_matrix(
+    xp: Backend[Any], dtype: str, case: ConvCase, seed: int
+) -> None:
     def both(x: Any, weight: Any) -> tuple[Any, Any, Any]:
         matrix = fcconv.conv_to_dense(weight, case.x[1:], **case.arguments)
         product = fcconv.dense(x.reshape(len(x), math.prod(case.x[1:])), matrix)
@@ -100,7 +104,7 @@ def test_every_convolution_is_a_matrix(xp: Backend, dtype: str, case: ConvCase, 
 
 
 @given(case=dense_cases(), seed=seeds)
-def test_weights_are_moved_not_recomputed(xp: Backend, case: DenseCase, seed: int) -> None:
+def test_weights_are_moved_not_recomputed(xp: Backend[Any], case: DenseCase, seed: int) -> None:
     weight = normal(seed, (case.outputs, math.prod(case.block)), "float32")
     weight[0, 0] = np.nan
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from fcconv.backend import Backend
     from fcconv.geometry import Window
 
-_LAYOUTS = {1: "CW", 2: "CHW", 3: "CDHW"}
-
 
 def asarray(values: npt.ArrayLike) -> jax.Array:
     """Make an array on the default device."""
@@ -48,14 +46,12 @@ def conv(
     if x.dtype.kind in "iu":
         y = _integer_conv(x, weight, window, groups)
     else:
-        layout = _LAYOUTS[len(window.kernel)]
         y = lax.conv_general_dilated(
             _wide(x),
             _wide(weight),
             window_strides=window.stride,
             padding=window.padding,
             rhs_dilation=window.dilation,
-            dimension_numbers=(f"N{layout}", f"OI{layout[1:]}", f"N{layout}"),
             feature_group_count=groups,
             precision=_precision(),
         )
@@ -141,4 +137,4 @@ def _reduction(window: Window) -> dict[str, Any]:
 if TYPE_CHECKING:
     import fcconv_jax
 
-    _: Backend = fcconv_jax
+    _: Backend[jax.Array] = fcconv_jax

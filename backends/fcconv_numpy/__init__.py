@@ -131,4 +131,4 @@ def _pool(reduce: Callable[..., Array], x: Array, window: Window) -> Array:
 if TYPE_CHECKING:
     import fcconv_numpy
 
-    _: Backend = fcconv_numpy
+    _: Backend[Array] = fcconv_numpy

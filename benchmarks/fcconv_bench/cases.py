@@ -63,12 +63,21 @@ class Case:
     def arrays(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
         """Make input, weight and bias, the same at each call."""
         rng = np.random.default_rng(0)
-        x = rng.standard_normal((self.batch, self.channels, self.size, self.size), np.float32)
-        shape = (self.outputs, self.channels, self.kernel, self.kernel)
+        x = (self.batch, self.channels, self.size, self.size)
+        weight = (self.outputs, self.channels, self.kernel, self.kernel)
         return (
-            x,
-            rng.standard_normal(shape, np.float32),
+            rng.standard_normal(x, np.float32),
+            rng.standard_normal(weight, np.float32),
             rng.standard_normal(self.outputs, np.float32),
+        )
+
+    def matrices(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Make the operands of the matrix product, the same at each call."""
+        rng = np.random.default_rng(0)
+        rows, terms, columns = self.product
+        return (
+            rng.standard_normal((rows, terms), np.float32),
+            rng.standard_normal((terms, columns), np.float32),
         )
 
     def small(self) -> Case:

@@ -8,25 +8,25 @@ the same process and in the next one.
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from fcconv_bench.cases import Case
-from fcconv_bench.contenders import Call, contenders, platforms, prepare
+from fcconv_bench.contenders import Call, Contender, contenders, devices
+from fcconv_bench.memory import peak_memory
 
 PAUSE = 0.1
 ROUND_SECONDS = 0.15
-LIBRARIES = ("fcconv", "numpy", "jax", "jaxlib", "torch")
-BLAS_FACTS = ("internal_api", "version", "architecture", "num_threads")
+
+# several processes share a GPU, so none may take most of its memory at its start
+WORKER_ENVIRONMENT = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Row:
 
     Attributes
     ----------
-    case, contender : str
+    case, contender, device : str
         Their names.
     seconds : float
         Median time of a call.
@@ -44,12 +44,13 @@ class Row:
     calls : int
         Calls that were timed.
     peak_bytes : int or None
-        Most memory that one call took beyond its operands, its result included; None where the
+        Most memory that one call takes beyond its operands, its result included; None where the
         system does not say.
     """
 
     case: str
     contender: str
+    device: str
     seconds: float
     low: float
     high: float
@@ -57,45 +58,68 @@ class Row:
     peak_bytes: int | None
 
 
-def measure(
-    cases: Sequence[Case], rounds: int, progress: Callable[[str], None] = lambda _: None
-) -> Iterator[Row]:
-    """Time every contender on every case, and yield its figures case by case."""
+def measure(cases: Sequence[Case], rounds: int, begin: Callable[[Case], None]) -> Iterator[Row]:
+    """Time every contender on every case, and yield its figures case by case.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+        What to compute.
+    rounds : int
+        How often the contenders take turns.
+    begin : callable
+        Is told which case begins.
+
+    Yields
+    ------
+    Row
+        The figures of one contender on one case.
+    """
+    os.environ.update(WORKER_ENVIRONMENT)
     with ExitStack() as stack:
-
-        def process() -> ProcessPoolExecutor:
-            context = multiprocessing.get_context("spawn")
-            return stack.enter_context(ProcessPoolExecutor(1, mp_context=context))
-
-        here = process().submit(platforms).result()
-        workers = {name: process() for name in contenders(here)}
+        workers = {
+            contender: stack.enter_context(process()) for contender in contenders(seen_devices())
+        }
         for case in cases:
-            progress(case.name)
-            times: dict[str, list[float]] = {name: [] for name in workers}
+            begin(case)
+            times: dict[Contender, list[float]] = {contender: [] for contender in workers}
             for _ in range(rounds):
-                for name, worker in workers.items():
-                    times[name] += worker.submit(time_round, name, case).result()
+                for contender, worker in workers.items():
+                    times[contender] += worker.submit(time_round, contender, case).result()
                     time.sleep(PAUSE)
-            for name, worker in workers.items():
-                peak = worker.submit(peak_memory, name, case).result()
-                low, median, high = statistics.quantiles(times[name], n=4, method="inclusive")
-                yield Row(case.name, name, median, low, high, len(times[name]), peak)
+            for contender, measured in times.items():
+                low, median, high = statistics.quantiles(measured, n=4, method="inclusive")
+                yield Row(
+                    case.name,
+                    contender.name,
+                    contender.device,
+                    median,
+                    low,
+                    high,
+                    len(measured),
+                    peak_memory(contender, case),
+                )
 
 
-_prepared: dict[tuple[str, Case], Call] = {}
+def process() -> ProcessPoolExecutor:
+    """Return one process that starts afresh when it is first given work."""
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
 
 
-def _call(contender: str, case: Case) -> Call:
-    """Prepare a case once a process; only the latest, so that memory does not fill up."""
-    if (contender, case) not in _prepared:
-        _prepared.clear()
-        _prepared[contender, case] = prepare(contender, case)
-    return _prepared[contender, case]
+def seen_devices() -> dict[str, str]:
+    """Ask a process of its own for the devices: JAX keeps a device for as long as it runs."""
+    with process() as probe:
+        return probe.submit(devices).result()
 
 
-def time_round(contender: str, case: Case) -> list[float]:
-    """Time some calls in a row, at least two, and leave out the first."""
-    call = _call(contender, case)
+@functools.lru_cache(maxsize=1)
+def _prepared(contender: Contender, case: Case) -> Call:
+    return contender.prepare(case)
+
+
+def time_round(contender: Contender, case: Case) -> list[float]:
+    """Time some calls in a row, at least three, and leave out the first."""
+    call = _prepared(contender, case)
     times: list[float] = []
     begin = time.perf_counter()
     while len(times) < 3 or time.perf_counter() - begin < ROUND_SECONDS:
@@ -103,70 +127,3 @@ def time_round(contender: str, case: Case) -> list[float]:
         call()
         times.append(time.perf_counter() - start)
     return times[1:]
-
-
-def peak_memory(contender: str, case: Case) -> int | None:
-    """Measure how far one call raises the memory of this process, or of the device it runs on."""
-    call = _call(contender, case)
-    if " on " in contender and not contender.endswith(" on cpu"):
-        import jax
-
-        statistics_of = jax.devices(contender.rpartition(" on ")[2])[0].memory_stats
-        before = (statistics_of() or {}).get("bytes_in_use")
-        call()
-        peak = (statistics_of() or {}).get("peak_bytes_in_use")
-        return None if before is None or peak is None else int(peak - before)
-    reset = Path("/proc/self/clear_refs")
-    if not reset.exists():
-        return None
-    reset.write_text("5", encoding="ascii")  # sets the peak of this process to what it holds now
-    before = _resident("VmRSS")
-    call()
-    return _resident("VmHWM") - before
-
-
-def _resident(field: str) -> int:
-    """Read a memory figure of this process from Linux, in bytes."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    line = next(line for line in status.splitlines() if line.startswith(f"{field}:"))
-    return int(line.split()[1]) * 1024
-
-
-def environment() -> dict[str, Any]:
-    """Record what the figures depend on: processor, cores, versions, BLAS and its threads."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
-        return process.submit(_environment).result()
-
-
-def _environment() -> dict[str, Any]:
-    import importlib.metadata
-    import importlib.util
-
-    import numpy as np
-    import threadpoolctl
-
-    np.ones((64, 64)) @ np.ones((64, 64))  # loads BLAS
-    found = [name for name in LIBRARIES if importlib.util.find_spec(name)]
-    pools = [p for p in threadpoolctl.threadpool_info() if p["user_api"] == "blas"]
-    record: dict[str, Any] = {
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "versions": {name: importlib.metadata.version(name) for name in found},
-        "blas": [{fact: pool.get(fact) for fact in BLAS_FACTS} for pool in pools],
-        "devices": {},
-    }
-    if "jax" in found:
-        import jax
-
-        record["devices"] = {device.platform: device.device_kind for device in jax.devices()}
-    return record
-
-
-def _processor() -> str:
-    """Name the processor; Linux names it here, and nowhere in the standard library."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 import fcconv
 from fcconv.errors import FcconvError
@@ -27,15 +27,19 @@ def run(arguments: Sequence[str]) -> int:
         _complain("interrupted")
     except (FcconvError, OSError) as error:
         _complain(str(error))
-    except ModuleNotFoundError as error:
-        extra = _extra_of(arguments)
-        _complain(f"{error.name} is not installed: pip install 'fcconv[{extra}]'")
     return USAGE_ERROR
 
 
-def _extra_of(arguments: Sequence[str]) -> str:
-    """Name the extra that a command needs: it has the command's name."""
-    return next((word for word in arguments if word in app.commands), "cli")
+@contextmanager
+def _extra(name: str) -> Iterator[None]:
+    """Turn a missing library into one line that names the extra that brings it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("fcconv"):
+            raise
+        line = f"{error.name} is not installed: pip install 'fcconv[{name}]'"
+        raise click.ClickException(line) from None
 
 
 def _complain(message: str) -> None:
@@ -62,14 +66,9 @@ def demo(backend: str, out: Path) -> int:
     """Find a face in a photo by one pass a scale, and prove it equal to crops."""
     if not out.parent.is_dir():
         raise click.BadParameter(f"there is no folder {out.parent}", param_hint="--out")
-    from fcconv.cli.demo import show
-    from fcconv.demo.demo import run_demo
-
-    errors = Console(stderr=True)
-    with errors.status("starting") as status:
-        result = run_demo(backend, out, status.update)
-    show(result, backend, out)
-    return 0 if result.proof.holds else 1
+    with _extra("demo"):
+        from fcconv.cli.demo import run_and_show
+    return run_and_show(backend, out)
 
 
 @app.command()
@@ -87,10 +86,9 @@ def demo(backend: str, out: Path) -> int:
     show_default=True,
     help="Rounds in which the contenders take turns.",
 )
-@click.option("--small", is_flag=True, help="Shrink the layers: a check, no measurement.")
-def bench(out: Path, rounds: int, small: bool) -> None:
+def bench(out: Path, rounds: int) -> None:
     """Time the layers beside a bare matrix product, PyTorch and lax."""
-    from fcconv.cli.bench import measure_and_report
-
+    with _extra("bench"):
+        from fcconv.cli.bench import measure_and_show
     out.mkdir(parents=True, exist_ok=True)
-    measure_and_report(out, rounds, small)
+    measure_and_show(out, rounds)

@@ -1,32 +1,33 @@
-"""What ``fcconv bench`` prints and writes."""
+"""``fcconv bench``: progress while it works, then a table, a chart and JSON."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-from rich.console import Console
+from rich.progress import Progress
 
-from fcconv_bench.cases import CASES
-from fcconv_bench.measure import environment, measure
+from fcconv.cli.output import progress, results
+from fcconv_bench import cases
+from fcconv_bench.cases import Case
+from fcconv_bench.environment import environment, in_words
+from fcconv_bench.measure import measure, seen_devices
 from fcconv_bench.report import table, to_json, write_chart
 
 
-def measure_and_report(out: Path, rounds: int, small: bool) -> None:
+def measure_and_show(out: Path, rounds: int) -> None:
     """Time every layer, print the table, and write the chart and the JSON into a folder."""
-    cases = [case.small() for case in CASES] if small else list(CASES)
-    record = environment()
-    with Console(stderr=True).status("starting") as status:
-        rows = list(measure(cases, rounds, lambda name: status.update(f"timing {name}")))
-    # a pipe has no width; a line that is cut would lose figures
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    record = environment(seen_devices())
+    with Progress(console=progress(), transient=True) as bar:
+        task = bar.add_task("starting", total=len(cases.CASES))
+
+        def begin(case: Case) -> None:
+            bar.update(task, advance=1, description=case.name)
+
+        rows = list(measure(cases.CASES, rounds, begin))
+    console = results()
     console.print(table(rows))
-    console.print(f"{record['processor']}, {record['cores']} cores")
-    for blas in record["blas"]:
-        console.print(
-            "{internal_api} {version}, {architecture}, {num_threads} threads".format(**blas)
-        )
-    console.print(", ".join(f"{name} {version}" for name, version in record["versions"].items()))
+    for line in in_words(record):
+        console.print(line, highlight=False)
     chart, data = out / "layers.png", out / "layers.json"
     write_chart(chart, rows, record)
     data.write_text(to_json(rows, record), encoding="utf-8")

@@ -1,24 +1,25 @@
-"""What ``fcconv demo`` prints."""
+"""``fcconv demo``: progress while it works, then tables."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
-if TYPE_CHECKING:
-    from fcconv.demo.demo import Demo
+from fcconv.cli.output import progress, results
+from fcconv.demo.demo import Demo, run_demo
 
 
-def show(demo: Demo, backend: str, out: Path) -> None:
-    """Print the layers, the figures and the peaks."""
-    console = Console()
-    console.print(_layers(demo))
-    console.print(_figures(demo, backend))
-    console.print(_peaks(demo))
+def run_and_show(backend: str, out: Path) -> int:
+    """Run the demo, print the layers, the figures and the peaks; 1 means that the proof failed."""
+    with Progress(console=progress(), transient=True) as bar:
+        found = run_demo(backend, out, lambda items, heading: bar.track(items, description=heading))
+    console = results()
+    for part in (_layers(found), _figures(found, backend), _peaks(found)):
+        console.print(part)
     console.print(f"The picture is in [bold]{out}[/bold].")
+    return 0 if found.proof.holds else 1
 
 
 def _layers(demo: Demo) -> Table:
@@ -32,16 +33,15 @@ def _layers(demo: Demo) -> Table:
 
 
 def _figures(demo: Demo, backend: str) -> Table:
-    proof, comparison = demo.proof, demo.comparison
+    proof = demo.proof
     table = Table(title=f"One pass against crops ({backend})", title_justify="left")
     table.add_column("figure")
     table.add_column("value", justify="right")
-    ratio = comparison.crops_seconds / comparison.one_pass_seconds
     rows = {
         f"windows scored, {demo.scales} scales": f"{proof.windows:,}",
-        "one pass a scale": f"{comparison.one_pass_seconds:.2f} s",
-        "window by window, in batches": f"{comparison.crops_seconds:.2f} s",
-        "ratio": f"{ratio:.1f}",
+        "one pass a scale": f"{demo.one_pass_seconds:.2f} s",
+        "window by window, in batches": f"{demo.crops_seconds:.2f} s",
+        "ratio": f"{demo.crops_seconds / demo.one_pass_seconds:.1f}",
         "windows equal bit for bit, on integers": f"{proof.equal_on_integers:,}",
         "windows within the rounding bound, float32": f"{proof.within_bound:,}",
         "largest difference, float32": f"{proof.largest_difference:.2e}",

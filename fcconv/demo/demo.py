@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import skimage as ski
 
 import fcconv
 from fcconv.demo.network import (
+    SHAPE,
     WINDOW,
     Conv,
     Layer,
@@ -17,16 +20,13 @@ from fcconv.demo.network import (
     Network,
     block_after,
     convolutionize,
-    crops,
     load_faces,
     stride,
 )
 from fcconv.demo.peaks import Level, Peak, heatmap, strongest_peaks
-from fcconv.demo.photos import Image, grey, pyramid
+from fcconv.demo.photos import grey, pyramid
 from fcconv.demo.picture import write_picture
-from fcconv.demo.proof import Comparison, Proof, compare, prove
-
-SHAPE = (1, WINDOW, WINDOW)
+from fcconv.demo.proof import Proof, Scores, Track, crop_scores, one_pass_scores, prove
 
 
 @dataclass(frozen=True)
@@ -41,16 +41,31 @@ class LayerRow:
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demo found."""
+    """What the demo found.
+
+    Attributes
+    ----------
+    layers : list of LayerRow
+        The classifier.
+    scales : int
+        Number of scaled images.
+    one_pass_seconds, crops_seconds : float
+        Time to score all windows; compilation, if any, came before.
+    proof : Proof
+        Whether both ways are equal.
+    peaks : list of Peak
+        The strongest first.
+    """
 
     layers: list[LayerRow]
     scales: int
-    comparison: Comparison
+    one_pass_seconds: float
+    crops_seconds: float
     proof: Proof
     peaks: list[Peak]
 
 
-def run_demo(backend_name: str, out: Path, step: Callable[[str], None]) -> Demo:
+def run_demo(backend_name: str, out: Path, track: Track) -> Demo:
     """Find the face in ``astronaut.png``, prove the rewriting, and write the picture.
 
     Parameters
@@ -59,8 +74,8 @@ def run_demo(backend_name: str, out: Path, step: Callable[[str], None]) -> Demo:
         "numpy" or "jax".
     out : path
         Where the picture goes, a PNG.
-    step : callable
-        Is told what begins; it shows progress.
+    track : callable
+        Shows progress: hands out the items of a sequence under a heading.
 
     Returns
     -------
@@ -75,34 +90,35 @@ def run_demo(backend_name: str, out: Path, step: Callable[[str], None]) -> Demo:
         If the picture cannot be written.
     """
     backend = fcconv.backend(backend_name)
-    if backend_name == "jax":
-        _enable_float64()
-    step("loading the classifier and the photo")
     network, photo = load_faces(), ski.data.astronaut()
     scales, images = zip(*pyramid(grey(photo), WINDOW), strict=True)
-    step(f"scoring every window at {len(scales)} scales, by one pass and by crops")
-    comparison = compare(network, images, backend)
-    step("proving that both are equal")
-    proof = prove(network, images, backend, comparison)
-    step("drawing the picture")
-    levels = _levels(network, scales, images, comparison)
+    compiles = backend_name == "jax"
+    one_pass, one_pass_seconds = _timed(
+        partial(one_pass_scores, network, images, backend, track), compiles
+    )
+    by_crop, crops_seconds = _timed(partial(crop_scores, network, images, backend, track), compiles)
+    proof = prove(network, images, backend_name, one_pass, by_crop, track)
+    step = stride(network)
+    levels = [Level(scale, scores, step) for scale, scores in zip(scales, one_pass, strict=True)]
     peaks = strongest_peaks(levels, 3)
-    write_picture(out, photo, images[0], heatmap(levels), peaks)
-    return Demo(layer_rows(network), len(scales), comparison, proof, peaks)
+    write_picture(out, photo, images[0], heatmap(levels, images[0].shape), peaks)
+    return Demo(layer_rows(network), len(scales), one_pass_seconds, crops_seconds, proof, peaks)
 
 
-def _enable_float64() -> None:
-    """Let JAX hold integers in float64; float32 arrays stay float32."""
-    import jax
-
-    jax.config.update("jax_enable_x64", True)
+def _timed(score: Callable[[], list[Scores]], compiles: bool) -> tuple[list[Scores], float]:
+    """Time the scoring; if it compiles, that happens in a first run."""
+    if compiles:
+        score()
+    begin = time.perf_counter()
+    scores = score()
+    return scores, time.perf_counter() - begin
 
 
 def layer_rows(network: Network) -> list[LayerRow]:
     """Describe each layer before and after the rewriting."""
     rows: list[LayerRow] = []
     block: tuple[int, ...] = SHAPE
-    for before, after in zip(network, convolutionize(network, SHAPE), strict=True):
+    for before, after in zip(network, convolutionize(network), strict=True):
         block = block_after(after, block)
         rows.append(LayerRow(before.name, _describe(before), _describe(after), _times(block)))
     return rows
@@ -117,16 +133,3 @@ def _describe(layer: Layer) -> str:
 
 def _times(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))
-
-
-def _levels(
-    network: Network, scales: Sequence[float], images: Sequence[Image], comparison: Comparison
-) -> list[Level]:
-    """Cut the flat scores into one map a scale."""
-    step, levels, start = stride(network), [], 0
-    for scale, image in zip(scales, images, strict=True):
-        rows, columns = crops(image, step).shape[:2]
-        scores = comparison.one_pass[start : start + rows * columns].reshape(rows, columns)
-        levels.append(Level(scale, image, scores, step))
-        start += rows * columns
-    return levels

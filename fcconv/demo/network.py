@@ -14,12 +14,16 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 import fcconv
 from fcconv import geometry
 
 WINDOW = 25
 """Rows and columns of the windows that the face classifier scores."""
+
+SHAPE = (1, WINDOW, WINDOW)
+"""Shape of a window, channels first."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ def load_faces() -> Network:
     """Load the trained face classifier that comes with the package, as float32 NumPy arrays."""
     stored = resources.files("fcconv.demo").joinpath("faces.npz").read_bytes()
     with np.load(io.BytesIO(stored)) as arrays:
-        return face_network({name: arrays[name].astype(np.float32) for name in arrays.files})
+        return face_network(dict(arrays))
 
 
 def with_weights(network: Network, change: Callable[[Any], Any]) -> Network:
@@ -107,7 +111,7 @@ def with_weights(network: Network, change: Callable[[Any], Any]) -> Network:
     )
 
 
-def convolutionize(network: Network, shape: tuple[int, int, int]) -> tuple[Conv | MaxPool, ...]:
+def convolutionize(network: Network) -> tuple[Conv | MaxPool, ...]:
     """Rewrite the dense layers as convolutions, so that one pass scores every window.
 
     A dense layer reads a block of the map before it, and becomes a convolution with that block as
@@ -116,9 +120,7 @@ def convolutionize(network: Network, shape: tuple[int, int, int]) -> tuple[Conv 
     Parameters
     ----------
     network : sequence of layers
-        Scores windows ``(N, *shape)`` as ``(N, K)``.
-    shape : tuple of int, (C, H, W)
-        Shape of a window.
+        Scores windows ``(N, *SHAPE)`` as ``(N, K)``.
 
     Returns
     -------
@@ -127,7 +129,7 @@ def convolutionize(network: Network, shape: tuple[int, int, int]) -> tuple[Conv 
         its own window; windows stand :func:`stride` pixels apart.
     """
     sliding: list[Conv | MaxPool] = []
-    block: tuple[int, ...] = shape
+    block: tuple[int, ...] = SHAPE
     for layer in network:
         if isinstance(layer, Dense):
             kernel = fcconv.dense_to_conv(layer.weight, block)
@@ -150,6 +152,5 @@ def stride(network: Network) -> int:
 
 
 def crops(image: npt.NDArray[Any], step: int) -> npt.NDArray[Any]:
-    """View every window of a grey image ``(H, W)`` as ``(rows, columns, 1, WINDOW, WINDOW)``."""
-    windows = np.lib.stride_tricks.sliding_window_view(image, (WINDOW, WINDOW))
-    return windows[::step, ::step, None]
+    """View every window of a grey image ``(H, W)`` as ``(rows, columns, *SHAPE)``."""
+    return sliding_window_view(image, (WINDOW, WINDOW))[::step, ::step, None]

@@ -20,8 +20,6 @@ class Level:
     ----------
     scale : float
         Size of the scaled image in parts of the photo.
-    image : array, shape (H, W)
-        The scaled image.
     scores : array, shape (rows, columns)
         The score of each window.
     stride : int
@@ -29,7 +27,6 @@ class Level:
     """
 
     scale: float
-    image: Image
     scores: npt.NDArray[np.float32]
     stride: int
 
@@ -90,10 +87,9 @@ def _shared(
     return np.asarray(shared / (boxes[:, 2] ** 2 + box[2] ** 2 - shared))
 
 
-def heatmap(levels: list[Level]) -> Image:
+def heatmap(levels: list[Level], shape: tuple[int, ...]) -> Image:
     """Probability of a face around each pixel of the photo: the largest of all scales."""
-    photo = levels[0].image
-    heat = np.zeros(photo.shape, np.float32)
+    heat = np.zeros(shape, np.float32)
     for level in levels:
         probability = (1 + np.tanh(level.scores / 2)) / 2  # the logistic function
         # a cell covers `stride` scaled pixels around the centre of its window

@@ -35,7 +35,8 @@ def write_picture(
         )
     right.imshow(grey, cmap="gray", vmin=0, vmax=1)
     shown = right.imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=0.15 + 0.7 * heat)
-    right.add_patch(_outline(peaks[0], COLOURS[0]))
+    for best in peaks[:1]:
+        right.add_patch(_outline(best, COLOURS[0]))
     right.set_title("Probability of a face, the largest of all scales", loc="left", fontsize=11)
     figure.colorbar(shown, ax=right, fraction=0.046, pad=0.02)
     for axes in (left, right):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,8 @@ import fcconv
 from fcconv import rounding
 from fcconv.backend import Backend
 from fcconv.demo.network import (
-    WINDOW,
+    SHAPE,
     Conv,
-    MaxPool,
     Network,
     convolutionize,
     crops,
@@ -25,6 +24,7 @@ from fcconv.demo.network import (
     stride,
     with_weights,
 )
+from fcconv.demo.photos import Image
 
 BATCH = 1024
 GREY_LEVELS = 255
@@ -33,22 +33,11 @@ EXACT_BELOW = 2**53
 """Sums of integers are exact in float64 as long as they stay below this."""
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Scores of all windows of some images, by one pass an image and by crops.
+Scores: TypeAlias = npt.NDArray[Any]
+"""One score a window, ``(rows, columns)``."""
 
-    Attributes
-    ----------
-    one_pass, crops : array, shape (windows,)
-        Scores, image after image, row by row.
-    one_pass_seconds, crops_seconds : float
-        Time that they took; compilation, if any, came before.
-    """
-
-    one_pass: npt.NDArray[Any]
-    crops: npt.NDArray[Any]
-    one_pass_seconds: float
-    crops_seconds: float
+Track: TypeAlias = Callable[[Sequence[Any], str], Iterable[Any]]
+"""Hands out the items of a sequence while it shows, under a heading, how far it is."""
 
 
 @dataclass(frozen=True)
@@ -79,56 +68,100 @@ class Proof:
         return self.equal_on_integers == self.within_bound == self.windows
 
 
-def compare(network: Network, images: Sequence[npt.NDArray[Any]], backend: Backend) -> Comparison:
-    """Score every window of grey images ``(H, W)``, by one pass an image and by crops."""
-    step = stride(network)
+def one_pass_scores(
+    network: Network, images: Sequence[Any], backend: Backend[Any], track: Track
+) -> list[Scores]:
+    """Score every window of grey images ``(H, W)`` by one pass an image."""
+    sliding = convolutionize(with_weights(network, backend.asarray))
+    return [
+        np.asarray(run(sliding, backend.asarray(image[None, None])))[0, 0]
+        for image in track(images, "one pass a scale")
+    ]
+
+
+def crop_scores(
+    network: Network, images: Sequence[Any], backend: Backend[Any], track: Track
+) -> list[Scores]:
+    """Score every window of grey images ``(H, W)`` cropped, in batches of equal shape."""
     network = with_weights(network, backend.asarray)
-    sliding = convolutionize(network, (1, WINDOW, WINDOW))
-    windows = np.concatenate(
-        [crops(image, step).reshape(-1, 1, WINDOW, WINDOW) for image in images]
-    )
-    batches = [windows[start : start + BATCH] for start in range(0, len(windows), BATCH)]
-    one_pass, one_pass_seconds = _timed(sliding, [image[None, None] for image in images], backend)
-    by_crop, crops_seconds = _timed(network, batches, backend)
-    return Comparison(one_pass, by_crop, one_pass_seconds, crops_seconds)
-
-
-def _timed(
-    network: Network, inputs: Sequence[npt.NDArray[Any]], backend: Backend
-) -> tuple[npt.NDArray[Any], float]:
-    """Score inputs; JAX compiles a shape when it first sees it, so each shape runs once before."""
-    for distinct in {x.shape: x for x in inputs}.values():
-        np.asarray(run(network, backend.asarray(distinct)))
-    start = time.perf_counter()
-    scores = [np.asarray(run(network, backend.asarray(x))).ravel() for x in inputs]
-    return np.concatenate(scores), time.perf_counter() - start
+    windows = [crops(image, stride(network)) for image in images]
+    stacked = np.concatenate([view.reshape(-1, *SHAPE) for view in windows])
+    batches = [stacked[start : start + BATCH] for start in range(0, len(stacked), BATCH)]
+    scores = [
+        np.asarray(run(network, backend.asarray(batch)))[:, 0]
+        for batch in track(batches, "window by window")
+    ]
+    shapes = [view.shape[:2] for view in windows]
+    ends = np.cumsum([rows * columns for rows, columns in shapes])
+    parts = np.split(np.concatenate(scores), ends[:-1])
+    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
 def prove(
     network: Network,
-    images: Sequence[npt.NDArray[np.float32]],
-    backend: Backend,
-    floats: Comparison,
+    images: Sequence[Image],
+    backend_name: str,
+    one_pass: Sequence[Scores],
+    by_crop: Sequence[Scores],
+    track: Track,
 ) -> Proof:
     """Prove that one pass scores every window as its crop is scored.
 
     Integers leave no room for rounding: with the weights replaced by integers in proportion to
     them, both ways give the same sums, or the rewriting is wrong. What floats add is bounded.
+
+    Parameters
+    ----------
+    network : sequence of layers
+        The classifier, float32 NumPy arrays.
+    images : sequence of array, shape (H, W)
+        What was scored.
+    backend_name : str
+        What computes.
+    one_pass, by_crop : sequence of array, shape (rows, columns)
+        The float32 scores of each image, both ways.
+    track : callable
+        Shows progress.
+
+    Returns
+    -------
+    Proof
+        How both comparisons came out.
     """
+    backend = fcconv.backend(backend_name)
+    integers = integer_network(network)
     whole = [np.round(image * GREY_LEVELS).astype(np.float64) for image in images]
-    exact = compare(integer_network(network), whole, backend)
-    sliding = convolutionize(network, (1, WINDOW, WINDOW))
+    with _float64(backend_name):
+        exact = (
+            _flat(scores(integers, whole, backend, track))
+            for scores in (one_pass_scores, crop_scores)
+        )
+        equal = np.equal(*exact)
     # each of the two ways may be off by the bound, in opposite directions
-    bound = 2 * np.concatenate([rounding_bound(sliding, image[None, None]) for image in images])
-    difference = np.abs(floats.one_pass - floats.crops)
+    bound = 2 * _flat([rounding_bound(network, image) for image in track(images, "rounding")])
+    difference = np.abs(_flat(one_pass) - _flat(by_crop))
     worst = int(difference.argmax())
     return Proof(
         windows=len(difference),
-        equal_on_integers=int((exact.one_pass == exact.crops).sum()),
+        equal_on_integers=int(equal.sum()),
         largest_difference=float(difference[worst]),
         bound_there=float(bound[worst]),
         within_bound=int((difference <= bound).sum()),
     )
+
+
+def _flat(maps: Iterable[Scores]) -> npt.NDArray[Any]:
+    return np.concatenate([scores.ravel() for scores in maps])
+
+
+def _float64(backend_name: str) -> AbstractContextManager[None]:
+    """Let JAX hold float64 for as long as the context lasts."""
+    if backend_name != "jax":
+        return nullcontext()
+    import jax
+
+    allowed: AbstractContextManager[None] = jax.enable_x64(True)
+    return allowed
 
 
 def integer_network(network: Network) -> Network:
@@ -145,29 +178,32 @@ def integer_network(network: Network) -> Network:
         return np.asarray(np.round(array.astype(np.float64) * (LARGEST_WEIGHT / largest)))
 
     integers = with_weights(network, scale)
-    brightest = np.full((1, 1, WINDOW, WINDOW), float(GREY_LEVELS))
-    if run(with_weights(integers, np.abs), brightest).max() >= EXACT_BELOW:
-        raise OverflowError("the sums of the integer network could exceed 2**53")
+    largest = np.full((1, *SHAPE), float(GREY_LEVELS))
+    for layer in with_weights(integers, np.abs):
+        largest = layer(largest)
+        if largest.max() >= EXACT_BELOW:
+            raise OverflowError(f"the sums of {layer.name} could reach 2**53")
     return integers
 
 
-def rounding_bound(
-    sliding: Sequence[Conv | MaxPool], x: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float64]:
-    """Bound the error of each float32 score of ``x (1, 1, H, W)``, as a flat array.
+def rounding_bound(network: Network, image: Image) -> npt.NDArray[np.float64]:
+    """Bound the error of the float32 score of each window of an image ``(H, W)``.
 
     A running error bound (Higham 2002, section 3.3): each convolution passes on the error of its
     input times the absolute weights and adds its own; ReLU and max pool never enlarge an error.
     """
-    value, error = x.astype(np.float64), np.zeros(x.shape)
-    for layer in sliding:
+    wide = with_weights(network, lambda array: array.astype(np.float64))
+    value = image[None, None].astype(np.float64)
+    error = np.zeros_like(value)
+    for layer in convolutionize(wide):
         if isinstance(layer, Conv):
-            weight, bias = layer.weight.astype(np.float64), layer.bias.astype(np.float64)
+            weight = np.abs(layer.weight)
+            magnitude = fcconv.conv(np.abs(value) + error, weight, np.abs(layer.bias))
             terms = math.prod(weight.shape[1:]) + 1
-            magnitude = fcconv.conv(np.abs(value) + error, np.abs(weight), np.abs(bias))
-            error = fcconv.conv(error, np.abs(weight))
+            error = fcconv.conv(error, weight)
             error += rounding.dot_bound(magnitude, terms, np.float32)
-            value = Conv(layer.name, weight, bias, layer.relu)(value)
         else:
-            value, error = layer(value), layer(error)
-    return error.ravel()
+            error = layer(error)
+        value = layer(value)
+    bound: npt.NDArray[np.float64] = error[0, 0]
+    return bound

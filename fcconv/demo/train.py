@@ -88,7 +88,7 @@ def train(photos: Sequence[Image], steps: int, seed: int) -> Parameters:
             negative = [draw(others, 2 * BATCH - mined, rng), draw(false_alarms, mined, rng)]
             batch = vary(np.concatenate([draw(faces, BATCH, rng), *negative]), rng)
             labels = np.float32(np.arange(len(batch)) < BATCH)
-            parameters, average, state = step(parameters, average, state, batch, labels)
+            parameters, average, state = step(parameters, state, batch, labels)
         found = list(mine(average, images))
         click.echo(f"{sum(map(len, found))} windows without a face look like one")
         false_alarms = np.concatenate([false_alarms, *found])
@@ -180,11 +180,12 @@ def initial_parameters(seed: int) -> Parameters:
 
 
 def optimizer(parameters: Parameters, steps: int) -> tuple[Step, Any]:
-    """Return a compiled training step and the optimizer's first state.
+    """Return a compiled training step and its first state.
 
-    The step also keeps a running average of the parameters, which varies less from run to run.
+    The step also returns a running mean of the parameters, which varies less from run to run.
     """
     rule = optax.adamw(optax.cosine_decay_schedule(2e-3, steps), weight_decay=1e-2)
+    averaging = optax.ema(1 - 1 / AVERAGED_STEPS)
 
     def loss(parameters: Parameters, windows: jax.Array, labels: jax.Array) -> jax.Array:
         scores = run(face_network(parameters), windows)[:, 0]
@@ -192,20 +193,21 @@ def optimizer(parameters: Parameters, steps: int) -> tuple[Step, Any]:
 
     @jax.jit
     def step(
-        parameters: Any, average: Any, state: Any, windows: jax.Array, labels: jax.Array
+        parameters: Any, states: Any, windows: jax.Array, labels: jax.Array
     ) -> tuple[Any, Any, Any]:
+        state, means = states
         updates, state = rule.update(jax.grad(loss)(parameters, windows, labels), state, parameters)
         parameters = optax.apply_updates(parameters, updates)
-        average = optax.incremental_update(parameters, average, 1 / AVERAGED_STEPS)
-        return parameters, average, state
+        mean, means = averaging.update(parameters, means)
+        return parameters, mean, (state, means)
 
-    return step, rule.init(parameters)
+    return step, (rule.init(parameters), averaging.init(parameters))
 
 
 def mine(parameters: Parameters, images: Sequence[Image]) -> Iterator[Windows]:
     """Yield, an image, the windows with the highest scores above -1."""
     network = face_network({name: np.asarray(array) for name, array in parameters.items()})
-    sliding = convolutionize(network, (1, WINDOW, WINDOW))
+    sliding = convolutionize(network)
     for image in images:
         scores = run(sliding, image[None, None])[0, 0]
         best = np.argsort(-scores, axis=None)[:MINED_PER_IMAGE]

@@ -1,7 +1,0 @@
-"""``python -m benchmarks`` in a checkout is ``fcconv bench``."""
-
-import sys
-
-from fcconv.cli.app import run
-
-sys.exit(run(["bench", *sys.argv[1:]]))

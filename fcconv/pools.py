@@ -1,0 +1,154 @@
+"""Pools: the maximum or the mean of each window, in the layout of the convolutions."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import numpy.typing as npt
+
+from fcconv import geometry
+from fcconv.backend import ArrayT
+from fcconv.checks import check_arrays, check_flag, check_spatial, door
+from fcconv.errors import DtypeError, ShapeError
+from fcconv.geometry import Ints, Padding, Window
+
+
+@door
+def max_pool(
+    x: ArrayT,
+    kernel: Ints,
+    *,
+    stride: Ints | None = None,
+    padding: Padding = 0,
+    dilation: Ints = 1,
+    ceil_mode: bool = False,
+) -> ArrayT:
+    """Take the maximum of each window; padding never wins, NaN always does.
+
+    Parameters
+    ----------
+    x : array, shape (N, C, *S)
+        Input, channels first.
+    kernel : int or sequence of int
+        Samples that the window reads, for all axes or an axis.
+    stride : int or sequence of int, optional
+        Input pixels from one window to the next; the kernel, if left out.
+    padding, dilation
+        As in :func:`fcconv.conv`.
+    ceil_mode : bool
+        Whether a last window may overhang the padded input, if it starts inside the input or the
+        padding before it.
+
+    Returns
+    -------
+    array, shape (N, C, *S')
+        In the dtype of `x`.
+
+    Raises
+    ------
+    ShapeError
+        If arguments do not fit, the kernel exceeds the padded input, or a window reads padding
+        only.
+    DtypeError
+        If the dtype is neither integer nor real floating point.
+    BackendError
+        If `x` is no NumPy or JAX array.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> max_pool(np.array([[[1, 4, 2, 8, 5]]]), 2, ceil_mode=True)
+    array([[[4, 8, 5]]])
+    """
+    backend = check_arrays(x=x)
+    check_spatial(x)
+    check_flag("ceil_mode", ceil_mode)
+    stride = kernel if stride is None else stride
+    window = geometry.window(x.shape[2:], kernel, stride, padding, dilation, ceil_mode=ceil_mode)
+    _count_samples(window, [(0, n) for n in x.shape[2:]])  # none is an error
+    return backend.max_pool(x, window)
+
+
+@door
+def avg_pool(
+    x: ArrayT,
+    kernel: Ints,
+    *,
+    stride: Ints | None = None,
+    padding: Padding = 0,
+    dilation: Ints = 1,
+    ceil_mode: bool = False,
+    count_include_pad: bool = False,
+) -> ArrayT:
+    """Take the mean of each window.
+
+    Parameters
+    ----------
+    x : array, shape (N, C, *S)
+        Input, channels first, of a floating point dtype.
+    kernel : int or sequence of int
+        Samples that the window reads, for all axes or an axis.
+    stride : int or sequence of int, optional
+        Input pixels from one window to the next; the kernel, if left out.
+    padding, dilation
+        As in :func:`fcconv.conv`.
+    ceil_mode : bool
+        Whether a last window may overhang the padded input, if it starts inside the input or the
+        padding before it. The overhang is never counted.
+    count_include_pad : bool
+        Whether the mean counts the zeros of `padding`.
+
+    Returns
+    -------
+    array, shape (N, C, *S')
+        In the dtype of `x`.
+
+    Raises
+    ------
+    ShapeError
+        If arguments do not fit, the kernel exceeds the padded input, or a window has nothing to
+        count.
+    DtypeError
+        If the dtype is not real floating point: the mean of integers is no integer.
+    BackendError
+        If `x` is no NumPy or JAX array.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> avg_pool(np.array([[[1.0, 3.0, 5.0]]]), 2, stride=1, padding=(1,))
+    array([[[1., 2., 4., 5.]]])
+    """
+    backend = check_arrays(x=x)
+    if x.dtype.kind in "iu":
+        raise DtypeError("the mean of integers is no integer: convert x to a floating point dtype")
+    check_spatial(x)
+    check_flag("ceil_mode", ceil_mode)
+    check_flag("count_include_pad", count_include_pad)
+    stride = kernel if stride is None else stride
+    size = x.shape[2:]
+    window = geometry.window(size, kernel, stride, padding, dilation, ceil_mode=ceil_mode)
+    counted = [(0, n) for n in size]
+    if count_include_pad:  # the padding that was asked for, without the overhang
+        pads = geometry.window(size, kernel, stride, padding, dilation).padding
+        counted = [(-before, n + after) for n, (before, after) in zip(size, pads, strict=True)]
+    return backend.avg_pool(x, window, _count_samples(window, counted))
+
+
+def _count_samples(window: Window, counted: list[tuple[int, int]]) -> npt.NDArray[np.int64]:
+    """Count the samples of each window between ``(start, stop)`` an axis, ``(*S')``.
+
+    Raises
+    ------
+    ShapeError
+        If a window has none.
+    """
+    axes = [geometry.tap_counts(window, axis, *span) for axis, span in enumerate(counted)]
+    for axis, counts in enumerate(axes):
+        if 0 in counts:
+            raise ShapeError(
+                f"window {counts.index(0)} of spatial axis {axis} reads padding only: take less "
+                f"padding or dilation than {window.padding[axis]} and {window.dilation[axis]}"
+            )
+    return functools.reduce(np.multiply.outer, map(np.asarray, axes))
