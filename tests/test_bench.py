@@ -34,7 +34,7 @@ def test_first_call_of_a_round_is_left_out() -> None:
 
 
 def test_each_device_has_its_own_limit_and_peers() -> None:
-    names = [str(contender) for contender in contenders({"cpu": "", "gpu": "a card"})]
+    names = [str(contender) for contender in contenders({"cpu": "cpu", "gpu": "a card"})]
     assert names == [
         *("matmul", "fcconv numpy", "fcconv jax", "torch", "lax"),
         *("matmul on gpu", "fcconv jax on gpu", "lax on gpu"),

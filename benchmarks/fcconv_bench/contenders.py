@@ -68,10 +68,10 @@ class Contender:
 def devices() -> dict[str, str]:
     """Name the kind of device of each platform that JAX sees; without JAX, the CPU alone."""
     if not importlib.util.find_spec("jax"):
-        return {CPU: ""}
+        return {CPU: CPU}
     import jax
 
-    return {CPU: "", **{device.platform: device.device_kind for device in jax.devices()}}
+    return {CPU: CPU, **{device.platform: device.device_kind for device in jax.devices()}}
 
 
 def contenders(platforms: dict[str, str]) -> list[Contender]:

@@ -28,7 +28,7 @@ def environment(devices: dict[str, str]) -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {name: importlib.metadata.version(name) for name in found},
         "blas": [{fact: pool.get(fact) for fact in BLAS_FACTS} for pool in pools],
-        "devices": {platform: kind for platform, kind in devices.items() if kind},
+        "devices": {platform: kind for platform, kind in devices.items() if kind != platform},
     }
 
 

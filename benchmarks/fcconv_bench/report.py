@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
@@ -69,6 +70,9 @@ def write_chart(path: Path, rows: Sequence[Row], environment: dict[str, Any]) ->
         axes.plot(ratios, at, marker, label=name, markersize=9 if name in OURS else 6, alpha=0.85)
     axes.axvline(1, color="black", linewidth=1)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.set_yticks(range(len(cases)), cases)
     axes.invert_yaxis()
     axes.grid(axis="both", alpha=0.3)
