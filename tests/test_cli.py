@@ -58,8 +58,8 @@ def test_errors_are_one_line(arguments: list[str], said: str) -> None:
 @pytest.mark.parametrize(
     ("missing", "arguments", "extra"),
     [
-        ("click", ["demo"], "cli"),
-        ("rich", ["demo"], "cli"),
+        ("click", ["demo"], "demo"),
+        ("rich", ["bench"], "bench"),
         ("skimage", ["demo"], "demo"),
         ("matplotlib", ["demo"], "demo"),
         ("jax", ["demo", "--backend", "jax"], "jax"),

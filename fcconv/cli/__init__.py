@@ -7,12 +7,12 @@ from typing import NoReturn
 
 
 def main() -> NoReturn:
-    """Run the command line; without its libraries, say how to get them."""
+    """Run the command line; without its library, say how to get it."""
     try:
         from fcconv.cli.app import run
     except ModuleNotFoundError as error:
-        if error.name not in ("click", "rich"):
+        if error.name != "click":
             raise
-        sys.stderr.write(f"fcconv: {error.name} is not installed: pip install 'fcconv[demo]'\n")
+        sys.stderr.write("fcconv: click is not installed: pip install 'fcconv[demo]'\n")
         sys.exit(2)
     sys.exit(run(sys.argv[1:]))

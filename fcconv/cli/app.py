@@ -36,9 +36,10 @@ def _extra(name: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("fcconv"):
+        library = (error.name or "").partition(".")[0]
+        if not library or library.startswith("fcconv"):
             raise
-        line = f"{error.name} is not installed: pip install 'fcconv[{name}]'"
+        line = f"{library} is not installed: pip install 'fcconv[{name}]'"
         raise click.ClickException(line) from None
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.progress import Progress
-
 from fcconv.cli.output import progress, results
 from fcconv_bench import cases
 from fcconv_bench.cases import Case
@@ -17,7 +15,7 @@ from fcconv_bench.report import table, to_json, write_chart
 def measure_and_show(out: Path, rounds: int) -> None:
     """Time every layer, print the table, and write the chart and the JSON into a folder."""
     record = environment(seen_devices())
-    with Progress(console=progress(), transient=True) as bar:
+    with progress() as bar:
         task = bar.add_task("starting", total=len(cases.CASES))
 
         def begin(case: Case) -> None:

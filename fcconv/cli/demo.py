@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.progress import Progress
 from rich.table import Table
 
 from fcconv.cli.output import progress, results
@@ -13,7 +12,7 @@ from fcconv.demo.demo import Demo, run_demo
 
 def run_and_show(backend: str, out: Path) -> int:
     """Run the demo, print the layers, the figures and the peaks; 1 means that the proof failed."""
-    with Progress(console=progress(), transient=True) as bar:
+    with progress() as bar:
         found = run_demo(backend, out, lambda items, heading: bar.track(items, description=heading))
     console = results()
     for part in (_layers(found), _figures(found, backend), _peaks(found)):

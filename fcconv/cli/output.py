@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from rich.console import Console
+from rich.progress import Progress
 
 WIDTH_OF_A_PIPE = 120
 
@@ -14,6 +15,7 @@ def results() -> Console:
     return Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_PIPE)
 
 
-def progress() -> Console:
-    """Return the console for progress: standard error, so that results can be piped."""
-    return Console(stderr=True)
+def progress() -> Progress:
+    """Return a bar on standard error, so that results can be piped; none where no one looks."""
+    console = Console(stderr=True)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
