@@ -82,11 +82,11 @@ def per_axis(value: Ints, rank: int, name: str) -> tuple[int, ...]:
     >>> per_axis((1, 2), 2, "stride")
     (1, 2)
     """
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        return (integer(value, name, 1),) * rank
-    if len(value) != rank:
-        raise ShapeError(f"{name} needs one integer or {rank}, one a spatial axis, got {value!r}")
-    return tuple(integer(entry, name, 1) for entry in value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        if len(value) != rank:
+            raise ShapeError(f"{name} needs one integer or {rank}, one an axis, got {value!r}")
+        return tuple(integer(entry, name, 1) for entry in value)
+    return (integer(value, name, 1),) * rank
 
 
 def extent(kernel: int, dilation: int) -> int:
