@@ -4,6 +4,7 @@ A dense layer equals a convolution whose kernel covers its whole input, and equa
 convolution over an input whose pixels were moved into channels.
 """
 
+from fcconv import rounding
 from fcconv.backend import backend, backends
 from fcconv.errors import BackendError, DtypeError, FcconvError, ShapeError, UnsupportedError
 from fcconv.ops import conv, conv1x1, dense, im2col
@@ -29,4 +30,5 @@ __all__ = [
     "dense_to_conv1x1",
     "im2col",
     "max_pool",
+    "rounding",
 ]

@@ -65,7 +65,7 @@ def check_arrays(bias: ArrayT | None = None, **arrays: ArrayT) -> Backend[ArrayT
             )
     if len({dtype.newbyteorder("=") for dtype in dtypes.values()}) > 1:
         which = ", ".join(f"{name} has dtype {dtype}" for name, dtype in dtypes.items())
-        raise DtypeError(f"{which}: convert all of them to one dtype")
+        raise DtypeError(f"{which}: convert all of them to one dtype with .astype")
     return backend
 
 

@@ -97,7 +97,8 @@ def conv(
     Returns
     -------
     array, shape (N, O, *S')
-        With ``S' = floor((S + padding - dilation * (K - 1) - 1) / stride) + 1``.
+        With ``S' = floor((S + before + after - dilation * (K - 1) - 1) / stride) + 1``, where
+        before and after are the padding of the axis.
 
     Raises
     ------
@@ -127,7 +128,7 @@ def conv(
     """
     backend = check_arrays(x=x, weight=weight, bias=bias)
     check_spatial(x)
-    check_ndim("weight", weight, "(O, C/groups, *K)", exactly=len(x.shape))
+    check_ndim("weight", weight, "(O, C/groups, *K) for x (N, C, *S)", exactly=len(x.shape))
     check_channels("x", x.shape[1], weight, groups)
     check_bias(bias, weight.shape[0])
     window = geometry.window(x.shape[2:], weight.shape[2:], stride, padding, dilation)

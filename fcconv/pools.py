@@ -29,7 +29,7 @@ def max_pool(
     Parameters
     ----------
     x : array, shape (N, C, *S)
-        Input, channels first.
+        Input, channels first; an image without a batch would be read as a batch of lines.
     kernel : int or sequence of int
         Samples that the window reads, for all axes or an axis.
     stride : int or sequence of int, optional
@@ -86,7 +86,8 @@ def avg_pool(
     Parameters
     ----------
     x : array, shape (N, C, *S)
-        Input, channels first, of a floating point dtype.
+        Input, channels first, of a floating point dtype; an image without a batch would be read
+        as a batch of lines.
     kernel : int or sequence of int
         Samples that the window reads, for all axes or an axis.
     stride : int or sequence of int, optional

@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fcconv.errors import DtypeError, ShapeError
+from fcconv.geometry import integer
+
 
 def unit_roundoff(dtype: npt.DTypeLike) -> float:
     """Give the largest relative error of rounding a real number to a floating point dtype.
@@ -24,6 +27,11 @@ def unit_roundoff(dtype: npt.DTypeLike) -> float:
     -------
     float
         Half the distance from 1 to the next larger number.
+
+    Raises
+    ------
+    DtypeError
+        If the dtype is not real floating point.
 
     Examples
     --------
@@ -50,17 +58,19 @@ def gamma(terms: int, dtype: npt.DTypeLike) -> float:
 
     Raises
     ------
-    ValueError
-        If ``n*u`` reaches 1, where no bound holds.
+    ShapeError
+        If `terms` is no count, or ``n*u`` reaches 1, where no bound holds.
+    DtypeError
+        If the dtype is not real floating point.
 
     Examples
     --------
     >>> gamma(1000, "float32") < 6e-5
     True
     """
-    relative = terms * unit_roundoff(dtype)
+    relative = integer(terms, "terms", 0) * unit_roundoff(dtype)
     if relative >= 1:
-        raise ValueError(f"{terms} roundings in {np.dtype(dtype)} have no bound")
+        raise ShapeError(f"terms={terms} roundings in {dtype} have no bound: sum in a wider dtype")
     return relative / (1 - relative)
 
 
@@ -86,11 +96,19 @@ def dot_bound(magnitude: npt.ArrayLike, terms: int, dtype: npt.DTypeLike) -> npt
         most its smallest normal number an operation, whether hardware keeps subnormal numbers or
         not.
 
+    Raises
+    ------
+    ShapeError
+        If `terms` is no count, or so many that no bound holds.
+    DtypeError
+        If the dtype is not real floating point.
+
     Examples
     --------
     >>> float(dot_bound(1.0, 1, "float64")) < 2.3e-16
     True
     """
+    unit, smallest_result = _unit_and_smallest(dtype)
     narrow = np.dtype(dtype).itemsize == 2
     accumulator = np.dtype(np.float32 if narrow else dtype)
     smallest = _unit_and_smallest(accumulator)[1]
@@ -98,16 +116,20 @@ def dot_bound(magnitude: npt.ArrayLike, terms: int, dtype: npt.DTypeLike) -> npt
     # terms + 1: the magnitude was itself summed, in float64 at least
     bound = gamma(terms + 1, accumulator) * magnitude + 2 * terms * smallest
     if narrow:
-        unit, smallest = _unit_and_smallest(dtype)
         # below the smallest normal number rounding is absolute: half the spacing there
-        bound = bound + np.maximum(unit * (magnitude + bound), unit * smallest)
+        bound = bound + np.maximum(unit * (magnitude + bound), unit * smallest_result)
     return bound
 
 
 def _unit_and_smallest(dtype: npt.DTypeLike) -> tuple[float, float]:
     """Look up the unit roundoff and the smallest normal number; finfo does not know bfloat16."""
-    known: np.dtype[Any] = np.dtype(dtype)
+    try:
+        known: np.dtype[Any] = np.dtype(dtype)
+    except TypeError:
+        raise DtypeError(f"dtype needs a floating point dtype, got {dtype!r}") from None
     if known.name == "bfloat16":
         return 2.0**-8, 2.0**-126
+    if known.kind != "f":
+        raise DtypeError(f"dtype needs a floating point dtype, got {known}")
     info = np.finfo(known)
     return float(info.eps) / 2, float(info.smallest_normal)

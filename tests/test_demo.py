@@ -48,8 +48,8 @@ def test_demo_finds_the_face_and_writes_the_picture(tmp_path: Path) -> None:
     found = demo.run_demo("numpy", tmp_path / "face.png", track)
     assert found.proof.holds
     assert found.proof.windows > 60_000
-    assert tracked["one pass a scale"] == found.scales
-    assert tracked["window by window"] > 60
+    assert tracked["floats: one pass a scale"] == found.scales
+    assert tracked["floats: window by window"] > 60
     # the astronaut's eyes, nose and mouth lie inside, by eye
     best = found.peaks[0]
     assert best.top < 105 < 150 < best.top + best.side

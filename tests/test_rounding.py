@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fcconv import rounding
+from fcconv import DtypeError, ShapeError, rounding
 from strategies import as_dtype, normal, seeds
 
 terms = st.integers(1, 300)
@@ -55,5 +56,13 @@ def test_bound_is_tight_enough_to_tell_precisions_apart() -> None:
 
 
 def test_too_many_terms_have_no_bound() -> None:
-    with pytest.raises(ValueError, match="no bound"):
+    with pytest.raises(ShapeError, match=r"terms=16777216 roundings in float32 have no bound"):
         rounding.gamma(2**24, "float32")
+    with pytest.raises(ShapeError, match="terms needs an integer from 0"):
+        rounding.gamma(-1, "float32")
+
+
+@pytest.mark.parametrize("dtype", ["float23", "int32", "complex64", bool])
+def test_only_floats_round(dtype: Any) -> None:
+    with pytest.raises(DtypeError, match="needs a floating point dtype"):
+        rounding.dot_bound(1.0, 2, dtype)

@@ -18,7 +18,7 @@ BLAS_FACTS = ("internal_api", "version", "architecture", "num_threads")
 
 def environment(devices: dict[str, str]) -> dict[str, Any]:
     """Record the environment, with the devices that JAX saw."""
-    np.ones((64, 64)) @ np.ones((64, 64))  # loads BLAS
+    np.dot(np.ones((64, 64)), np.ones((64, 64)))  # loads BLAS
     found = [name for name in LIBRARIES if importlib.util.find_spec(name)]
     pools = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
     return {

@@ -37,7 +37,7 @@ def _figures(demo: Demo, backend: str) -> Table:
     table.add_column("figure")
     table.add_column("value", justify="right")
     rows = {
-        f"windows scored, {demo.scales} scales": f"{proof.windows:,}",
+        f"windows scored, {demo.scales} scales, stride {demo.stride}": f"{proof.windows:,}",
         "one pass a scale": f"{demo.one_pass_seconds:.2f} s",
         "window by window, in batches": f"{demo.crops_seconds:.2f} s",
         "ratio": f"{demo.crops_seconds / demo.one_pass_seconds:.1f}",

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import skimage as ski
@@ -26,7 +24,7 @@ from fcconv.demo.network import (
 from fcconv.demo.peaks import Level, Peak, heatmap, strongest_peaks
 from fcconv.demo.photos import grey, pyramid
 from fcconv.demo.picture import write_picture
-from fcconv.demo.proof import Proof, Scores, Track, crop_scores, one_pass_scores, prove
+from fcconv.demo.proof import Proof, Track, crop_scores, one_pass_scores, prove, under
 
 
 @dataclass(frozen=True)
@@ -49,6 +47,8 @@ class Demo:
         The classifier.
     scales : int
         Number of scaled images.
+    stride : int
+        Pixels from one window to the next.
     one_pass_seconds, crops_seconds : float
         Time to score all windows; compilation, if any, came before.
     proof : Proof
@@ -59,6 +59,7 @@ class Demo:
 
     layers: list[LayerRow]
     scales: int
+    stride: int
     one_pass_seconds: float
     crops_seconds: float
     proof: Proof
@@ -92,26 +93,23 @@ def run_demo(backend_name: str, out: Path, track: Track) -> Demo:
     backend = fcconv.backend(backend_name)
     network, photo = load_faces(), ski.data.astronaut()
     scales, images = zip(*pyramid(grey(photo), WINDOW), strict=True)
-    compiles = backend_name == "jax"
-    one_pass, one_pass_seconds = _timed(
-        partial(one_pass_scores, network, images, backend, track), compiles
-    )
-    by_crop, crops_seconds = _timed(partial(crop_scores, network, images, backend, track), compiles)
+    if backend_name == "jax":  # compilation is no part of what is timed
+        for score in (one_pass_scores, crop_scores):
+            score(network, images, backend, under("compiling", track))
+    floats = under("floats", track)
+    begin = time.perf_counter()
+    one_pass = one_pass_scores(network, images, backend, floats)
+    between = time.perf_counter()
+    by_crop = crop_scores(network, images, backend, floats)
+    end = time.perf_counter()
     proof = prove(network, images, backend_name, one_pass, by_crop, track)
     step = stride(network)
     levels = [Level(scale, scores, step) for scale, scores in zip(scales, one_pass, strict=True)]
     peaks = strongest_peaks(levels, 3)
     write_picture(out, photo, images[0], heatmap(levels, images[0].shape), peaks)
-    return Demo(layer_rows(network), len(scales), one_pass_seconds, crops_seconds, proof, peaks)
-
-
-def _timed(score: Callable[[], list[Scores]], compiles: bool) -> tuple[list[Scores], float]:
-    """Time the scoring; if it compiles, that happens in a first run."""
-    if compiles:
-        score()
-    begin = time.perf_counter()
-    scores = score()
-    return scores, time.perf_counter() - begin
+    return Demo(
+        layer_rows(network), len(scales), step, between - begin, end - between, proof, peaks
+    )
 
 
 def layer_rows(network: Network) -> list[LayerRow]:

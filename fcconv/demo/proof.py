@@ -133,12 +133,12 @@ def prove(
     whole = [np.round(image * GREY_LEVELS).astype(np.float64) for image in images]
     with _float64(backend_name):
         exact = (
-            _flat(scores(integers, whole, backend, track))
+            _flat(scores(integers, whole, backend, under("integers", track)))
             for scores in (one_pass_scores, crop_scores)
         )
         equal = np.equal(*exact)
     # each of the two ways may be off by the bound, in opposite directions
-    bound = 2 * _flat([rounding_bound(network, image) for image in track(images, "rounding")])
+    bound = 2 * _flat([rounding_bound(network, image) for image in track(images, "rounding bound")])
     difference = np.abs(_flat(one_pass) - _flat(by_crop))
     worst = int(difference.argmax())
     return Proof(
@@ -148,6 +148,11 @@ def prove(
         bound_there=float(bound[worst]),
         within_bound=int((difference <= bound).sum()),
     )
+
+
+def under(heading: str, track: Track) -> Track:
+    """Put a heading before those of `track`."""
+    return lambda items, part: track(items, f"{heading}: {part}")
 
 
 def _flat(maps: Iterable[Scores]) -> npt.NDArray[Any]:
