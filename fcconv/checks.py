@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import reprlib
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -38,8 +39,7 @@ def _describe(value: object) -> str:
     shape = getattr(value, "shape", None)
     if shape is not None and not isinstance(value, np.generic):
         return f"{getattr(value, 'dtype', '')}{shape}"
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return reprlib.repr(value)
 
 
 def check_arrays(bias: ArrayT | None = None, **arrays: ArrayT) -> Backend[ArrayT]:
@@ -59,7 +59,7 @@ def check_arrays(bias: ArrayT | None = None, **arrays: ArrayT) -> Backend[ArrayT
     backend = common_backend(**arrays)
     dtypes = {name: array.dtype for name, array in arrays.items()}
     for name, dtype in dtypes.items():
-        if getattr(dtype, "kind", "") not in ("i", "u", "f") and str(dtype) != "bfloat16":
+        if not _has_arithmetic(dtype):
             raise DtypeError(
                 f"{name} has dtype {dtype}: convert it to an integer or real floating point dtype"
             )
@@ -67,6 +67,13 @@ def check_arrays(bias: ArrayT | None = None, **arrays: ArrayT) -> Backend[ArrayT
         which = ", ".join(f"{name} has dtype {dtype}" for name, dtype in dtypes.items())
         raise DtypeError(f"{which}: convert all of them to one dtype with .astype")
     return backend
+
+
+def _has_arithmetic(dtype: Any) -> bool:
+    """Say whether a dtype is an integer or a real float of at least two bytes."""
+    if getattr(dtype, "kind", "") == "f":
+        return bool(dtype.itemsize >= 2)
+    return getattr(dtype, "kind", "") in ("i", "u") or str(dtype) == "bfloat16"
 
 
 def check_ndim(
@@ -88,8 +95,8 @@ def check_spatial(x: Array) -> None:
         )
 
 
-def check_channels(name: str, channels: int, weight: Array, groups: int = 1) -> None:
-    """Check that a weight reads the channels of the argument `name`, in so many groups."""
+def check_channels(name: str, channels: int, weight: Array, groups: int = 1) -> int:
+    """Check that a weight reads the channels of the argument `name`; return groups as an int."""
     groups = integer(groups, "groups", 1)
     outputs, per_group = weight.shape[:2]
     if channels % groups or outputs % groups:
@@ -100,6 +107,7 @@ def check_channels(name: str, channels: int, weight: Array, groups: int = 1) -> 
     if channels != per_group * groups:
         each = f" in each of {groups} groups" if groups > 1 else ""
         raise ShapeError(f"{name} has {channels} channels, but weight reads {per_group}{each}")
+    return groups
 
 
 def check_bias(bias: Array | None, outputs: int) -> None:

@@ -8,6 +8,7 @@ specification (``SAME_UPPER``, ``ceil_mode``).
 from __future__ import annotations
 
 import operator
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, SupportsIndex, TypeAlias
@@ -68,7 +69,7 @@ def integer(value: Any, name: str, minimum: int) -> int:
         number = None
     if number is None or not minimum <= number <= LARGEST or isinstance(value, bool):
         bounds = f"from {minimum} to {LARGEST}"
-        raise ShapeError(f"{name} needs an integer {bounds}, got {value!r}")
+        raise ShapeError(f"{name} needs an integer {bounds}, got {reprlib.repr(value)}")
     return number
 
 
@@ -82,9 +83,11 @@ def per_axis(value: Ints, rank: int, name: str) -> tuple[int, ...]:
     >>> per_axis((1, 2), 2, "stride")
     (1, 2)
     """
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         if len(value) != rank:
-            raise ShapeError(f"{name} needs one integer or {rank}, one an axis, got {value!r}")
+            raise ShapeError(
+                f"{name} needs one integer or {rank}, one an axis, got {reprlib.repr(value)}"
+            )
         return tuple(integer(entry, name, 1) for entry in value)
     return (integer(value, name, 1),) * rank
 
@@ -129,9 +132,9 @@ def resolve_padding(
         return tuple((pixels // 2, pixels - pixels // 2) for pixels in missing)
     forms = (
         f"padding needs an integer, {rank} integers or (before, after) pairs, "
-        f'one a spatial axis, "valid" or "same", got {padding!r}'
+        f'one a spatial axis, "valid" or "same", got {reprlib.repr(padding)}'
     )
-    if isinstance(padding, str):
+    if isinstance(padding, str | bytes):
         raise ShapeError(forms)
     if not isinstance(padding, Sequence):
         pixels = integer(padding, "padding", 0)
@@ -141,7 +144,7 @@ def resolve_padding(
     pairs = []
     for entry in padding:
         before_after = entry if isinstance(entry, Sequence) else (entry, entry)
-        if isinstance(entry, str) or len(before_after) != 2:
+        if isinstance(entry, str | bytes) or len(before_after) != 2:
             raise ShapeError(forms)
         before, after = (integer(pixels, "padding", 0) for pixels in before_after)
         pairs.append((before, after))

@@ -129,7 +129,7 @@ def conv(
     backend = check_arrays(x=x, weight=weight, bias=bias)
     check_spatial(x)
     check_ndim("weight", weight, "(O, C/groups, *K) for x (N, C, *S)", exactly=len(x.shape))
-    check_channels("x", x.shape[1], weight, groups)
+    groups = check_channels("x", x.shape[1], weight, groups)
     check_bias(bias, weight.shape[0])
     window = geometry.window(x.shape[2:], weight.shape[2:], stride, padding, dilation)
     return backend.conv(x, weight, bias, window, groups)

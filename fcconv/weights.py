@@ -112,7 +112,8 @@ def dense_to_conv1x1(weight: ArrayT, rank: int = 2) -> ArrayT:
     """
     check_arrays(weight=weight)
     check_ndim("weight", weight, "(O, I)", exactly=2)
-    if geometry.integer(rank, "rank", 1) > 3:
+    rank = geometry.integer(rank, "rank", 1)
+    if rank > 3:
         raise ShapeError(f"rank needs 1, 2 or 3 spatial axes, got {rank}")
     kernel: ArrayT = _native(weight).reshape(*weight.shape, *(1,) * rank).copy()
     return kernel
@@ -165,7 +166,7 @@ def conv_to_dense(
     check_arrays(weight=weight)
     shape = _block(shape)
     check_ndim("weight", weight, "(O, C/groups, *K) for shape (C, *S)", exactly=len(shape) + 1)
-    check_channels("shape", shape[0], weight, groups)
+    groups = check_channels("shape", shape[0], weight, groups)
     window = geometry.window(shape[1:], weight.shape[2:], stride, padding, dilation)
     index = _matrix_index(weight.shape, shape, window, groups)
     flat = _native(weight).reshape(math.prod(weight.shape))

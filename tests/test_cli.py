@@ -11,6 +11,9 @@ import pytest
 
 import fcconv
 from fcconv.cli import app
+from fcconv.cli import demo as cli_demo
+from fcconv.demo.demo import Demo
+from fcconv.demo.proof import Proof
 from fcconv_bench import cases
 
 
@@ -73,6 +76,17 @@ def test_missing_extras_are_named(missing: str, arguments: list[str], extra: str
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert f"pip install 'fcconv[{extra}]'" in done.stderr
+
+
+def test_paths_are_printed_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    found = Demo([], 1, 3, 1.0, 2.0, Proof(1, 1, 0.0, 0.0, 1), [])
+    monkeypatch.setattr(cli_demo, "run_demo", lambda *_: found)
+    folder = tmp_path / "x["
+    folder.mkdir()
+    assert app.run(["demo", "--out", str(folder / "y].png")]) == 0  # brackets are rich's markup
+    assert f"{folder}/y].png" in capsys.readouterr().out.replace("\n", "")
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from inspect import signature
 from typing import Any
 
 import jax.numpy as jnp
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -116,6 +117,22 @@ def test_dtypes_without_arithmetic_are_refused(dtype: str) -> None:
     ):
         with pytest.raises(DtypeError, match=re.escape(str(x.dtype))):
             call()
+
+
+def test_float8_is_refused(xp: Backend[Any]) -> None:
+    x = xp.asarray(np.ones((1, 1, 3), ml_dtypes.float8_e5m2))  # NumPy takes it for a float
+    with pytest.raises(DtypeError, match="float8_e5m2"):
+        avg_pool(x, 2)
+
+
+def test_integers_of_any_type_are_arguments(xp: Backend[Any]) -> None:
+    x, weight = xp.asarray(f(1, 300, 3)), xp.asarray(f(300, 100, 2))
+    narrow: Any = np.uint8(3)  # 300 overflows it
+    assert conv(x, weight, groups=narrow).shape == (1, 300, 2)
+    assert fcconv.conv_to_dense(weight, (300, 3), groups=narrow).shape == (600, 900)
+    whole: Any = np.array(3)
+    assert fcconv.dense_to_conv1x1(xp.asarray(f(0, 3)), whole).shape == (0, 3, 1, 1, 1)
+    assert max_pool(x, np.int8(2), stride=np.array(1)).shape == (1, 300, 2)
 
 
 @pytest.mark.parametrize("dtype", ["bool", "complex64", "float8_e4m3fn", "int4"])

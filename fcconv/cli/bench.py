@@ -29,4 +29,4 @@ def measure_and_show(out: Path, rounds: int) -> None:
     chart, data = out / "layers.png", out / "layers.json"
     write_chart(chart, rows, record)
     data.write_text(to_json(rows, record), encoding="utf-8")
-    console.print(f"The chart is in [bold]{chart}[/bold], the figures are in [bold]{data}[/bold].")
+    console.print(f"The chart is in {chart}", f"The figures are in {data}", sep="\n", markup=False)

@@ -17,7 +17,7 @@ def run_and_show(backend: str, out: Path) -> int:
     console = results()
     for part in (_layers(found), _figures(found, backend), _peaks(found)):
         console.print(part)
-    console.print(f"The picture is in [bold]{out}[/bold].")
+    console.print(f"The picture is in {out}", markup=False, highlight=False)
     return 0 if found.proof.holds else 1
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from rich.console import Console
 from rich.progress import Progress
 
@@ -12,7 +10,8 @@ WIDTH_OF_A_PIPE = 120
 
 def results() -> Console:
     """Return the console for results; a pipe has no width, and a cut line would lose figures."""
-    return Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_PIPE)
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDTH_OF_A_PIPE)
 
 
 def progress() -> Progress:
