@@ -9,18 +9,17 @@ the same process and in the next one.
 from __future__ import annotations
 
 import functools
-import multiprocessing
 import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 from fcconv_bench.cases import Case
 from fcconv_bench.contenders import Call, Contender, contenders, devices
 from fcconv_bench.memory import peak_memory
+from fcconv_bench.processes import process
 
 PAUSE = 0.1
 ROUND_SECONDS = 0.15
@@ -58,13 +57,17 @@ class Row:
     peak_bytes: int | None
 
 
-def measure(cases: Sequence[Case], rounds: int, begin: Callable[[Case], None]) -> Iterator[Row]:
+def measure(
+    cases: Sequence[Case], platforms: dict[str, str], rounds: int, begin: Callable[[Case], None]
+) -> Iterator[Row]:
     """Time every contender on every case, and yield its figures case by case.
 
     Parameters
     ----------
     cases : sequence of Case
         What to compute.
+    platforms : dict of str to str
+        The devices that JAX sees, from :func:`seen_devices`.
     rounds : int
         How often the contenders take turns.
     begin : callable
@@ -77,9 +80,7 @@ def measure(cases: Sequence[Case], rounds: int, begin: Callable[[Case], None]) -
     """
     os.environ.update(WORKER_ENVIRONMENT)
     with ExitStack() as stack:
-        workers = {
-            contender: stack.enter_context(process()) for contender in contenders(seen_devices())
-        }
+        workers = {contender: stack.enter_context(process()) for contender in contenders(platforms)}
         for case in cases:
             begin(case)
             times: dict[Contender, list[float]] = {contender: [] for contender in workers}
@@ -99,11 +100,6 @@ def measure(cases: Sequence[Case], rounds: int, begin: Callable[[Case], None]) -
                     len(measured),
                     peak_memory(contender, case),
                 )
-
-
-def process() -> ProcessPoolExecutor:
-    """Return one process that starts afresh when it is first given work."""
-    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
 
 
 def seen_devices() -> dict[str, str]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from fcconv_bench.cases import Case
 from fcconv_bench.contenders import Call, Contender
+from fcconv_bench.processes import process
 
 # glibc then gives every larger block back to the system when it is freed, so that the next call's
 # blocks show; it reads this when a process starts
@@ -19,9 +18,8 @@ ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(64 * 1024)}
 
 def peak_memory(contender: Contender, case: Case) -> int | None:
     """Measure the peak of one call, its result included, in a process of its own."""
-    context = multiprocessing.get_context("spawn")
-    with _environment(ALLOCATOR), ProcessPoolExecutor(1, mp_context=context) as process:
-        return process.submit(_peak_of, contender, case).result()
+    with _environment(ALLOCATOR), process() as worker:
+        return worker.submit(_peak_of, contender, case).result()
 
 
 @contextmanager

@@ -14,14 +14,15 @@ from fcconv_bench.report import table, to_json, write_chart
 
 def measure_and_show(out: Path, rounds: int) -> None:
     """Time every layer, print the table, and write the chart and the JSON into a folder."""
-    record = environment(seen_devices())
+    platforms = seen_devices()
+    record = environment(platforms)
     with progress() as bar:
         task = bar.add_task("starting", total=len(cases.CASES))
 
         def begin(case: Case) -> None:
             bar.update(task, advance=1, description=case.name)
 
-        rows = list(measure(cases.CASES, rounds, begin))
+        rows = list(measure(cases.CASES, platforms, rounds, begin))
     console = results()
     console.print(table(rows))
     for line in in_words(record):
