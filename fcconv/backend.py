@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import numpy as np
@@ -70,6 +71,47 @@ class Backend(Protocol[ArrayT]):
 
     def avg_pool(self, x: ArrayT, window: Window, count: npt.NDArray[np.int64]) -> ArrayT:
         """Divide the sum of each window by ``count (*S')``."""
+        ...
+
+    @property
+    def namespace(self) -> Any:
+        """The module whose functions only move entries: reshape, transpose, concatenate, take."""
+        ...
+
+    def matmul(self, a: ArrayT, b: ArrayT) -> ArrayT:
+        """Multiply stacks of matrices, as ``numpy.matmul`` does."""
+        ...
+
+    def add(self, a: ArrayT, b: ArrayT) -> ArrayT:
+        """Add, with broadcasting."""
+        ...
+
+    def subtract(self, a: ArrayT, b: ArrayT) -> ArrayT:
+        """Subtract, with broadcasting."""
+        ...
+
+    def multiply(self, a: ArrayT, b: ArrayT) -> ArrayT:
+        """Multiply entry by entry, with broadcasting."""
+        ...
+
+    def divide(self, a: ArrayT, b: ArrayT) -> ArrayT:
+        """Divide, with broadcasting; integers towards zero."""
+        ...
+
+    def elementwise(self, key: str, function: Callable[..., ArrayT], /, *xs: ArrayT) -> ArrayT:
+        """Apply ``function(namespace, *xs)``, with broadcasting; `key` names it and its options."""
+        ...
+
+    def along(self, key: str, function: Callable[..., ArrayT], x: ArrayT, axis: int, /) -> ArrayT:
+        """Apply ``function(namespace, x)``, which makes one entry of all along `axis`."""
+        ...
+
+    def reduce_sum(self, x: ArrayT, axes: Sequence[int]) -> ArrayT:
+        """Sum over axes, which stay with length 1."""
+        ...
+
+    def reduce_max(self, x: ArrayT, axes: Sequence[int]) -> ArrayT:
+        """Take the maximum over axes, which stay with length 1."""
         ...
 
 

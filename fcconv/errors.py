@@ -17,5 +17,9 @@ class BackendError(FcconvError):
     """No backend fits: an unknown or missing library, no array, or arrays of two libraries."""
 
 
+class ModelError(FcconvError, ValueError):
+    """A file, or a graph in it, is no valid network."""
+
+
 class UnsupportedError(FcconvError, NotImplementedError):
     """A request is well formed, but there is no way here to carry it out correctly."""

@@ -66,7 +66,7 @@ def max_pool(
     check_flag("ceil_mode", ceil_mode)
     stride = kernel if stride is None else stride
     window = geometry.window(x.shape[2:], kernel, stride, padding, dilation, ceil_mode=ceil_mode)
-    _count_samples(window, [(0, n) for n in x.shape[2:]])  # none is an error
+    count_samples(window, [(0, n) for n in x.shape[2:]])  # none is an error
     return backend.max_pool(x, window)
 
 
@@ -134,10 +134,10 @@ def avg_pool(
     if count_include_pad:  # the padding that was asked for, without the overhang
         pads = geometry.window(size, kernel, stride, padding, dilation).padding
         counted = [(-before, n + after) for n, (before, after) in zip(size, pads, strict=True)]
-    return backend.avg_pool(x, window, _count_samples(window, counted))
+    return backend.avg_pool(x, window, count_samples(window, counted))
 
 
-def _count_samples(window: Window, counted: list[tuple[int, int]]) -> npt.NDArray[np.int64]:
+def count_samples(window: Window, counted: list[tuple[int, int]]) -> npt.NDArray[np.int64]:
     """Count the samples of each window between ``(start, stop)`` an axis, ``(*S')``.
 
     Raises

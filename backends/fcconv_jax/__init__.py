@@ -7,6 +7,7 @@ arguments, see :class:`fcconv.backend.Backend` for what they mean.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import jax
@@ -18,6 +19,8 @@ from jax import lax
 if TYPE_CHECKING:
     from fcconv.backend import Backend
     from fcconv.geometry import Window
+
+namespace = jnp
 
 
 def asarray(values: npt.ArrayLike) -> jax.Array:
@@ -81,6 +84,61 @@ def avg_pool(x: jax.Array, window: Window, count: npt.NDArray[np.int64]) -> jax.
         wide, np.zeros((), wide.dtype), lax.add, **_reduction(window)
     )
     return (total / count.astype(wide.dtype)[None, None]).astype(x.dtype)
+
+
+def matmul(a: jax.Array, b: jax.Array) -> jax.Array:
+    """Multiply stacks of matrices."""
+    product = jnp.matmul(_wide(a), _wide(b), precision=_precision())
+    return product.astype(a.dtype)
+
+
+def add(a: jax.Array, b: jax.Array) -> jax.Array:
+    """Add, with broadcasting."""
+    return jnp.add(*_same_rank(a, b))
+
+
+def subtract(a: jax.Array, b: jax.Array) -> jax.Array:
+    """Subtract, with broadcasting."""
+    return jnp.subtract(*_same_rank(a, b))
+
+
+def multiply(a: jax.Array, b: jax.Array) -> jax.Array:
+    """Multiply entry by entry, with broadcasting."""
+    return jnp.multiply(*_same_rank(a, b))
+
+
+def divide(a: jax.Array, b: jax.Array) -> jax.Array:
+    """Divide, with broadcasting; integers towards zero."""
+    a, b = _same_rank(a, b)
+    if a.dtype.kind in "iu":
+        return jnp.sign(a) * jnp.sign(b) * (jnp.abs(a) // jnp.abs(b))
+    return jnp.divide(a, b)
+
+
+def elementwise(_key: str, function: Callable[..., jax.Array], *xs: jax.Array) -> jax.Array:
+    """Apply ``function(jax.numpy, *xs)``."""
+    return function(jnp, *_same_rank(*xs))
+
+
+def along(_key: str, function: Callable[..., jax.Array], x: jax.Array, _axis: int) -> jax.Array:
+    """Apply ``function(jax.numpy, x)``."""
+    return function(jnp, x)
+
+
+def reduce_sum(x: jax.Array, axes: Sequence[int]) -> jax.Array:
+    """Sum over axes, which stay with length 1."""
+    return _wide(x).sum(axis=tuple(axes), keepdims=True).astype(x.dtype)
+
+
+def reduce_max(x: jax.Array, axes: Sequence[int]) -> jax.Array:
+    """Take the maximum over axes, which stay with length 1."""
+    return x.max(axis=tuple(axes), keepdims=True)
+
+
+def _same_rank(*xs: jax.Array) -> list[jax.Array]:
+    """Give arrays leading axes until they broadcast without JAX's rank promotion."""
+    shape = jnp.broadcast_shapes(*(x.shape for x in xs))
+    return [jnp.expand_dims(x, tuple(range(len(shape) - x.ndim))) for x in xs]
 
 
 def _wide(x: jax.Array) -> jax.Array:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from fcconv.geometry import Window
 
 Array: TypeAlias = npt.NDArray[Any]
+
+namespace = np
 
 
 def asarray(values: npt.ArrayLike) -> Array:
@@ -69,6 +71,57 @@ def avg_pool(x: Array, window: Window, count: npt.NDArray[np.int64]) -> Array:
     """Divide the sum of each window by its count."""
     total = _pool(np.add, _pad(_wide(x), window, 0), window)
     return _finish(np.divide(total, count.astype(total.dtype), out=total), None, x.dtype)
+
+
+def matmul(a: Array, b: Array) -> Array:
+    """Multiply stacks of matrices."""
+    product: Array = _wide(a) @ _wide(b)
+    return product.astype(_native(a.dtype), copy=False)
+
+
+def add(a: Array, b: Array) -> Array:
+    """Add, with broadcasting."""
+    return np.add(a, b)
+
+
+def subtract(a: Array, b: Array) -> Array:
+    """Subtract, with broadcasting."""
+    return np.subtract(a, b)
+
+
+def multiply(a: Array, b: Array) -> Array:
+    """Multiply entry by entry, with broadcasting."""
+    return np.multiply(a, b)
+
+
+def divide(a: Array, b: Array) -> Array:
+    """Divide, with broadcasting; integers towards zero."""
+    if a.dtype.kind not in "iu":
+        return np.divide(a, b)
+    quotient: Array = np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b))
+    return quotient
+
+
+def elementwise(_key: str, function: Callable[..., Array], *xs: Array) -> Array:
+    """Apply ``function(numpy, *xs)``."""
+    return function(np, *xs)
+
+
+def along(_key: str, function: Callable[..., Array], x: Array, _axis: int) -> Array:
+    """Apply ``function(numpy, x)``."""
+    return function(np, x)
+
+
+def reduce_sum(x: Array, axes: Sequence[int]) -> Array:
+    """Sum over axes, which stay with length 1."""
+    total: Array = _wide(x).sum(axis=tuple(axes), keepdims=True)
+    return total.astype(_native(x.dtype), copy=False)
+
+
+def reduce_max(x: Array, axes: Sequence[int]) -> Array:
+    """Take the maximum over axes, which stay with length 1."""
+    highest: Array = x.max(axis=tuple(axes), keepdims=True)
+    return highest
 
 
 def _native(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -1,0 +1,1 @@
+"""Networks as ONNX graphs: loaded, computed on any backend, and rewritten to slide."""

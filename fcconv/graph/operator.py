@@ -1,0 +1,39 @@
+"""What there is to know about an operator: how it is computed, and how it slides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from fcconv.graph.values import Slid
+
+Compute: TypeAlias = Callable[..., Any]
+"""``compute(backend, node, *inputs)`` gives an array, or a tuple of them; an input may be None."""
+
+SlideRule: TypeAlias = "Callable[..., Slid | tuple[Slid, ...]]"
+"""``slide(slider, node, *inputs)`` writes the sliding node; inputs are Slid, Constant or None."""
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator of ONNX.
+
+    Attributes
+    ----------
+    compute : callable
+        Computes it on any backend.
+    slide : callable
+        Rewrites it so that one tensor holds the values of all windows.
+    structural : frozenset of int
+        Positions of the inputs that shape the result (axes, shapes, indices): read as NumPy
+        integers, never as data.
+    static : bool
+        Whether the result depends on the shapes of the inputs only.
+    """
+
+    compute: Compute
+    slide: SlideRule
+    structural: frozenset[int] = frozenset()
+    static: bool = False

@@ -1,0 +1,23 @@
+"""The operators, one family a file: how each is computed, and beside it how it slides."""
+
+from __future__ import annotations
+
+from fcconv.graph.operator import Operator
+from fcconv.graph.operators import (
+    elementwise,
+    linear,
+    moves,
+    normalization,
+    reductions,
+    windows,
+)
+
+OPERATORS: dict[str, Operator] = {
+    **elementwise.OPERATORS,
+    **linear.OPERATORS,
+    **moves.OPERATORS,
+    **normalization.OPERATORS,
+    **reductions.OPERATORS,
+    **windows.OPERATORS,
+}
+"""Every operator by its type."""

@@ -1,0 +1,195 @@
+"""Operators that work entry by entry: arithmetic, activations, comparisons.
+
+They slide as they are. A constant beside them must be the same at every sample of the window.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx_ir as ir
+
+from fcconv.graph.join import align
+from fcconv.graph.operator import Operator
+
+if TYPE_CHECKING:
+    from fcconv.backend import Backend
+    from fcconv.graph.node import Node
+    from fcconv.graph.slider import Slider
+    from fcconv.graph.values import Constant, Slid
+
+SELU_ALPHA = 1.67326319217681884765625
+SELU_GAMMA = 1.05070102214813232421875
+
+
+def slide(slider: Slider, node: Node, *inputs: Slid | Constant | None) -> Slid:
+    """Apply the same operator to the shared tensors."""
+    like, values = align(slider, node, [x for x in inputs if x is not None])
+    written = iter(values)
+    arguments = [None if x is None else next(written) for x in inputs]
+    return replace(like, tensor=slider.copy(node, arguments))
+
+
+def _arithmetic(name: str) -> Operator:
+    """Make an operator of the field, for two or more arguments from left to right."""
+
+    def compute(backend: Backend[Any], _node: Node, *xs: Any) -> Any:
+        return functools.reduce(getattr(backend, name), xs)
+
+    return Operator(compute, slide)
+
+
+def _mean(backend: Backend[Any], _node: Node, *xs: Any) -> Any:
+    total = functools.reduce(backend.add, xs)
+    return backend.divide(total, backend.asarray(np.asarray(len(xs), total.dtype)))
+
+
+def _neg(backend: Backend[Any], _node: Node, x: Any) -> Any:
+    return backend.subtract(backend.namespace.zeros_like(x), x)
+
+
+def _reciprocal(backend: Backend[Any], _node: Node, x: Any) -> Any:
+    return backend.divide(backend.namespace.ones_like(x), x)
+
+
+def _function(function: Callable[..., Any], **defaults: float | str) -> Operator:
+    """Make an operator of ``function(xp, *xs, **attributes)``; attributes have `defaults`."""
+
+    def compute(backend: Backend[Any], node: Node, *xs: Any) -> Any:
+        options = {name: node.attribute(name, default) for name, default in defaults.items()}
+        key = " ".join([node.op, *(f"{name}={value}" for name, value in options.items())])
+        return backend.elementwise(key, functools.partial(function, **options), *xs)
+
+    return Operator(compute, slide)
+
+
+def _sigmoid(xp: Any, x: Any) -> Any:
+    small = xp.exp(-xp.abs(x))
+    return xp.where(x >= 0, 1 / (1 + small), small / (1 + small))
+
+
+def _softplus(xp: Any, x: Any) -> Any:
+    return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
+
+
+def _elu(xp: Any, x: Any, alpha: float) -> Any:
+    return xp.where(x > 0, x, alpha * xp.expm1(xp.minimum(x, 0)))
+
+
+def _erf(xp: Any, x: Any) -> Any:
+    if xp is np:
+        return np.vectorize(math.erf, otypes=[x.dtype])(x)
+    import jax
+
+    return jax.scipy.special.erf(x)
+
+
+def _gelu(xp: Any, x: Any, approximate: str) -> Any:
+    if approximate == "tanh":
+        return 0.5 * x * (1 + xp.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
+    return 0.5 * x * (1 + _erf(xp, x / math.sqrt(2)))
+
+
+def _power(xp: Any, x: Any, y: Any) -> Any:
+    common = np.promote_types(x.dtype, y.dtype)
+    return xp.power(x.astype(common), y.astype(common)).astype(x.dtype)
+
+
+def _clip(backend: Backend[Any], node: Node, x: Any, low: Any = None, high: Any = None) -> Any:
+    limits = []
+    for name, given in (("min", low), ("max", high)):
+        attribute = node.attribute(name)
+        if given is None and attribute is not None:
+            given = backend.asarray(np.asarray(attribute, x.dtype))
+        limits.append(given)
+    present = "".join("." if limit is None else "x" for limit in limits)
+    arguments = [limit for limit in limits if limit is not None]
+    return backend.elementwise(
+        f"Clip {present}", lambda xp, x, *ends: _clipped(xp, x, present, ends), x, *arguments
+    )
+
+
+def _clipped(xp: Any, x: Any, present: str, ends: tuple[Any, ...]) -> Any:
+    limits = list(ends)
+    if present[0] == "x":
+        x = xp.maximum(x, limits.pop(0))
+    return xp.minimum(x, limits.pop(0)) if present[1] == "x" else x
+
+
+def _cast(backend: Backend[Any], node: Node, x: Any) -> Any:
+    target = _numpy_dtype(node)
+    if target.kind == "f" and backend.namespace.dtype(x.dtype).kind in "fiub":
+        return backend.elementwise(f"Cast {target.kind}", lambda _xp, x: x.astype(target), x)
+    return backend.elementwise(f"Cast {target}", lambda _xp, x: x.astype(target), x)
+
+
+def _numpy_dtype(node: Node) -> np.dtype[Any]:
+    try:
+        return ir.DataType(node.attribute("to")).numpy()
+    except (TypeError, ValueError):
+        raise node.unsupported(f"there is no such type as {node.attribute('to')}") from None
+
+
+OPERATORS = {
+    "Add": _arithmetic("add"),
+    "Sub": _arithmetic("subtract"),
+    "Mul": _arithmetic("multiply"),
+    "Div": _arithmetic("divide"),
+    "Sum": _arithmetic("add"),
+    "Mean": Operator(_mean, slide),
+    "Neg": Operator(_neg, slide),
+    "Reciprocal": Operator(_reciprocal, slide),
+    "Clip": Operator(_clip, slide),
+    "Cast": Operator(_cast, slide),
+    "Abs": _function(lambda xp, x: xp.abs(x)),
+    "Ceil": _function(lambda xp, x: xp.ceil(x)),
+    "Celu": _function(
+        lambda xp, x, alpha: xp.maximum(x, 0) + alpha * xp.expm1(xp.minimum(x, 0) / alpha),
+        alpha=1.0,
+    ),
+    "Cos": _function(lambda xp, x: xp.cos(x)),
+    "Elu": _function(_elu, alpha=1.0),
+    "Equal": _function(lambda _xp, x, y: x == y),
+    "Erf": _function(_erf),
+    "Exp": _function(lambda xp, x: xp.exp(x)),
+    "Floor": _function(lambda xp, x: xp.floor(x)),
+    "Gelu": _function(_gelu, approximate="none"),
+    "Greater": _function(lambda _xp, x, y: x > y),
+    "GreaterOrEqual": _function(lambda _xp, x, y: x >= y),
+    "HardSigmoid": _function(
+        lambda xp, x, alpha, beta: xp.clip(alpha * x + beta, 0, 1), alpha=0.2, beta=0.5
+    ),
+    "HardSwish": _function(lambda xp, x: x * xp.clip(x / 6 + 0.5, 0, 1)),
+    "LeakyRelu": _function(lambda xp, x, alpha: xp.where(x < 0, alpha * x, x), alpha=0.01),
+    "Less": _function(lambda _xp, x, y: x < y),
+    "LessOrEqual": _function(lambda _xp, x, y: x <= y),
+    "Log": _function(lambda xp, x: xp.log(x)),
+    "Max": _function(lambda xp, *xs: functools.reduce(xp.maximum, xs)),
+    "Min": _function(lambda xp, *xs: functools.reduce(xp.minimum, xs)),
+    "Mish": _function(lambda xp, x: x * xp.tanh(_softplus(xp, x))),
+    "Not": _function(lambda xp, x: xp.logical_not(x)),
+    "PRelu": _function(lambda xp, x, slope: xp.where(x < 0, slope * x, x)),
+    "Pow": _function(_power),
+    "Relu": _function(lambda xp, x: xp.maximum(x, 0)),
+    "Round": _function(lambda xp, x: xp.round(x)),
+    "Selu": _function(
+        lambda xp, x, alpha, gamma: gamma * _elu(xp, x, alpha), alpha=SELU_ALPHA, gamma=SELU_GAMMA
+    ),
+    "Sigmoid": _function(_sigmoid),
+    "Sign": _function(lambda xp, x: xp.sign(x)),
+    "Sin": _function(lambda xp, x: xp.sin(x)),
+    "Softplus": _function(_softplus),
+    "Softsign": _function(lambda xp, x: x / (1 + xp.abs(x))),
+    "Sqrt": _function(lambda xp, x: xp.sqrt(x)),
+    "Swish": _function(lambda xp, x, alpha: x * _sigmoid(xp, alpha * x), alpha=1.0),
+    "Tanh": _function(lambda xp, x: xp.tanh(x)),
+    "ThresholdedRelu": _function(
+        lambda xp, x, alpha: xp.where(x > alpha, x, xp.zeros_like(x)), alpha=1.0
+    ),
+    "Where": _function(lambda xp, condition, x, y: xp.where(condition, x, y)),
+}

@@ -1,0 +1,126 @@
+"""Dense layers: Gemm and MatMul. They slide as convolutions that cover the block they read."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fcconv.errors import ShapeError
+from fcconv.graph.operator import Operator
+from fcconv.graph.slider import Layer
+from fcconv.graph.values import Constant, Slid
+
+if TYPE_CHECKING:
+    from fcconv.backend import Backend
+    from fcconv.graph.node import Node
+    from fcconv.graph.slider import Slider
+
+
+def _gemm(backend: Backend[Any], node: Node, a: Any, b: Any, c: Any = None) -> Any:
+    xp = backend.namespace
+    if a.ndim != 2 or b.ndim != 2:
+        raise ShapeError(f"it multiplies matrices, got the shapes {a.shape} and {b.shape}")
+    x = xp.transpose(a) if node.attribute("transA", 0) else a
+    weight = b if node.attribute("transB", 0) else xp.transpose(b)
+    if x.shape[1] != weight.shape[1]:
+        raise ShapeError(f"an input of {x.shape[1]} features does not fit a weight of {b.shape}")
+    product = _scaled(backend, backend.dense(x, weight, None), node.attribute("alpha", 1.0))
+    if c is None:
+        return product
+    return backend.add(product, _scaled(backend, c, node.attribute("beta", 1.0)))
+
+
+def _scaled(backend: Backend[Any], x: Any, factor: float) -> Any:
+    return x if factor == 1 else backend.multiply(x, backend.asarray(np.array(factor, x.dtype)))
+
+
+def _matmul(backend: Backend[Any], _node: Node, a: Any, b: Any) -> Any:
+    inner = b.shape[-2] if b.ndim > 1 else b.shape[0]
+    if a.shape[-1] != inner:
+        raise ShapeError(f"the shapes {a.shape} and {b.shape} do not fit")
+    return backend.matmul(a, b)
+
+
+def _slide_gemm(
+    slider: Slider, node: Node, a: Slid | Constant, b: Slid | Constant, c: Any = None
+) -> Slid:
+    if not isinstance(a, Slid) or not isinstance(b, Constant) or isinstance(c, Slid):
+        raise node.unsupported("its weight depends on the pixels")
+    if node.attribute("transA", 0) or len(a.shape) != 2:
+        raise node.unsupported(f"its input of shape {a.shape} must be one row an image")
+    matrix = b.array if node.attribute("transB", 0) else b.array.T
+    if matrix.shape[1] != a.shape[1]:
+        raise node.unsupported(f"{a.shape[1]} features do not fit a weight of {b.shape}")
+    alpha, beta = node.attribute("alpha", 1.0), node.attribute("beta", 1.0)
+    if c is None:
+        return _times(slider, node, slider.dense(node, a, b.shape, matrix), alpha, "/alpha")
+    bias = _as_bias(c, len(matrix))
+    if bias is None:
+        raise node.unsupported(f"its C of shape {c.shape} is no bias, one entry an output")
+    if alpha == beta == 1:
+        value = slider.keep(bias, node)
+        return slider.dense(node, a, b.shape, matrix, value)
+    scaled = _times(slider, node, slider.dense(node, a, b.shape, matrix), alpha, "/alpha")
+    shape = (1, -1, *(1,) * len(a.axes))
+    addend = slider.constant(bias.array.reshape(shape), f"{node.name}/bias")
+    if beta != 1:
+        factor = slider.constant(np.array(beta, bias.array.dtype), f"{node.name}/factor")
+        addend = slider.emit(node, "Mul", [addend, factor], None, "/beta")
+    return replace(scaled, tensor=slider.emit(node, "Add", [scaled.tensor, addend], None, "/add"))
+
+
+def _as_bias(c: Constant, outputs: int) -> Constant | None:
+    """Spread a Gemm's C over its outputs; keep it where it already is one entry an output."""
+    if c.shape == (outputs,):
+        return c
+    if math.prod(c.shape) not in (1, outputs) or c.shape[-1:] not in ((), (1,), (outputs,)):
+        return None
+    return Constant(np.broadcast_to(c.array.ravel(), (outputs,)))
+
+
+def _times(slider: Slider, node: Node, x: Slid, factor: float, suffix: str) -> Slid:
+    if factor == 1:
+        return x
+    value = slider.constant(np.array(factor, slider.dtype), node.name + suffix)
+    return replace(x, tensor=slider.emit(node, "Mul", [x.tensor, value], None, suffix))
+
+
+def _slide_matmul(slider: Slider, node: Node, a: Slid | Constant, b: Slid | Constant) -> Slid:
+    if not isinstance(a, Slid) or not isinstance(b, Constant):
+        raise node.unsupported(
+            "it multiplies two values that depend on the pixels, as attention does, or a weight "
+            "from the left: windows can't share it"
+        )
+    if len(b.shape) != 2 or a.shape[-1] != b.shape[0]:
+        raise node.unsupported(f"the shapes {a.shape} and {b.shape} are no dense layer")
+    if math.prod(a.shape[1:-1]) == 1:  # one row an image
+        made = slider.dense(node, a, b.shape, b.array.T)
+        return slider.reshaped(made, (*a.shape[:-1], b.shape[1]))
+    found = slider.try_map(node, a, len(a.shape) - 1)
+    if found is None:
+        return _row_by_row(slider, node, a, b)
+    whole, layout = found  # channels last: every pixel goes through the layer
+    tensor = slider.pixelwise(node, whole, b.shape, b.array.T)
+    return slider.map(tensor, b.shape[1], whole.axes, layout.order, len(a.shape) - 1)
+
+
+def _row_by_row(slider: Slider, node: Node, a: Slid, b: Constant) -> Slid:
+    """Apply a dense layer to each row of features, as groups of one 1x1 convolution."""
+    rows = math.prod(a.shape[1:-1])
+    own = slider.features(node, a, a.shape, "has rows that are no pixels")
+    inputs, outputs = b.shape
+    kernel = np.tile(b.array.T, (rows, 1)).reshape(rows * outputs, inputs, *(1,) * len(a.axes))
+    weight = slider.constant(kernel, f"{node.name}/rows")
+    tensor = slider.emit(node, "Conv", [own.tensor, weight], {"group": rows})
+    slider.layers.append(Layer(node.name, "1x1", b.shape, kernel.shape, "C"))
+    made = slider.map(tensor, rows * outputs, own.axes)
+    return slider.reshaped(made, (*a.shape[:-1], outputs))
+
+
+OPERATORS = {
+    "Gemm": Operator(_gemm, _slide_gemm),
+    "MatMul": Operator(_matmul, _slide_matmul),
+}

@@ -1,0 +1,242 @@
+"""Operators that only move entries: reshape, transpose, slice, join and their kin.
+
+They slide without a node: what they do to the entries of one window is read off by doing it to the
+entries' numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fcconv.errors import ShapeError
+from fcconv.graph.join import joined
+from fcconv.graph.operator import Operator
+
+if TYPE_CHECKING:
+    from fcconv.backend import Backend
+    from fcconv.graph.node import Node
+    from fcconv.graph.slider import Slider
+    from fcconv.graph.values import Constant, Slid
+
+LARGEST = 2**28
+"""Most entries that an operator may make out of few: a guard against absurd constants."""
+
+
+def slide(slider: Slider, node: Node, *inputs: Slid | Constant | None) -> tuple[Slid, ...]:
+    """Move the numbers of the entries of one window."""
+    return slider.moved(node, OPERATORS[node.op].compute, inputs)
+
+
+def _identity(_backend: Backend[Any], _node: Node, x: Any) -> Any:
+    return x
+
+
+def _dropout(backend: Backend[Any], node: Node, x: Any, *options: Any) -> Any:
+    training = options[1] if len(options) > 1 else None
+    if training is not None and bool(np.any(training)):
+        raise node.unsupported("it is in training mode: export the network for inference")
+    if node.has_output(1):
+        return x, backend.namespace.ones(x.shape, bool)
+    return x
+
+
+def _slide_dropout(slider: Slider, node: Node, x: Slid, *options: Constant | None) -> Slid:
+    (moved,) = slider.moved(
+        node, lambda b, n, x: _dropout(b, n, x, *(o and o.array for o in options)), [x]
+    )
+    return moved
+
+
+def _reshape(backend: Backend[Any], node: Node, x: Any, shape: Any = None) -> Any:
+    wanted = node.ints("shape", shape)
+    if not node.attribute("allowzero", 0):
+        if any(n == 0 and axis >= x.ndim for axis, n in enumerate(wanted)):
+            raise ShapeError(f"the shape {wanted} copies an axis that {x.shape} has not")
+        wanted = tuple(x.shape[axis] if n == 0 else n for axis, n in enumerate(wanted))
+    known = math.prod(n for n in wanted if n != -1)
+    size = math.prod(x.shape)
+    if known < 0 or (size != known if -1 not in wanted else size % max(known, 1)):
+        raise ShapeError(f"an array of shape {x.shape} can't take the shape {wanted}")
+    return backend.namespace.reshape(x, wanted)
+
+
+def _flatten(backend: Backend[Any], node: Node, x: Any) -> Any:
+    axis = node.attribute("axis", 1)
+    axis = axis + x.ndim if axis < 0 else axis
+    rows = math.prod(x.shape[:axis])
+    return backend.namespace.reshape(x, (rows, math.prod(x.shape[axis:])))
+
+
+def _transpose(backend: Backend[Any], node: Node, x: Any) -> Any:
+    return backend.namespace.transpose(x, node.attribute("perm", tuple(range(x.ndim))[::-1]))
+
+
+def _squeeze(backend: Backend[Any], node: Node, x: Any, axes: Any = None) -> Any:
+    named = node.ints("axes", axes)
+    given = [a for a, n in enumerate(x.shape) if n == 1] if named is None else named
+    if any(x.shape[axis] != 1 for axis in given):
+        raise ShapeError(f"the axes {tuple(given)} of shape {x.shape} have not length 1")
+    return backend.namespace.squeeze(x, tuple(given))
+
+
+def _unsqueeze(backend: Backend[Any], node: Node, x: Any, axes: Any = None) -> Any:
+    return backend.namespace.expand_dims(x, node.ints("axes", axes))
+
+
+def _slice(
+    _backend: Backend[Any],
+    node: Node,
+    x: Any,
+    starts: Any = None,
+    ends: Any = None,
+    axes: Any = None,
+    steps: Any = None,
+) -> Any:
+    first, last = node.ints("starts", starts), node.ints("ends", ends)
+    along = node.ints("axes", axes, tuple(range(len(first))))
+    every = node.ints("steps", steps, (1,) * len(first))
+    index = [slice(None)] * x.ndim
+    for start, end, axis, step in zip(first, last, along, every, strict=True):
+        if step < 0 and end < -x.shape[axis]:
+            index[axis] = slice(start, None, step)  # ONNX: from the end past the beginning
+        else:
+            index[axis] = slice(start, end, step)
+    return x[tuple(index)]
+
+
+def _split(backend: Backend[Any], node: Node, x: Any, split: Any = None) -> Any:
+    axis, parts = node.attribute("axis", 0), len(node.ir.outputs)
+    sizes = node.ints("split", split)
+    if sizes is None:
+        each = -(-x.shape[axis] // parts)
+        sizes = [*[each] * (parts - 1), x.shape[axis] - each * (parts - 1)]
+    ends = np.cumsum(sizes).tolist()
+    if ends[-1] != x.shape[axis] or min(sizes) < 0:
+        raise ShapeError(f"parts of {tuple(sizes)} do not make up {x.shape[axis]} entries")
+    return tuple(backend.namespace.split(x, ends[:-1], axis=axis))
+
+
+def _concat(backend: Backend[Any], node: Node, *xs: Any) -> Any:
+    return backend.namespace.concatenate(xs, axis=node.attribute("axis", 1))
+
+
+def _slide_concat(slider: Slider, node: Node, *inputs: Slid | Constant) -> Slid:
+    return joined(slider, node, inputs, node.attribute("axis", 1))
+
+
+def _gather(backend: Backend[Any], node: Node, x: Any, indices: Any) -> Any:
+    axis = node.attribute("axis", 0)
+    size = x.shape[axis]
+    if np.any(indices < -size) or np.any(indices >= size):
+        raise ShapeError(f"an index is outside of the {size} entries of axis {axis}")
+    return backend.namespace.take(x, np.where(indices < 0, indices + size, indices), axis=axis)
+
+
+def _expand(backend: Backend[Any], node: Node, x: Any, shape: Any) -> Any:
+    target = np.broadcast_shapes(x.shape, _affordable(node, shape))
+    return backend.namespace.broadcast_to(x, target)
+
+
+def _tile(backend: Backend[Any], node: Node, x: Any, repeats: Any) -> Any:
+    _affordable(node, np.multiply(x.shape, repeats))
+    return backend.namespace.tile(x, tuple(int(n) for n in repeats))
+
+
+def _affordable(node: Node, shape: Any) -> tuple[int, ...]:
+    """Check a shape that a constant asks for, before memory is asked for."""
+    wanted = tuple(int(n) for n in np.ravel(shape))
+    if math.prod(wanted) > LARGEST or min(wanted, default=0) < 0:
+        raise ShapeError(f"{node.op} to the shape {wanted} is absurd: at most {LARGEST} entries")
+    return wanted
+
+
+def _space_to_depth(backend: Backend[Any], node: Node, x: Any) -> Any:
+    xp, size = backend.namespace, node.attribute("blocksize")
+    n, c, h, w = x.shape
+    cut = xp.reshape(x, (n, c, h // size, size, w // size, size))
+    return xp.reshape(
+        xp.transpose(cut, (0, 3, 5, 1, 2, 4)), (n, c * size * size, h // size, w // size)
+    )
+
+
+def _depth_to_space(backend: Backend[Any], node: Node, x: Any) -> Any:
+    xp, size = backend.namespace, node.attribute("blocksize")
+    n, c, h, w = x.shape
+    deep = c // (size * size)
+    if node.attribute("mode", "DCR") == "DCR":
+        cut = xp.transpose(xp.reshape(x, (n, size, size, deep, h, w)), (0, 3, 4, 1, 5, 2))
+    else:
+        cut = xp.transpose(xp.reshape(x, (n, deep, size, size, h, w)), (0, 1, 4, 2, 5, 3))
+    return xp.reshape(cut, (n, deep, h * size, w * size))
+
+
+def _shape(_backend: Backend[Any], node: Node, x: Any) -> Any:
+    return np.array(x.shape[node.attribute("start", 0) : node.attribute("end")], np.int64)
+
+
+def _size(_backend: Backend[Any], _node: Node, x: Any) -> Any:
+    return np.array(math.prod(x.shape), np.int64)
+
+
+def _constant(backend: Backend[Any], node: Node) -> Any:
+    for name, dtype in {
+        "value": None,
+        "value_float": np.float32,
+        "value_floats": np.float32,
+        "value_int": np.int64,
+        "value_ints": np.int64,
+    }.items():
+        value = node.attribute(name)
+        if value is not None:
+            return backend.asarray(value.numpy() if dtype is None else np.array(value, dtype))
+    raise node.unsupported("a constant needs a dense tensor or numbers")
+
+
+def _constant_of_shape(backend: Backend[Any], node: Node, shape: Any) -> Any:
+    value = node.attribute("value")
+    fill = np.zeros(1, np.float32) if value is None else value.numpy()
+    return backend.asarray(np.full(_affordable(node, shape), fill.ravel()[0], fill.dtype))
+
+
+def _range(backend: Backend[Any], node: Node, start: Any, limit: Any, delta: Any) -> Any:
+    _affordable(node, [max(np.ceil((limit - start) / delta), 0)])
+    return backend.asarray(np.arange(start, limit, delta, dtype=start.dtype))
+
+
+def _refuse_dynamic(_slider: Slider, node: Node, *_inputs: Any) -> Slid:
+    raise node.unsupported("its arguments depend on the pixels, not on shapes and constants")
+
+
+def _slide_shape(_slider: Slider, node: Node, *_inputs: Any) -> Slid:
+    raise AssertionError(f"{node} is static")
+
+
+def _structural(*positions: int) -> frozenset[int]:
+    return frozenset(positions)
+
+
+OPERATORS = {
+    "Identity": Operator(_identity, slide),
+    "Dropout": Operator(_dropout, _slide_dropout, _structural(1, 2)),
+    "Reshape": Operator(_reshape, slide, _structural(1)),
+    "Flatten": Operator(_flatten, slide),
+    "Transpose": Operator(_transpose, slide),
+    "Squeeze": Operator(_squeeze, slide, _structural(1)),
+    "Unsqueeze": Operator(_unsqueeze, slide, _structural(1)),
+    "Slice": Operator(_slice, slide, _structural(1, 2, 3, 4)),
+    "Split": Operator(_split, slide, _structural(1)),
+    "Concat": Operator(_concat, _slide_concat),
+    "Gather": Operator(_gather, slide, _structural(1)),
+    "Expand": Operator(_expand, slide, _structural(1)),
+    "Tile": Operator(_tile, slide, _structural(1)),
+    "SpaceToDepth": Operator(_space_to_depth, slide),
+    "DepthToSpace": Operator(_depth_to_space, slide),
+    "Shape": Operator(_shape, _slide_shape, static=True),
+    "Size": Operator(_size, _slide_shape, static=True),
+    "Constant": Operator(_constant, _refuse_dynamic),
+    "ConstantOfShape": Operator(_constant_of_shape, _refuse_dynamic, _structural(0)),
+    "Range": Operator(_range, _refuse_dynamic, _structural(0, 1, 2)),
+}

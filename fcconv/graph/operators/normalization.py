@@ -1,0 +1,125 @@
+"""Normalisations with stored or local statistics: batch, local response, layer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fcconv.graph.operator import Operator
+from fcconv.graph.values import Constant, Slid
+
+if TYPE_CHECKING:
+    from fcconv.backend import Backend
+    from fcconv.graph.node import Node
+    from fcconv.graph.slider import Slider
+
+
+def _batch_norm(
+    backend: Backend[Any], node: Node, x: Any, scale: Any, bias: Any, mean: Any, variance: Any
+) -> Any:
+    if node.attribute("training_mode", 0):
+        raise node.unsupported("it is in training mode: export the network for inference")
+    scale, bias, mean, variance = (
+        backend.namespace.reshape(p, (-1, *(1,) * (x.ndim - 2)))
+        for p in (scale, bias, mean, variance)
+    )
+    spread = _root(backend, variance, node.attribute("epsilon", 1e-5))
+    centred = backend.subtract(x, mean)
+    return backend.add(backend.multiply(backend.divide(centred, spread), scale), bias)
+
+
+def _root(backend: Backend[Any], variance: Any, epsilon: float) -> Any:
+    return backend.elementwise(
+        f"root of variance {epsilon}", lambda xp, v: xp.sqrt(v + epsilon), variance
+    )
+
+
+def _slide_batch_norm(slider: Slider, node: Node, x: Slid, *parameters: Constant) -> Slid:
+    if not all(isinstance(p, Constant) for p in parameters):
+        raise node.unsupported("its statistics depend on the pixels")
+    if node.attribute("training_mode", 0):
+        raise node.unsupported("it is in training mode: export the network for inference")
+    values = [slider.keep(p, node) for p in parameters]
+    made = slider.along_channels(node, x, 1, lambda tensor: slider.copy(node, [tensor, *values]))
+    if made is not None:
+        return made
+    if len(x.shape) != 2:
+        raise node.unsupported(f"its input of shape {x.shape} is no map, channels first")
+    own = slider.features(node, x, x.shape, "does not treat all samples of a window alike")
+    return replace(own, tensor=slider.copy(node, [own.tensor, *values]))
+
+
+def _lrn(backend: Backend[Any], node: Node, x: Any) -> Any:
+    size, alpha = node.attribute("size"), node.attribute("alpha", 1e-4)
+    beta, offset = node.attribute("beta", 0.75), node.attribute("bias", 1.0)
+    before = (size - 1) // 2
+    squares = backend.multiply(x, x)
+    pads = [(0, 0), (before, size - 1 - before), *[(0, 0)] * (x.ndim - 2)]
+    padded = backend.namespace.pad(squares, pads)
+    total = backend.namespace.zeros_like(x)
+    for shift in range(size):
+        total = backend.add(total, padded[:, shift : shift + x.shape[1]])
+    return backend.elementwise(
+        f"LRN {size} {alpha} {beta} {offset}",
+        lambda _xp, x, total: x / (offset + alpha / size * total) ** beta,
+        x,
+        total,
+    )
+
+
+def _slide_lrn(slider: Slider, node: Node, x: Slid) -> Slid:
+    made = slider.along_channels(node, x, 1, lambda tensor: slider.copy(node, [tensor]))
+    if made is None:
+        raise node.unsupported(f"its input of shape {x.shape} is no map, channels first")
+    return made
+
+
+def _layer_norm(backend: Backend[Any], node: Node, x: Any, scale: Any, bias: Any = None) -> Any:
+    if node.has_output(1) or node.has_output(2):
+        raise node.unsupported("its mean and deviation as outputs are not computed")
+    axis = node.attribute("axis", -1) % x.ndim
+    axes = tuple(range(axis, x.ndim))
+    count = backend.asarray(np.array(math.prod(x.shape[axis:]), x.dtype))
+    centred = backend.subtract(x, backend.divide(backend.reduce_sum(x, axes), count))
+    squares = backend.reduce_sum(backend.multiply(centred, centred), axes)
+    spread = _root(backend, backend.divide(squares, count), node.attribute("epsilon", 1e-5))
+    scaled = backend.multiply(backend.divide(centred, spread), scale)
+    return scaled if bias is None else backend.add(scaled, bias)
+
+
+def _slide_layer_norm(
+    slider: Slider, node: Node, x: Slid, scale: Constant, bias: Constant | None = None
+) -> Slid:
+    if node.has_output(1) or node.has_output(2):
+        raise node.unsupported("its mean and deviation as outputs are not computed")
+    rank = len(x.shape)
+    axis = node.attribute("axis", -1) % rank
+    options = {"axis": -1, "epsilon": node.attribute("epsilon", 1e-5)}
+    parameters = [p for p in (scale, bias) if p is not None]
+
+    def emit(tensor: Any) -> Any:
+        size = x.shape[axis:]
+        flat = [
+            slider.constant(np.broadcast_to(p.array, size).ravel(), f"{node.name}/parameter")
+            for p in parameters
+        ]
+        return slider.channels_last(node, tensor, len(slider.stride), options, flat)
+
+    if axis == rank - 1:
+        made = slider.along_channels(node, x, axis, emit)
+        if made is not None:
+            return made
+    if axis != 1:
+        raise node.unsupported(f"axis {axis} of shape {x.shape} is not the channels of a map")
+    own = slider.features(node, x, x.shape, "normalises over a whole window")
+    return replace(own, tensor=emit(own.tensor))
+
+
+OPERATORS = {
+    "BatchNormalization": Operator(_batch_norm, _slide_batch_norm),
+    "LRN": Operator(_lrn, _slide_lrn),
+    "LayerNormalization": Operator(_layer_norm, _slide_layer_norm),
+}

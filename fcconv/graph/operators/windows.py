@@ -1,0 +1,331 @@
+"""Operators that move a window over the image: convolutions and pools.
+
+They slide with their stride, dilation and padding rescaled, see :mod:`fcconv.graph.samples`; a
+global pool becomes a pool over the block.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fcconv import geometry, pools
+from fcconv.errors import ShapeError
+from fcconv.geometry import Window
+from fcconv.graph.operator import Operator
+from fcconv.graph.samples import Slide
+from fcconv.graph.slider import window_attributes
+from fcconv.graph.values import Constant, Slid
+
+if TYPE_CHECKING:
+    from fcconv.backend import Backend
+    from fcconv.graph.node import Node
+    from fcconv.graph.slider import Slider
+
+Pads = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Moved:
+    """How a node moves its window: the window, and the padding that was asked for."""
+
+    window: Window
+    asked: Pads
+
+    @property
+    def spec(self) -> list[tuple[int, int, int, int, int]]:
+        """Kernel, stride, dilation, padding before and after, an axis."""
+        w = self.window
+        return [
+            (k, r, e, before, after)
+            for k, r, e, (before, after) in zip(
+                w.kernel, w.stride, w.dilation, w.padding, strict=True
+            )
+        ]
+
+
+def _moved(node: Node, size: Sequence[int], kernel: Sequence[int]) -> Moved:
+    """Read the attributes of a convolution or a pool over an input of `size`."""
+    rank = len(size)
+    if not 1 <= rank <= 3:
+        raise ShapeError(f"it has {rank} spatial axes; one to three can be computed")
+    ones = (1,) * rank
+    stride, dilation = node.attribute("strides", ones), node.attribute("dilations", ones)
+    automatic = node.attribute("auto_pad", "NOTSET")
+    padding: Any = "valid"
+    if automatic == "NOTSET":
+        pads = node.attribute("pads", (0,) * 2 * rank)
+        padding = tuple(zip(pads[:rank], pads[rank:], strict=True))
+    elif automatic in ("SAME_UPPER", "SAME_LOWER"):
+        padding = geometry.resolve_padding("same", size, kernel, stride, dilation)
+        if automatic == "SAME_LOWER":
+            padding = tuple((after, before) for before, after in padding)
+    ceil = bool(node.attribute("ceil_mode", 0)) and automatic == "NOTSET"
+    asked = geometry.window(size, kernel, stride, padding, dilation).padding
+    window = geometry.window(size, kernel, stride, padding, dilation, ceil_mode=ceil)
+    return Moved(window, asked)
+
+
+def _conv(backend: Backend[Any], node: Node, x: Any, weight: Any, bias: Any = None) -> Any:
+    if x.ndim != weight.ndim:
+        raise ShapeError(f"an input of shape {x.shape} does not fit a weight of {weight.shape}")
+    groups = node.attribute("group", 1)
+    if x.shape[1] != weight.shape[1] * groups or weight.shape[0] % groups:
+        raise ShapeError(
+            f"a weight of {weight.shape} in {groups} groups can't read {x.shape[1]} channels"
+        )
+    moved = _moved(node, x.shape[2:], weight.shape[2:])
+    return backend.conv(x, weight, bias, moved.window, groups)
+
+
+def _max_pool(backend: Backend[Any], node: Node, x: Any) -> Any:
+    if node.has_output(1):
+        raise node.unsupported("the places of maxima are not computed")
+    return backend.max_pool(x, _moved(node, x.shape[2:], node.attribute("kernel_shape")).window)
+
+
+def _average_pool(backend: Backend[Any], node: Node, x: Any) -> Any:
+    size = x.shape[2:]
+    moved = _moved(node, size, node.attribute("kernel_shape"))
+    counted = [(0, n) for n in size]
+    if node.attribute("count_include_pad", 0):
+        counted = [(-b, n + a) for n, (b, a) in zip(size, moved.asked, strict=True)]
+    return backend.avg_pool(x, moved.window, pools.count_samples(moved.window, counted))
+
+
+def _lp_pool(backend: Backend[Any], node: Node, x: Any) -> Any:
+    window = _moved(node, x.shape[2:], node.attribute("kernel_shape")).window
+    return _norm(backend, node.attribute("p", 2), x, window)
+
+
+def _norm(backend: Backend[Any], p: int, x: Any, window: Window) -> Any:
+    powers = backend.elementwise(f"power {p}", lambda xp, x: xp.abs(x) ** p, x)
+    total = backend.avg_pool(powers, window, np.ones(window.output, np.int64))
+    return backend.elementwise(f"root {p}", lambda _xp, x: x ** (1 / p), total)
+
+
+def _global_average(backend: Backend[Any], _node: Node, x: Any) -> Any:
+    window = geometry.window(x.shape[2:], x.shape[2:])
+    count = np.full(window.output, math.prod(x.shape[2:]), np.int64)
+    return backend.avg_pool(x, window, count)
+
+
+def _global_max(backend: Backend[Any], _node: Node, x: Any) -> Any:
+    return backend.max_pool(x, geometry.window(x.shape[2:], x.shape[2:]))
+
+
+def _global_lp(backend: Backend[Any], node: Node, x: Any) -> Any:
+    window = geometry.window(x.shape[2:], x.shape[2:])
+    return _norm(backend, node.attribute("p", 2), x, window)
+
+
+def _slide_conv(
+    slider: Slider, node: Node, x: Slid, weight: Slid | Constant, bias: Constant | None = None
+) -> Slid:
+    if not isinstance(weight, Constant) or isinstance(bias, Slid):
+        raise node.unsupported("its weight depends on the pixels")
+    whole, order = slider.whole_map(node, x)
+    size = [whole.block[k] for k in order]
+    axes, slides = slider.windows(node, whole, order, _moved(node, size, weight.shape[2:]).spec)
+    inputs = [whole.tensor, _turned(slider, node, weight, order)]
+    if bias is not None:
+        inputs.append(slider.keep(bias, node))
+    attributes = {**window_attributes(slides), "group": node.attribute("group", 1)}
+    tensor = slider.emit(node, "Conv", inputs, attributes)
+    return slider.map(tensor, weight.shape[0], axes, order)
+
+
+def _turned(slider: Slider, node: Node, weight: Constant, order: tuple[int, ...]) -> Any:
+    """Put the kernel's axes in the order of the tensor's."""
+    inverse = [order.index(k) for k in range(len(order))]
+    if inverse == list(range(len(order))):
+        return slider.keep(weight, node)
+    turned = weight.array.transpose(0, 1, *(2 + axis for axis in inverse))
+    return slider.constant(turned, f"{node.name}/weight")
+
+
+def _slide_pool(slider: Slider, node: Node, x: Slid) -> Slid:
+    if node.has_output(1):
+        raise node.unsupported("the places of maxima are not computed")
+    whole, order = slider.whole_map(node, x)
+    size = [whole.block[k] for k in order]
+    moved = _moved(node, size, node.attribute("kernel_shape"))
+    axes, slides = slider.windows(node, whole, order, moved.spec)
+    kept = {
+        name: node.attribute(name)
+        for name in ("p", "count_include_pad")
+        if node.attribute(name) is not None
+    }
+    tensor = whole.tensor
+    if node.attribute("count_include_pad", 0) and moved.asked != moved.window.padding:
+        tensor, slides = _pad_what_counts(slider, node, whole, order, moved, slides)
+        kept = {}
+    return slider.map(
+        pool(slider, node, node.op, tensor, whole, slides, kept), whole.channels, axes, order
+    )
+
+
+def _pad_what_counts(
+    slider: Slider,
+    node: Node,
+    whole: Slid,
+    order: tuple[int, ...],
+    moved: Moved,
+    slides: list[Slide],
+) -> tuple[Any, list[Slide]]:
+    """Write the padding that counts as a node of its own; the overhang, which does not, stays."""
+    asked = [moved.asked[order.index(k)] for k in range(len(order))]
+    scaled = [
+        (b * axis.scale, a * axis.scale) for (b, a), axis in zip(asked, whole.axes, strict=True)
+    ]
+    tensor = slider.pad(node, whole.tensor, scaled)
+    left = [
+        Slide(s.kernel, s.stride, s.dilation, s.before - b, s.after - a)
+        for s, (b, a) in zip(slides, scaled, strict=True)
+    ]
+    return tensor, left
+
+
+def pool(
+    slider: Slider,
+    node: Node,
+    op: str,
+    tensor: Any,
+    whole: Slid,
+    slides: list[Slide],
+    options: dict[str, Any],
+) -> Any:
+    """Write a pool; an operator set without dilations gets a convolution with ones instead."""
+    attributes = {**window_attributes(slides), **options}
+    if all(slide.dilation == 1 for slide in slides):
+        del attributes["dilations"]
+        return slider.emit(node, op, [tensor], attributes)
+    since = {"MaxPool": 10, "AveragePool": 19, "LpPool": 18}[op]
+    if slider.opset >= since:
+        return slider.emit(node, op, [tensor], attributes)
+    counted = options.get("count_include_pad", 0) or not any(s.before or s.after for s in slides)
+    if op != "AveragePool" or not counted:
+        raise node.unsupported(
+            f"at this stride it needs the dilations of opset {since}: convert the model to it"
+        )
+    total = window_sums(slider, node, tensor, whole, slides, "/sum")
+    count = math.prod(slide.kernel for slide in slides)
+    divisor = slider.constant(np.array(count, slider.dtype), f"{node.name}/count")
+    return slider.emit(node, "Div", [total, divisor])
+
+
+def window_sums(
+    slider: Slider, node: Node, tensor: Any, whole: Slid, slides: list[Slide], suffix: str = ""
+) -> Any:
+    """Write the sum over each window."""
+    ones = np.ones((whole.channels, 1, *(s.kernel for s in slides)), slider.dtype)
+    weight = slider.constant(ones, f"{node.name}/ones")
+    attributes = {**window_attributes(slides), "group": whole.channels}
+    return slider.emit(node, "Conv", [tensor, weight], attributes, suffix)
+
+
+def slide_over_block(
+    slider: Slider,
+    node: Node,
+    op: str,
+    whole: Slid,
+    over: Sequence[int],
+    order: tuple[int, ...],
+    channel_axis: int = 1,
+) -> Slid:
+    """Pool the whole block along the spatial axes `over` of a map: "Sum" or a pool's type."""
+    pairs = [
+        axis.covered(stride) if k in over else axis.windowed(stride, 1, 1, 1, 0, 0)
+        for k, (axis, stride) in enumerate(zip(whole.axes, slider.stride, strict=True))
+    ]
+    slides = [slide for _, slide in pairs]
+    if op == "Sum":
+        tensor = window_sums(slider, node, whole.tensor, whole, slides)
+    else:
+        options = {"p": node.attribute("p", 2)} if op == "LpPool" else {}
+        tensor = pool(slider, node, op, whole.tensor, whole, slides, options)
+    axes = tuple(made for made, _ in pairs)
+    return slider.map(tensor, whole.channels, axes, order, channel_axis)
+
+
+def _global_pool(op: str) -> Any:
+    def slide(slider: Slider, node: Node, x: Slid) -> Slid:
+        whole, order = slider.whole_map(node, x)
+        return slide_over_block(slider, node, op, whole, range(len(whole.axes)), order)
+
+    return slide
+
+
+def _pad(
+    backend: Backend[Any], node: Node, x: Any, pads: Any = None, value: Any = None, axes: Any = None
+) -> Any:
+    xp = backend.namespace
+    pairs = _pad_pairs(node, x, pads, axes)
+    cut = x[
+        tuple(slice(max(-b, 0), n - max(-a, 0)) for n, (b, a) in zip(x.shape, pairs, strict=True))
+    ]
+    wide = [(max(b, 0), max(a, 0)) for b, a in pairs]
+    mode = node.attribute("mode", "constant")
+    if mode != "constant":
+        return xp.pad(cut, wide, mode=mode)
+    if value is None:
+        value = backend.asarray(np.array(node.attribute("value", 0), x.dtype))
+    return xp.pad(cut, wide, constant_values=xp.reshape(value, ()))
+
+
+def _pad_pairs(node: Node, x: Any, pads: Any, axes: Any) -> list[tuple[int, int]]:
+    rank = len(x.shape)
+    along = [axis % rank for axis in node.ints("axes", axes, tuple(range(rank)))]
+    numbers = node.ints("pads", pads)
+    pairs = [(0, 0)] * rank
+    for axis, *pair in zip(along, numbers[: len(along)], numbers[len(along) :], strict=True):
+        pairs[axis] = (pair[0], pair[1])
+    return pairs
+
+
+def _slide_pad(
+    slider: Slider,
+    node: Node,
+    x: Slid,
+    pads: Constant | None = None,
+    value: Constant | None = None,
+    axes: Constant | None = None,
+) -> Slid:
+    given = [None if c is None else c.array for c in (pads, axes)]
+    pairs = _pad_pairs(node, x, *given)
+    whole, order = slider.whole_map(node, x)
+    if pairs[0] != (0, 0):
+        raise node.unsupported("it pads the batch")
+    spec = [(1, 1, 1, before, after) for before, after in pairs[2:]]
+    made, slides = slider.windows(node, whole, order, spec)
+    mode = node.attribute("mode", "constant")
+    if mode != "constant" and any(axis.scale > 1 for axis in whole.axes):
+        raise node.unsupported(f"at this stride it can't pad by {mode}: take the default stride")
+    ends = [0, pairs[1][0], *(s.before for s in slides), 0, pairs[1][1], *(s.after for s in slides)]
+    options = {"mode": mode}
+    if slider.opset < 11:
+        constant = node.attribute("value", 0.0)
+        tensor = slider.emit(
+            node, "Pad", [whole.tensor], {**options, "pads": ends, "value": constant}
+        )
+    else:
+        inputs = [whole.tensor, slider.ints(ends, node, "/pads")]
+        inputs += [] if value is None else [slider.keep(value, node)]
+        tensor = slider.emit(node, "Pad", inputs, options)
+    return slider.map(tensor, whole.channels + sum(pairs[1]), made, order)
+
+
+OPERATORS = {
+    "Pad": Operator(_pad, _slide_pad, frozenset([1, 3])),
+    "Conv": Operator(_conv, _slide_conv),
+    "MaxPool": Operator(_max_pool, _slide_pool),
+    "AveragePool": Operator(_average_pool, _slide_pool),
+    "LpPool": Operator(_lp_pool, _slide_pool),
+    "GlobalAveragePool": Operator(_global_average, _global_pool("AveragePool")),
+    "GlobalMaxPool": Operator(_global_max, _global_pool("MaxPool")),
+    "GlobalLpPool": Operator(_global_lp, _global_pool("LpPool")),
+}

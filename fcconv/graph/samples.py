@@ -1,0 +1,112 @@
+"""Where the samples of sliding windows lie in a shared tensor: the sliding rule, integers only.
+
+Along one axis, a value of the patch network has ``block`` samples, ``apart`` pixels from one to the
+next. In the sliding network one tensor holds the samples of all windows, ``step`` pixels from one
+to the next; windows start every ``stride`` pixels. Sample ``a`` of window ``i`` is entry
+``(i * stride + a * apart) / step`` of the tensor. An operator that strides by ``r`` makes
+
+    apart' = apart * r        step' = gcd(apart', stride)
+
+and slides with stride ``step' / step``, its dilation and padding times ``apart / step``. With
+``stride`` = the product of all strides this is the fully convolutional network of Shelhamer, Long &
+Darrell (*Fully convolutional networks for semantic segmentation*, 2017, section 3.1), with 1 the
+filter dilation of their section 3.2. With 0 there is a single window, the patch itself: nothing is
+rescaled, and ``apart`` comes out as the product of all strides.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Slide:
+    """How an operator slides along one axis: its stride, dilation and padding in the tensor."""
+
+    kernel: int
+    stride: int
+    dilation: int
+    before: int
+    after: int
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The samples of a value along one axis.
+
+    Attributes
+    ----------
+    block : int
+        Samples of one window.
+    apart : int
+        Pixels from one sample of a window to the next.
+    step : int
+        Pixels from one entry of the tensor to the next; divides `apart` and the window stride.
+    span : int
+        An image of ``X`` pixels gives ``(X - span) // step + 1`` entries.
+    first, last : int
+        The pixels that sample 0 reads, both included, from the window's first pixel on.
+    """
+
+    block: int
+    apart: int = 1
+    step: int = 1
+    span: int = 1
+    first: int = 0
+    last: int = 0
+
+    @property
+    def scale(self) -> int:
+        """Entries of the tensor from one sample of a window to the next."""
+        return self.apart // self.step
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Pixels that the block reads, from the first to one past the last."""
+        return self.first, self.last + (self.block - 1) * self.apart + 1
+
+    def windowed(
+        self, stride: int, kernel: int, r: int, dilation: int, before: int, after: int
+    ) -> tuple[Samples, Slide]:
+        """Move a window of `kernel` samples over the block by `r`; windows are `stride` apart.
+
+        Examples
+        --------
+        >>> made, slide = Samples(block=8, apart=2, step=2).windowed(4, 3, 2, 1, 0, 0)
+        >>> made.block, made.apart, made.step, slide.stride
+        (3, 4, 4, 2)
+        """
+        extent = dilation * (kernel - 1)
+        apart = self.apart * r
+        step = math.gcd(apart, stride)
+        made = Samples(
+            block=(self.block + before + after - extent - 1) // r + 1,
+            apart=apart,
+            step=step,
+            span=self.span + (extent - before - after) * self.apart,
+            first=self.first - before * self.apart,
+            last=self.last + (extent - before) * self.apart,
+        )
+        slide = Slide(
+            kernel=kernel,
+            stride=step // self.step,
+            dilation=dilation * self.scale,
+            before=before * self.scale,
+            after=after * self.scale,
+        )
+        return made, slide
+
+    def covered(self, stride: int) -> tuple[Samples, Slide]:
+        """Cover the whole block with one window: one sample a window is left."""
+        return self.windowed(stride, self.block, stride // self.step or 1, 1, 0, 0)
+
+    def sliced(self, stride: int, start: int, count: int, every: int) -> tuple[Samples, Slide]:
+        """Keep `count` samples from `start` on; `before` and `after` say how much to cut off."""
+        cut = self.block - 1 - (start + (count - 1) * every)
+        made, slide = self.windowed(stride, 1, every, 1, -start, -cut)
+        return made, replace(slide, before=start * self.scale, after=cut * self.scale)
+
+    def is_settled(self, stride: int) -> bool:
+        """Say whether one sample a window is left, each in a place of its own."""
+        return self.block == 1 and self.step == (stride or self.step)

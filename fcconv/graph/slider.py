@@ -1,0 +1,334 @@
+"""The sliding network as it is written; what the sliding rules of operators share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+import fcconv_numpy
+from fcconv.graph.node import Node
+from fcconv.graph.samples import Samples, Slide
+from fcconv.graph.values import (
+    Constant,
+    Layout,
+    Numbers,
+    Slid,
+    Whole,
+    find_layout,
+    flatten_order,
+)
+from fcconv.graph.writer import Writer
+
+Emit = Callable[[ir.Value], ir.Value]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A dense layer that became a convolution.
+
+    Attributes
+    ----------
+    name : str
+        Name of the node.
+    method : str
+        "kernel" if the convolution covers a block of several samples, "1x1" if one.
+    before, after : tuple of int
+        Shape of the weight in the patch network and in the rewritten one.
+    order : str
+        In which order the block was flattened: "CHW", "HWC", ..., or "mixed".
+    """
+
+    name: str
+    method: str
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    order: str
+
+
+@dataclass
+class Slider(Writer):
+    """Writes the sliding network.
+
+    Attributes
+    ----------
+    stride : tuple of int
+        Pixels from one window to the next, for each spatial axis.
+    batch : int
+        Images that the patch network computes at a time while its shapes are followed.
+    dtype : data type
+        Floating point type of the network.
+    layers : list of Layer
+        The dense layers so far.
+    padded : dict of str to str
+        The nodes that read padding, and how much.
+    """
+
+    stride: tuple[int, ...] = ()
+    batch: int = 1
+    dtype: npt.DTypeLike = np.float32
+    layers: list[Layer] = field(default_factory=list)
+    padded: dict[str, str] = field(default_factory=dict)
+
+    # What a value is ----------------------------------------------------------------------------
+
+    def map(
+        self,
+        tensor: ir.Value,
+        channels: int,
+        axes: tuple[Samples, ...],
+        order: tuple[int, ...] | None = None,
+        channel_axis: int = 1,
+    ) -> Slid:
+        """Return a value that is a whole map.
+
+        Parameters
+        ----------
+        tensor : onnx_ir.Value
+            The tensor, ``(N, C, *S)``.
+        channels : int
+            Its channels.
+        axes : tuple of Samples
+            Its spatial axes.
+        order : tuple of int, optional
+            The tensor's spatial axis along which each one of the value runs.
+        channel_axis : int
+            Where the value has its channels.
+        """
+        order = tuple(range(len(axes))) if order is None else order
+        shape = [axes[k].block for k in order]
+        shape.insert(channel_axis - 1, channels)
+        whole = Whole(order, channel_axis)
+        return Slid(tensor, channels, axes, (self.batch, *shape), whole)
+
+    def reshaped(self, x: Slid, shape: tuple[int, ...]) -> Slid:
+        """Give a value another shape."""
+        return replace(x, shape=shape, arrangement=x.numbers.reshape(shape[1:]))
+
+    def moved(
+        self, node: Node, move: Callable[..., Any], inputs: Sequence[Slid | Constant | None]
+    ) -> tuple[Slid, ...]:
+        """Apply a move to the numbers of the entries of the first input."""
+        x, *options = inputs
+        if not isinstance(x, Slid) or any(isinstance(option, Slid) for option in options):
+            raise node.unsupported("what it moves, and where, may not both depend on the pixels")
+        given = [option.array if isinstance(option, Constant) else None for option in options]
+        made = move(fcconv_numpy, node, self.numbered(x), *given)
+        parts = made if isinstance(made, tuple) else (made,)
+        return tuple(self.renumbered(node, x, part) for part in parts)
+
+    def numbered(self, x: Slid) -> Numbers:
+        """Return the numbers of the entries of a whole batch."""
+        return x.numbers + _image_offsets(self.batch, len(x.shape) - 1, x.entries)
+
+    def renumbered(self, node: Node, x: Slid, numbers: Numbers) -> Slid:
+        """Take the numbers of one image out of those of a batch."""
+        if numbers.ndim < 1 or numbers.shape[0] != self.batch:
+            raise node.unsupported(
+                f"it makes the shape {numbers.shape} of {x.shape}: the batch must stay the first "
+                f"axis"
+            )
+        offsets = _image_offsets(self.batch, numbers.ndim - 1, x.entries)
+        if not np.array_equal(numbers, numbers[:1] + offsets):
+            raise node.unsupported("it mixes the images of a batch")
+        return replace(x, shape=numbers.shape, arrangement=numbers[0])
+
+    # Maps ---------------------------------------------------------------------------------------
+
+    def try_map(self, node: Node, x: Slid, channel_axis: int = 1) -> tuple[Slid, Layout] | None:
+        """Cut out the map that a value is, with one axis of it as the channels; None if it is none.
+
+        Returns
+        -------
+        Slid, Layout
+            A whole map in the tensor's order of axes, and how the value lies in it.
+        """
+        if x.unshared or not 1 <= channel_axis < len(x.shape):
+            return None
+        layout = find_layout(x, channel_axis)
+        return None if layout is None else (self._cut_out(node, x, layout), layout)
+
+    def whole_map(self, node: Node, x: Slid) -> tuple[Slid, tuple[int, ...]]:
+        """Cut out the map that a value is, and say in which order its spatial axes run."""
+        found = self.try_map(node, x)
+        if found is None:
+            reason = x.unshared or (
+                f"its input of shape {x.shape[1:]} is no map of the image, channels first"
+            )
+            raise node.unsupported(f"windows share no map to slide over: {reason}")
+        return found[0], found[1].order
+
+    def _cut_out(self, node: Node, x: Slid, layout: Layout) -> Slid:
+        tensor, axes = x.tensor, x.axes
+        if not np.array_equal(layout.channels, np.arange(x.channels)):
+            index = self.ints(layout.channels.tolist(), node, "/channels")
+            tensor = self.emit(node, "Gather", [tensor, index], {"axis": 1}, "/channels")
+        if any(part != (0, axis.block, 1) for axis, part in zip(axes, layout.parts, strict=True)):
+            sliced = [
+                axis.sliced(stride, *part)
+                for axis, stride, part in zip(axes, self.stride, layout.parts, strict=True)
+            ]
+            tensor = self.cut(node, tensor, [slide for _, slide in sliced])
+            axes = tuple(made for made, _ in sliced)
+        return self.map(tensor, len(layout.channels), axes)
+
+    def along_channels(
+        self, node: Node, x: Slid, axis: int, emit: Emit, channels: int | None = None
+    ) -> Slid | None:
+        """Apply an operator along one axis of a value, if that axis is the channels of a map."""
+        found = self.try_map(node, x, axis)
+        if found is None:
+            return None
+        whole, layout = found
+        made = whole.channels if channels is None else channels
+        return self.map(emit(whole.tensor), made, whole.axes, layout.order, axis)
+
+    # Windows that share nothing -----------------------------------------------------------------
+
+    def settled(self, node: Node, x: Slid, why: str) -> Slid:
+        """Give each window its own features: the entries of its block become channels."""
+        if all(axis.is_settled(s) for axis, s in zip(x.axes, self.stride, strict=True)):
+            return x
+        axes, slides = self._covered(x)
+        count = math.prod(x.block)
+        # a kernel an entry, one at it and zero elsewhere: a standard operator at every opset
+        kernel = np.tile(np.eye(count, dtype=self.dtype), (x.channels, 1))
+        weight = self.constant(kernel.reshape(-1, 1, *x.block), f"{node.name}/unfold")
+        attributes = {**window_attributes(slides), "group": x.channels}
+        tensor = self.emit(node, "Conv", [x.tensor, weight], attributes, "/unfold")
+        unshared = x.unshared or (f"{node} {why}" if count > 1 else None)
+        return replace(
+            x,
+            tensor=tensor,
+            channels=x.entries,
+            axes=axes,
+            arrangement=x.numbers,
+            unshared=unshared,
+        )
+
+    def features(self, node: Node, x: Slid, shape: tuple[int, ...], why: str) -> Slid:
+        """Settle a value, broadcast it to `shape`, and put its entries in order into channels."""
+        x = self.settled(node, x, why)
+        try:
+            numbers = np.broadcast_to(self.numbered(x), shape)
+        except ValueError:
+            raise node.unsupported(f"{x.shape} does not broadcast to {shape}") from None
+        wide = self.renumbered(node, x, numbers)
+        order, tensor = wide.numbers.ravel(), x.tensor
+        if not np.array_equal(order, np.arange(x.channels)):
+            index = self.ints(order.tolist(), node, "/order")
+            tensor = self.emit(node, "Gather", [tensor, index], {"axis": 1}, "/order")
+        ordered = np.arange(len(order)).reshape(shape[1:])
+        return replace(wide, tensor=tensor, channels=len(order), arrangement=ordered)
+
+    # Windows and dense layers -------------------------------------------------------------------
+
+    def windows(
+        self,
+        node: Node,
+        x: Slid,
+        order: tuple[int, ...],
+        spec: Sequence[tuple[int, int, int, int, int]],
+    ) -> tuple[tuple[Samples, ...], list[Slide]]:
+        """Move windows over a map.
+
+        Parameters
+        ----------
+        node : Node
+            The operator.
+        x : Slid
+            A whole map.
+        order : tuple of int
+            The tensor's axis along which each spatial axis of the value runs.
+        spec : sequence of (kernel, stride, dilation, before, after)
+            For each spatial axis of the value.
+
+        Returns
+        -------
+        tuple of Samples, list of Slide
+            The samples made, and how the operator slides; for each axis of the tensor.
+        """
+        made, slides = [], []
+        for k, (axis, stride) in enumerate(zip(x.axes, self.stride, strict=True)):
+            kernel, r, dilation, before, after = spec[order.index(k)]
+            samples, slide = axis.windowed(stride, kernel, r, dilation, before, after)
+            reads = (samples.block - 1) * r + dilation * (kernel - 1) + 1 - before
+            if before > 0 or reads > axis.block:
+                pads = ", ".join(f"{b} before and {a} after" for *_, b, a in spec)
+                self.padded.setdefault(str(node), f"reads padding ({pads})")
+            made.append(samples)
+            slides.append(slide)
+        return tuple(made), slides
+
+    def dense(
+        self,
+        node: Node,
+        x: Slid,
+        shape: tuple[int, ...],
+        matrix: npt.NDArray[Any],
+        bias: ir.Value | None = None,
+    ) -> Slid:
+        """Write a dense layer over all entries of a block as a convolution that covers it.
+
+        Parameters
+        ----------
+        node : Node
+            The dense layer.
+        x : Slid
+            Its input, features in any order.
+        shape : tuple of int
+            Shape of its weight.
+        matrix : array, shape (O, I)
+            The weight, one row an output feature.
+        bias : onnx_ir.Value, optional
+            Bias of shape (O,).
+        """
+        numbers = x.numbers.ravel()
+        if len(np.unique(numbers)) < len(numbers):  # an entry that is read twice: as two features
+            x = self.features(node, x, x.shape, "reads an entry twice")
+            numbers = x.numbers.ravel()
+        axes, slides = self._covered(x)
+        kernel = matrix
+        if not np.array_equal(numbers, np.arange(x.entries)):
+            kernel = np.zeros((len(matrix), x.entries), matrix.dtype)
+            kernel[:, numbers] = matrix
+        kernel = kernel.reshape(len(matrix), x.channels, *x.block)
+        inputs = [x.tensor, self.constant(kernel, f"{node.name}/kernel")]
+        inputs += [] if bias is None else [bias]
+        tensor = self.emit(node, "Conv", inputs, window_attributes(slides))
+        method = "kernel" if math.prod(x.block) > 1 else "1x1"
+        order = flatten_order(numbers, x.channels, x.block) if method == "kernel" else "C"
+        self.layers.append(Layer(node.name, method, shape, kernel.shape, order))
+        return self.reshaped(self.map(tensor, len(matrix), axes), (self.batch, len(matrix)))
+
+    def pixelwise(
+        self, node: Node, x: Slid, shape: tuple[int, ...], matrix: npt.NDArray[Any]
+    ) -> ir.Value:
+        """Write a dense layer over the channels of each pixel of a map."""
+        kernel = matrix.reshape(*matrix.shape, *(1,) * len(x.axes))
+        weight = self.constant(kernel, f"{node.name}/kernel")
+        self.layers.append(Layer(node.name, "1x1", shape, kernel.shape, "C"))
+        return self.emit(node, "Conv", [x.tensor, weight])
+
+    def _covered(self, x: Slid) -> tuple[tuple[Samples, ...], list[Slide]]:
+        pairs = [axis.covered(stride) for axis, stride in zip(x.axes, self.stride, strict=True)]
+        return tuple(made for made, _ in pairs), [slide for _, slide in pairs]
+
+
+def window_attributes(slides: Sequence[Slide]) -> dict[str, Any]:
+    """Give the attributes of a convolution."""
+    return {
+        "kernel_shape": [slide.kernel for slide in slides],
+        "strides": [slide.stride for slide in slides],
+        "dilations": [slide.dilation for slide in slides],
+        "pads": [*(slide.before for slide in slides), *(slide.after for slide in slides)],
+    }
+
+
+def _image_offsets(batch: int, rank: int, entries: int) -> Numbers:
+    return np.arange(batch).reshape(-1, *(1,) * rank) * entries

@@ -1,0 +1,154 @@
+"""One walk over a patch network that writes the sliding one, operator by operator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from onnx_ir.passes import common as passes
+
+import fcconv_numpy
+from fcconv.errors import UnsupportedError
+from fcconv.graph.node import Node, named
+from fcconv.graph.run import compute, operator_of
+from fcconv.graph.samples import Samples
+from fcconv.graph.slider import Slider
+from fcconv.graph.values import Constant, Slid
+
+
+class Walk:
+    """One walk over the patch network, writing the sliding one."""
+
+    def __init__(
+        self, model: ir.Model, shape: tuple[Any, ...], axes: tuple[int, ...], steps: tuple[int, ...]
+    ) -> None:
+        graph = model.graph
+        """Follow `model`, whose input of `shape` has the spatial `axes`, at a window stride."""
+        self.model = model
+        self.window = tuple(int(shape[axis]) for axis in axes)
+        batch = shape[0] if isinstance(shape[0], int) else 2
+        opset = graph.opset_imports.get("", 0)
+        (value,) = [v for v in graph.inputs if v.name not in graph.initializers]
+        if value.dtype is None or not value.dtype.is_floating_point():
+            raise UnsupportedError(f"the input {value.name!r} needs a floating point type")
+        self.slider = Slider(opset, stride=steps, batch=batch, dtype=value.dtype.numpy())
+        self.input = _free_input(value, shape, axes)
+        self.values: dict[ir.Value, Slid | Constant] = {
+            v: Constant(v.const_value.numpy(), v)
+            for v in graph.initializers.values()
+            if v.const_value is not None
+        }
+        self.values[value] = self._image(shape, axes)
+        for ir_node in graph:
+            self._step(Node(ir_node, graph.opset_imports.get(ir_node.domain, 0)))
+        self.outputs = [self._output(value) for value in graph.outputs]
+
+    def _image(self, shape: tuple[Any, ...], axes: tuple[int, ...]) -> Slid:
+        """Bring the input to channels first."""
+        channel_axes = [axis for axis in range(1, len(shape)) if axis not in axes]
+        node = Node(ir.node("Identity", [self.input], name="image"), self.slider.opset)
+        tensor = self.input
+        samples = tuple(Samples(n) for n in self.window)
+        if not channel_axes:
+            tensor = self.slider.with_ints(node, "Unsqueeze", tensor, 13, numbers={"axes": [1]})
+            return self.slider.reshaped(
+                self.slider.map(tensor, 1, samples), (self.slider.batch, *shape[1:])
+            )
+        (channels,) = channel_axes
+        if channels != 1:
+            perm = [0, channels, *axes]
+            tensor = self.slider.emit(
+                node, "Transpose", [tensor], {"perm": perm}, "/channels first"
+            )
+        return self.slider.map(tensor, int(shape[channels]), samples, channel_axis=channels)
+
+    def _step(self, node: Node) -> None:
+        operator = operator_of(node)
+        inputs = [None if v is None else self.values.get(v) for v in node.ir.inputs]
+        if any(v is not None and v not in self.values for v in node.ir.inputs):
+            raise node.unsupported("it reads an optional output that is not followed here")
+        with named(node):
+            if operator.static or not any(isinstance(x, Slid) for x in inputs):
+                arrays = [x.array if isinstance(x, Constant) else x for x in inputs]
+                made: Any = tuple(
+                    Constant(np.asarray(array))
+                    for array in compute(operator, fcconv_numpy, node, arrays)
+                )
+            else:
+                made = operator.slide(self.slider, node, *inputs)
+        results = made if isinstance(made, tuple) else (made,)
+        self.values.update(zip(node.ir.outputs, results, strict=False))
+
+    def _output(self, value: ir.Value) -> Slid:
+        """Put an output's features, in order, into the channels; one cell a window."""
+        x = self.values[value]
+        name = str(value.name)
+        node = Node(ir.node("Identity", [], name=name), self.slider.opset)
+        if not isinstance(x, Slid):
+            raise UnsupportedError(f"the output {name!r} does not depend on the image")
+        x = self.slider.features(node, x, x.shape, "is an output")
+        tensor = x.tensor
+        if 0 not in self.slider.stride and any(
+            axis.span != n for axis, n in zip(x.axes, self.window, strict=True)
+        ):
+            tensor = self._one_cell_a_window(node, tensor)
+        if tensor.is_graph_input() or tensor is self.input or tensor.name in self._output_names():
+            tensor = self.slider.emit(node, "Identity", [tensor], None, "/output")
+        tensor.name = name
+        cells = [f"{name}_{k}" for k in range(len(self.window))]
+        tensor.shape = ir.Shape(["N", x.channels, *cells])
+        tensor.type = value.type
+        return Slid(tensor, x.channels, x.axes, x.shape, x.arrangement, x.unshared)
+
+    def _output_names(self) -> set[str]:
+        return {str(value.name) for value in self.model.graph.outputs}
+
+    def _one_cell_a_window(self, node: Node, tensor: ir.Value) -> ir.Value:
+        """Drop cells whose window, of which they do not see the last pixels, leaves the image."""
+        slider, rank = self.slider, len(self.window)
+        image = next(x for x in self.values.values() if isinstance(x, Slid))
+        lengths = slider.lengths(node, image.tensor, rank)
+        numbers = {"Sub": self.window, "Div": slider.stride, "Add": (1,) * rank}
+        for op, operand in numbers.items():
+            value = slider.ints(operand, node, f"/{op}")
+            lengths = slider.emit(node, op, [lengths, value], None, f"/{op}")
+        return slider.keep_first(node, tensor, lengths, rank)
+
+    def written(self) -> ir.Model:
+        """Put the network together."""
+        model, slider = self.model, self.slider
+        graph = ir.Graph(
+            [self.input],
+            [x.tensor for x in self.outputs],
+            nodes=slider.nodes,
+            initializers=list(slider.initializers.values()),
+            opset_imports=dict(model.graph.opset_imports),
+            name=model.graph.name,
+            doc_string=model.graph.doc_string,
+            metadata_props=dict(model.graph.metadata_props),
+        )
+        written = ir.Model(
+            graph,
+            ir_version=max(model.ir_version, 4),  # from 4 on weights need not be inputs
+            producer_name=model.producer_name,
+            producer_version=model.producer_version,
+            domain=model.domain,
+            model_version=model.model_version,
+            doc_string=model.doc_string,
+            metadata_props={
+                **model.metadata_props,
+                "fcconv.window": " ".join(map(str, self.window)),
+                "fcconv.stride": " ".join(map(str, slider.stride)),
+            },
+        )
+        passes.RemoveUnusedNodesPass()(written)
+        return written
+
+
+def _free_input(value: ir.Value, shape: tuple[Any, ...], axes: tuple[int, ...]) -> ir.Value:
+    """Declare the image: batch and spatial sizes free."""
+    dims: list[Any] = ["N", *shape[1:]]
+    for k, axis in enumerate(axes):
+        dims[axis] = f"size_{k}"
+    return ir.Value(name=value.name, shape=ir.Shape(dims), type=value.type)

@@ -1,0 +1,168 @@
+"""Writes the nodes and initialisers of a network, in the form that its operator set asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from fcconv.graph.node import Node
+from fcconv.graph.samples import Slide
+from fcconv.graph.values import Constant
+
+TO_THE_END = np.iinfo(np.int64).max
+
+
+@dataclass
+class Writer:
+    """What is written so far.
+
+    Attributes
+    ----------
+    opset : int
+        Version of ONNX's operators.
+    nodes : list of onnx_ir.Node
+        The nodes, in order.
+    initializers : dict of str to onnx_ir.Value
+        The constants, by name.
+    """
+
+    opset: int
+    nodes: list[ir.Node] = field(default_factory=list)
+    initializers: dict[str, ir.Value] = field(default_factory=dict)
+
+    def emit(
+        self,
+        node: Node,
+        op: str,
+        inputs: Sequence[ir.Value | None],
+        attributes: Mapping[str, Any] | None = None,
+        suffix: str = "",
+    ) -> ir.Value:
+        """Write a node; its name is that of `node`, with a suffix if it only helps."""
+        written = ir.node(op, inputs, attributes, name=node.name + suffix)
+        self.nodes.append(written)
+        return written.outputs[0]
+
+    def copy(self, node: Node, inputs: Sequence[ir.Value | None], **changed: Any) -> ir.Value:
+        """Write the same node with other inputs, and some attributes changed."""
+        kept = [a for a in node.ir.attributes.values() if a.name not in changed]
+        written = ir.node(node.ir.op_type, inputs, changed, name=node.name)
+        for attribute in kept:
+            written.attributes[attribute.name] = attribute
+        self.nodes.append(written)
+        return written.outputs[0]
+
+    def constant(self, array: npt.NDArray[Any], name: str) -> ir.Value:
+        """Write an initialiser."""
+        while name in self.initializers:
+            name += "_"
+        tensor = ir.Tensor(np.ascontiguousarray(array).reshape(array.shape), name=name)
+        self.initializers[name] = ir.Value(
+            name=name,
+            shape=ir.Shape(array.shape),
+            type=ir.TensorType(tensor.dtype),
+            const_value=tensor,
+        )
+        return self.initializers[name]
+
+    def keep(self, constant: Constant, node: Node) -> ir.Value:
+        """Write a constant as it is; an initialiser keeps its name and its bytes."""
+        source = constant.source
+        if source is None:
+            return self.constant(constant.array, f"{node.name}/constant")
+        name = str(source.name)
+        if name not in self.initializers:
+            self.initializers[name] = ir.Value(
+                name=name, shape=source.shape, type=source.type, const_value=source.const_value
+            )
+        return self.initializers[name]
+
+    def ints(self, numbers: Sequence[int], node: Node, suffix: str) -> ir.Value:
+        """Write integers that an operator takes as an input."""
+        return self.constant(np.array(numbers, np.int64), node.name + suffix)
+
+    def with_ints(
+        self,
+        node: Node,
+        op: str,
+        tensor: ir.Value,
+        since: int,
+        suffix: str = "",
+        numbers: Mapping[str, Sequence[int]] | None = None,
+        **attributes: Any,
+    ) -> ir.Value:
+        """Write a node whose integers are inputs from the operator set `since` on."""
+        numbers = numbers or {}
+        if self.opset < since:
+            return self.emit(node, op, [tensor], {**attributes, **numbers}, suffix)
+        inputs = [self.ints(n, node, f"{suffix}/{name}") for name, n in numbers.items()]
+        return self.emit(node, op, [tensor, *inputs], attributes, suffix)
+
+    def reduce_channels(self, node: Node, tensor: ir.Value) -> ir.Value:
+        """Write the reduction of `node` over the channels, which stay with length 1."""
+        since = 13 if node.op == "ReduceSum" else 18
+        return self.with_ints(node, node.op, tensor, since, numbers={"axes": [1]}, keepdims=1)
+
+    def pad(self, node: Node, tensor: ir.Value, pads: Sequence[tuple[int, int]]) -> ir.Value:
+        """Write zeros around the spatial axes."""
+        ends = [0, 0, *(b for b, _ in pads), 0, 0, *(a for _, a in pads)]
+        return self.with_ints(node, "Pad", tensor, 11, "/pad", {"pads": ends})
+
+    def channels_last(
+        self,
+        node: Node,
+        tensor: ir.Value,
+        rank: int,
+        attributes: Mapping[str, Any],
+        parameters: Sequence[ir.Value] = (),
+    ) -> ir.Value:
+        """Write an operator that works along the last axis, between two transpositions."""
+        there = [0, *range(2, 2 + rank), 1]
+        back = [0, 1 + rank, *range(1, 1 + rank)]
+        last = self.emit(node, "Transpose", [tensor], {"perm": there}, "/last")
+        made = self.emit(node, node.op, [last, *parameters], attributes)
+        return self.emit(node, "Transpose", [made], {"perm": back}, "/first")
+
+    def cut(self, node: Node, tensor: ir.Value, slides: Sequence[Slide]) -> ir.Value:
+        """Cut ``before`` and ``after`` off each axis, and keep every ``stride``-th entry."""
+        along = [k for k, s in enumerate(slides) if (s.before, s.after, s.stride) != (0, 0, 1)]
+        if not along:
+            return tensor
+        numbers = {
+            "starts": [slides[k].before for k in along],
+            "ends": [-slides[k].after or TO_THE_END for k in along],
+            "axes": [2 + k for k in along],
+        }
+        steps = [slides[k].stride for k in along]
+        if any(step > 1 for step in steps):
+            if self.opset < 10:
+                raise node.unsupported("a slice with steps needs opset 10: convert the model to it")
+            numbers["steps"] = steps
+        return self.with_ints(node, "Slice", tensor, 10, "/slice", numbers)
+
+    def cut_alike(self, node: Node, tensors: Sequence[ir.Value], rank: int) -> list[ir.Value]:
+        """Cut the ends of tensors off to the length that all of them have, an axis."""
+        if self.opset < 12:
+            raise node.unsupported("branches of different lengths need opset 12: convert the model")
+        lengths = [self.lengths(node, tensor, rank) for tensor in tensors]
+        shortest = self.emit(node, "Min", lengths, None, "/shortest")
+        return [self.keep_first(node, tensor, shortest, rank) for tensor in tensors]
+
+    def lengths(self, node: Node, tensor: ir.Value, rank: int) -> ir.Value:
+        """Write the lengths of a tensor's spatial axes."""
+        shape = self.emit(node, "Shape", [tensor], None, "/shape")
+        axes = self.ints(range(2, 2 + rank), node, "/spatial")
+        return self.emit(node, "Gather", [shape, axes], {"axis": 0}, "/lengths")
+
+    def keep_first(self, node: Node, tensor: ir.Value, lengths: ir.Value, rank: int) -> ir.Value:
+        """Keep the first entries of each spatial axis."""
+        if self.opset < 10:
+            raise node.unsupported("cutting off the rest needs opset 10: convert the model to it")
+        starts = self.ints((0,) * rank, node, "/starts")
+        axes = self.ints(range(2, 2 + rank), node, "/axes")
+        return self.emit(node, "Slice", [tensor, starts, lengths, axes], None, "/trim")
