@@ -4,31 +4,83 @@ A dense layer equals a convolution whose kernel covers its whole input, and equa
 convolution over an input whose pixels were moved into channels.
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from fcconv import rounding
 from fcconv.backend import backend, backends
-from fcconv.errors import BackendError, DtypeError, FcconvError, ShapeError, UnsupportedError
+from fcconv.errors import (
+    BackendError,
+    DtypeError,
+    FcconvError,
+    ModelError,
+    ShapeError,
+    UnsupportedError,
+)
 from fcconv.ops import conv, conv1x1, dense, im2col
 from fcconv.pools import avg_pool, max_pool
 from fcconv.weights import conv_to_dense, dense_to_conv, dense_to_conv1x1
 
+if TYPE_CHECKING:
+    from fcconv.certificate import Certificate
+    from fcconv.certify import certify
+    from fcconv.graph.engines import compile  # noqa: A004 - fcconv.compile, as re.compile
+    from fcconv.graph.pointwise import Pointwise, pointwise
+    from fcconv.graph.slide import Sliding, convolutionize
+
 __version__ = "0.1.0"
+
+_NETWORKS = {
+    "Certificate": "fcconv.certificate",
+    "Pointwise": "fcconv.graph.pointwise",
+    "Sliding": "fcconv.graph.slide",
+    "certify": "fcconv.certify",
+    "compile": "fcconv.graph.engines",
+    "convolutionize": "fcconv.graph.slide",
+    "pointwise": "fcconv.graph.pointwise",
+}
+"""What works on whole networks needs ONNX, which is imported when it is asked for."""
 
 __all__ = [
     "BackendError",
+    "Certificate",
     "DtypeError",
     "FcconvError",
+    "ModelError",
+    "Pointwise",
     "ShapeError",
+    "Sliding",
     "UnsupportedError",
     "avg_pool",
     "backend",
     "backends",
+    "certify",
+    "compile",
     "conv",
     "conv1x1",
     "conv_to_dense",
+    "convolutionize",
     "dense",
     "dense_to_conv",
     "dense_to_conv1x1",
     "im2col",
     "max_pool",
+    "pointwise",
     "rounding",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what works on whole networks."""
+    if name not in _NETWORKS:
+        raise AttributeError(f"module 'fcconv' has no attribute {name!r}")
+    try:
+        return getattr(importlib.import_module(_NETWORKS[name]), name)
+    except ModuleNotFoundError as error:
+        if error.name not in ("onnx", "onnx_ir", "google"):
+            raise
+        raise BackendError(
+            f"fcconv.{name} needs {error.name}, which is not installed: pip install 'fcconv[onnx]'"
+        ) from None

@@ -93,3 +93,60 @@ def bench(out: Path, rounds: int) -> None:
         from fcconv.cli.bench import measure_and_show
     out.mkdir(parents=True, exist_ok=True)
     measure_and_show(out, rounds)
+
+
+NETWORK = click.Path(path_type=Path, dir_okay=False, exists=True)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+stride_option = click.option(
+    "--stride", metavar="S", help="Pixels from one window to the next: S, or one an axis, S,S."
+)
+
+
+@app.command()
+@click.argument("model", type=NETWORK)
+@stride_option
+@as_json
+def inspect(model: Path, stride: str | None, as_json: bool) -> int:
+    """Say what the network MODEL becomes when it slides, and whether that is exact."""
+    with _extra("onnx"):
+        from fcconv.cli import network
+    return network.inspect(model, _stride(stride), as_json)
+
+
+@app.command()
+@click.argument("model", type=NETWORK)
+@click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
+@stride_option
+@click.option("--pointwise", is_flag=True, help="Only make each dense layer a 1x1 convolution.")
+@as_json
+def convert(model: Path, out: Path, stride: str | None, pointwise: bool, as_json: bool) -> int:
+    """Rewrite the network MODEL, prove it right, and write it to OUT."""
+    if not out.parent.is_dir():
+        raise click.BadParameter(f"there is no folder {out.parent}", param_hint="OUT")
+    if pointwise and stride is not None:
+        raise click.UsageError("--pointwise keeps the input's size: it has no --stride")
+    with _extra("onnx"):
+        from fcconv.cli import network
+    return network.convert(model, out, _stride(stride), pointwise, as_json)
+
+
+@app.command()
+@click.argument("original", type=NETWORK)
+@click.argument("rewritten", type=NETWORK)
+@as_json
+def verify(original: Path, rewritten: Path, as_json: bool) -> int:
+    """Prove that the network REWRITTEN scores every window as ORIGINAL does, or say where not."""
+    with _extra("onnx"):
+        from fcconv.cli import network
+    return network.verify(original, rewritten, as_json)
+
+
+def _stride(text: str | None) -> int | tuple[int, ...] | None:
+    """Read one integer, or one an axis."""
+    if text is None:
+        return None
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no integer", param_hint="--stride") from None
+    return numbers[0] if len(numbers) == 1 else numbers

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
 
-import fcconv
+from fcconv.backend import backend as find_backend
+from fcconv.backend import library
 from fcconv.errors import BackendError
 from fcconv.graph.load import Source, load
 from fcconv.graph.run import Compiled, Program
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def compile(model: Source, backend: str = "numpy") -> Callable[..., Any]:  # noqa: A001
+def compile(model: Source, backend: str = "numpy") -> Callable[..., Any]:  # noqa: A001 - fcconv.compile, as re.compile
     """Make a network callable on arrays.
 
     Parameters
@@ -44,7 +45,22 @@ def compile(model: Source, backend: str = "numpy") -> Callable[..., Any]:  # noq
     """
     if backend == "onnxruntime":
         return _Session(load(model))
-    return Compiled(Program(load(model)), fcconv.backend(backend))
+    return Compiled(Program(load(model)), find_backend(backend))
+
+
+class ByArray:
+    """A network on the backend of the arrays that it is called with."""
+
+    def __init__(self, model: ir.Model) -> None:
+        self._model = model
+        self._compiled: dict[str, Callable[..., Any]] = {}
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Compute on arrays of one library."""
+        name = next((found for found in map(library, inputs) if found), "numpy")
+        if name not in self._compiled:
+            self._compiled[name] = compile(self._model, name)
+        return self._compiled[name](*inputs)
 
 
 class _Session:

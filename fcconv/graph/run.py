@@ -109,6 +109,22 @@ class Program:
                 values.pop(value, None)
         return [data(value) for value in self.graph.outputs]
 
+    def run_batches(
+        self,
+        backend: Backend[Any],
+        parameters: Mapping[str, Any],
+        inputs: Sequence[Any],
+        visit: Visit | None = None,
+    ) -> list[Any]:
+        """Compute the outputs for any batch: in parts, where the network fixes its size."""
+        results = [
+            self.run(backend, parameters, part, visit) for part in _batches(self.inputs, inputs)
+        ]
+        return [
+            parts[0] if len(parts) == 1 else backend.namespace.concatenate(parts)
+            for parts in zip(*results, strict=True)
+        ]
+
 
 def compute(
     operator: Operator, backend: Backend[Any], node: Node, arguments: Sequence[Any]
@@ -202,14 +218,7 @@ class Compiled:
             _checked(value, array)
             for value, array in zip(self._program.inputs, inputs, strict=True)
         ]
-        results = [
-            self._program.run(self._backend, params, part)
-            for part in _batches(self._program.inputs, arrays)
-        ]
-        outputs = [
-            parts[0] if len(parts) == 1 else self._backend.namespace.concatenate(parts)
-            for parts in zip(*results, strict=True)
-        ]
+        outputs = self._program.run_batches(self._backend, params, arrays)
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     def __call__(self, *inputs: Any) -> Any:
@@ -242,7 +251,7 @@ def _checked(value: ir.Value, array: Any) -> Any:
     return array
 
 
-def _batches(inputs: Sequence[ir.Value], arrays: list[Any]) -> Iterator[list[Any]]:
+def _batches(inputs: Sequence[ir.Value], arrays: Sequence[Any]) -> Iterator[Sequence[Any]]:
     """Cut a batch into those of the size that the network is fixed to, if it is."""
     fixed = {
         value.shape.dims[0] for value in inputs if value.shape is not None and value.shape.dims

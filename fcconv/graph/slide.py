@@ -5,13 +5,12 @@ from __future__ import annotations
 import functools
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import onnx_ir as ir
 
-from fcconv.backend import library
 from fcconv.errors import ShapeError, UnsupportedError
 from fcconv.geometry import Ints, per_axis
 from fcconv.graph import engines
@@ -68,14 +67,11 @@ class Sliding:
 
     def __call__(self, images: Any) -> Any:
         """Score images with the backend of the array."""
-        name = library(images) or "numpy"
-        if name not in self._compiled:
-            self._compiled[name] = engines.compile(self.model, name)
-        return self._compiled[name](images)
+        return self._on_any_backend(images)
 
     @functools.cached_property
-    def _compiled(self) -> dict[str, Callable[..., Any]]:
-        return {}
+    def _on_any_backend(self) -> engines.ByArray:
+        return engines.ByArray(self.model)
 
 
 def convolutionize(

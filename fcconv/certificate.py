@@ -1,0 +1,93 @@
+"""What is proved and measured of a rewritten network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """The largest error of one engine in float32 against float64, for both networks."""
+
+    engine: str
+    original: float
+    rewritten: float
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What is proved of a rewritten network.
+
+    Attributes
+    ----------
+    form : str
+        "sliding" or "pointwise".
+    stride : tuple of int
+        Pixels from one window to the next; empty for the pointwise form.
+    exact : bool
+        Whether every window gets the scores of its crop, in real arithmetic and for all images.
+    native_exact : bool
+        Whether the scores agree at the original's own input size.
+    holds : bool
+        Whether the rewriting is right: it is exact, or padding in the original forbids that.
+    windows, equal : int
+        Windows that were compared, and those that agree under every key.
+    false_pass_probability : float
+        A bound on the chance that a wrong rewriting passes.
+    difference : str, optional
+        The layer where a wrong rewriting first differs.
+    reasons : tuple of str
+        Why a right rewriting is not exact.
+    weights : dict of str to bool
+        For each rewritten layer, whether its kernel holds the old weights bit for bit.
+    errors : tuple of Rounding
+        Rounding errors, original and rewritten side by side.
+    """
+
+    form: str
+    stride: tuple[int, ...]
+    exact: bool
+    native_exact: bool
+    holds: bool
+    windows: int
+    equal: int
+    false_pass_probability: float
+    difference: str | None
+    reasons: tuple[str, ...]
+    weights: dict[str, bool]
+    errors: tuple[Rounding, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the certificate as plain numbers, strings, lists and dicts."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        """Print the certificate, a line a statement."""
+        return "\n".join(f"{name:<22}{value}" for name, value in self.lines())
+
+    def lines(self) -> Iterator[tuple[str, str]]:
+        """Yield each statement as a name and what is found."""
+        stride = f", stride {' x '.join(map(str, self.stride))}" if self.stride else ""
+        yield "form", self.form + stride
+        yield "the rewriting", "is right" if self.holds else "IS WRONG"
+        if self.difference:
+            yield "first differs at", self.difference
+        yield "native size", "proved equal" if self.native_exact else "NOT EQUAL"
+        if self.form == "sliding":
+            yield "every window", "proved equal" if self.exact else "not equal"
+            yield "windows compared", f"{self.equal} of {self.windows} equal"
+        yield "a wrong one passes", f"with probability below {self.false_pass_probability:.1e}"
+        for reason in self.reasons:
+            yield "because", reason
+        moved = sum(self.weights.values())
+        yield "weights", f"{moved} of {len(self.weights)} layers hold the old ones, bit for bit"
+        for layer, same in self.weights.items():
+            if not same:
+                yield "weights", f"{layer}: CHANGED"
+        for row in self.errors:
+            yield (
+                f"rounding, {row.engine}",
+                f"original {row.original:.1e}, rewritten {row.rewritten:.1e}",
+            )

@@ -1,0 +1,72 @@
+"""The certificate: a rewritten network computes what the original computes, proved and measured."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from fcconv.certificate import Certificate
+from fcconv.errors import ModelError
+from fcconv.graph.load import Source, load
+from fcconv.graph.pointwise import Pointwise
+from fcconv.graph.slide import Sliding
+from fcconv.layerwise import certify_layers
+from fcconv.proof import Proof
+
+KEYS = 2
+"""Independent keys of a proof."""
+
+
+def certify(
+    original: Source, rewritten: Source | Sliding | Pointwise, *, seed: int = 0
+) -> Certificate:
+    """Prove that a rewritten network computes what the original computes, or say where not.
+
+    Parameters
+    ----------
+    original : path, onnx.ModelProto or onnx_ir.Model
+        The patch network.
+    rewritten : Sliding, Pointwise, path, onnx.ModelProto or onnx_ir.Model
+        Its sliding or pointwise form, from whatever tool.
+    seed : int
+        Chooses the keys and the images.
+
+    Returns
+    -------
+    Certificate
+        What is proved and measured.
+
+    Raises
+    ------
+    ModelError
+        If one of the two is no valid network, or they do not fit each other.
+    UnsupportedError
+        If an operator is not known.
+    """
+    model = rewritten.model if isinstance(rewritten, Sliding | Pointwise) else rewritten
+    second = load(model)
+    first = load(original)
+    rng = np.random.default_rng(seed)
+    keys = [int(key) for key in rng.choice(2**32, KEYS, replace=False)]
+    axes = _freed_axes(first, second)
+    if axes:
+        return Proof(first, second, axes, rng).certificate(keys)
+    return certify_layers(first, second, rng, keys)
+
+
+def _freed_axes(original: ir.Model, rewritten: ir.Model) -> tuple[int, ...]:
+    """Find the input axes that the original fixes and the rewritten network leaves free."""
+    shapes = []
+    for model in (original, rewritten):
+        inputs = [v for v in model.graph.inputs if v.name not in model.graph.initializers]
+        if len(inputs) != 1 or inputs[0].shape is None:
+            return ()
+        shapes.append(inputs[0].shape.dims)
+    first, second = shapes
+    if len(first) != len(second):
+        raise ModelError(f"the inputs of shape {first} and {second} do not fit each other")
+    pairs = list(enumerate(zip(first, second, strict=True)))[1:]
+    for _, (n, m) in pairs:
+        if isinstance(n, int) and isinstance(m, int) and n != m:
+            raise ModelError(f"the inputs of shape {first} and {second} do not fit each other")
+    return tuple(a for a, (n, m) in pairs if isinstance(n, int) and not isinstance(m, int))

@@ -1,0 +1,120 @@
+"""``fcconv inspect``, ``convert`` and ``verify``: networks on the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from fcconv.certificate import Certificate
+from fcconv.certify import certify
+from fcconv.cli.output import results
+from fcconv.graph.pointwise import Pointwise, pointwise
+from fcconv.graph.slide import Sliding, convolutionize
+from fcconv.graph.slider import Layer
+
+Stride = int | tuple[int, ...] | None
+
+
+def inspect(model: Path, stride: Stride, as_json: bool) -> int:
+    """Print what a network becomes when it slides."""
+    sliding = convolutionize(model, stride=stride)
+    if as_json:
+        _print_json(_geometry(sliding))
+        return 0
+    console = results()
+    console.print(_geometry_table(sliding))
+    console.print(_layers(sliding.layers))
+    if not sliding.layers:
+        console.print("The network has no dense layer; it slides all the same.")
+    return 0
+
+
+def convert(model: Path, out: Path, stride: Stride, as_pointwise: bool, as_json: bool) -> int:
+    """Rewrite a network, certify it, and write it if it is right; 1 means that it is not."""
+    rewritten: Sliding | Pointwise = (
+        pointwise(model) if as_pointwise else convolutionize(model, stride=stride)
+    )
+    certificate = certify(model, rewritten)
+    if certificate.holds:
+        rewritten.save(out)
+    written = str(out) if certificate.holds else None
+    if as_json:
+        geometry = _geometry(rewritten) if isinstance(rewritten, Sliding) else {}
+        _print_json({**geometry, "certificate": certificate.to_dict(), "written": written})
+        return 0 if certificate.holds else 1
+    console = results()
+    if isinstance(rewritten, Sliding):
+        console.print(_geometry_table(rewritten))
+    console.print(_layers(rewritten.layers))
+    console.print(_certificate(certificate))
+    line = f"The network is in {out}" if written else "Nothing is written: the proof failed"
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    return 0 if certificate.holds else 1
+
+
+def verify(original: Path, rewritten: Path, as_json: bool) -> int:
+    """Certify a network that some tool rewrote; 1 means that it is wrong."""
+    certificate = certify(original, rewritten)
+    if as_json:
+        _print_json(certificate.to_dict())
+    else:
+        results().print(_certificate(certificate))
+    return 0 if certificate.holds else 1
+
+
+def _print_json(record: dict[str, Any]) -> None:
+    results().print(json.dumps(record, indent=2), markup=False, highlight=False, soft_wrap=True)
+
+
+def _geometry(sliding: Sliding) -> dict[str, Any]:
+    return {
+        "window": sliding.window,
+        "field": sliding.field,
+        "reach": sliding.reach,
+        "stride": sliding.stride,
+        "exact": sliding.exact,
+        "reasons": sliding.reasons,
+        "layers": [vars(layer) for layer in sliding.layers],
+    }
+
+
+def _geometry_table(sliding: Sliding) -> Table:
+    table = Table(title="Sliding", title_justify="left", show_header=False)
+    reach = ", ".join(f"{start} to {stop}" for start, stop in sliding.reach)
+    rows = {
+        "window": _times(sliding.window),
+        "what a score depends on": _times(sliding.field),
+        "pixels a cell reads": reach,
+        "window stride": _times(sliding.stride),
+        "every cell equals its crop": "yes" if sliding.exact else "no, only at the native size",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    for reason in sliding.reasons:
+        table.add_row("because", reason)
+    return table
+
+
+def _layers(layers: Sequence[Layer]) -> Table:
+    table = Table(title="Dense layers", title_justify="left")
+    for heading in ("layer", "becomes", "weight before", "weight after", "flattened"):
+        table.add_column(heading)
+    for layer in layers:
+        kind = "1x1 convolution" if layer.method == "1x1" else "convolution over its block"
+        table.add_row(layer.name, kind, _times(layer.before), _times(layer.after), layer.order)
+    return table
+
+
+def _certificate(certificate: Certificate) -> Table:
+    table = Table(title="Certificate", title_justify="left", show_header=False)
+    for name, value in certificate.lines():
+        table.add_row(name, value)
+    return table
+
+
+def _times(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))

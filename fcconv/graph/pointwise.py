@@ -1,0 +1,163 @@
+"""Each dense layer of a network as a 1x1 convolution in its place; all else stays as it is."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+from onnx_ir.passes import common as passes
+
+from fcconv.graph import engines
+from fcconv.graph.load import Source, read
+from fcconv.graph.node import Node
+from fcconv.graph.save import save
+from fcconv.graph.shapes import infer_shapes
+from fcconv.graph.slider import Layer
+from fcconv.graph.writer import Writer
+
+MOST_AXES = 3
+"""Spatial axes that engines convolve."""
+
+
+@dataclass(frozen=True)
+class Pointwise:
+    """A network whose dense layers are 1x1 convolutions.
+
+    Attributes
+    ----------
+    model : onnx_ir.Model
+        The network; inputs and outputs are those of the original.
+    layers : tuple of Layer
+        The layers that were replaced.
+    left : tuple of str
+        The products that were left, and why.
+    """
+
+    model: ir.Model
+    layers: tuple[Layer, ...]
+    left: tuple[str, ...]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to an ONNX file, whole or not at all."""
+        save(self.model, path)
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Compute on arrays, by the backend of the first one."""
+        return self._on_any_backend(*inputs)
+
+    @functools.cached_property
+    def _on_any_backend(self) -> engines.ByArray:
+        return engines.ByArray(self.model)
+
+
+def pointwise(source: Source, *, window: Sequence[int] | None = None) -> Pointwise:
+    """Replace each dense layer of a network by a 1x1 convolution.
+
+    The features of a dense layer become the channels of one pixel. Everything else stays,
+    operators that fcconv does not know included; inputs and outputs keep their shapes.
+
+    Parameters
+    ----------
+    source : path, onnx.ModelProto, onnx_ir.Model or torch.nn.Module
+        The network; it is not changed.
+    window : sequence of int, optional
+        Shape of one input without the batch, for a PyTorch module.
+
+    Returns
+    -------
+    Pointwise
+        The new network, the layers that were replaced, and the products that were not, with the
+        reasons.
+
+    Raises
+    ------
+    ModelError
+        If the source is no valid network.
+    UnsupportedError
+        If it is of a version that is not known.
+    """
+    model = read(source, window).clone()
+    passes.NameFixPass()(model)
+    infer_shapes(model)
+    model.metadata_props["fcconv.form"] = "pointwise"
+    layers: list[Layer] = []
+    left: list[str] = []
+    for ir_node in list(model.graph):
+        node = Node(ir_node, model.graph.opset_imports.get("", 0))
+        if node.op not in ("Gemm", "MatMul"):
+            continue
+        made = _dense_weight(node)
+        if isinstance(made, str):
+            left.append(f"{node}: {made}")
+        else:
+            layers.append(_replace(model.graph, node, made))
+    return Pointwise(model, tuple(layers), tuple(left))
+
+
+def _dense_weight(node: Node) -> npt.NDArray[Any] | str:
+    """Return the weight of a dense layer, (O, I), or why the node is none."""
+    x, weight, *_ = node.ir.inputs
+    tensor = None if weight is None else ir.convenience.get_const_tensor(weight)
+    if x is None or tensor is None:
+        return "its right operand is no constant"
+    if len(tensor.shape) != 2:
+        return f"its right operand of shape {tensor.shape} is no matrix"
+    if node.op == "Gemm":
+        if node.attribute("transA", 0):
+            return "its input is transposed"
+        return tensor.numpy() if node.attribute("transB", 0) else tensor.numpy().T
+    if x.shape is None:
+        return "the number of axes of its input is not known"
+    if not 2 <= len(x.shape) <= 2 + MOST_AXES:
+        return f"its input has {len(x.shape)} axes"
+    return tensor.numpy().T
+
+
+def _replace(graph: ir.Graph, node: Node, matrix: npt.NDArray[Any]) -> Layer:
+    """Write the convolution in the place of a dense layer."""
+    writer = Writer(node.opset, initializers=dict(graph.initializers))
+    x, weight, bias = cast("list[Any]", [*node.ir.inputs, None][:3])
+    alpha, beta = node.attribute("alpha", 1.0), node.attribute("beta", 1.0)
+    rank = 2 if node.op == "Gemm" else len(x.shape)
+    kernel = matrix.reshape(*matrix.shape, *(1,) * (2 if rank == 2 else rank - 2))
+    operands = [writer.constant(kernel, f"{node.name}/kernel")]
+    within = bias is not None and alpha == beta == 1 and bias.shape == (len(matrix),)
+    if bias is not None and within:
+        operands.append(bias)
+    if rank == 2:
+        axes = {"axes": [2, 3]}
+        pixel = writer.with_ints(node, "Unsqueeze", x, 13, "/pixel", axes)
+        scores = writer.emit(node, "Conv", [pixel, *operands])
+        made = writer.with_ints(node, "Squeeze", scores, 13, "/features", axes)
+    else:
+        there, back = [0, rank - 1, *range(1, rank - 1)], [0, *range(2, rank), 1]
+        first = writer.emit(node, "Transpose", [x], {"perm": there}, "/first")
+        scores = writer.emit(node, "Conv", [first, *operands])
+        made = writer.emit(node, "Transpose", [scores], {"perm": back}, "/last")
+    made = _scaled(writer, node, made, alpha, matrix.dtype)
+    if bias is not None and not within:
+        addend = _scaled(writer, node, bias, beta, matrix.dtype)
+        made = writer.emit(node, "Add", [made, addend], None, "/bias")
+    (old,) = node.ir.outputs
+    made.name, made.shape, made.type = old.name, old.shape, old.type
+    ir.convenience.replace_nodes_and_values(graph, node.ir, [node.ir], writer.nodes, [old], [made])
+    for name, constant in writer.initializers.items():
+        graph.initializers.setdefault(name, constant)
+    if not weight.uses() and weight.name in graph.initializers and not weight.is_graph_input():
+        del graph.initializers[str(weight.name)]
+    return Layer(node.name, "1x1", tuple(weight.shape.numpy()), kernel.shape, "C")
+
+
+def _scaled(
+    writer: Writer, node: Node, value: ir.Value, factor: float, dtype: np.dtype[Any]
+) -> ir.Value:
+    if factor == 1:
+        return value
+    constant = writer.constant(np.array(factor, dtype), f"{node.name}/factor")
+    return writer.emit(node, "Mul", [value, constant], None, "/scale")

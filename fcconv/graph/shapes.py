@@ -1,0 +1,48 @@
+"""Shapes of the values of a network: inferred by ONNX, or seen in a run."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+from onnx_ir.passes import common as passes
+
+import fcconv_numpy
+from fcconv.errors import FcconvError
+from fcconv.graph.node import Node
+from fcconv.graph.run import Program
+
+
+def infer_shapes(model: ir.Model) -> None:
+    """Write down the shapes of values, so that the rank of each product's input is known.
+
+    Where ONNX's inference gives up, as it does on shapes that the network computes itself, a run on
+    zeros shows them; with an operator that is not known here, they stay unknown.
+    """
+    passes.ShapeInferencePass(check_type=False, strict_mode=False)(model)
+    products = [node for node in model.graph if node.op_type == "MatMul"]
+    if any(node.inputs[0] is not None and node.inputs[0].shape is None for node in products):
+        _see_shapes(model)
+
+
+def _see_shapes(model: ir.Model) -> None:
+    """Run the network on zeros; lengths that were free stay free."""
+    inputs = [v for v in model.graph.inputs if v.name not in model.graph.initializers]
+    shapes = [None if v.shape is None else v.shape.dims for v in inputs]
+    if not all(s and all(isinstance(n, int) for n in s[1:]) for s in shapes):
+        return
+
+    def write_down(node: Node, outputs: tuple[np.ndarray, ...]) -> None:
+        for value, array in zip(node.ir.outputs, outputs, strict=False):
+            if value.shape is None:
+                value.shape = ir.Shape([None, *array.shape[1:]])
+
+    zeros = [
+        np.zeros([n if isinstance(n, int) else 1 for n in s or ()], v.dtype.numpy())
+        for v, s in zip(inputs, shapes, strict=True)
+        if v.dtype is not None
+    ]
+    try:
+        program = Program(model)
+        program.run(fcconv_numpy, program.parameters(), zeros, write_down)
+    except FcconvError:
+        return
