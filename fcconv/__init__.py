@@ -24,8 +24,8 @@ from fcconv.pools import avg_pool, max_pool
 from fcconv.weights import conv_to_dense, dense_to_conv, dense_to_conv1x1
 
 if TYPE_CHECKING:
-    from fcconv.certificate import Certificate
-    from fcconv.certify import certify
+    from fcconv.certificate.certify import certify
+    from fcconv.certificate.report import Certificate
     from fcconv.graph.engines import compile  # noqa: A004 - fcconv.compile, as re.compile
     from fcconv.graph.pointwise import Pointwise, pointwise
     from fcconv.graph.slide import Sliding, convolutionize
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _NETWORKS = {
-    "Certificate": "fcconv.certificate",
+    "Certificate": "fcconv.certificate.report",
     "Pointwise": "fcconv.graph.pointwise",
     "Sliding": "fcconv.graph.slide",
-    "certify": "fcconv.certify",
+    "certify": "fcconv.certificate.certify",
     "compile": "fcconv.graph.engines",
     "convolutionize": "fcconv.graph.slide",
     "pointwise": "fcconv.graph.pointwise",

@@ -13,6 +13,7 @@ import fcconv
 from fcconv.cli import app
 from fcconv.cli import demo as cli_demo
 from fcconv.demo.demo import Demo
+from fcconv.demo.network import load_faces
 from fcconv.demo.proof import Proof
 from fcconv_bench import cases
 
@@ -81,7 +82,9 @@ def test_missing_extras_are_named(missing: str, arguments: list[str], extra: str
 def test_paths_are_printed_as_they_are(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    found = Demo([], 1, 3, 1.0, 2.0, Proof(1, 1, 0.0, 0.0, 1), [])
+    network = load_faces()
+    certificate = fcconv.certify(network, fcconv.convolutionize(network))
+    found = Demo([], 1, 3, 1.0, 2.0, Proof(certificate, 1, 1, 0.0), [])
     monkeypatch.setattr(cli_demo, "run_demo", lambda *_: found)
     folder = tmp_path / "x["
     folder.mkdir()

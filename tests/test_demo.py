@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import jax
 import numpy as np
+import onnx
 import pytest
 import skimage as ski
 from click.testing import CliRunner
@@ -17,6 +18,9 @@ from PIL import Image as Picture
 import fcconv
 from fcconv.demo import demo, network, peaks, proof, train
 from fcconv.demo.photos import Image, grey, pyramid
+from fcconv.graph.node import Node
+from fcconv.graph.slider import Slider
+from fcconv.graph.values import Slid
 
 
 def silently(items: Sequence[Any], _heading: str) -> Sequence[Any]:
@@ -31,9 +35,11 @@ def photo() -> list[Image]:
 
 
 def prove(backend: str, photo: list[Image]) -> proof.Proof:
-    faces, module = network.load_faces(), fcconv.backend(backend)
-    one_pass = proof.one_pass_scores(faces, photo, module, silently)
-    by_crop = proof.crop_scores(faces, photo, module, silently)
+    faces = network.load_faces()
+    sliding = fcconv.convolutionize(faces)
+    one, many = (fcconv.compile(model, backend) for model in (sliding.model, faces))
+    one_pass = proof.one_pass_scores(one, photo, silently)
+    by_crop = proof.crop_scores(many, photo, 3, silently)
     return proof.prove(faces, photo, backend, one_pass, by_crop, silently)
 
 
@@ -67,38 +73,42 @@ def test_one_pass_scores_what_crops_score(backend: str, photo: list[Image]) -> N
         found = prove(backend, photo)
     assert found.holds
     assert found.windows > 2000
-    assert 0 < found.largest_difference <= found.bound_there
+    assert found.certificate.exact
 
 
 def test_the_proof_notices_a_wrong_rewriting(
     monkeypatch: pytest.MonkeyPatch, photo: list[Image]
 ) -> None:
-    def wrong(weight: Any, shape: tuple[int, ...]) -> Any:
-        return fcconv.dense_to_conv(weight, shape, order="CWH")
+    right = Slider.dense
 
-    names = {name: getattr(fcconv, name) for name in ("conv", "dense", "max_pool")}
-    monkeypatch.setattr(network, "fcconv", SimpleNamespace(**names, dense_to_conv=wrong))
+    def transposed(self: Slider, node: Node, x: Slid, *arguments: Any) -> Slid:
+        if x.entries > 64:  # features from W-H-C instead of C-H-W
+            x = replace(x, arrangement=x.numbers.reshape(32, 5, 5).transpose(0, 2, 1).ravel())
+        return right(self, node, x, *arguments)
+
+    monkeypatch.setattr(Slider, "dense", transposed)
     found = prove("numpy", photo)
     assert not found.holds
+    assert not found.certificate.holds
     assert found.equal_on_integers < found.windows / 10
 
 
 def test_layers_are_described_before_and_after() -> None:
-    rows = {row.name: row for row in demo.layer_rows(network.load_faces())}
+    faces = network.load_faces()
+    rows = {row.name: row for row in demo.layer_rows(faces, fcconv.convolutionize(faces))}
     assert rows["dense1"].before == "dense 64x800"
     assert rows["dense1"].after == "convolution 64x32x5x5"
-    assert rows["dense2"].after == "convolution 1x64x1x1"
-    assert rows["dense2"].output == "1x1x1"
+    assert rows["score"].after == "convolution 1x64x1x1"
 
 
 def test_integers_that_could_overflow_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proof, "LARGEST_WEIGHT", 2**20)
-    with pytest.raises(OverflowError, match=r"the sums of \w+ could reach 2\*\*53"):
+    with pytest.raises(OverflowError, match=r"the sums of \w+ \(\w+\) could reach 2\*\*53"):
         proof.integer_network(network.load_faces())
 
 
 def test_shipped_classifier_is_small() -> None:
-    assert (Path(network.__file__).parent / "faces.npz").stat().st_size <= 1_000_000
+    assert (Path(network.__file__).parent / "faces.onnx").stat().st_size <= 1_000_000
 
 
 def test_peaks_do_not_overlap() -> None:
@@ -114,10 +124,11 @@ def test_peaks_do_not_overlap() -> None:
 def test_training_in_small_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train, "PHOTOS", ("brick", "coffee"))
     monkeypatch.setattr(train, "ROUNDS", 2)
-    out = tmp_path / "faces.npz"
+    out = tmp_path / "faces.onnx"
     with jax.numpy_dtype_promotion("standard"):  # optax counts on it
         result = CliRunner().invoke(train.main, ["--out", str(out), "--steps", "20"])
     assert result.exit_code == 0, result.output
-    trained = {name: jax.numpy.asarray(array) for name, array in np.load(out).items()}
+    arrays = network.arrays_of(onnx.load(out))
+    trained = {name: jax.numpy.asarray(array) for name, array in arrays.items()}
     before = sum(train.held_out_accuracy(train.initial_parameters(seed=0)))
     assert sum(train.held_out_accuracy(trained)) > before

@@ -9,8 +9,8 @@ from typing import Any
 
 from rich.table import Table
 
-from fcconv.certificate import Certificate
-from fcconv.certify import certify
+from fcconv.certificate.certify import certify
+from fcconv.certificate.report import Certificate
 from fcconv.cli.output import results
 from fcconv.graph.pointwise import Pointwise, pointwise
 from fcconv.graph.slide import Sliding, convolutionize

@@ -3,38 +3,30 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import onnx
+import onnx_ir as ir
 import skimage as ski
 
 import fcconv
-from fcconv.demo.network import (
-    SHAPE,
-    WINDOW,
-    Conv,
-    Layer,
-    MaxPool,
-    Network,
-    block_after,
-    convolutionize,
-    load_faces,
-    stride,
-)
+from fcconv.demo.network import WINDOW, load_faces
 from fcconv.demo.peaks import Level, Peak, heatmap, strongest_peaks
 from fcconv.demo.photos import grey, pyramid
 from fcconv.demo.picture import write_picture
 from fcconv.demo.proof import Proof, Track, crop_scores, one_pass_scores, prove, under
+from fcconv.graph.slide import Sliding
 
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One layer before and after the rewriting, and the shape of what it makes of a window."""
+    """One layer before and after the rewriting."""
 
     name: str
     before: str
     after: str
-    output: str
 
 
 @dataclass(frozen=True)
@@ -66,12 +58,12 @@ class Demo:
     peaks: list[Peak]
 
 
-def run_demo(backend_name: str, out: Path, track: Track) -> Demo:
+def run_demo(backend: str, out: Path, track: Track) -> Demo:
     """Find the face in ``astronaut.png``, prove the rewriting, and write the picture.
 
     Parameters
     ----------
-    backend_name : str
+    backend : str
         "numpy" or "jax".
     out : path
         Where the picture goes, a PNG.
@@ -90,44 +82,53 @@ def run_demo(backend_name: str, out: Path, track: Track) -> Demo:
     OSError
         If the picture cannot be written.
     """
-    backend = fcconv.backend(backend_name)
     network, photo = load_faces(), ski.data.astronaut()
+    sliding = fcconv.convolutionize(network)
+    (step, _) = sliding.stride
+    one, many = (fcconv.compile(model, backend) for model in (sliding.model, network))
     scales, images = zip(*pyramid(grey(photo), WINDOW), strict=True)
-    if backend_name == "jax":  # compilation is no part of what is timed
-        for score in (one_pass_scores, crop_scores):
-            score(network, images, backend, under("compiling", track))
+    if backend == "jax":  # compilation is no part of what is timed
+        one_pass_scores(one, images, under("compiling", track))
+        crop_scores(many, images, step, under("compiling", track))
     floats = under("floats", track)
     begin = time.perf_counter()
-    one_pass = one_pass_scores(network, images, backend, floats)
+    one_pass = one_pass_scores(one, images, floats)
     between = time.perf_counter()
-    by_crop = crop_scores(network, images, backend, floats)
+    by_crop = crop_scores(many, images, step, floats)
     end = time.perf_counter()
-    proof = prove(network, images, backend_name, one_pass, by_crop, track)
-    step = stride(network)
+    proof = prove(network, images, backend, one_pass, by_crop, track)
     levels = [Level(scale, scores, step) for scale, scores in zip(scales, one_pass, strict=True)]
     peaks = strongest_peaks(levels, 3)
     write_picture(out, photo, images[0], heatmap(levels, images[0].shape), peaks)
     return Demo(
-        layer_rows(network), len(scales), step, between - begin, end - between, proof, peaks
+        layer_rows(network, sliding),
+        len(scales),
+        step,
+        between - begin,
+        end - between,
+        proof,
+        peaks,
     )
 
 
-def layer_rows(network: Network) -> list[LayerRow]:
+def layer_rows(network: onnx.ModelProto, sliding: Sliding) -> list[LayerRow]:
     """Describe each layer before and after the rewriting."""
-    rows: list[LayerRow] = []
-    block: tuple[int, ...] = SHAPE
-    for before, after in zip(network, convolutionize(network), strict=True):
-        block = block_after(after, block)
-        rows.append(LayerRow(before.name, _describe(before), _describe(after), _times(block)))
-    return rows
+    after = {node.name: node for node in sliding.model.graph}
+    return [
+        LayerRow(str(node.name), describe(node), describe(after[node.name]))
+        for node in ir.from_proto(network).graph
+        if node.op_type in ("Conv", "Gemm", "MaxPool")
+    ]
 
 
-def _describe(layer: Layer) -> str:
-    if isinstance(layer, MaxPool):
-        return f"max pool {layer.kernel}x{layer.kernel}"
-    kind = "convolution" if isinstance(layer, Conv) else "dense"
-    return f"{kind} {_times(layer.weight.shape)}"
+def describe(node: ir.Node) -> str:
+    """Describe a layer by its type and the shape of its weight or kernel."""
+    if node.op_type == "MaxPool":
+        return f"max pool {_times(node.attributes['kernel_shape'].as_ints())}"
+    weight = node.inputs[1]
+    shape = () if weight is None or weight.shape is None else weight.shape.numpy()
+    return f"{'dense' if node.op_type == 'Gemm' else 'convolution'} {_times(shape)}"
 
 
-def _times(shape: tuple[int, ...]) -> str:
+def _times(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape))

@@ -1,23 +1,16 @@
-"""A small patch classifier as a list of layers, and the same with its dense layers as convolutions.
-
-The functions take arrays of any backend.
-"""
+"""A small patch classifier in ONNX: a window's score is positive for a face."""
 
 from __future__ import annotations
 
-import io
-import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from importlib import resources
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 from numpy.lib.stride_tricks import sliding_window_view
-
-import fcconv
-from fcconv import geometry
+from onnx import helper, numpy_helper
 
 WINDOW = 25
 """Rows and columns of the windows that the face classifier scores."""
@@ -25,132 +18,53 @@ WINDOW = 25
 SHAPE = (1, WINDOW, WINDOW)
 """Shape of a window, channels first."""
 
+OPSET = 17
 
-@dataclass(frozen=True)
-class Conv:
-    """A convolution, ``weight (O, C, KH, KW)``, and perhaps a ReLU."""
-
-    name: str
-    weight: Any
-    bias: Any
-    relu: bool = True
-
-    def __call__(self, x: Any) -> Any:
-        """Map ``x (N, C, H, W)`` to ``(N, O, H', W')``."""
-        y = fcconv.conv(x, self.weight, self.bias)
-        return y.clip(0) if self.relu else y
+Arrays = Mapping[str, npt.NDArray[Any]]
 
 
-@dataclass(frozen=True)
-class MaxPool:
-    """A max pool whose stride is its kernel."""
-
-    name: str
-    kernel: int
-
-    def __call__(self, x: Any) -> Any:
-        """Map ``x (N, C, H, W)`` to ``(N, C, H', W')``."""
-        return fcconv.max_pool(x, self.kernel)
-
-
-@dataclass(frozen=True)
-class Dense:
-    """A dense layer, ``weight (O, I)``, that flattens its input, and perhaps a ReLU."""
-
-    name: str
-    weight: Any
-    bias: Any
-    relu: bool = True
-
-    def __call__(self, x: Any) -> Any:
-        """Map ``x (N, ...)`` to ``(N, O)``."""
-        y = fcconv.dense(x.reshape(len(x), math.prod(x.shape[1:])), self.weight, self.bias)
-        return y.clip(0) if self.relu else y
-
-
-Layer: TypeAlias = Conv | MaxPool | Dense
-Network: TypeAlias = tuple[Layer, ...]
-
-
-def run(network: Iterable[Layer], x: Any) -> Any:
-    """Apply the layers in turn."""
-    for layer in network:
-        x = layer(x)
-    return x
-
-
-def face_network(arrays: Mapping[str, Any]) -> Network:
-    """Build the face classifier from its named arrays: a window's score is positive for a face."""
-
-    def parameters(name: str) -> tuple[Any, Any]:
-        return arrays[f"{name}.weight"], arrays[f"{name}.bias"]
-
-    return (
-        Conv("conv1", *parameters("conv1")),
-        MaxPool("pool1", 3),
-        Conv("conv2", *parameters("conv2")),
-        Dense("dense1", *parameters("dense1")),
-        Dense("dense2", *parameters("dense2"), relu=False),
+def face_network(arrays: Arrays) -> onnx.ModelProto:
+    """Build the face classifier from its named arrays; their dtype is the network's."""
+    nodes = [
+        _layer("Conv", "conv1", "window"),
+        helper.make_node("Relu", ["conv1"], ["relu1"], "relu1"),
+        helper.make_node(
+            "MaxPool", ["relu1"], ["pool1"], "pool1", kernel_shape=[3, 3], strides=[3, 3]
+        ),
+        _layer("Conv", "conv2", "pool1"),
+        helper.make_node("Relu", ["conv2"], ["relu2"], "relu2"),
+        helper.make_node("Flatten", ["relu2"], ["features"], "flatten"),
+        _layer("Gemm", "dense1", "features", transB=1),
+        helper.make_node("Relu", ["dense1"], ["relu3"], "relu3"),
+        _layer("Gemm", "score", "relu3", transB=1),
+    ]
+    dtype = helper.np_dtype_to_tensor_dtype(arrays["conv1.weight"].dtype)
+    graph = helper.make_graph(
+        nodes,
+        "faces",
+        [helper.make_tensor_value_info("window", dtype, ["N", *SHAPE])],
+        [helper.make_tensor_value_info("score", dtype, ["N", 1])],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in arrays.items()],
     )
+    opset = helper.make_opsetid("", OPSET)
+    return helper.make_model(graph, opset_imports=[opset], ir_version=8, producer_name="fcconv")
 
 
-def load_faces() -> Network:
-    """Load the trained face classifier that comes with the package, as float32 NumPy arrays."""
-    stored = resources.files("fcconv.demo").joinpath("faces.npz").read_bytes()
-    with np.load(io.BytesIO(stored)) as arrays:
-        return face_network(dict(arrays))
+def _layer(op: str, name: str, x: str, **attributes: Any) -> onnx.NodeProto:
+    return helper.make_node(op, [x, f"{name}.weight", f"{name}.bias"], [name], name, **attributes)
 
 
-def with_weights(network: Network, change: Callable[[Any], Any]) -> Network:
-    """Apply `change` to each weight and bias."""
-    return tuple(
-        layer
-        if isinstance(layer, MaxPool)
-        else replace(layer, weight=change(layer.weight), bias=change(layer.bias))
-        for layer in network
-    )
+def load_faces() -> onnx.ModelProto:
+    """Load the trained face classifier that comes with the package."""
+    stored = resources.files("fcconv.demo").joinpath("faces.onnx").read_bytes()
+    return onnx.load_model_from_string(stored)
 
 
-def convolutionize(network: Network) -> tuple[Conv | MaxPool, ...]:
-    """Rewrite the dense layers as convolutions, so that one pass scores every window.
-
-    A dense layer reads a block of the map before it, and becomes a convolution with that block as
-    kernel. After the first one the block is a single pixel, and so is the kernel.
-
-    Parameters
-    ----------
-    network : sequence of layers
-        Scores windows ``(N, *SHAPE)`` as ``(N, K)``.
-
-    Returns
-    -------
-    sequence of layers
-        Scores images ``(N, C, H', W')`` as ``(N, K, rows, columns)``: each cell has the score of
-        its own window; windows stand :func:`stride` pixels apart.
-    """
-    sliding: list[Conv | MaxPool] = []
-    block: tuple[int, ...] = SHAPE
-    for layer in network:
-        if isinstance(layer, Dense):
-            kernel = fcconv.dense_to_conv(layer.weight, block)
-            layer = Conv(layer.name, kernel, layer.bias, layer.relu)
-        sliding.append(layer)
-        block = block_after(layer, block)
-    return tuple(sliding)
+def arrays_of(network: onnx.ModelProto) -> dict[str, npt.NDArray[Any]]:
+    """Return the weights and biases of a network by name."""
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in network.graph.initializer}
 
 
-def block_after(layer: Conv | MaxPool, block: tuple[int, ...]) -> tuple[int, ...]:
-    """Shape ``(C, H, W)`` of what a layer makes of a block."""
-    if isinstance(layer, MaxPool):
-        return block[0], *geometry.window(block[1:], layer.kernel, layer.kernel).output
-    return layer.weight.shape[0], *geometry.window(block[1:], layer.weight.shape[2:]).output
-
-
-def stride(network: Network) -> int:
-    """Pixels from one window of the rewritten network to the next: the product of the strides."""
-    return math.prod(layer.kernel for layer in network if isinstance(layer, MaxPool))
-
-
-def crops(image: npt.NDArray[Any], step: int) -> npt.NDArray[Any]:
+def crops(image: npt.NDArray[Any], stride: int) -> npt.NDArray[Any]:
     """View every window of a grey image ``(H, W)`` as ``(rows, columns, *SHAPE)``."""
-    return sliding_window_view(image, (WINDOW, WINDOW))[::step, ::step, None]
+    return sliding_window_view(image, (WINDOW, WINDOW))[::stride, ::stride, None]

@@ -1,8 +1,7 @@
-"""One pass against every window cropped and scored alone: exact, and within rounding."""
+"""One pass against every window cropped and scored alone."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -10,21 +9,15 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 
 import fcconv
-from fcconv import rounding
-from fcconv.backend import Backend
-from fcconv.demo.network import (
-    SHAPE,
-    Conv,
-    Network,
-    convolutionize,
-    crops,
-    run,
-    stride,
-    with_weights,
-)
+from fcconv.certificate.report import Certificate
+from fcconv.demo.network import SHAPE, arrays_of, crops, face_network
 from fcconv.demo.photos import Image
+from fcconv.graph.load import load
+from fcconv.graph.node import Node
+from fcconv.graph.run import Program
 
 BATCH = 1024
 GREY_LEVELS = 255
@@ -32,9 +25,11 @@ LARGEST_WEIGHT = 31
 EXACT_BELOW = 2**53
 """Sums of integers are exact in float64 as long as they stay below this."""
 
-
 Scores: TypeAlias = npt.NDArray[Any]
 """One score a window, ``(rows, columns)``."""
+
+Score: TypeAlias = Callable[[Any], Any]
+"""A network: windows ``(N, *SHAPE)`` to scores ``(N, 1)``, or images to maps of scores."""
 
 Track: TypeAlias = Callable[[Sequence[Any], str], Iterable[Any]]
 """Hands out the items of a sequence while it shows, under a heading, how far it is."""
@@ -46,51 +41,40 @@ class Proof:
 
     Attributes
     ----------
+    certificate : Certificate
+        The proof in a finite field.
     windows : int
-        Windows compared.
+        Windows of the photo that were compared.
     equal_on_integers : int
         Windows whose scores are equal bit for bit, with integer weights and pixels.
-    largest_difference, bound_there : float
-        Largest difference between the float32 scores of a window, and what rounding allows there.
-    within_bound : int
-        Windows whose float32 scores differ by no more than rounding allows.
+    largest_difference : float
+        Largest difference between the float32 scores of a window.
     """
 
+    certificate: Certificate
     windows: int
     equal_on_integers: int
     largest_difference: float
-    bound_there: float
-    within_bound: int
 
     @property
     def holds(self) -> bool:
-        """Whether every window passed both comparisons."""
-        return self.equal_on_integers == self.within_bound == self.windows
+        """Whether the certificate proves equality, and every window of the photo shows it."""
+        return self.certificate.exact and self.equal_on_integers == self.windows
 
 
-def one_pass_scores(
-    network: Network, images: Sequence[Any], backend: Backend[Any], track: Track
-) -> list[Scores]:
+def one_pass_scores(sliding: Score, images: Sequence[Any], track: Track) -> list[Scores]:
     """Score every window of grey images ``(H, W)`` by one pass an image."""
-    sliding = convolutionize(with_weights(network, backend.asarray))
     return [
-        np.asarray(run(sliding, backend.asarray(image[None, None])))[0, 0]
-        for image in track(images, "one pass a scale")
+        np.asarray(sliding(image[None, None]))[0, 0] for image in track(images, "one pass a scale")
     ]
 
 
-def crop_scores(
-    network: Network, images: Sequence[Any], backend: Backend[Any], track: Track
-) -> list[Scores]:
+def crop_scores(patch: Score, images: Sequence[Any], stride: int, track: Track) -> list[Scores]:
     """Score every window of grey images ``(H, W)`` cropped, in batches of equal shape."""
-    network = with_weights(network, backend.asarray)
-    windows = [crops(image, stride(network)) for image in images]
+    windows = [crops(image, stride) for image in images]
     stacked = np.concatenate([view.reshape(-1, *SHAPE) for view in windows])
     batches = [stacked[start : start + BATCH] for start in range(0, len(stacked), BATCH)]
-    scores = [
-        np.asarray(run(network, backend.asarray(batch)))[:, 0]
-        for batch in track(batches, "window by window")
-    ]
+    scores = [np.asarray(patch(batch))[:, 0] for batch in track(batches, "window by window")]
     shapes = [view.shape[:2] for view in windows]
     ends = np.cumsum([rows * columns for rows, columns in shapes])
     parts = np.split(np.concatenate(scores), ends[:-1])
@@ -98,25 +82,26 @@ def crop_scores(
 
 
 def prove(
-    network: Network,
+    network: onnx.ModelProto,
     images: Sequence[Image],
-    backend_name: str,
+    backend: str,
     one_pass: Sequence[Scores],
     by_crop: Sequence[Scores],
     track: Track,
 ) -> Proof:
     """Prove that one pass scores every window as its crop is scored.
 
-    Integers leave no room for rounding: with the weights replaced by integers in proportion to
-    them, both ways give the same sums, or the rewriting is wrong. What floats add is bounded.
+    The certificate proves it for all images. Integers show it on this one: with the weights
+    replaced by integers in proportion to them, nothing is rounded, and both ways give the same
+    sums, or the rewriting is wrong.
 
     Parameters
     ----------
-    network : sequence of layers
-        The classifier, float32 NumPy arrays.
+    network : onnx.ModelProto
+        The classifier.
     images : sequence of array, shape (H, W)
         What was scored.
-    backend_name : str
+    backend : str
         What computes.
     one_pass, by_crop : sequence of array, shape (rows, columns)
         The float32 scores of each image, both ways.
@@ -126,27 +111,22 @@ def prove(
     Returns
     -------
     Proof
-        How both comparisons came out.
+        The certificate, and how the windows compare.
     """
-    backend = fcconv.backend(backend_name)
     integers = integer_network(network)
+    sliding = fcconv.convolutionize(integers)
     whole = [np.round(image * GREY_LEVELS).astype(np.float64) for image in images]
-    with _float64(backend_name):
-        exact = (
-            _flat(scores(integers, whole, backend, under("integers", track)))
-            for scores in (one_pass_scores, crop_scores)
-        )
-        equal = np.equal(*exact)
-    # each of the two ways may be off by the bound, in opposite directions
-    bound = 2 * _flat([rounding_bound(network, image) for image in track(images, "rounding bound")])
-    difference = np.abs(_flat(one_pass) - _flat(by_crop))
-    worst = int(difference.argmax())
+    with _float64(backend):
+        one = fcconv.compile(sliding.model, backend)
+        many = fcconv.compile(integers, backend)
+        tracked = under("integers", track)
+        exact = _flat(one_pass_scores(one, whole, tracked))
+        equal = exact == _flat(crop_scores(many, whole, sliding.stride[0], tracked))
     return Proof(
-        windows=len(difference),
+        certificate=fcconv.certify(network, fcconv.convolutionize(network)),
+        windows=len(equal),
         equal_on_integers=int(equal.sum()),
-        largest_difference=float(difference[worst]),
-        bound_there=float(bound[worst]),
-        within_bound=int((difference <= bound).sum()),
+        largest_difference=float(np.abs(_flat(one_pass) - _flat(by_crop)).max()),
     )
 
 
@@ -159,9 +139,9 @@ def _flat(maps: Iterable[Scores]) -> npt.NDArray[Any]:
     return np.concatenate([scores.ravel() for scores in maps])
 
 
-def _float64(backend_name: str) -> AbstractContextManager[None]:
+def _float64(backend: str) -> AbstractContextManager[None]:
     """Let JAX hold float64 for as long as the context lasts."""
-    if backend_name != "jax":
+    if backend != "jax":
         return nullcontext()
     import jax
 
@@ -169,7 +149,7 @@ def _float64(backend_name: str) -> AbstractContextManager[None]:
     return allowed
 
 
-def integer_network(network: Network) -> Network:
+def integer_network(network: onnx.ModelProto) -> onnx.ModelProto:
     """Scale each weight array to integers of at most 31, held in float64.
 
     Raises
@@ -177,38 +157,17 @@ def integer_network(network: Network) -> Network:
     OverflowError
         If a sum could reach 2**53, where float64 stops being exact.
     """
+    scaled = {
+        name: np.round(array.astype(np.float64) * (LARGEST_WEIGHT / np.abs(array).max()))
+        for name, array in arrays_of(network).items()
+    }
 
-    def scale(array: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        largest = np.abs(array).max()
-        return np.asarray(np.round(array.astype(np.float64) * (LARGEST_WEIGHT / largest)))
+    def check(node: Node, outputs: tuple[Any, ...]) -> None:
+        if outputs[0].max() >= EXACT_BELOW:
+            raise OverflowError(f"the sums of {node} could reach 2**53")
 
-    integers = with_weights(network, scale)
     largest = np.full((1, *SHAPE), float(GREY_LEVELS))
-    for layer in with_weights(integers, np.abs):
-        largest = layer(largest)
-        if largest.max() >= EXACT_BELOW:
-            raise OverflowError(f"the sums of {layer.name} could reach 2**53")
-    return integers
-
-
-def rounding_bound(network: Network, image: Image) -> npt.NDArray[np.float64]:
-    """Bound the error of the float32 score of each window of an image ``(H, W)``.
-
-    A running error bound (Higham 2002, section 3.3): each convolution passes on the error of its
-    input times the absolute weights and adds its own; ReLU and max pool never enlarge an error.
-    """
-    wide = with_weights(network, lambda array: array.astype(np.float64))
-    value = image[None, None].astype(np.float64)
-    error = np.zeros_like(value)
-    for layer in convolutionize(wide):
-        if isinstance(layer, Conv):
-            weight = np.abs(layer.weight)
-            magnitude = fcconv.conv(np.abs(value) + error, weight, np.abs(layer.bias))
-            terms = math.prod(weight.shape[1:]) + 1
-            error = fcconv.conv(error, weight)
-            error += rounding.dot_bound(magnitude, terms, np.float32)
-        else:
-            error = layer(error)
-        value = layer(value)
-    bound: npt.NDArray[np.float64] = error[0, 0]
-    return bound
+    absolute = {name: np.abs(array) for name, array in scaled.items()}
+    program = Program(load(face_network(absolute)))
+    program.run(fcconv.backend("numpy"), absolute, [largest], check)
+    return face_network(scaled)

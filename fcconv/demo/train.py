@@ -1,4 +1,4 @@
-"""Train the face classifier of the demo: ``python -m fcconv.demo.train --out faces.npz``.
+"""Train the face classifier of the demo: ``python -m fcconv.demo.train --out faces.onnx``.
 
 Faces come from scikit-image's ``lfw_subset`` (25x25 grey), windows without faces from the other
 half of that set, from photos without people, and from the faces themselves, badly framed. After
@@ -19,12 +19,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
+import onnx
 import optax
 import skimage as ski
 from rich.progress import track
 from skimage.transform import SimilarityTransform
 
-from fcconv.demo.network import WINDOW, convolutionize, crops, face_network, run, stride
+import fcconv
+from fcconv.demo.network import WINDOW, crops, face_network
 from fcconv.demo.photos import Image, grey, pyramid
 
 Windows: TypeAlias = npt.NDArray[np.float32]
@@ -37,7 +39,7 @@ SHAPES = {
     "conv1.weight": (16, 1, 5, 5),
     "conv2.weight": (32, 16, 3, 3),
     "dense1.weight": (64, 32 * 5 * 5),
-    "dense2.weight": (1, 64),
+    "score.weight": (1, 64),
 }
 PHOTOS = (
     "brick", "cell", "chelsea", "clock", "coffee", "colorwheel", "grass", "gravel",
@@ -60,8 +62,12 @@ def main(out: Path, steps: int, seed: int) -> None:
     parameters = train(photos(), steps, seed)
     faces, others = held_out_accuracy(parameters)
     click.echo(f"held out: {faces} of {HELD_OUT} faces, {others} of {HELD_OUT} others right")
-    arrays: dict[str, Any] = {name: np.asarray(array) for name, array in parameters.items()}
-    np.savez(out, **arrays)
+    onnx.save(to_onnx(parameters), out)
+
+
+def to_onnx(parameters: Parameters) -> onnx.ModelProto:
+    """Build the network that has these parameters."""
+    return face_network({name: np.asarray(array) for name, array in parameters.items()})
 
 
 def photos() -> list[Image]:
@@ -184,11 +190,12 @@ def optimizer(parameters: Parameters, steps: int) -> tuple[Step, Any]:
 
     The step also returns a running mean of the parameters, which varies less from run to run.
     """
+    network: Any = fcconv.compile(to_onnx(parameters), "jax")
     rule = optax.adamw(optax.cosine_decay_schedule(2e-3, steps), weight_decay=1e-2)
     averaging = optax.ema(1 - 1 / AVERAGED_STEPS)
 
     def loss(parameters: Parameters, windows: jax.Array, labels: jax.Array) -> jax.Array:
-        scores = run(face_network(parameters), windows)[:, 0]
+        scores = network.apply(parameters, windows)[:, 0]
         return jnp.mean(optax.sigmoid_binary_cross_entropy(scores, labels))
 
     @jax.jit
@@ -206,19 +213,18 @@ def optimizer(parameters: Parameters, steps: int) -> tuple[Step, Any]:
 
 def mine(parameters: Parameters, images: Sequence[Image]) -> Iterator[Windows]:
     """Yield, an image, the windows with the highest scores above -1."""
-    network = face_network({name: np.asarray(array) for name, array in parameters.items()})
-    sliding = convolutionize(network)
+    sliding = fcconv.convolutionize(to_onnx(parameters))
     for image in images:
-        scores = run(sliding, image[None, None])[0, 0]
+        scores = sliding(image[None, None])[0, 0]
         best = np.argsort(-scores, axis=None)[:MINED_PER_IMAGE]
         rows, columns = np.unravel_index(best[scores.flat[best] > -1], scores.shape)
-        yield crops(image, stride(network))[rows, columns]
+        yield crops(image, sliding.stride[0])[rows, columns]
 
 
 def held_out_accuracy(parameters: Parameters) -> tuple[int, int]:
     """Count the held out faces and others that are scored right."""
-    network = face_network(parameters)
-    faces, others = (run(network, jnp.asarray(part)) for part in lfw_subset(held_out=True))
+    network = fcconv.compile(to_onnx(parameters))
+    faces, others = (network(part) for part in lfw_subset(held_out=True))
     return int((faces > 0).sum()), int((others <= 0).sum())
 
 

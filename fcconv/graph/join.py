@@ -81,7 +81,7 @@ def _with_constants(
     constants = [along_channels(slider, node, like, x) for x in inputs if isinstance(x, Constant)]
     if None in constants:
         return None
-    tensors = iter(trimmed(slider, node, slids))
+    tensors = iter([x.tensor for x in slids])
     written = iter(constants)
     values = [next(tensors) if isinstance(x, Slid) else next(written) for x in inputs]
     return like, [value for value in values if value is not None]
@@ -143,7 +143,7 @@ def _joined_maps(slider: Slider, node: Node, slids: Sequence[Slid], axis: int) -
     whole = [x for x, _ in maps]
     if not all(same_axes(x, whole[0]) for x in whole):
         return None
-    tensor = slider.emit(node, "Concat", trimmed(slider, node, whole), {"axis": 1})
+    tensor = slider.emit(node, "Concat", [x.tensor for x in whole], {"axis": 1})
     channels = sum(x.channels for x in whole)
     return slider.map(tensor, channels, merge(whole).axes, maps[0][1].order, axis)
 
@@ -164,21 +164,13 @@ def _joined_features(slider: Slider, node: Node, slids: Sequence[Slid], axis: in
     numbers = np.concatenate(
         [x.numbers + start for x, start in zip(own, starts, strict=False)], axis=axis - 1
     )
-    tensor = slider.emit(node, "Concat", trimmed(slider, node, own), {"axis": 1})
+    tensor = slider.emit(node, "Concat", [x.tensor for x in own], {"axis": 1})
     shape = (slider.batch, *numbers.shape)
     return replace(merge(own), tensor=tensor, channels=starts[-1], shape=shape, arrangement=numbers)
 
 
-def trimmed(slider: Slider, node: Node, slids: Sequence[Slid]) -> list[ir.Value]:
-    """Cut tensors of one grid to the length that all of them have."""
-    tensors = [x.tensor for x in slids]
-    if len({tuple(axis.span for axis in x.axes) for x in slids}) == 1:
-        return tensors
-    return slider.cut_alike(node, tensors, len(slider.stride))
-
-
 def same_axes(x: Slid, y: Slid) -> bool:
-    """Say whether the samples of two values lie on one grid; lengths may differ."""
+    """Say whether the samples of two values lie on one grid."""
     return all(
         (a.block, a.step) == (b.block, b.step) and (a.apart == b.apart or a.block == 1)
         for a, b in zip(x.axes, y.axes, strict=True)
@@ -190,7 +182,6 @@ def merge(slids: Sequence[Slid]) -> Slid:
     axes = tuple(
         replace(
             same[0],
-            span=max(a.span for a in same),
             first=min(a.first for a in same),
             last=max(a.last for a in same),
         )

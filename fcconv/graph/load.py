@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-import math
+import functools
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 import numpy as np
 import onnx
 import onnx_ir as ir
-from google.protobuf.message import DecodeError
 from onnx_ir.passes import common as passes
 
 import fcconv_numpy
-from fcconv.errors import ModelError, UnsupportedError
+from fcconv.errors import BackendError, ModelError, ShapeError, UnsupportedError
+from fcconv.geometry import integer
 from fcconv.graph.node import Node
 from fcconv.graph.operators import OPERATORS
+from fcconv.graph.protos import from_file, from_proto, reason
 from fcconv.graph.run import compute
 
 Source: TypeAlias = "str | Path | onnx.ModelProto | ir.Model | Any"
 """A path, a model in memory, or a ``torch.nn.Module``."""
 
 OLDEST_OPSET = 7
+
+MOST_NODES = 10**6
+"""Nodes up to which local functions are written out."""
 
 
 def load(source: Source, window: Sequence[int] | None = None) -> ir.Model:
@@ -48,14 +53,13 @@ def load(source: Source, window: Sequence[int] | None = None) -> ir.Model:
         If it is no valid network.
     UnsupportedError
         If it is of a version that is not known.
+    ShapeError
+        If `window` does not fit the network.
     """
     model = read(source, window)
-    if isinstance(source, ir.Model):
-        model = model.clone()
-    if model.functions:
-        passes.InlinePass()(model)
     passes.RemoveInitializersFromInputsPass()(model)
     passes.NameFixPass()(model)
+    passes.RemoveUnusedNodesPass()(model)
     _fold(model.graph)
     passes.RemoveUnusedNodesPass()(model)
     if window is not None:
@@ -64,13 +68,14 @@ def load(source: Source, window: Sequence[int] | None = None) -> ir.Model:
 
 
 def read(source: Source, window: Sequence[int] | None = None) -> ir.Model:
-    """Read a network and check it, but leave it as it is; see :func:`load`."""
+    """Read a network and check it, and write out its local functions; see :func:`load`."""
     if isinstance(source, ir.Model):
-        model = source
+        _check_values(source.graph, set())
+        model = _copy(source)
     elif isinstance(source, onnx.ModelProto):
-        model = _deserialized(source, "the model", None)
+        model = from_proto(source)
     elif isinstance(source, str | Path):
-        model = _from_file(Path(source))
+        model = from_file(Path(source))
     elif _is_torch_module(source):
         model = _exported(source, window)
     else:
@@ -82,83 +87,15 @@ def read(source: Source, window: Sequence[int] | None = None) -> ir.Model:
     return model
 
 
-def _from_file(path: Path) -> ir.Model:
-    if not path.is_file():
-        raise ModelError(f"there is no file {path}")
+def _copy(source: ir.Model) -> ir.Model:
     try:
-        proto = onnx.load(path, load_external_data=False)
-    except (DecodeError, ValueError, UnicodeDecodeError):
-        raise ModelError(f"{path} is no ONNX file, or only a part of one") from None
-    return _deserialized(proto, str(path), path.parent)
-
-
-def _deserialized(proto: onnx.ModelProto, name: str, folder: Path | None) -> ir.Model:
-    if not proto.HasField("graph") or not proto.opset_import:
-        raise ModelError(f"{name} holds no ONNX graph")
-    for tensor in _tensors(proto.graph):
-        _check_tensor(tensor, name, folder)
-    try:
-        model = ir.from_proto(proto)
-    except Exception as error:  # onnx_ir raises whatever its parsing hits
-        raise ModelError(f"{name} is no valid ONNX graph: {_last_line(error)}") from None
-    if folder is not None:
-        ir.external_data.set_base_dir(model.graph, folder)
-    return model
-
-
-def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    """Yield the tensors of a graph, and of the graphs inside its nodes."""
-    yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
-            yield from attribute.tensors
-            for inner in (attribute.g, *attribute.graphs):
-                yield from _tensors(inner)
-
-
-def _check_tensor(tensor: onnx.TensorProto, name: str, folder: Path | None) -> None:
-    """Check that a tensor has as many bytes as its shape says, inside the model's folder."""
-    where = f"{name}: the tensor {tensor.name!r} of shape {tuple(tensor.dims)}"
-    if any(n < 0 for n in tensor.dims):
-        raise ModelError(f"{where} has a negative length")
-    if tensor.data_type == onnx.TensorProto.STRING:
-        return
-    try:
-        bits = ir.DataType(tensor.data_type).bitwidth
-    except (ValueError, TypeError):
-        raise ModelError(f"{where} has an unknown type {tensor.data_type}") from None
-    needed = -(-math.prod(tensor.dims) * bits // 8)
-    if tensor.data_location == onnx.TensorProto.EXTERNAL:
-        found = _external_bytes(tensor, where, folder)
-        if found < needed:
-            raise ModelError(f"{where} needs {needed} bytes, its external file gives {found}")
-    elif tensor.HasField("raw_data") and len(tensor.raw_data) != needed:
-        raise ModelError(f"{where} needs {needed} bytes, got {len(tensor.raw_data)}")
-
-
-def _external_bytes(tensor: onnx.TensorProto, where: str, folder: Path | None) -> int:
-    """Count the bytes of a tensor in another file, without opening it."""
-    entries = {entry.key: entry.value for entry in tensor.external_data}
-    if folder is None:
-        raise ModelError(f"{where} lies in another file: load the model from its path")
-    location, root = entries.get("location", ""), folder.resolve()
-    path = (root / location).resolve()
-    if not location or Path(location).is_absolute() or root not in path.parents:
-        raise ModelError(f"{where} names {location!r}, outside of the model's folder: refused")
-    if not path.is_file():
-        raise ModelError(f"{where} lies in {location!r}, which is missing")
-    try:
-        offset = int(entries.get("offset", 0))
-        length = int(entries.get("length", path.stat().st_size - offset))
-    except ValueError:
-        raise ModelError(f"{where} has an offset or length that is no number") from None
-    return min(length, path.stat().st_size - offset) if offset >= 0 else -1
+        return source.clone()
+    except Exception as error:
+        raise ModelError(f"the model can't be copied, sort its graph first: {reason(error)}") from error
 
 
 def _check(model: ir.Model) -> None:
-    """Check versions, and that every value comes from somewhere."""
+    """Check versions, that every value comes from somewhere, and each node against its schema."""
     opset = model.opset_imports.get("", model.opset_imports.get("ai.onnx", 0))
     newest = onnx.defs.onnx_opset_version()
     if not OLDEST_OPSET <= opset <= newest:
@@ -166,8 +103,25 @@ def _check(model: ir.Model) -> None:
             f"the model is of opset {opset}; {OLDEST_OPSET} to {newest} are known here: "
             f"{'upgrade onnx' if opset > newest else 'convert it with onnx.version_converter'}"
         )
-    graph = model.graph
-    known = {*graph.inputs, *graph.initializers.values()}
+    model.opset_imports[""] = opset
+    if not model.graph.outputs:
+        raise ModelError("the graph has no output: nothing is computed")
+    _check_values(model.graph, set())
+    if model.functions:
+        _write_out_functions(model)
+    for ir_node in model.graph.all_nodes():
+        _check_node(Node(ir_node, model.opset_imports.get(ir_node.domain, 0)))
+    for value in model.graph.initializers.values():
+        _settle(value)
+    try:
+        model.graph.sort()
+    except ValueError:
+        raise ModelError("the graph has a cycle: a node reads what is made from its output") from None
+
+
+def _check_values(graph: ir.Graph, outer: set[ir.Value]) -> None:
+    """Check that every value that is read comes from somewhere."""
+    known = {*outer, *graph.inputs, *graph.initializers.values()}
     for output in graph.outputs:
         if output.producer() is None and output not in known:
             raise ModelError(f"{output.name!r} is an output, but nothing makes it")
@@ -175,22 +129,109 @@ def _check(model: ir.Model) -> None:
         for value in ir_node.inputs:
             if value is not None and value.producer() is None and value not in known:
                 raise ModelError(
-                    f"{Node(ir_node, opset)} reads {value.name!r}, which no node makes and no "
+                    f"{Node(ir_node, 0)} reads {value.name!r}, which no node makes and no "
                     f"initialiser holds"
                 )
-    for constant in graph.initializers.values():
-        if constant.const_value is None:
-            raise ModelError(f"the initialiser {constant.name!r} has no value")
+        for attribute in ir_node.attributes.values():
+            if attribute.type == ir.AttributeType.GRAPH:
+                _check_values(attribute.as_graph(), known)
+            elif attribute.type == ir.AttributeType.GRAPHS:
+                for inner in attribute.as_graphs():
+                    _check_values(inner, known)
+
+
+def _write_out_functions(model: ir.Model) -> None:
+    """Put the nodes of local functions where these are called."""
+
+    @functools.cache
+    def count(caller: ir.Function | ir.Graph) -> int:
+        called = (model.functions.get(node.op_identifier()) for node in caller.all_nodes())
+        return sum(1 if function is None else count(function) for function in called)
+
     try:
-        graph.sort()
-    except ValueError:
-        raise ModelError("the graph has a cycle") from None
+        if count(model.graph) > MOST_NODES:
+            raise UnsupportedError(f"its local functions stand for more than {MOST_NODES} nodes")
+        passes.InlinePass()(model)
+    except UnsupportedError:
+        raise
+    except Exception as error:  # functions that call each other in a circle, among others
+        raise ModelError(f"its local functions can't be written out: {reason(error)}") from error
+    model.functions.clear()
+
+
+def _check_node(node: Node) -> None:
+    """Check the inputs, outputs and attributes of a node, if ONNX has an operator of its type."""
+    try:
+        schema = _schema(node.ir.op_type, node.opset, node.ir.domain)
+    except onnx.defs.SchemaError:
+        return
+    for what, given, least, most in (
+        ("inputs", node.ir.inputs, schema.min_input, schema.max_input),
+        ("outputs", node.ir.outputs, schema.min_output, schema.max_output),
+    ):
+        if not least <= len(given) <= most:
+            wanted = f"{least}" if least == most else f"{least} to {most}"
+            raise ModelError(f"{node} needs {wanted} {what}, got {len(given)}")
+    for name, value in zip(schema.inputs, node.ir.inputs, strict=False):
+        if value is None and name is not None:
+            raise ModelError(f"{node} needs its input {name}, which is left out")
+    for name, kind in schema.attributes.items():
+        attribute = node.ir.attributes.get(name)
+        if attribute is None and name in schema.required:
+            raise ModelError(f"{node} needs the attribute {name}, which is left out")
+        if attribute is not None and (attribute.type.name != kind or attribute.is_ref()):
+            raise ModelError(f"{node} needs {name} as {kind}, got {attribute.type.name}")
+
+
+@dataclass(frozen=True)
+class _Schema:
+    """What ONNX says about an operator; of its inputs the names of those that it needs."""
+
+    min_input: int
+    max_input: int
+    min_output: int
+    max_output: int
+    inputs: tuple[str | None, ...]
+    attributes: dict[str, str]
+    required: frozenset[str]
+
+
+@functools.cache
+def _schema(op_type: str, opset: int, domain: str) -> _Schema:
+    schema = onnx.defs.get_schema(op_type, opset, domain)
+    single = onnx.defs.OpSchema.FormalParameterOption.Single
+    return _Schema(
+        schema.min_input,
+        schema.max_input,
+        schema.min_output,
+        schema.max_output,
+        tuple(x.name if x.option == single else None for x in schema.inputs),
+        {name: attribute.type.name for name, attribute in schema.attributes.items()},
+        frozenset(name for name, a in schema.attributes.items() if a.required),
+    )
+
+
+def _settle(value: ir.Value) -> None:
+    """Turn the tensor of an initialiser into an array of its own, or map it into memory, once."""
+    tensor = value.const_value
+    if tensor is None:
+        raise ModelError(f"the initialiser {value.name!r} has no value")
+    try:
+        array = tensor.numpy()
+    except Exception as error:  # whatever the parsing of stored numbers hits
+        raise ModelError(f"the initialiser {value.name!r}: {reason(error)}") from error
+    if isinstance(tensor, ir.TensorProtoTensor) and tensor.dtype.bitwidth >= 8:
+        value.const_value = ir.Tensor(
+            array,
+            dtype=tensor.dtype,
+            name=tensor.name,
+            doc_string=tensor.doc_string,
+            metadata_props=dict(tensor.metadata_props),
+        )
 
 
 def _fold(graph: ir.Graph) -> None:
     """Compute what is constant, by the reference backend."""
-    for value in graph.initializers.values():
-        _settle(value)
     for ir_node in list(graph):
         node = Node(ir_node, graph.opset_imports.get(ir_node.domain, 0))
         operator = OPERATORS.get(node.op)
@@ -205,17 +246,6 @@ def _fold(graph: ir.Graph) -> None:
             _replace(graph, output, np.asarray(array))
         if not any(output.uses() or output.is_graph_output() for output in ir_node.outputs):
             graph.remove(ir_node, safe=True)
-
-
-def _settle(value: ir.Value) -> None:
-    """Turn a tensor that is stored as a list of numbers into an array, once."""
-    tensor = value.const_value
-    try:
-        array = cast("Any", tensor).numpy()
-    except Exception as error:  # whatever the parsing of stored numbers hits
-        raise ModelError(f"the initialiser {value.name!r}: {_last_line(error)}") from None
-    if isinstance(tensor, ir.TensorProtoTensor) and not tensor.raw.HasField("raw_data"):
-        value.const_value = ir.Tensor(array, name=value.name)
 
 
 def _replace(graph: ir.Graph, output: ir.Value, array: np.ndarray[Any, Any]) -> None:
@@ -234,16 +264,26 @@ def _replace(graph: ir.Graph, output: ir.Value, array: np.ndarray[Any, Any]) -> 
 
 def _fix_window(graph: ir.Graph, window: Sequence[int]) -> None:
     """Fix the free sizes of the input."""
+    sizes = _sizes(window)
+    if not graph.inputs:
+        raise ShapeError(f"window={sizes} is given, but the network has no input")
     value = graph.inputs[0]
-    declared = ["N"] + [None] * len(window) if value.shape is None else list(value.shape.dims)
-    fits = len(declared) == 1 + len(window) and all(
-        not isinstance(n, int) or n == m for n, m in zip(declared[1:], window, strict=True)
+    declared = ["N"] + [None] * len(sizes) if value.shape is None else list(value.shape.dims)
+    fits = len(declared) == 1 + len(sizes) and all(
+        not isinstance(n, int) or n == m for n, m in zip(declared[1:], sizes, strict=True)
     )
     if not fits:
-        raise ModelError(
-            f"window={tuple(window)} does not fit the input {value.name!r} of shape {value.shape}"
+        raise ShapeError(
+            f"window={sizes} does not fit the input {value.name!r} of shape {value.shape}: give "
+            f"the shape of one input, without the batch"
         )
-    value.shape = ir.Shape([declared[0], *window])
+    value.shape = ir.Shape([declared[0], *sizes])
+
+
+def _sizes(window: Sequence[int]) -> tuple[int, ...]:
+    if isinstance(window, str | bytes) or not isinstance(window, Sequence):
+        raise ShapeError(f"window needs the shape of one input, (C, H, W) say, got {window!r}")
+    return tuple(integer(n, "window", 1) for n in window)
 
 
 def _is_torch_module(source: object) -> bool:
@@ -256,9 +296,9 @@ def _exported(module: Any, window: Sequence[int] | None) -> ir.Model:
     import torch
 
     if window is None:
-        raise ModelError("a torch.nn.Module needs window=(C, H, W), the shape of one input")
+        raise ShapeError("a torch.nn.Module needs window=(C, H, W), the shape of one input")
     parameter = next(module.parameters(), torch.zeros(1))
-    example = torch.zeros(2, *window, dtype=parameter.dtype, device=parameter.device)
+    example = torch.zeros(2, *_sizes(window), dtype=parameter.dtype, device=parameter.device)
     was_training = module.training
     module.eval()
     try:
@@ -269,11 +309,13 @@ def _exported(module: Any, window: Sequence[int] | None) -> ir.Model:
             dynamic_shapes=({0: torch.export.Dim("N")},),
             verbose=False,
         )
+    except ImportError as error:
+        raise BackendError(f"PyTorch's exporter needs {error.name}: pip install it") from error
+    except Exception as error:  # whatever the module or its tracing hits
+        raise UnsupportedError(
+            f"PyTorch can't export this {type(module).__name__} for window={tuple(window)}: "
+            f"{reason(error)}"
+        ) from error
     finally:
         module.train(was_training)
     return cast("ir.Model", cast("Any", program).model)
-
-
-def _last_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[-1] if lines else type(error).__name__

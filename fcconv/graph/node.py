@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from fcconv.errors import FcconvError, UnsupportedError
+from fcconv.errors import FcconvError, ModelError, UnsupportedError
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ class Node:
     @property
     def name(self) -> str:
         """Name of the node, or of its first output where it has none."""
-        return self.ir.name or self.ir.outputs[0].name or self.op
+        outputs = [value.name for value in self.ir.outputs if value.name]
+        return self.ir.name or next(iter(outputs), self.op)
 
     def __str__(self) -> str:
         """Name the node and its type, for errors and reports."""
@@ -75,15 +76,21 @@ class Node:
         return UnsupportedError(f"{self}: {reason}")
 
 
+UNFIT = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
+"""What libraries raise on arguments that do not fit."""
+
+
 @contextmanager
 def named(node: Node) -> Iterator[None]:
-    """Let every fcconv error begin with the node."""
+    """Let every error begin with the node; what a library raises becomes a ModelError."""
     try:
         yield
     except FcconvError as error:
         if str(error).startswith(str(node)):
             raise
         raise type(error)(f"{node}: {error}") from None
+    except UNFIT as error:
+        raise ModelError(f"{node}: {error or type(error).__name__}") from error
 
 
 def _plain(value: Any) -> Any:

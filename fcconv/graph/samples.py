@@ -22,13 +22,25 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Slide:
-    """How an operator slides along one axis: its stride, dilation and padding in the tensor."""
+    """How an operator slides along one axis of the tensor.
+
+    Attributes
+    ----------
+    kernel, stride, dilation : int
+        Those of the sliding operator.
+    before, after : int
+        Its padding; below zero, entries to cut off.
+    """
 
     kernel: int
     stride: int
     dilation: int
     before: int
     after: int
+
+    def padding_only(self) -> Slide:
+        """Return the same without what is cut off."""
+        return replace(self, before=max(self.before, 0), after=max(self.after, 0))
 
 
 @dataclass(frozen=True)
@@ -43,8 +55,6 @@ class Samples:
         Pixels from one sample of a window to the next.
     step : int
         Pixels from one entry of the tensor to the next; divides `apart` and the window stride.
-    span : int
-        An image of ``X`` pixels gives ``(X - span) // step + 1`` entries.
     first, last : int
         The pixels that sample 0 reads, both included, from the window's first pixel on.
     """
@@ -52,7 +62,6 @@ class Samples:
     block: int
     apart: int = 1
     step: int = 1
-    span: int = 1
     first: int = 0
     last: int = 0
 
@@ -71,6 +80,10 @@ class Samples:
     ) -> tuple[Samples, Slide]:
         """Move a window of `kernel` samples over the block by `r`; windows are `stride` apart.
 
+        What no window reads at the end is taken off the padding, or, where that becomes negative,
+        cut off. So an image of ``X`` pixels gives ``(X - window) // step`` entries more than the
+        patch itself, whatever the way to a value: values of one grid have one length.
+
         Examples
         --------
         >>> made, slide = Samples(block=8, apart=2, step=2).windowed(4, 3, 2, 1, 0, 0)
@@ -78,13 +91,14 @@ class Samples:
         (3, 4, 4, 2)
         """
         extent = dilation * (kernel - 1)
+        moves, unread = divmod(self.block + before + after - extent - 1, r)
+        after -= unread
         apart = self.apart * r
         step = math.gcd(apart, stride)
         made = Samples(
-            block=(self.block + before + after - extent - 1) // r + 1,
+            block=moves + 1,
             apart=apart,
             step=step,
-            span=self.span + (extent - before - after) * self.apart,
             first=self.first - before * self.apart,
             last=self.last + (extent - before) * self.apart,
         )
@@ -102,10 +116,9 @@ class Samples:
         return self.windowed(stride, self.block, stride // self.step or 1, 1, 0, 0)
 
     def sliced(self, stride: int, start: int, count: int, every: int) -> tuple[Samples, Slide]:
-        """Keep `count` samples from `start` on; `before` and `after` say how much to cut off."""
+        """Keep `count` samples from `start` on, one in `every`."""
         cut = self.block - 1 - (start + (count - 1) * every)
-        made, slide = self.windowed(stride, 1, every, 1, -start, -cut)
-        return made, replace(slide, before=start * self.scale, after=cut * self.scale)
+        return self.windowed(stride, 1, every, 1, -start, -cut)
 
     def is_settled(self, stride: int) -> bool:
         """Say whether one sample a window is left, each in a place of its own."""

@@ -173,7 +173,7 @@ class Slider(Writer):
                 axis.sliced(stride, *part)
                 for axis, stride, part in zip(axes, self.stride, layout.parts, strict=True)
             ]
-            tensor = self.cut(node, tensor, [slide for _, slide in sliced])
+            tensor = self.cut(node, tensor, [slide for _, slide in sliced], every=True)
             axes = tuple(made for made, _ in sliced)
         return self.map(tensor, len(layout.channels), axes)
 
@@ -234,7 +234,7 @@ class Slider(Writer):
         x: Slid,
         order: tuple[int, ...],
         spec: Sequence[tuple[int, int, int, int, int]],
-    ) -> tuple[tuple[Samples, ...], list[Slide]]:
+    ) -> tuple[ir.Value, tuple[Samples, ...], list[Slide]]:
         """Move windows over a map.
 
         Parameters
@@ -250,20 +250,21 @@ class Slider(Writer):
 
         Returns
         -------
-        tuple of Samples, list of Slide
-            The samples made, and how the operator slides; for each axis of the tensor.
+        onnx_ir.Value, tuple of Samples, list of Slide
+            The tensor without what no window reads, the samples made, and how the operator slides.
         """
         made, slides = [], []
         for k, (axis, stride) in enumerate(zip(x.axes, self.stride, strict=True)):
-            kernel, r, dilation, before, after = spec[order.index(k)]
-            samples, slide = axis.windowed(stride, kernel, r, dilation, before, after)
-            reads = (samples.block - 1) * r + dilation * (kernel - 1) + 1 - before
-            if before > 0 or reads > axis.block:
-                pads = ", ".join(f"{b} before and {a} after" for *_, b, a in spec)
-                self.padded.setdefault(str(node), f"reads padding ({pads})")
+            samples, slide = axis.windowed(stride, *spec[order.index(k)])
             made.append(samples)
             slides.append(slide)
-        return tuple(made), slides
+        pads = [
+            (s.before // a.scale, s.after // a.scale) for s, a in zip(slides, x.axes, strict=True)
+        ]
+        if any(before > 0 or after > 0 for before, after in pads):
+            told = ", ".join(f"{max(b, 0)} before and {max(a, 0)} after" for b, a in pads)
+            self.padded.setdefault(str(node), f"reads padding ({told})")
+        return self.cut(node, x.tensor, slides), tuple(made), padding
 
     def dense(
         self,

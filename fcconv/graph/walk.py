@@ -89,10 +89,6 @@ class Walk:
             raise UnsupportedError(f"the output {name!r} does not depend on the image")
         x = self.slider.features(node, x, x.shape, "is an output")
         tensor = x.tensor
-        if 0 not in self.slider.stride and any(
-            axis.span != n for axis, n in zip(x.axes, self.window, strict=True)
-        ):
-            tensor = self._one_cell_a_window(node, tensor)
         if tensor.is_graph_input() or tensor is self.input or tensor.name in self._output_names():
             tensor = self.slider.emit(node, "Identity", [tensor], None, "/output")
         tensor.name = name
@@ -103,17 +99,6 @@ class Walk:
 
     def _output_names(self) -> set[str]:
         return {str(value.name) for value in self.model.graph.outputs}
-
-    def _one_cell_a_window(self, node: Node, tensor: ir.Value) -> ir.Value:
-        """Drop cells whose window, of which they do not see the last pixels, leaves the image."""
-        slider, rank = self.slider, len(self.window)
-        image = next(x for x in self.values.values() if isinstance(x, Slid))
-        lengths = slider.lengths(node, image.tensor, rank)
-        numbers = {"Sub": self.window, "Div": slider.stride, "Add": (1,) * rank}
-        for op, operand in numbers.items():
-            value = slider.ints(operand, node, f"/{op}")
-            lengths = slider.emit(node, op, [lengths, value], None, f"/{op}")
-        return slider.keep_first(node, tensor, lengths, rank)
 
     def written(self) -> ir.Model:
         """Put the network together."""

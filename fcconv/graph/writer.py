@@ -128,41 +128,22 @@ class Writer:
         made = self.emit(node, node.op, [last, *parameters], attributes)
         return self.emit(node, "Transpose", [made], {"perm": back}, "/first")
 
-    def cut(self, node: Node, tensor: ir.Value, slides: Sequence[Slide]) -> ir.Value:
-        """Cut ``before`` and ``after`` off each axis, and keep every ``stride``-th entry."""
-        along = [k for k, s in enumerate(slides) if (s.before, s.after, s.stride) != (0, 0, 1)]
+    def cut(
+        self, node: Node, tensor: ir.Value, slides: Sequence[Slide], every: bool = False
+    ) -> ir.Value:
+        """Cut off what negative padding says; with `every`, keep one entry in each stride."""
+        steps = [s.stride if every else 1 for s in slides]
+        cuts = [(max(-s.before, 0), max(-s.after, 0)) for s in slides]
+        along = [k for k, cut in enumerate(cuts) if (*cut, steps[k]) != (0, 0, 1)]
         if not along:
             return tensor
         numbers = {
-            "starts": [slides[k].before for k in along],
-            "ends": [-slides[k].after or TO_THE_END for k in along],
+            "starts": [cuts[k][0] for k in along],
+            "ends": [-cuts[k][1] or TO_THE_END for k in along],
             "axes": [2 + k for k in along],
         }
-        steps = [slides[k].stride for k in along]
-        if any(step > 1 for step in steps):
+        if any(steps[k] > 1 for k in along):
             if self.opset < 10:
                 raise node.unsupported("a slice with steps needs opset 10: convert the model to it")
-            numbers["steps"] = steps
+            numbers["steps"] = [steps[k] for k in along]
         return self.with_ints(node, "Slice", tensor, 10, "/slice", numbers)
-
-    def cut_alike(self, node: Node, tensors: Sequence[ir.Value], rank: int) -> list[ir.Value]:
-        """Cut the ends of tensors off to the length that all of them have, an axis."""
-        if self.opset < 12:
-            raise node.unsupported("branches of different lengths need opset 12: convert the model")
-        lengths = [self.lengths(node, tensor, rank) for tensor in tensors]
-        shortest = self.emit(node, "Min", lengths, None, "/shortest")
-        return [self.keep_first(node, tensor, shortest, rank) for tensor in tensors]
-
-    def lengths(self, node: Node, tensor: ir.Value, rank: int) -> ir.Value:
-        """Write the lengths of a tensor's spatial axes."""
-        shape = self.emit(node, "Shape", [tensor], None, "/shape")
-        axes = self.ints(range(2, 2 + rank), node, "/spatial")
-        return self.emit(node, "Gather", [shape, axes], {"axis": 0}, "/lengths")
-
-    def keep_first(self, node: Node, tensor: ir.Value, lengths: ir.Value, rank: int) -> ir.Value:
-        """Keep the first entries of each spatial axis."""
-        if self.opset < 10:
-            raise node.unsupported("cutting off the rest needs opset 10: convert the model to it")
-        starts = self.ints((0,) * rank, node, "/starts")
-        axes = self.ints(range(2, 2 + rank), node, "/axes")
-        return self.emit(node, "Slice", [tensor, starts, lengths, axes], None, "/trim")

@@ -63,9 +63,22 @@ def _function(function: Callable[..., Any], **defaults: float | str) -> Operator
     def compute(backend: Backend[Any], node: Node, *xs: Any) -> Any:
         options = {name: node.attribute(name, default) for name, default in defaults.items()}
         key = " ".join([node.op, *(f"{name}={value}" for name, value in options.items())])
-        return backend.elementwise(key, functools.partial(function, **options), *xs)
+        return backend.elementwise(key, rounded_once(functools.partial(function, **options)), *xs)
 
     return Operator(compute, slide)
+
+
+def rounded_once(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a function of two-byte floats compute in float32, as the backends do."""
+
+    def wide(xp: Any, *xs: Any) -> Any:
+        floats = {x.dtype for x in xs if x.dtype.kind not in "iub"}
+        if [dtype.itemsize for dtype in floats] != [2]:
+            return function(xp, *xs)
+        made = function(xp, *(x.astype(np.float32) if x.dtype in floats else x for x in xs))
+        return made.astype(*floats) if made.dtype == np.float32 else made
+
+    return wide
 
 
 def _sigmoid(xp: Any, x: Any) -> Any:
@@ -130,9 +143,16 @@ def _cast(backend: Backend[Any], node: Node, x: Any) -> Any:
 
 def _numpy_dtype(node: Node) -> np.dtype[Any]:
     try:
-        return ir.DataType(node.attribute("to")).numpy()
+        target = ir.DataType(node.attribute("to"))
+        dtype = target.numpy()
     except (TypeError, ValueError):
         raise node.unsupported(f"there is no such type as {node.attribute('to')}") from None
+    if dtype.kind not in "iub" and (dtype.kind not in "fV" or dtype.itemsize == 1):
+        raise node.unsupported(
+            f"{target.name} is not computed with here: only booleans, integers of whole bytes, and "
+            f"floats of two bytes or more are"
+        )
+    return dtype
 
 
 OPERATORS = {

@@ -157,8 +157,9 @@ def _space_to_depth(backend: Backend[Any], node: Node, x: Any) -> Any:
     xp, size = backend.namespace, node.attribute("blocksize")
     n, c, h, w = x.shape
     cut = xp.reshape(x, (n, c, h // size, size, w // size, size))
+    deep = (3, 5, 1) if node.attribute("mode", "DCR") == "DCR" else (1, 3, 5)
     return xp.reshape(
-        xp.transpose(cut, (0, 3, 5, 1, 2, 4)), (n, c * size * size, h // size, w // size)
+        xp.transpose(cut, (0, *deep, 2, 4)), (n, c * size * size, h // size, w // size)
     )
 
 

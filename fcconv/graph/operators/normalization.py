@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx_ir as ir
 
 from fcconv.graph.operator import Operator
+from fcconv.graph.operators.elementwise import rounded_once
 from fcconv.graph.values import Constant, Slid
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ def _batch_norm(
 
 def _root(backend: Backend[Any], variance: Any, epsilon: float) -> Any:
     return backend.elementwise(
-        f"root of variance {epsilon}", lambda xp, v: xp.sqrt(v + epsilon), variance
+        f"root of variance {epsilon}", rounded_once(lambda xp, v: xp.sqrt(v + epsilon)), variance
     )
 
 
@@ -64,7 +66,7 @@ def _lrn(backend: Backend[Any], node: Node, x: Any) -> Any:
         total = backend.add(total, padded[:, shift : shift + x.shape[1]])
     return backend.elementwise(
         f"LRN {size} {alpha} {beta} {offset}",
-        lambda _xp, x, total: x / (offset + alpha / size * total) ** beta,
+        rounded_once(lambda _xp, x, total: x / (offset + alpha / size * total) ** beta),
         x,
         total,
     )
@@ -78,16 +80,28 @@ def _slide_lrn(slider: Slider, node: Node, x: Slid) -> Slid:
 
 
 def _layer_norm(backend: Backend[Any], node: Node, x: Any, scale: Any, bias: Any = None) -> Any:
-    if node.has_output(1) or node.has_output(2):
-        raise node.unsupported("its mean and deviation as outputs are not computed")
+    stash = ir.DataType(node.attribute("stash_type", ir.DataType.FLOAT)).numpy()
+    wide = _cast(backend, x, stash) if x.dtype.itemsize < stash.itemsize else x
     axis = node.attribute("axis", -1) % x.ndim
     axes = tuple(range(axis, x.ndim))
-    count = backend.asarray(np.array(math.prod(x.shape[axis:]), x.dtype))
-    centred = backend.subtract(x, backend.divide(backend.reduce_sum(x, axes), count))
+    count = backend.asarray(np.array(math.prod(x.shape[axis:]), wide.dtype))
+    mean = backend.divide(backend.reduce_sum(wide, axes), count)
+    centred = backend.subtract(wide, mean)
     squares = backend.reduce_sum(backend.multiply(centred, centred), axes)
     spread = _root(backend, backend.divide(squares, count), node.attribute("epsilon", 1e-5))
-    scaled = backend.multiply(backend.divide(centred, spread), scale)
-    return scaled if bias is None else backend.add(scaled, bias)
+    made = backend.multiply(_cast(backend, backend.divide(centred, spread), x.dtype), scale)
+    inverse = backend.divide(backend.namespace.ones_like(spread), spread)
+    return (
+        made if bias is None else backend.add(made, bias),
+        _cast(backend, mean, stash),
+        _cast(backend, inverse, stash),
+    )
+
+
+def _cast(backend: Backend[Any], x: Any, dtype: Any) -> Any:
+    if x.dtype == dtype:
+        return x
+    return backend.elementwise("Cast f", lambda _xp, x: x.astype(dtype), x)
 
 
 def _slide_layer_norm(

@@ -51,12 +51,21 @@ def _mean(backend: Backend[Any], x: Any, axes: tuple[int, ...]) -> Any:
     return backend.divide(backend.reduce_sum(x, axes), backend.asarray(count.astype(x.dtype)))
 
 
+def _maximum(backend: Backend[Any], x: Any, axes: tuple[int, ...]) -> Any:
+    if all(x.shape[axis] for axis in axes):
+        return backend.reduce_max(x, axes)
+    kind = x.dtype.kind
+    lowest = np.iinfo(x.dtype).min if kind in "iu" else False if kind == "b" else -np.inf
+    shape = [1 if axis in axes else n for axis, n in enumerate(x.shape)]
+    return backend.asarray(np.full(shape, lowest, x.dtype))
+
+
 def _minimum(backend: Backend[Any], x: Any, axes: tuple[int, ...]) -> Any:
     if x.dtype.kind == "b":
         negated = backend.namespace.logical_not(x)
-        return backend.namespace.logical_not(backend.reduce_max(negated, axes))
+        return backend.namespace.logical_not(_maximum(backend, negated, axes))
     flipped = backend.elementwise("flip", lambda _xp, x: ~x if x.dtype.kind in "iu" else -x, x)
-    highest = backend.reduce_max(flipped, axes)
+    highest = _maximum(backend, flipped, axes)
     return backend.elementwise("flip", lambda _xp, x: ~x if x.dtype.kind in "iu" else -x, highest)
 
 
@@ -198,7 +207,7 @@ def _slide_arg_max(slider: Slider, node: Node, x: Slid) -> Slid:
 
 OPERATORS = {
     "ReduceMean": _reduction(_mean),
-    "ReduceMax": _reduction(lambda backend, x, axes: backend.reduce_max(x, axes)),
+    "ReduceMax": _reduction(_maximum),
     "ReduceMin": _reduction(_minimum),
     "ReduceSum": _reduction(lambda backend, x, axes: backend.reduce_sum(x, axes)),
     "Softmax": Operator(_softmax, _slide_softmax),

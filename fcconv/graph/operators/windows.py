@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx_ir as ir
 
 from fcconv import geometry, pools
 from fcconv.errors import ShapeError
 from fcconv.geometry import Window
 from fcconv.graph.operator import Operator
+from fcconv.graph.operators.elementwise import rounded_once
 from fcconv.graph.samples import Slide
 from fcconv.graph.slider import window_attributes
 from fcconv.graph.values import Constant, Slid
@@ -103,9 +105,9 @@ def _lp_pool(backend: Backend[Any], node: Node, x: Any) -> Any:
 
 
 def _norm(backend: Backend[Any], p: int, x: Any, window: Window) -> Any:
-    powers = backend.elementwise(f"power {p}", lambda xp, x: xp.abs(x) ** p, x)
+    powers = backend.elementwise(f"power {p}", rounded_once(lambda xp, x: xp.abs(x) ** p), x)
     total = backend.avg_pool(powers, window, np.ones(window.output, np.int64))
-    return backend.elementwise(f"root {p}", lambda _xp, x: x ** (1 / p), total)
+    return backend.elementwise(f"root {p}", rounded_once(lambda _xp, x: x ** (1 / p)), total)
 
 
 def _global_average(backend: Backend[Any], _node: Node, x: Any) -> Any:
@@ -130,8 +132,9 @@ def _slide_conv(
         raise node.unsupported("its weight depends on the pixels")
     whole, order = slider.whole_map(node, x)
     size = [whole.block[k] for k in order]
-    axes, slides = slider.windows(node, whole, order, _moved(node, size, weight.shape[2:]).spec)
-    inputs = [whole.tensor, _turned(slider, node, weight, order)]
+    spec = _moved(node, size, weight.shape[2:]).spec
+    tensor, axes, slides = slider.windows(node, whole, order, spec)
+    inputs = [tensor, _turned(slider, node, weight, order)]
     if bias is not None:
         inputs.append(slider.keep(bias, node))
     attributes = {**window_attributes(slides), "group": node.attribute("group", 1)}
@@ -154,15 +157,15 @@ def _slide_pool(slider: Slider, node: Node, x: Slid) -> Slid:
     whole, order = slider.whole_map(node, x)
     size = [whole.block[k] for k in order]
     moved = _moved(node, size, node.attribute("kernel_shape"))
-    axes, slides = slider.windows(node, whole, order, moved.spec)
+    tensor, axes, slides = slider.windows(node, whole, order, moved.spec)
     kept = {
         name: node.attribute(name)
         for name in ("p", "count_include_pad")
         if node.attribute(name) is not None
     }
-    tensor = whole.tensor
+    scales = [axis.scale for axis in whole.axes]
     if node.attribute("count_include_pad", 0) and moved.asked != moved.window.padding:
-        tensor, slides = _pad_what_counts(slider, node, whole, order, moved, slides)
+        tensor, slides = _pad_what_counts(slider, node, tensor, scales, order, moved, slides)
         kept = {}
     return slider.map(
         pool(slider, node, node.op, tensor, whole, slides, kept), whole.channels, axes, order
@@ -172,22 +175,19 @@ def _slide_pool(slider: Slider, node: Node, x: Slid) -> Slid:
 def _pad_what_counts(
     slider: Slider,
     node: Node,
-    whole: Slid,
+    tensor: ir.Value,
+    scales: Sequence[int],
     order: tuple[int, ...],
     moved: Moved,
     slides: list[Slide],
-) -> tuple[Any, list[Slide]]:
+) -> tuple[ir.Value, list[Slide]]:
     """Write the padding that counts as a node of its own; the overhang, which does not, stays."""
-    asked = [moved.asked[order.index(k)] for k in range(len(order))]
-    scaled = [
-        (b * axis.scale, a * axis.scale) for (b, a), axis in zip(asked, whole.axes, strict=True)
-    ]
-    tensor = slider.pad(node, whole.tensor, scaled)
-    left = [
-        Slide(s.kernel, s.stride, s.dilation, s.before - b, s.after - a)
-        for s, (b, a) in zip(slides, scaled, strict=True)
-    ]
-    return tensor, left
+    counted, left = [], []
+    for k, (slide, scale) in enumerate(zip(slides, scales, strict=True)):
+        after = min(moved.asked[order.index(k)][1] * scale, slide.after)
+        counted.append((slide.before, after))
+        left.append(replace(slide, before=0, after=slide.after - after))
+    return slider.pad(node, tensor, counted), left
 
 
 def pool(
@@ -301,21 +301,18 @@ def _slide_pad(
     if pairs[0] != (0, 0):
         raise node.unsupported("it pads the batch")
     spec = [(1, 1, 1, before, after) for before, after in pairs[2:]]
-    made, slides = slider.windows(node, whole, order, spec)
+    tensor, made, slides = slider.windows(node, whole, order, spec)
     mode = node.attribute("mode", "constant")
     if mode != "constant" and any(axis.scale > 1 for axis in whole.axes):
         raise node.unsupported(f"at this stride it can't pad by {mode}: take the default stride")
     ends = [0, pairs[1][0], *(s.before for s in slides), 0, pairs[1][1], *(s.after for s in slides)]
-    options = {"mode": mode}
     if slider.opset < 11:
-        constant = node.attribute("value", 0.0)
-        tensor = slider.emit(
-            node, "Pad", [whole.tensor], {**options, "pads": ends, "value": constant}
-        )
+        attributes = {"mode": mode, "pads": ends, "value": node.attribute("value", 0.0)}
+        tensor = slider.emit(node, "Pad", [tensor], attributes)
     else:
-        inputs = [whole.tensor, slider.ints(ends, node, "/pads")]
+        inputs = [tensor, slider.ints(ends, node, "/pads")]
         inputs += [] if value is None else [slider.keep(value, node)]
-        tensor = slider.emit(node, "Pad", inputs, options)
+        tensor = slider.emit(node, "Pad", inputs, {"mode": mode})
     return slider.map(tensor, whole.channels + sum(pairs[1]), made, order)
 
 

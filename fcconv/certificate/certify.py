@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from fcconv.certificate import Certificate
+from fcconv.certificate.layerwise import certify_layers
+from fcconv.certificate.report import Certificate
+from fcconv.certificate.sliding import Proof
 from fcconv.errors import ModelError
 from fcconv.graph.load import Source, load
 from fcconv.graph.pointwise import Pointwise
 from fcconv.graph.slide import Sliding
-from fcconv.layerwise import certify_layers
-from fcconv.proof import Proof
 
 KEYS = 2
 """Independent keys of a proof."""

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from fcconv.certificate import Certificate
+from fcconv.certificate.report import Certificate
+from fcconv.certificate.sliding import moved_weights
 from fcconv.errors import FcconvError, ModelError
 from fcconv.graph.node import Node
 from fcconv.graph.run import Program
 from fcconv.graph.shapes import infer_shapes
-from fcconv.proof import moved_weights
 from fcconv_modular import Field, P, false_agreement
 
 ROWS = 3

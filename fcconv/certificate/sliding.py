@@ -18,7 +18,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 import fcconv_numpy
-from fcconv.certificate import Certificate, Rounding
+from fcconv.certificate.report import Certificate, Rounding
 from fcconv.errors import ShapeError, UnsupportedError
 from fcconv.graph.engines import compile as compile_network
 from fcconv.graph.load import load
