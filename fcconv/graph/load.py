@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -17,6 +16,7 @@ from onnx_ir.passes import common as passes
 import fcconv_numpy
 from fcconv.errors import BackendError, ModelError, ShapeError, UnsupportedError
 from fcconv.geometry import integer
+from fcconv.graph.check import check_node, check_values, check_version
 from fcconv.graph.node import Node
 from fcconv.graph.operators import OPERATORS
 from fcconv.graph.protos import from_file, from_proto, reason
@@ -24,8 +24,6 @@ from fcconv.graph.run import compute
 
 Source: TypeAlias = "str | Path | onnx.ModelProto | ir.Model | Any"
 """A path, a model in memory, or a ``torch.nn.Module``."""
-
-OLDEST_OPSET = 7
 
 MOST_NODES = 10**6
 """Nodes up to which local functions are written out."""
@@ -70,7 +68,7 @@ def load(source: Source, window: Sequence[int] | None = None) -> ir.Model:
 def read(source: Source, window: Sequence[int] | None = None) -> ir.Model:
     """Read a network and check it, and write out its local functions; see :func:`load`."""
     if isinstance(source, ir.Model):
-        _check_values(source.graph, set())
+        check_values(source.graph)
         model = _copy(source)
     elif isinstance(source, onnx.ModelProto):
         model = from_proto(source)
@@ -91,53 +89,26 @@ def _copy(source: ir.Model) -> ir.Model:
     try:
         return source.clone()
     except Exception as error:
-        raise ModelError(f"the model can't be copied, sort its graph first: {reason(error)}") from error
+        raise ModelError(
+            f"the model can't be copied, sort its graph first: {reason(error)}"
+        ) from error
 
 
 def _check(model: ir.Model) -> None:
-    """Check versions, that every value comes from somewhere, and each node against its schema."""
-    opset = model.opset_imports.get("", model.opset_imports.get("ai.onnx", 0))
-    newest = onnx.defs.onnx_opset_version()
-    if not OLDEST_OPSET <= opset <= newest:
-        raise UnsupportedError(
-            f"the model is of opset {opset}; {OLDEST_OPSET} to {newest} are known here: "
-            f"{'upgrade onnx' if opset > newest else 'convert it with onnx.version_converter'}"
-        )
-    model.opset_imports[""] = opset
-    if not model.graph.outputs:
-        raise ModelError("the graph has no output: nothing is computed")
-    _check_values(model.graph, set())
+    """Check a network, and bring it to the form that all else reads."""
+    check_version(model)
+    model.opset_imports.setdefault("", model.opset_imports.get("ai.onnx", 0))
+    check_values(model.graph)
     if model.functions:
         _write_out_functions(model)
     for ir_node in model.graph.all_nodes():
-        _check_node(Node(ir_node, model.opset_imports.get(ir_node.domain, 0)))
+        check_node(Node(ir_node, model.opset_imports.get(ir_node.domain, 0)))
     for value in model.graph.initializers.values():
         _settle(value)
     try:
         model.graph.sort()
     except ValueError:
-        raise ModelError("the graph has a cycle: a node reads what is made from its output") from None
-
-
-def _check_values(graph: ir.Graph, outer: set[ir.Value]) -> None:
-    """Check that every value that is read comes from somewhere."""
-    known = {*outer, *graph.inputs, *graph.initializers.values()}
-    for output in graph.outputs:
-        if output.producer() is None and output not in known:
-            raise ModelError(f"{output.name!r} is an output, but nothing makes it")
-    for ir_node in graph:
-        for value in ir_node.inputs:
-            if value is not None and value.producer() is None and value not in known:
-                raise ModelError(
-                    f"{Node(ir_node, 0)} reads {value.name!r}, which no node makes and no "
-                    f"initialiser holds"
-                )
-        for attribute in ir_node.attributes.values():
-            if attribute.type == ir.AttributeType.GRAPH:
-                _check_values(attribute.as_graph(), known)
-            elif attribute.type == ir.AttributeType.GRAPHS:
-                for inner in attribute.as_graphs():
-                    _check_values(inner, known)
+        raise ModelError("the graph has a cycle: a node reads what comes from itself") from None
 
 
 def _write_out_functions(model: ir.Model) -> None:
@@ -157,58 +128,6 @@ def _write_out_functions(model: ir.Model) -> None:
     except Exception as error:  # functions that call each other in a circle, among others
         raise ModelError(f"its local functions can't be written out: {reason(error)}") from error
     model.functions.clear()
-
-
-def _check_node(node: Node) -> None:
-    """Check the inputs, outputs and attributes of a node, if ONNX has an operator of its type."""
-    try:
-        schema = _schema(node.ir.op_type, node.opset, node.ir.domain)
-    except onnx.defs.SchemaError:
-        return
-    for what, given, least, most in (
-        ("inputs", node.ir.inputs, schema.min_input, schema.max_input),
-        ("outputs", node.ir.outputs, schema.min_output, schema.max_output),
-    ):
-        if not least <= len(given) <= most:
-            wanted = f"{least}" if least == most else f"{least} to {most}"
-            raise ModelError(f"{node} needs {wanted} {what}, got {len(given)}")
-    for name, value in zip(schema.inputs, node.ir.inputs, strict=False):
-        if value is None and name is not None:
-            raise ModelError(f"{node} needs its input {name}, which is left out")
-    for name, kind in schema.attributes.items():
-        attribute = node.ir.attributes.get(name)
-        if attribute is None and name in schema.required:
-            raise ModelError(f"{node} needs the attribute {name}, which is left out")
-        if attribute is not None and (attribute.type.name != kind or attribute.is_ref()):
-            raise ModelError(f"{node} needs {name} as {kind}, got {attribute.type.name}")
-
-
-@dataclass(frozen=True)
-class _Schema:
-    """What ONNX says about an operator; of its inputs the names of those that it needs."""
-
-    min_input: int
-    max_input: int
-    min_output: int
-    max_output: int
-    inputs: tuple[str | None, ...]
-    attributes: dict[str, str]
-    required: frozenset[str]
-
-
-@functools.cache
-def _schema(op_type: str, opset: int, domain: str) -> _Schema:
-    schema = onnx.defs.get_schema(op_type, opset, domain)
-    single = onnx.defs.OpSchema.FormalParameterOption.Single
-    return _Schema(
-        schema.min_input,
-        schema.max_input,
-        schema.min_output,
-        schema.max_output,
-        tuple(x.name if x.option == single else None for x in schema.inputs),
-        {name: attribute.type.name for name, attribute in schema.attributes.items()},
-        frozenset(name for name, a in schema.attributes.items() if a.required),
-    )
 
 
 def _settle(value: ir.Value) -> None:

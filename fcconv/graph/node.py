@@ -37,8 +37,8 @@ class Node:
     @property
     def name(self) -> str:
         """Name of the node, or of its first output where it has none."""
-        outputs = [value.name for value in self.ir.outputs if value.name]
-        return self.ir.name or next(iter(outputs), self.op)
+        first = next((value.name for value in self.ir.outputs), None)
+        return self.ir.name or first or self.op
 
     def __str__(self) -> str:
         """Name the node and its type, for errors and reports."""
@@ -90,7 +90,7 @@ def named(node: Node) -> Iterator[None]:
             raise
         raise type(error)(f"{node}: {error}") from None
     except UNFIT as error:
-        raise ModelError(f"{node}: {error or type(error).__name__}") from error
+        raise ModelError(f"{node}: {str(error) or type(error).__name__}") from error
 
 
 def _plain(value: Any) -> Any:

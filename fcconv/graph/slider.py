@@ -258,11 +258,12 @@ class Slider(Writer):
             samples, slide = axis.windowed(stride, *spec[order.index(k)])
             made.append(samples)
             slides.append(slide)
-        pads = [
-            (s.before // a.scale, s.after // a.scale) for s, a in zip(slides, x.axes, strict=True)
-        ]
-        if any(before > 0 or after > 0 for before, after in pads):
-            told = ", ".join(f"{max(b, 0)} before and {max(a, 0)} after" for b, a in pads)
+        padding = [slide.padding_only() for slide in slides]
+        if any(slide.before or slide.after for slide in padding):
+            told = ", ".join(
+                f"{slide.before // axis.scale} before and {slide.after // axis.scale} after"
+                for slide, axis in zip(padding, x.axes, strict=True)
+            )
             self.padded.setdefault(str(node), f"reads padding ({told})")
         return self.cut(node, x.tensor, slides), tuple(made), padding
 
