@@ -1,5 +1,6 @@
 """Settings of every test, and the backends that each test body runs on."""
 
+import importlib.util
 from typing import Any
 
 import jax
@@ -7,7 +8,22 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 import fcconv
+import real_networks
 from fcconv.backend import Backend
+
+PARTS = {
+    "test_torch.py": ["torch"],
+    "test_torch_networks.py": ["torch", "onnxscript"],
+    "test_real_networks.py": list(real_networks.PACKAGES),
+}
+"""Tests that need more than the extra `test` brings; .ci/run installs it and runs them all."""
+
+MISSING = {
+    part: [name for name in needed if importlib.util.find_spec(name) is None]
+    for part, needed in PARTS.items()
+}
+
+collect_ignore = [part for part, missing in MISSING.items() if missing]
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -24,6 +40,14 @@ settings.register_profile(  # a mutant is to die, not to be understood: no shrin
     phases=[Phase.explicit, Phase.generate],
 )
 settings.load_profile("normal")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say which of the parts ran."""
+    terminalreporter.section("parts that need more libraries")
+    for part, missing in MISSING.items():
+        state = f"not run, without {', '.join(missing)}" if missing else "collected where asked for"
+        terminalreporter.write_line(f"{part}: {state}")
 
 
 @pytest.fixture(scope="session", params=["numpy", "jax"])

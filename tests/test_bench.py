@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 
 import pytest
@@ -12,6 +13,8 @@ from fcconv_bench.measure import Row, time_round
 from fcconv_bench.memory import peak_memory
 from fcconv_bench.report import ratio
 
+PEERS = [name for name in ("torch", "lax") if name == "lax" or importlib.util.find_spec(name)]
+
 MAP = Case("map", 1, 16, 256, 128, 1)
 """A 1x1 convolution: its result takes 32 MiB, and nothing else does."""
 
@@ -21,7 +24,7 @@ PAGES_IN_BATCHES = 2**20
 
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux says")
-@pytest.mark.parametrize("name", ["fcconv numpy", "fcconv jax", "torch", "matmul"])
+@pytest.mark.parametrize("name", ["fcconv numpy", "fcconv jax", *PEERS, "matmul"])
 def test_peak_memory_is_that_of_the_result(name: str) -> None:
     result = 128 * 256 * 256 * 4
     peak = peak_memory(Contender(name, "cpu"), MAP)
@@ -36,7 +39,7 @@ def test_first_call_of_a_round_is_left_out() -> None:
 def test_each_device_has_its_own_limit_and_peers() -> None:
     names = [str(contender) for contender in contenders({"cpu": "cpu", "gpu": "a card"})]
     assert names == [
-        *("matmul", "fcconv numpy", "fcconv jax", "torch", "lax"),
+        *("matmul", "fcconv numpy", "fcconv jax", *PEERS),
         *("matmul on gpu", "fcconv jax on gpu", "lax on gpu"),
     ]
 

