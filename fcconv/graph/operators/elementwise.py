@@ -109,7 +109,8 @@ def _gelu(xp: Any, x: Any, approximate: str) -> Any:
 
 
 def _power(xp: Any, x: Any, y: Any) -> Any:
-    common = np.promote_types(x.dtype, y.dtype)
+    whole = y.dtype.kind in "iu" and x.dtype.kind not in "iu"
+    common = x.dtype if whole else np.promote_types(x.dtype, y.dtype)
     return xp.power(x.astype(common), y.astype(common)).astype(x.dtype)
 
 
