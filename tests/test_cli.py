@@ -69,6 +69,8 @@ def test_errors_are_one_line(arguments: list[str], said: str) -> None:
         ("matplotlib", ["demo"], "demo"),
         ("jax", ["demo", "--backend", "jax"], "jax"),
         ("matplotlib", ["bench"], "bench"),
+        ("onnx", ["inspect", "pyproject.toml"], "onnx"),
+        ("onnx_ir", ["verify", "pyproject.toml", "pyproject.toml"], "onnx"),
     ],
 )
 def test_missing_extras_are_named(missing: str, arguments: list[str], extra: str) -> None:

@@ -18,9 +18,10 @@ from onnx import TensorProto, numpy_helper
 from claimed import CLAIMED, EXCEPTIONS, OTHER_TYPES, WITHOUT_CASE
 from fcconv.backend import Backend
 from fcconv.errors import UnsupportedError
+from fcconv.graph.engines import Compiled
 from fcconv.graph.load import load
 from fcconv.graph.operators import OPERATORS
-from fcconv.graph.run import Compiled, Program
+from fcconv.graph.run import Program
 
 Case: TypeAlias = Any
 """A case of ONNX: a model, inputs and outputs; by its types these might be missing."""

@@ -7,7 +7,18 @@ import sys
 
 import pytest
 
-HEAVY = ["jax", "onnx", "onnxruntime", "torch", "matplotlib", "skimage", "scipy", "click", "rich"]
+HEAVY = [
+    "jax",
+    "onnx",
+    "onnx_ir",
+    "onnxruntime",
+    "torch",
+    "matplotlib",
+    "skimage",
+    "scipy",
+    "click",
+    "rich",
+]
 
 
 def run(code: str) -> str:
@@ -20,7 +31,7 @@ def run(code: str) -> str:
 def test_import_loads_nothing_heavy() -> None:
     loaded = run("import sys, fcconv; print(*sorted(sys.modules))").split()
     assert "fcconv.ops" in loaded
-    assert not set(HEAVY) & set(loaded)
+    assert not HEAVY & set(loaded)
 
 
 def test_numpy_computes_without_jax() -> None:
@@ -51,3 +62,21 @@ except fcconv.BackendError as error:
         assert "pip install 'fcconv[jax]'" in printed
     else:
         assert printed == "('numpy', 'jax') fcconv_jax"
+
+
+def test_networks_without_onnx_are_named_with_their_pip_line() -> None:
+    code = """
+import sys
+sys.modules["onnx"] = None
+import fcconv
+try:
+    fcconv.convolutionize
+except fcconv.BackendError as error:
+    print(error)
+"""
+    assert "pip install 'fcconv[onnx]'" in run(code)
+
+
+def test_unknown_names_are_attribute_errors() -> None:
+    code = "import fcconv; print(hasattr(fcconv, 'nonsense'), 'certify' in dir(fcconv))"
+    assert run(code).startswith("False")

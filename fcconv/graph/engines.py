@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 
+from fcconv.backend import Backend, library
 from fcconv.backend import backend as find_backend
-from fcconv.backend import library
-from fcconv.errors import BackendError
+from fcconv.errors import BackendError, DtypeError, ShapeError
 from fcconv.graph.load import Source, load
-from fcconv.graph.run import Compiled, Program
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from fcconv.graph.run import Program
 
 
 def compile(model: Source, backend: str = "numpy") -> Callable[..., Any]:  # noqa: A001 - fcconv.compile, as re.compile
@@ -24,7 +23,7 @@ def compile(model: Source, backend: str = "numpy") -> Callable[..., Any]:  # noq
     model : path, onnx.ModelProto, onnx_ir.Model or torch.nn.Module
         The network.
     backend : {"numpy", "jax", "onnxruntime"}
-        What computes.
+        What computes; without "jax" nothing is compiled ahead, "numpy" computes node by node.
 
     Returns
     -------
@@ -46,6 +45,84 @@ def compile(model: Source, backend: str = "numpy") -> Callable[..., Any]:  # noq
     if backend == "onnxruntime":
         return _Session(load(model))
     return Compiled(Program(load(model)), find_backend(backend))
+
+
+class Compiled:
+    """A network that computes on one backend.
+
+    Parameters
+    ----------
+    program : Program
+        The network.
+    backend : Backend
+        What computes.
+
+    Attributes
+    ----------
+    params : dict of str to array
+        The floating point weights by name: a pytree for JAX.
+    """
+
+    def __init__(self, program: Program, backend: Backend[Any]) -> None:
+        self._program = program
+        self._backend = backend
+        self.params: dict[str, Any] = {
+            name: backend.asarray(weight) for name, weight in program.parameters().items()
+        }
+        self._call: Callable[..., Any] = self.apply
+        if backend.namespace.__name__ == "jax.numpy":
+            import jax
+
+            self._call = jax.jit(self.apply)
+
+    def apply(self, params: Mapping[str, Any], *inputs: Any) -> Any:
+        """Compute with other weights; under JAX this is a pure function that can be traced.
+
+        Parameters
+        ----------
+        params : mapping of str to array
+            The weights, as in `params`.
+        *inputs : array
+            One array an input, of the shape that the network declares; the batch is free.
+
+        Returns
+        -------
+        array or tuple of array
+            The output, or one array an output.
+        """
+        _check_inputs(self._program.inputs, inputs)
+        outputs = self._program.run_batches(self._backend, params, inputs)
+        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Compute on arrays; see :meth:`apply`."""
+        _check_inputs(self._program.inputs, inputs)
+        return self._call(self.params, *map(self._backend.asarray, inputs))
+
+
+def _check_inputs(declared: Sequence[ir.Value], inputs: Sequence[Any]) -> None:
+    """Check the inputs against what the network declares."""
+    if len(inputs) != len(declared):
+        names = ", ".join(str(value.name) for value in declared)
+        raise ShapeError(f"the network needs {names}, got {len(inputs)} arrays")
+    for value, array in zip(declared, inputs, strict=True):
+        _check_input(value, array)
+
+
+def _check_input(value: ir.Value, array: Any) -> None:
+    if value.dtype is not None and np.dtype(array.dtype) != value.dtype.numpy():
+        raise DtypeError(
+            f"input {value.name!r} needs dtype {value.dtype.numpy()}, got {array.dtype}: "
+            f"convert it with .astype"
+        )
+    if value.shape is None:
+        return
+    declared = value.shape.dims
+    fits = len(declared) == len(array.shape) and all(
+        not isinstance(n, int) or n == m for n, m in zip(declared[1:], array.shape[1:], strict=True)
+    )
+    if not fits:
+        raise ShapeError(f"input {value.name!r} needs the shape {value.shape}, got {array.shape}")
 
 
 class ByArray:
@@ -77,9 +154,11 @@ class _Session:
         self._session = onnxruntime.InferenceSession(
             proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
-        self._names = [value.name for value in self._session.get_inputs()]
+        self._inputs = [v for v in model.graph.inputs if v.name not in model.graph.initializers]
 
     def __call__(self, *inputs: Any) -> Any:
         """Compute on NumPy arrays."""
-        outputs = self._session.run(None, dict(zip(self._names, inputs, strict=True)))
+        _check_inputs(self._inputs, inputs)
+        feed = {str(v.name): array for v, array in zip(self._inputs, inputs, strict=True)}
+        outputs = self._session.run(None, feed)
         return outputs[0] if len(outputs) == 1 else tuple(outputs)

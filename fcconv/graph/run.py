@@ -1,4 +1,4 @@
-"""A network on a backend: a callable on arrays."""
+"""The nodes of a network, computed in order on any backend."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 import fcconv_numpy
 from fcconv.backend import Backend
-from fcconv.errors import DtypeError, ShapeError, UnsupportedError
+from fcconv.errors import ShapeError, UnsupportedError
 from fcconv.graph.node import Node, named
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators import OPERATORS
@@ -136,7 +136,7 @@ def compute(
         else argument
         for position, argument in enumerate(arguments)
     ]
-    with named(node):
+    with named(node), np.errstate(all="ignore"):  # infinities and NaNs are what ONNX asks for
         made = operator.compute(backend, node, *structural)
     return made if isinstance(made, tuple) else (made,)
 
@@ -169,86 +169,6 @@ def operator_of(node: Node) -> Operator:
             f"network before it"
         )
     return operator
-
-
-class Compiled:
-    """A network that computes on one backend.
-
-    Parameters
-    ----------
-    program : Program
-        The network.
-    backend : Backend
-        What computes.
-
-    Attributes
-    ----------
-    params : dict of str to array
-        The floating point weights by name: a pytree for JAX.
-    """
-
-    def __init__(self, program: Program, backend: Backend[Any]) -> None:
-        self._program = program
-        self._backend = backend
-        self.params: dict[str, Any] = {
-            name: backend.asarray(weight) for name, weight in program.parameters().items()
-        }
-        self._call: Callable[..., Any] = self.apply
-        if backend.namespace.__name__ == "jax.numpy":
-            import jax
-
-            self._call = jax.jit(self.apply)
-
-    def apply(self, params: Mapping[str, Any], *inputs: Any) -> Any:
-        """Compute with other weights; under JAX this is a pure function that can be traced.
-
-        Parameters
-        ----------
-        params : mapping of str to array
-            The weights, as in `params`.
-        *inputs : array
-            One array an input, of the shape that the network declares; the batch is free.
-
-        Returns
-        -------
-        array or tuple of array
-            The output, or one array an output.
-        """
-        arrays = [
-            _checked(value, array)
-            for value, array in zip(self._program.inputs, inputs, strict=True)
-        ]
-        outputs = self._program.run_batches(self._backend, params, arrays)
-        return outputs[0] if len(outputs) == 1 else tuple(outputs)
-
-    def __call__(self, *inputs: Any) -> Any:
-        """Compute on arrays; see :meth:`apply`."""
-        if len(inputs) != len(self._program.inputs):
-            names = ", ".join(str(value.name) for value in self._program.inputs)
-            raise ShapeError(f"the network needs {names}, got {len(inputs)} arrays")
-        return self._call(self.params, *(_plain(array, self._backend) for array in inputs))
-
-
-def _plain(array: Any, backend: Backend[Any]) -> Any:
-    return backend.asarray(array) if isinstance(array, np.ndarray) else array
-
-
-def _checked(value: ir.Value, array: Any) -> Any:
-    """Check an input against what the network declares."""
-    if value.dtype is not None and np.dtype(array.dtype) != value.dtype.numpy():
-        raise DtypeError(
-            f"input {value.name!r} needs dtype {value.dtype.numpy()}, got {array.dtype}: "
-            f"convert it with .astype"
-        )
-    if value.shape is None:
-        return array
-    declared = value.shape.dims
-    fits = len(declared) == len(array.shape) and all(
-        not isinstance(n, int) or n == m for n, m in zip(declared[1:], array.shape[1:], strict=True)
-    )
-    if not fits:
-        raise ShapeError(f"input {value.name!r} needs the shape {value.shape}, got {array.shape}")
-    return array
 
 
 def _batches(inputs: Sequence[ir.Value], arrays: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -1,0 +1,133 @@
+"""``fcconv inspect``, ``convert`` and ``verify`` on the demo's classifier."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+import fcconv
+from fcconv.cli import app
+from fcconv.demo.network import load_faces
+
+
+@pytest.fixture
+def faces(tmp_path: Path) -> Path:
+    path = tmp_path / "faces.onnx"
+    onnx.save(load_faces(), path)
+    return path
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
+    code = app.run([str(argument) for argument in arguments])
+    return code, capsys.readouterr().out
+
+
+def test_inspect_says_what_the_network_becomes(
+    faces: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, printed = run(capsys, "inspect", faces)
+    assert code == 0
+    for word in ("25x25", "3x3", "dense1", "64x800", "64x32x5x5", "CHW", "yes"):
+        assert word in printed
+    code, printed = run(capsys, "inspect", faces, "--json", "--stride", "2,1")
+    found = json.loads(printed)
+    assert found["stride"] == [2, 1]
+    assert found["window"] == [25, 25]
+    assert found["exact"] is True
+    assert [layer["method"] for layer in found["layers"]] == ["kernel", "1x1"]
+
+
+def test_convert_writes_a_network_that_slides(
+    faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "sliding[1].onnx"  # brackets are rich's markup
+    code, printed = run(capsys, "convert", faces, out, "--stride", 4)
+    assert code == 0
+    assert "proved equal" in printed
+    assert "sliding[1].onnx" in printed.replace("\n", "")
+    onnx.checker.check_model(out, full_check=True)
+    scores = fcconv.compile(out, "onnxruntime")(np.zeros((1, 1, 40, 30), np.float32))
+    assert scores.shape == (1, 1, 4, 2)
+    code, printed = run(capsys, "verify", faces, out, "--json")
+    found = json.loads(printed)
+    assert code == 0
+    assert found["exact"]
+    assert found["holds"]
+    assert found["equal"] == found["windows"] == 9
+
+
+def test_convert_pointwise_keeps_shapes(
+    faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "pointwise.onnx"
+    code, printed = run(capsys, "convert", faces, out, "--pointwise", "--json")
+    assert code == 0
+    assert json.loads(printed)["certificate"]["form"] == "pointwise"
+    onnx.checker.check_model(out, full_check=True)
+    x = np.random.default_rng(0).random((2, 1, 25, 25), np.float32)
+    before, after = (fcconv.compile(path, "onnxruntime")(x) for path in (faces, out))
+    assert before.shape == after.shape == (2, 1)
+    assert np.abs(before - after).max() < 1e-3 * np.abs(before).max()
+    assert run(capsys, "verify", faces, out)[0] == 0
+
+
+def test_verify_names_what_is_wrong(
+    faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "wrong.onnx"
+    sliding = fcconv.convolutionize(faces)
+    sliding.save(out)
+    proto = onnx.load(out)
+    last = next(t for t in proto.graph.initializer if t.name == "score/kernel")
+    kernel = numpy_helper.to_array(last).copy()
+    kernel.flat[7] = np.nextafter(kernel.flat[7], np.float32(9))
+    last.CopyFrom(numpy_helper.from_array(kernel, last.name))
+    onnx.save(proto, out)
+    code, printed = run(capsys, "verify", faces, out)
+    assert code == 1
+    assert "IS WRONG" in printed
+    assert "score (Conv)" in printed
+    assert "score: CHANGED" in printed
+
+
+def test_a_failed_certificate_writes_nothing(
+    faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    out = tmp_path / "out.onnx"
+    out.write_bytes(b"as it was")
+    right = fcconv.certify(faces, fcconv.convolutionize(faces))
+    wrong = type(right)(**{**vars(right), "holds": False, "difference": "score (Conv)"})
+    monkeypatch.setattr("fcconv.cli.network.certify", lambda *_: wrong)
+    code, printed = run(capsys, "convert", faces, out)
+    assert code == 1
+    assert "Nothing is written" in printed
+    assert out.read_bytes() == b"as it was"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["faces.onnx", "out.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["inspect", "no.onnx"], "does not exist"),
+        (["inspect", "pyproject.toml"], "no ONNX file"),
+        (["convert", "pyproject.toml", "no/such/x.onnx"], "there is no folder no/such"),
+        (["convert", "pyproject.toml", "x.onnx", "--pointwise", "--stride", "2"], "no --stride"),
+        (["inspect", "pyproject.toml", "--stride", "two"], "'two' is no integer"),
+        (["verify", "pyproject.toml"], "Missing argument 'REWRITTEN'"),
+    ],
+)
+def test_errors_are_one_line(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.run(arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("fcconv: ")
+    assert printed.err.count("\n") == 1
+    assert said in printed.err
