@@ -33,6 +33,9 @@ Residues: TypeAlias = npt.NDArray[np.int64]
 P = 1048573
 """The largest prime below 2**20."""
 
+GAMMA = 0x9E3779B97F4A7C15
+"""The odd constant that separates the streams of splitmix64."""
+
 BLOCK = 4096
 """Products of residues that float64 adds up exactly: ``BLOCK * P**2 < 2**53``."""
 
@@ -151,14 +154,18 @@ class Field:
         return self._mix(self.reduce_sum(self._mix(x, "max"), axes), "max of")
 
     def _mix(self, x: npt.NDArray[Any], key: str) -> Residues:
-        """Apply a random function into the field, by two rounds of splitmix64."""
-        z = x.astype(np.uint64) + np.uint64(self._key << 32 | zlib.crc32(key.encode()))
-        for _ in range(2):
-            z += np.uint64(0x9E3779B97F4A7C15)
-            z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            z ^= z >> np.uint64(31)
-        return (z % np.uint64(P)).astype(np.int64)
+        """Apply a random function into the field: splitmix64, its upper half scaled to ``P``."""
+        z = x.astype(np.uint64)
+        z += np.uint64((self._key << 32 | zlib.crc32(key.encode())) * GAMMA % 2**64)
+        z ^= z >> np.uint64(30)
+        z *= np.uint64(0xBF58476D1CE4E5B9)
+        z ^= z >> np.uint64(27)
+        z *= np.uint64(0x94D049BB133111EB)
+        z ^= z >> np.uint64(31)
+        z >>= np.uint64(32)
+        z *= np.uint64(P)
+        z >>= np.uint64(32)
+        return z.view(np.int64)
 
 
 def false_agreement(layers: int, keys: int) -> float:
@@ -189,7 +196,10 @@ def false_agreement(layers: int, keys: int) -> float:
 
 
 def _with_bias(y: Residues, bias: Residues | None) -> Residues:
-    return y if bias is None else (y + bias.reshape(-1, *(1,) * (y.ndim - 2))) % P
+    if bias is None:
+        return y
+    y += bias.reshape(-1, *(1,) * (y.ndim - 2))
+    return np.subtract(y, P, out=y, where=y >= P)
 
 
 def _window_sums(x: Residues, window: Window) -> Residues:
@@ -203,13 +213,23 @@ def _window_sums(x: Residues, window: Window) -> Residues:
 
 def _product(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> Residues:
     """Multiply stacks of matrices, in blocks of terms that float64 adds up exactly."""
-    a, b = a.astype(np.float64), b.astype(np.float64)
+    a, b = a.astype(np.float64, copy=False), b.astype(np.float64, copy=False)
     total: Any = 0.0
     for start in range(0, a.shape[-1], BLOCK):
         terms = slice(start, start + BLOCK)
         right = b[terms] if b.ndim == 1 else b[..., terms, :]
-        total = (total + a[..., terms] @ right) % P
+        total = _reduced(total + a[..., terms] @ right)
     return np.asarray(total).astype(np.int64)
+
+
+def _reduced(x: Any) -> npt.NDArray[np.float64]:
+    """Reduce whole numbers from 0 to 2**53 modulo ``P``; several times faster than ``%``."""
+    quotient = np.floor(x * (1 / P))  # off by one at most
+    quotient *= P
+    x = np.subtract(x, quotient)
+    x += P * (x < 0)
+    x -= P * (x >= P)
+    return x
 
 
 def _inverse(x: npt.NDArray[np.int64]) -> Residues:
