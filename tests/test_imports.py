@@ -7,18 +7,10 @@ import sys
 
 import pytest
 
-HEAVY = [
-    "jax",
-    "onnx",
-    "onnx_ir",
-    "onnxruntime",
-    "torch",
-    "matplotlib",
-    "skimage",
-    "scipy",
-    "click",
-    "rich",
-]
+HEAVY = {
+    *("jax", "onnx", "onnx_ir", "onnxruntime", "torch", "matplotlib", "skimage", "scipy"),
+    *("click", "rich"),
+}
 
 
 def run(code: str) -> str:

@@ -67,6 +67,9 @@ def test_one_pass_scores_what_pytorch_scores(name: str, stride: int | None) -> N
     sliding = fcconv.convolutionize(module, window=window, stride=stride)
     assert sliding.exact
     assert module.training  # as it was given
+    certificate = fcconv.certify(module, sliding)
+    assert certificate.exact
+    assert certificate.holds
     module.eval()
     rng = np.random.default_rng(0)
     sizes = [n + 2 * s + 1 for n, s in zip(window[1:], sliding.stride, strict=True)]

@@ -226,10 +226,10 @@ def _reduced(x: Any) -> npt.NDArray[np.float64]:
     """Reduce whole numbers from 0 to 2**53 modulo ``P``; several times faster than ``%``."""
     quotient = np.floor(x * (1 / P))  # off by one at most
     quotient *= P
-    x = np.subtract(x, quotient)
-    x += P * (x < 0)
-    x -= P * (x >= P)
-    return x
+    rest: npt.NDArray[np.float64] = np.subtract(x, quotient)
+    rest += P * (rest < 0)
+    rest -= P * (rest >= P)
+    return rest
 
 
 def _inverse(x: npt.NDArray[np.int64]) -> Residues:

@@ -24,7 +24,7 @@ def certify(
 
     Parameters
     ----------
-    original : path, onnx.ModelProto or onnx_ir.Model
+    original : path, onnx.ModelProto, onnx_ir.Model or torch.nn.Module
         The patch network.
     rewritten : Sliding, Pointwise, path, onnx.ModelProto or onnx_ir.Model
         Its sliding or pointwise form, from whatever tool.
@@ -45,13 +45,23 @@ def certify(
     """
     model = rewritten.model if isinstance(rewritten, Sliding | Pointwise) else rewritten
     second = load(model)
-    first = load(original)
+    first = load(original, _patch_shape(second))
     rng = np.random.default_rng(seed)
     keys = [int(key) for key in rng.choice(2**32, KEYS, replace=False)]
     axes = _freed_axes(first, second)
     if axes:
         return Proof(first, second, axes, rng).certificate(keys)
     return certify_layers(first, second, rng, keys)
+
+
+def _patch_shape(rewritten: ir.Model) -> list[int] | None:
+    """Read the shape of one patch, without the batch, off a network that fixes or tells it."""
+    window = iter(rewritten.metadata_props.get("fcconv.window", "").split())
+    shape = rewritten.graph.inputs[0].shape if len(rewritten.graph.inputs) == 1 else None
+    if shape is None:
+        return None
+    sizes = [n if isinstance(n, int) else int(next(window, "0")) for n in shape.dims[1:]]
+    return sizes if all(sizes) else None
 
 
 def _freed_axes(original: ir.Model, rewritten: ir.Model) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -62,6 +63,10 @@ class Certificate:
     def to_dict(self) -> dict[str, Any]:
         """Return the certificate as plain numbers, strings, lists and dicts."""
         return asdict(self)
+
+    def to_json(self) -> str:
+        """Return the certificate as JSON."""
+        return json.dumps(self.to_dict())
 
     def __str__(self) -> str:
         """Print the certificate, a line a statement."""
