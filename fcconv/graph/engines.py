@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import onnx_ir as ir
 
 from fcconv.backend import Backend, library
 from fcconv.backend import backend as find_backend
-from fcconv.errors import BackendError, DtypeError, ShapeError
+from fcconv.errors import BackendError, DtypeError, ShapeError, UnsupportedError
 from fcconv.graph.load import Source, load
 from fcconv.graph.run import Program
 
@@ -151,14 +152,25 @@ class _Session:
         proto: Any = ir.to_proto(model)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(
-            proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        with _named_errors():
+            self._session = onnxruntime.InferenceSession(
+                proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
         self._inputs = [v for v in model.graph.inputs if v.name not in model.graph.initializers]
 
     def __call__(self, *inputs: Any) -> Any:
         """Compute on NumPy arrays."""
         _check_inputs(self._inputs, inputs)
         feed = {str(v.name): array for v, array in zip(self._inputs, inputs, strict=True)}
-        outputs = self._session.run(None, feed)
+        with _named_errors():
+            outputs = self._session.run(None, feed)
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+
+@contextmanager
+def _named_errors() -> Iterator[None]:
+    """Turn the errors of onnxruntime, which have no common class, into one that names it."""
+    try:
+        yield
+    except Exception as error:
+        raise UnsupportedError(f"onnxruntime: {error}") from error
