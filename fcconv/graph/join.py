@@ -184,6 +184,7 @@ def merge(slids: Sequence[Slid]) -> Slid:
             same[0],
             first=min(a.first for a in same),
             last=max(a.last for a in same),
+            soiled=(max(a.soiled[0] for a in same), max(a.soiled[1] for a in same)),
         )
         for same in zip(*(x.axes for x in slids), strict=True)
     )

@@ -14,7 +14,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
 import fcconv_numpy
-from fcconv.errors import BackendError, ModelError, ShapeError, UnsupportedError
+from fcconv.errors import BackendError, FcconvError, ModelError, ShapeError, UnsupportedError
 from fcconv.geometry import integer
 from fcconv.graph.check import check_node, check_values, check_version
 from fcconv.graph.node import Node
@@ -81,7 +81,12 @@ def read(source: Source, window: Sequence[int] | None = None) -> ir.Model:
             f"needs a path, an onnx.ModelProto, an onnx_ir.Model or a torch.nn.Module, got a "
             f"{type(source).__name__}"
         )
-    _check(model)
+    try:
+        _check(model)
+    except FcconvError as error:
+        if isinstance(source, str | Path):
+            raise type(error)(f"{source}: {error}") from error.__cause__
+        raise
     return model
 
 
@@ -89,22 +94,36 @@ def _copy(source: ir.Model) -> ir.Model:
     try:
         return source.clone()
     except Exception as error:
-        raise ModelError(
-            f"the model can't be copied, sort its graph first: {reason(error)}"
-        ) from error
+        said = f"the model can't be copied, sort its graph first: {reason(error)}"
+        raise ModelError(said) from error
 
 
 def _check(model: ir.Model) -> None:
     """Check a network, and bring it to the form that all else reads."""
     check_version(model)
     model.opset_imports.setdefault("", model.opset_imports.get("ai.onnx", 0))
+    for value in model.graph.inputs:
+        sizes = [] if value.shape is None else list(value.shape.dims)
+        if any(isinstance(n, int) and n < 1 for n in sizes):  # 0 and -1 stand for free sizes
+            value.shape = ir.Shape([None if isinstance(n, int) and n < 1 else n for n in sizes])
     check_values(model.graph)
     if model.functions:
         _write_out_functions(model)
     for ir_node in model.graph.all_nodes():
-        check_node(Node(ir_node, model.opset_imports.get(ir_node.domain, 0)))
-    for value in model.graph.initializers.values():
-        _settle(value)
+        node = Node(ir_node, model.opset_imports.get(ir_node.domain, 0))
+        check_node(node)
+        for attribute in list(ir_node.attributes.values()):
+            if attribute.type == ir.AttributeType.TENSOR and not attribute.is_ref():
+                held = _held(attribute.as_tensor(), f"{node}, {attribute.name}")
+                made = ir.AttrTensor(attribute.name, held, doc_string=attribute.doc_string)
+                ir_node.attributes[attribute.name] = made
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            if value.const_value is None:
+                raise ModelError(f"the initialiser {value.name!r} has no value")
+            held = _held(value.const_value, f"the initialiser {value.name!r}")
+            value.const_value = held  # what is declared beside it gives way
+            value.shape, value.type = ir.Shape(held.shape.numpy()), ir.TensorType(held.dtype)
     try:
         model.graph.sort()
     except ValueError:
@@ -125,28 +144,29 @@ def _write_out_functions(model: ir.Model) -> None:
         passes.InlinePass()(model)
     except UnsupportedError:
         raise
-    except Exception as error:  # functions that call each other in a circle, among others
+    except RecursionError:
+        raise ModelError("its local functions call each other in a circle, or too deep") from None
+    except Exception as error:
         raise ModelError(f"its local functions can't be written out: {reason(error)}") from error
     model.functions.clear()
 
 
-def _settle(value: ir.Value) -> None:
-    """Turn the tensor of an initialiser into an array of its own, or map it into memory, once."""
-    tensor = value.const_value
-    if tensor is None:
-        raise ModelError(f"the initialiser {value.name!r} has no value")
+def _held(tensor: ir.TensorProtocol, name: str) -> ir.TensorProtocol:
+    """Turn a tensor of a protobuf or a file into one that holds its array."""
     try:
         array = tensor.numpy()
     except Exception as error:  # whatever the parsing of stored numbers hits
-        raise ModelError(f"the initialiser {value.name!r}: {reason(error)}") from error
-    if isinstance(tensor, ir.TensorProtoTensor) and tensor.dtype.bitwidth >= 8:
-        value.const_value = ir.Tensor(
-            array,
-            dtype=tensor.dtype,
-            name=tensor.name,
-            doc_string=tensor.doc_string,
-            metadata_props=dict(tensor.metadata_props),
-        )
+        raise ModelError(f"{name}: {reason(error)}") from error
+    in_proto = isinstance(tensor, ir.TensorProtoTensor) and tensor.dtype.bitwidth >= 8
+    if not in_proto and not isinstance(tensor, ir.ExternalTensor):
+        return tensor
+    return ir.Tensor(
+        array,
+        dtype=tensor.dtype,
+        name=tensor.name,
+        doc_string=tensor.doc_string,
+        metadata_props=dict(tensor.metadata_props),
+    )
 
 
 def _fold(graph: ir.Graph) -> None:

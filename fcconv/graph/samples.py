@@ -57,6 +57,8 @@ class Samples:
         Pixels from one entry of the tensor to the next; divides `apart` and the window stride.
     first, last : int
         The pixels that sample 0 reads, both included, from the window's first pixel on.
+    soiled : tuple of int
+        Samples at the beginning and at the end of the block that padding has a part in.
     """
 
     block: int
@@ -64,6 +66,7 @@ class Samples:
     step: int = 1
     first: int = 0
     last: int = 0
+    soiled: tuple[int, int] = (0, 0)
 
     @property
     def scale(self) -> int:
@@ -101,6 +104,7 @@ class Samples:
             step=step,
             first=self.first - before * self.apart,
             last=self.last + (extent - before) * self.apart,
+            soiled=(_moves(self.soiled[0] + before, r), _moves(self.soiled[1] + after, r)),
         )
         slide = Slide(
             kernel=kernel,
@@ -123,3 +127,8 @@ class Samples:
     def is_settled(self, stride: int) -> bool:
         """Say whether one sample a window is left, each in a place of its own."""
         return self.block == 1 and self.step == (stride or self.step)
+
+
+def _moves(samples: int, r: int) -> int:
+    """Count the moves by `r` that it takes past some samples."""
+    return max(-(-samples // r), 0)

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, TypeAlias
 
 import onnx
 import onnx_ir as ir
 
-LARGEST_FILE = 2**31 - 2**20
-"""Bytes of weights up to which a model is one file: protobuf ends at 2 GB."""
+from fcconv.errors import ModelError
+from fcconv.graph.protos import reason
+from fcconv.graph.wire import GRAPH, INITIALIZER, LARGE, RAW_DATA, begin_field
 
-GRAPH, INITIALIZER, RAW_DATA = 7, 5, 9
-"""Numbers of the fields ModelProto.graph, GraphProto.initializer and TensorProto.raw_data."""
+LARGEST_FILE = 2**31 - 2**20
+"""Bytes up to which a model is one file: protobuf ends at 2 GB."""
+
+PAGE = 4096
+"""Bytes at whose multiples weights begin in a file of their own, so that they can be mapped."""
+
+Weight: TypeAlias = "tuple[onnx.TensorProto, ir.TensorProtocol | None]"
+"""An initialiser, and its tensor if it is too large to be held by it."""
 
 
 def save(model: ir.Model, path: str | os.PathLike[str]) -> None:
@@ -34,51 +44,112 @@ def save(model: ir.Model, path: str | os.PathLike[str]) -> None:
     ------
     OSError
         If it can't be written.
+    ModelError
+        If it holds what ONNX has no form for.
     """
     target = Path(path)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
-        written = Path(folder) / target.name
-        if _weight_bytes(model) < LARGEST_FILE:
-            with written.open("wb") as file:
-                _stream(model, file)
-        else:
-            data = f"{target.name}.data"
-            ir.save(model, written, external_data=data)
-            (Path(folder) / data).replace(target.parent / data)
-        written.replace(target)
-
-
-def _weight_bytes(model: ir.Model) -> int:
-    return sum(
-        value.const_value.nbytes
-        for value in model.graph.initializers.values()
-        if value.const_value is not None
+    if target.exists() and not target.is_file():
+        raise OSError(errno.EINVAL, "No file that can be replaced", str(target))
+    if not target.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "No such folder", str(target.parent))
+    head, weights = _apart(model)
+    size = head.ByteSize() + sum(
+        proto.ByteSize() if tensor is None else tensor.nbytes for proto, tensor in weights
     )
+    with tempfile.TemporaryDirectory(prefix=".fcconv.", dir=target.parent) as folder:
+        written, data = Path(folder) / "model", Path(folder) / "data"
+        with written.open("wb") as file:
+            if size < LARGEST_FILE:
+                _write(file, head, weights)
+            else:
+                _write(file, head, list(_written_beside(data, f"{target.name}.data", weights)))
+        if size < LARGEST_FILE:
+            written.replace(target)
+        else:
+            with _replaced(data, target.parent / f"{target.name}.data", Path(folder) / "old"):
+                written.replace(target)
 
 
-def _stream(model: ir.Model, file: IO[bytes]) -> None:
+def _apart(model: ir.Model) -> tuple[onnx.ModelProto, list[Weight]]:
+    """Take a model without initialisers, and these, the large ones without what they hold."""
+    copy = model.clone()
+    tensors = {}
+    for name, value in copy.graph.initializers.items():
+        tensor = value.const_value
+        if tensor is None or tensor.dtype == ir.DataType.STRING or tensor.nbytes < LARGE:
+            continue
+        tensors[name] = tensor
+        value.const_value = ir.ExternalTensor(
+            "",
+            None,
+            None,
+            tensor.dtype,
+            shape=ir.Shape(tensor.shape.numpy()),
+            name=name,
+            doc_string=tensor.doc_string,
+            metadata_props=dict(tensor.metadata_props),
+        )
+    try:
+        head: Any = ir.to_proto(copy)
+    except ir.serde.SerdeError as error:
+        raise ModelError(f"the model can't be written as ONNX: {reason(error)}") from error
+    weights = []
+    for written in head.graph.initializer:
+        proto = onnx.TensorProto()
+        proto.CopyFrom(written)
+        proto.ClearField("data_location")
+        proto.ClearField("external_data")
+        weights.append((proto, tensors.get(proto.name)))
+    head.graph.ClearField("initializer")
+    return head, weights
+
+
+def _write(file: IO[bytes], head: onnx.ModelProto, weights: Sequence[Weight]) -> None:
     """Write the model without its weights, then each weight from where it lies.
 
     A protobuf message may be written in parts: parts of an embedded message are merged, repeated
     fields are joined (Protocol Buffers, *Encoding*, "Last One Wins").
     """
-    weights = dict(model.graph.initializers)
-    model.graph.initializers.clear()
-    try:
-        head = ir.to_proto(model)
-    finally:
-        model.graph.initializers.update(weights)
     file.write(head.SerializeToString())
-    for value in weights.values():
-        tensor = cast("Any", value.const_value)
-        array = memoryview(_little_endian(tensor))
-        shape = onnx.TensorProto(
-            dims=tuple(tensor.shape.numpy()), data_type=tensor.dtype.value, name=value.name
-        ).SerializeToString()
-        inner = shape + _field(RAW_DATA, array.nbytes)
-        outer = _field(INITIALIZER, len(inner) + array.nbytes)
-        file.write(_field(GRAPH, len(outer) + len(inner) + array.nbytes) + outer + inner)
-        file.write(array)
+    for proto, tensor in weights:
+        inner = proto.SerializeToString()
+        data = memoryview(b"" if tensor is None else _little_endian(tensor))
+        if tensor is not None:
+            inner += begin_field(RAW_DATA, data.nbytes)
+        length = len(inner) + data.nbytes
+        outer = begin_field(INITIALIZER, length)
+        file.write(begin_field(GRAPH, len(outer) + length) + outer + inner)
+        file.write(data)
+
+
+def _written_beside(path: Path, location: str, weights: Sequence[Weight]) -> Iterator[Weight]:
+    """Write large weights to a file of their own, and say where they lie in it."""
+    with path.open("wb") as file:
+        for proto, tensor in weights:
+            if tensor is not None:
+                file.write(bytes(-file.tell() % PAGE))
+                entries = {"location": location, "offset": str(file.tell())}
+                entries["length"] = str(file.write(_little_endian(tensor)))
+                proto.data_location = onnx.TensorProto.EXTERNAL
+                for key, value in entries.items():
+                    proto.external_data.add(key=key, value=value)
+            yield proto, None
+
+
+@contextmanager
+def _replaced(new: Path, target: Path, old: Path) -> Iterator[None]:
+    """Put a file in its place, and what was there back if what comes next fails."""
+    existed = target.exists()
+    if existed:
+        target.replace(old)
+    try:
+        new.replace(target)
+        yield
+    except BaseException:
+        target.unlink(missing_ok=True)
+        if existed:
+            old.replace(target)
+        raise
 
 
 def _little_endian(tensor: Any) -> Any:
@@ -86,18 +157,6 @@ def _little_endian(tensor: Any) -> Any:
     if tensor.dtype.bitwidth < 8:
         return tensor.tobytes()
     array = tensor.numpy()
-    if not array.flags.c_contiguous or array.dtype.byteorder == ">" or array.ndim == 0:
+    if not array.flags.c_contiguous or array.dtype.byteorder == ">" or sys.byteorder == "big":
         return tensor.tobytes()
-    return array.reshape(-1).view("uint8")
-
-
-def _field(number: int, length: int) -> bytes:
-    """Begin a length-delimited field of a protobuf message."""
-    return bytes(_varint(number << 3 | 2)) + bytes(_varint(length))
-
-
-def _varint(number: int) -> Iterator[int]:
-    while number > 127:
-        yield number & 127 | 128
-        number >>= 7
-    yield number
+    return array.reshape(-1).view("uint8").data

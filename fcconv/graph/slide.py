@@ -15,6 +15,7 @@ from fcconv.errors import ShapeError, UnsupportedError
 from fcconv.geometry import Ints, per_axis
 from fcconv.graph import engines
 from fcconv.graph.load import Source, load
+from fcconv.graph.node import Node
 from fcconv.graph.save import save
 from fcconv.graph.slider import Layer
 from fcconv.graph.walk import Walk
@@ -116,15 +117,21 @@ def convolutionize(
     model = load(source, window)
     shape = _input_shape(model)
     given = None if spatial_axes is None else _given_axes(spatial_axes, len(shape))
-    first: UnsupportedError | None = None
+    errors = []
     for axes in [given] if given is not None else _likely_axes(len(shape)):
         try:
             return _slide(model, shape, axes, stride)
         except UnsupportedError as error:
-            first = first or error
-    if first is None:
+            errors.append(error)
+    if not errors:
         raise ShapeError(f"an input of shape {shape} has no spatial axes to slide along")
-    raise first
+    names = [f"{Node(ir_node, 0)}:" for ir_node in model.graph]
+
+    def nodes_before(error: UnsupportedError) -> int:
+        reached = [k for k, name in enumerate(names) if str(error).startswith(name)]
+        return reached[0] if reached else len(names)
+
+    raise max(errors, key=nodes_before)  # with the wrong axes one does not come far
 
 
 def _input_shape(model: ir.Model) -> tuple[Any, ...]:
@@ -166,10 +173,10 @@ def _likely_axes(rank: int) -> list[tuple[int, ...]]:
 def _slide(
     model: ir.Model, shape: tuple[Any, ...], axes: tuple[int, ...], stride: Ints | None
 ) -> Sliding:
-    if stride is None:
+    if stride is None or (isinstance(stride, Sequence) and len(stride) != len(axes)):
         apart = [slid.axes for slid in Walk(model, shape, axes, (0,) * len(axes)).outputs]
         steps = tuple(math.lcm(*(axis.apart for axis in same)) for same in zip(*apart, strict=True))
-    else:
+    if stride is not None:
         steps = per_axis(stride, len(axes), "stride")
     return _verdict(Walk(model, shape, axes, steps))
 
@@ -183,7 +190,7 @@ def _verdict(walk: Walk) -> Sliding:
     inside = [
         (max(start, 0), min(stop, n)) for (start, stop), n in zip(reach, walk.window, strict=True)
     ]
-    exact = list(reach) == inside
+    exact = all(axis.soiled == (0, 0) for x in walk.outputs for axis in x.axes)
     return Sliding(
         model=walk.written(),
         window=walk.window,

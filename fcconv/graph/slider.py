@@ -168,14 +168,36 @@ class Slider(Writer):
         if not np.array_equal(layout.channels, np.arange(x.channels)):
             index = self.ints(layout.channels.tolist(), node, "/channels")
             tensor = self.emit(node, "Gather", [tensor, index], {"axis": 1}, "/channels")
-        if any(part != (0, axis.block, 1) for axis, part in zip(axes, layout.parts, strict=True)):
-            sliced = [
-                axis.sliced(stride, *part)
-                for axis, stride, part in zip(axes, self.stride, layout.parts, strict=True)
-            ]
-            tensor = self.cut(node, tensor, [slide for _, slide in sliced], every=True)
-            axes = tuple(made for made, _ in sliced)
+        tensor, axes = self._sliced(node, tensor, axes, layout.parts)
         return self.map(tensor, len(layout.channels), axes)
+
+    def _sliced(
+        self,
+        node: Node,
+        tensor: ir.Value,
+        axes: tuple[Samples, ...],
+        parts: Sequence[tuple[int, int, int]],
+    ) -> tuple[ir.Value, tuple[Samples, ...]]:
+        if all(part == (0, axis.block, 1) for axis, part in zip(axes, parts, strict=True)):
+            return tensor, axes
+        sliced = [
+            axis.sliced(stride, *part)
+            for axis, stride, part in zip(axes, self.stride, parts, strict=True)
+        ]
+        cut = self.cut(node, tensor, [slide for _, slide in sliced], every=True)
+        return cut, tuple(made for made, _ in sliced)
+
+    def _as_read(self, node: Node, x: Slid) -> Slid:
+        """Cut off the ends of a block that a value has no entry of."""
+        if isinstance(x.arrangement, Whole) or not x.numbers.size:
+            return x
+        channel, *places = np.unravel_index(x.numbers, (x.channels, *x.block))
+        parts = [(int(place.min()), int(np.ptp(place)) + 1, 1) for place in places]
+        tensor, axes = self._sliced(node, x.tensor, x.axes, parts)
+        left = (x.channels, *(axis.block for axis in axes))
+        inner = [place - part[0] for place, part in zip(places, parts, strict=True)]
+        numbers = np.ravel_multi_index((channel, *inner), left)
+        return replace(x, tensor=tensor, axes=axes, arrangement=numbers)
 
     def along_channels(
         self, node: Node, x: Slid, axis: int, emit: Emit, channels: int | None = None
@@ -194,20 +216,24 @@ class Slider(Writer):
         """Give each window its own features: the entries of its block become channels."""
         if all(axis.is_settled(s) for axis, s in zip(x.axes, self.stride, strict=True)):
             return x
-        axes, slides = self._covered(x)
+        x = self._as_read(node, x)
         count = math.prod(x.block)
-        # a kernel an entry, one at it and zero elsewhere: a standard operator at every opset
-        kernel = np.tile(np.eye(count, dtype=self.dtype), (x.channels, 1))
-        weight = self.constant(kernel.reshape(-1, 1, *x.block), f"{node.name}/unfold")
-        attributes = {**window_attributes(slides), "group": x.channels}
-        tensor = self.emit(node, "Conv", [x.tensor, weight], attributes, "/unfold")
+        every = [s // axis.step or 1 for axis, s in zip(x.axes, self.stride, strict=True)]
+        samples = []  # moved, not multiplied: whatever their type, and beside infinities
+        for place in np.ndindex(*x.block):
+            parts = [(a, 1, r) for a, r in zip(place, every, strict=True)]
+            samples.append(self._sliced(node, x.tensor, x.axes, parts)[0])
+        tensor = samples[0]
+        if count > 1:
+            tensor = self.emit(node, "Concat", samples, {"axis": 1}, "/unfold")
+        channel, place = np.divmod(x.numbers, count)
         unshared = x.unshared or (f"{node} {why}" if count > 1 else None)
         return replace(
             x,
             tensor=tensor,
             channels=x.entries,
-            axes=axes,
-            arrangement=x.numbers,
+            axes=self._covered(x)[0],
+            arrangement=place * x.channels + channel,
             unshared=unshared,
         )
 
@@ -293,7 +319,8 @@ class Slider(Writer):
         numbers = x.numbers.ravel()
         if len(np.unique(numbers)) < len(numbers):  # an entry that is read twice: as two features
             x = self.features(node, x, x.shape, "reads an entry twice")
-            numbers = x.numbers.ravel()
+        x = self._as_read(node, x)
+        numbers = x.numbers.ravel()
         axes, slides = self._covered(x)
         kernel = matrix
         if not np.array_equal(numbers, np.arange(x.entries)):

@@ -39,6 +39,10 @@ class Walk:
             for v in graph.initializers.values()
             if v.const_value is not None
         }
+        for name, v in graph.initializers.items():  # what is made here takes no name of theirs
+            self.slider.initializers[name] = ir.Value(
+                name=name, shape=v.shape, type=v.type, const_value=v.const_value
+            )
         self.values[value] = self._image(shape, axes)
         for ir_node in graph:
             self._step(Node(ir_node, graph.opset_imports.get(ir_node.domain, 0)))
@@ -128,6 +132,7 @@ class Walk:
             },
         )
         passes.RemoveUnusedNodesPass()(written)
+        passes.NameFixPass()(written)
         return written
 
 

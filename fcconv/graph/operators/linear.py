@@ -34,7 +34,11 @@ def _gemm(backend: Backend[Any], node: Node, a: Any, b: Any, c: Any = None) -> A
 
 
 def _scaled(backend: Backend[Any], x: Any, factor: float) -> Any:
-    return x if factor == 1 else backend.multiply(x, backend.asarray(np.array(factor, x.dtype)))
+    if factor == 1:
+        return x
+    whole = factor == round(factor) or x.dtype.kind not in "iu"  # residues are integers, too
+    dtype = x.dtype if whole else np.float64
+    return backend.multiply(x, backend.asarray(np.array(factor, dtype)))
 
 
 def _matmul(backend: Backend[Any], _node: Node, a: Any, b: Any) -> Any:
@@ -76,7 +80,7 @@ def _as_bias(c: Constant, outputs: int) -> Constant | None:
     """Spread a Gemm's C over its outputs; keep it where it already is one entry an output."""
     if c.shape == (outputs,):
         return c
-    if math.prod(c.shape) not in (1, outputs) or c.shape[-1:] not in ((), (1,), (outputs,)):
+    if math.prod(c.shape) != 1 and c.shape != (1, outputs):
         return None
     return Constant(np.broadcast_to(c.array.ravel(), (outputs,)))
 

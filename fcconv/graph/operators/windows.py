@@ -200,6 +200,14 @@ def pool(
     options: dict[str, Any],
 ) -> Any:
     """Write a pool; an operator set without dilations gets a convolution with ones instead."""
+    if any(max(slide.before, slide.after) >= slide.kernel for slide in slides):
+        if not options.get("count_include_pad", 0):
+            raise node.unsupported(
+                "its padding would be as long as its kernel, which engines refuse: take the "
+                "default stride"
+            )
+        tensor = slider.pad(node, tensor, [(slide.before, slide.after) for slide in slides])
+        slides = [replace(slide, before=0, after=0) for slide in slides]
     attributes = {**window_attributes(slides), **options}
     if all(slide.dilation == 1 for slide in slides):
         del attributes["dilations"]
@@ -210,7 +218,8 @@ def pool(
     counted = options.get("count_include_pad", 0) or not any(s.before or s.after for s in slides)
     if op != "AveragePool" or not counted:
         raise node.unsupported(
-            f"at this stride it needs the dilations of opset {since}: convert the model to it"
+            f"at this stride it needs the dilations of opset {since}: convert the model to it "
+            f"(onnx.version_converter), or take the default stride"
         )
     total = window_sums(slider, node, tensor, whole, slides, "/sum")
     count = math.prod(slide.kernel for slide in slides)

@@ -1,0 +1,284 @@
+"""From an ONNX file or protobuf to ONNX IR; nothing in it is believed before it is checked."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+import mmap
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from google.protobuf.message import DecodeError
+
+from fcconv.errors import FcconvError, ModelError, UnsupportedError
+from fcconv.graph import wire
+from fcconv.graph.wire import Bytes
+
+logging.getLogger("onnx_ir").addHandler(logging.NullHandler())  # what it logs is an error here
+
+MOST_BYTES = 2**62
+"""Bytes beyond which no array can be counted, even if one axis has length 0."""
+
+TYPED_FIELDS: dict[int, str] = {
+    onnx.TensorProto.FLOAT: "float_data",
+    onnx.TensorProto.COMPLEX64: "float_data",
+    onnx.TensorProto.DOUBLE: "double_data",
+    onnx.TensorProto.COMPLEX128: "double_data",
+    onnx.TensorProto.INT64: "int64_data",
+    onnx.TensorProto.UINT32: "uint64_data",
+    onnx.TensorProto.UINT64: "uint64_data",
+    onnx.TensorProto.STRING: "string_data",
+}
+"""Where tensors without raw data have their numbers; all other types have them in int32_data."""
+
+COMPLEX = (onnx.TensorProto.COMPLEX64, onnx.TensorProto.COMPLEX128)
+
+LONGEST_REASON = 300
+"""Characters."""
+
+AGAIN = "export the model again, or fetch its file again"
+
+
+def from_file(path: Path) -> ir.Model:
+    """Read a model; weights in other files are mapped into memory.
+
+    Raises
+    ------
+    ModelError
+        If it can't be read, or is no valid model.
+    UnsupportedError
+        If it holds what there is no way to read here.
+    """
+    try:
+        if not path.is_file():
+            raise ModelError(f"{path} is no file" if path.exists() else f"there is no file {path}")
+        proto, weights = wire.read(path)
+    except OSError as error:
+        raise ModelError(f"{path} can't be read: {error.strerror}") from None
+    except DecodeError:
+        raise ModelError(f"{path} is no ONNX file, or only a part of one: {AGAIN}") from None
+    return from_proto(proto, str(path), path.parent, weights)
+
+
+def from_proto(
+    proto: onnx.ModelProto,
+    name: str = "the model",
+    folder: Path | None = None,
+    weights: Sequence[Bytes | None] = (),
+) -> ir.Model:
+    """Check a model, and turn it into ONNX IR.
+
+    Parameters
+    ----------
+    proto : onnx.ModelProto
+        The model.
+    name : str
+        What errors call it.
+    folder : path, optional
+        Where tensors in other files may lie.
+    weights : sequence of bytes, optional
+        For each initialiser its raw data, where it does not hold it itself.
+    """
+    if not proto.HasField("graph"):
+        raise ModelError(f"{name} holds no ONNX graph: {AGAIN}")
+    if not proto.opset_import:
+        raise ModelError(f"{name} does not say which operator set it is of: {AGAIN}")
+    beside = _Beside(folder)
+    try:
+        apart = _check_graph(proto.graph, beside, weights)
+        for function in proto.functions:
+            _check_nodes(function.node, beside)
+        model = ir.from_proto(proto)
+    except FcconvError as error:
+        raise type(error)(f"{name}: {error}") from None
+    except Exception as error:  # whatever parsing hits in what no check foresees
+        said = f"{name} is no valid ONNX graph: {reason(error)}"
+        unknown = isinstance(_first_cause(error), NotImplementedError)
+        raise (UnsupportedError if unknown else ModelError)(said) from error
+    for key, data in apart.items():
+        value = model.graph.initializers[key]
+        value.const_value = _tensor(value.const_value, data)
+    if folder is not None:
+        ir.external_data.set_base_dir(model.graph, folder)
+    return model
+
+
+def reason(error: BaseException) -> str:
+    """Say in one line what an error comes from."""
+    first = _first_cause(error)
+    said = f"no {first}" if isinstance(first, KeyError) else str(first).strip()
+    return said.splitlines()[0][:LONGEST_REASON] if said else type(first).__name__
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _tensor(like: Any, data: Bytes) -> ir.Tensor[Any]:
+    """Give a tensor its bytes."""
+    array = data.view(like.dtype.numpy().newbyteorder("<")).reshape(like.shape.numpy())
+    return ir.Tensor(
+        np.require(array, requirements="A"),
+        dtype=like.dtype,
+        name=like.name,
+        doc_string=like.doc_string,
+        metadata_props=dict(like.metadata_props),
+    )
+
+
+class _Beside:
+    """The files beside a model, each mapped once.
+
+    Parameters
+    ----------
+    folder : path, optional
+        Where they must lie; without one, there are none.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = None if folder is None else folder.resolve()
+        self._files: dict[Path, Bytes] = {}
+
+    def read(self, tensor: onnx.TensorProto, needed: int) -> Bytes:
+        """Return the bytes of a tensor; no file is opened that lies outside of the folder."""
+        if self._folder is None:
+            raise ModelError("it lies in another file: load the model from its path")
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        location = entries.get("location", "")
+        path = self._folder if "\0" in location else (self._folder / location).resolve()
+        if Path(location).is_absolute() or self._folder not in path.parents:
+            raise ModelError(f"it lies in {location!r}, outside of the model's folder: refused")
+        try:
+            start = int(entries.get("offset", 0))
+            length = int(entries.get("length", needed))
+        except ValueError:
+            raise ModelError("its offset or length is no number") from None
+        if not path.is_file():
+            raise ModelError(f"it lies in {location!r}, which is missing beside the model")
+        if path not in self._files:
+            self._files[path] = _mapped(path)
+        data = self._files[path]
+        if length != needed or not 0 <= start <= len(data) - length:
+            raise ModelError(
+                f"it needs {needed} bytes, but is said to have {length} from {start} on, and "
+                f"{location!r} has {len(data)}"
+            )
+        return data[start : start + length]
+
+
+def _mapped(path: Path) -> Bytes:
+    with path.open("rb") as file:
+        if path.stat().st_size == 0:
+            return np.empty(0, np.uint8)
+        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+
+
+def _check_graph(
+    graph: onnx.GraphProto, beside: _Beside, weights: Sequence[Bytes | None] = ()
+) -> dict[str, Bytes]:
+    """Check a graph, and return the bytes of those of its initialisers that it does not hold."""
+    if graph.sparse_initializer:
+        name = graph.sparse_initializer[0].values.name
+        raise UnsupportedError(f"the initialiser {name!r} is sparse: make it dense")
+    _check_names(graph)
+    apart = {}
+    for tensor, data in itertools.zip_longest(graph.initializer, weights):
+        found = _check_tensor(tensor, beside, data)
+        if found is not None and _bits(tensor) >= 8:
+            apart[tensor.name] = found
+        elif data is not None:
+            tensor.raw_data = data.tobytes()  # several numbers a byte
+    _check_nodes(graph.node, beside)
+    return apart
+
+
+def _check_names(graph: onnx.GraphProto) -> None:
+    """Check that no name is given twice."""
+    inputs = [value.name for value in graph.input]
+    initializers = [tensor.name for tensor in graph.initializer]
+    outputs = [value.name for value in graph.output]
+    made = [name for node in graph.node for name in node.output if name]
+    _check_text(*inputs, *initializers, *outputs)
+    if "" in (*inputs, *initializers, *outputs):
+        raise ModelError("an input, output or initialiser has no name")
+    for names in (inputs, initializers, outputs, [*{*inputs, *initializers}, *made]):
+        for name, times in Counter(names).items():
+            if times > 1:
+                raise ModelError(f"two values have the name {name!r}")
+
+
+def _check_text(*names: str | bytes) -> None:
+    """Check that names are UTF-8; others come out of a protobuf as bytes."""
+    for name in names:
+        if isinstance(name, bytes):
+            raise ModelError(f"the name {name!r} is no text")
+
+
+def _check_nodes(nodes: Iterable[onnx.NodeProto], beside: _Beside) -> None:
+    """Check the tensors and graphs inside nodes."""
+    for node in nodes:
+        attributes = [attribute.name for attribute in node.attribute]
+        _check_text(node.name, node.op_type, node.domain, *node.input, *node.output, *attributes)
+        for attribute in node.attribute:
+            if attribute.HasField("sparse_tensor") or attribute.sparse_tensors:
+                raise UnsupportedError(
+                    f"{node.name} ({node.op_type}): its {attribute.name} is sparse: make it dense"
+                )
+            for tensor in attribute.tensors:
+                _check_tensor(tensor, beside)
+            for graph in attribute.graphs:
+                _check_graph(graph, beside)
+            if attribute.type == onnx.AttributeProto.TENSOR:
+                _check_tensor(attribute.t, beside)
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                _check_graph(attribute.g, beside)
+
+
+def _check_tensor(
+    tensor: onnx.TensorProto, beside: _Beside, data: Bytes | None = None
+) -> Bytes | None:
+    """Check that a tensor has the bytes that its shape asks for; return those it does not hold."""
+    shape = tuple(tensor.dims)
+    try:
+        if any(n < 0 for n in shape):
+            raise ModelError("it has a negative length")
+        apart = tensor.data_location == onnx.TensorProto.EXTERNAL
+        raw = data is not None or tensor.HasField("raw_data")
+        if tensor.data_type == onnx.TensorProto.STRING and (apart or raw):
+            raise ModelError("strings lie in string_data")
+        bits, count = _bits(tensor), math.prod(shape)
+        if math.prod(n or 1 for n in shape) * bits > 8 * MOST_BYTES:
+            raise ModelError("it is absurd")
+        needed = -(-count * bits // 8)
+        if apart:
+            return beside.read(tensor, needed)
+        if raw:
+            found = len(tensor.raw_data if data is None else data)
+            if found != needed:
+                raise ModelError(f"it needs {needed} bytes, got {found}")
+            return data
+        field = TYPED_FIELDS.get(tensor.data_type, "int32_data")
+        numbers = needed if bits in (2, 4) else count * (1 + (tensor.data_type in COMPLEX))
+        found = len(getattr(tensor, field))
+        if found != numbers:
+            raise ModelError(f"it needs {numbers} numbers in its {field}, got {found}")
+    except ModelError as error:
+        raise ModelError(f"the tensor {tensor.name!r} of shape {shape}: {error}") from None
+    return None
+
+
+def _bits(tensor: onnx.TensorProto) -> int:
+    if tensor.data_type == onnx.TensorProto.STRING:
+        return 8
+    try:
+        return ir.DataType(tensor.data_type).bitwidth
+    except (ValueError, TypeError):
+        raise ModelError(f"there is no data type {tensor.data_type}") from None
