@@ -24,6 +24,14 @@ MATRIX = "test_three_forms.py::test_every_convolution_is_a_matrix"
 CONV = "test_definitions.py::test_conv"
 MAX_POOL = "test_definitions.py::test_max_pool"
 AVG_POOL = "test_definitions.py::test_avg_pool"
+SAMPLES = "fcconv/graph/samples.py"
+SLIDER = "fcconv/graph/slider.py"
+JOIN = "fcconv/graph/join.py"
+WALK = "fcconv/graph/walk.py"
+WINDOWS = "fcconv/graph/operators/windows.py"
+ONE_PASS = "test_sliding.py::test_one_pass_equals_the_crops"
+PROOF = "test_sliding.py::test_verdict_and_proof_agree"
+OPERATORS = "test_sliding.py::test_operators_slide"
 
 
 @dataclass(frozen=True)
@@ -202,6 +210,161 @@ MUTATIONS = [
         "if any(other != first for other in others):",
         "if False:",
         "test_errors.py::test_libraries_must_agree",
+    ),
+    Mutation(
+        "step ignores the stride of windows",
+        SAMPLES,
+        "step = math.gcd(apart, stride)",
+        "step = apart",
+        ONE_PASS,
+    ),
+    Mutation(
+        "step is taken for the stride",
+        SAMPLES,
+        "stride=step // self.step,",
+        "stride=step,",
+        ONE_PASS,
+    ),
+    Mutation(
+        "sliding dilation not scaled",
+        SAMPLES,
+        "dilation=dilation * self.scale,",
+        "dilation=dilation,",
+        ONE_PASS,
+    ),
+    Mutation(
+        "sliding padding not scaled",
+        SAMPLES,
+        "before=before * self.scale,",
+        "before=before,",
+        PROOF,
+    ),
+    Mutation(
+        "what no window reads makes cells",
+        SAMPLES,
+        "after -= unread",
+        "pass",
+        "test_sliding.py::test_what_no_window_reads_is_left_out",
+    ),
+    Mutation(
+        "dense layers move by one sample",
+        SAMPLES,
+        "stride // self.step or 1, 1, 0, 0)",
+        "1, 1, 0, 0)",
+        ONE_PASS,
+    ),
+    Mutation(
+        "padding is forgotten after one layer",
+        SAMPLES,
+        "_moves(self.soiled[0] + before, r)",
+        "_moves(before, r)",
+        PROOF,
+    ),
+    Mutation(
+        "a slice makes up for padding",
+        SAMPLES,
+        "return max(-(-samples // r), 0)",
+        "return -(-samples // r)",
+        f"{OPERATORS}[Pad by less than nothing-1]",
+    ),
+    Mutation(
+        "blocks flattened channels first, always",
+        SLIDER,
+        "kernel[:, numbers] = matrix",
+        "kernel[:, np.sort(numbers)] = matrix",
+        ONE_PASS,
+    ),
+    Mutation(
+        "a block keeps what is not read",
+        SLIDER,
+        "if isinstance(x.arrangement, Whole) or not x.numbers.size:",
+        "if True:",
+        f"{OPERATORS}[padding that is not read-1]",
+    ),
+    Mutation(
+        "unfolded samples in the order of channels",
+        SLIDER,
+        "arrangement=sample * x.channels + channel,",
+        "arrangement=x.numbers,",
+        f"{OPERATORS}[a constant for each pixel-1]",
+    ),
+    Mutation(
+        "geometry of another axis",
+        SLIDER,
+        "*spec[order.index(k)]",
+        "*spec[k]",
+        f"{OPERATORS}[turned axes-1]",
+    ),
+    Mutation(
+        "axes of the kernel as they come",
+        WINDOWS,
+        "if inverse == list(range(len(order))):",
+        "if inverse:",
+        f"{OPERATORS}[turned axes-1]",
+    ),
+    Mutation(
+        "global pool misses a sample",
+        WINDOWS,
+        "axis.covered(stride) if k in over else",
+        "axis.windowed(stride, max(axis.block - 1, 1), stride // axis.step or 1, 1, 0, 0)\n"
+        "        if k in over else",
+        ONE_PASS,
+    ),
+    Mutation(
+        "overhang counts in a mean",
+        WINDOWS,
+        "after = min(moved.asked[order.index(k)][1] * scale, slide.after)",
+        "after = slide.after",
+        f"{OPERATORS}[padding that counts-None]",
+    ),
+    Mutation(
+        "a constant for each channel backwards",
+        JOIN,
+        "return _lined_up(slider, node, like, constant.array.ravel())",
+        "return _lined_up(slider, node, like, constant.array.ravel()[::-1])",
+        f"{OPERATORS}[a constant for each channel-1]",
+    ),
+    Mutation(
+        "joined parts keep the numbers of the first",
+        JOIN,
+        "[x.numbers + start for x, start in",
+        "[x.numbers + 0 * start for x, start in",
+        ONE_PASS,
+    ),
+    Mutation(
+        "padding of the other branch forgotten",
+        JOIN,
+        "soiled=(max(a.soiled[0] for a in same), max(a.soiled[1] for a in same)),",
+        "",
+        f"{OPERATORS}[padding of one branch-1]",
+    ),
+    Mutation(
+        "softmax along an axis of the image",
+        "fcconv/graph/operators/reductions.py",
+        'return slider.emit(node, node.op, [tensor], {"axis": 1})',
+        'return slider.emit(node, node.op, [tensor], {"axis": 2})',
+        PROOF,
+    ),
+    Mutation(
+        "alpha dropped",
+        "fcconv/graph/operators/linear.py",
+        "    if factor == 1:\n        return x\n    value = ",
+        "    if factor:\n        return x\n    value = ",
+        ONE_PASS,
+    ),
+    Mutation(
+        "made constants take the names of others",
+        WALK,
+        "for name, v in graph.initializers.items():",
+        "for name, v in ():",
+        "test_sliding.py::test_names_do_not_collide",
+    ),
+    Mutation(
+        "values take the names of others",
+        WALK,
+        "        passes.NameFixPass()(written)\n",
+        "",
+        "test_sliding.py::test_names_do_not_collide",
     ),
 ]
 

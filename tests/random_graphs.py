@@ -1,4 +1,4 @@
-"""Patch classifiers as ONNX graphs, by hand or at random; random ones are built valid, not filtered.
+"""Patch classifiers as ONNX graphs, by hand or at random; these are built valid, not filtered.
 
 Names are chosen to collide with those that a rewriting makes up. In a network of integers every
 value is an integer below 2**24 in size, so that float32 computes it exactly in any order.
@@ -34,34 +34,32 @@ class Graph:
     """A graph under construction; arrays among the inputs of a node become initialisers."""
 
     def __init__(self, *shape: int | str, dtype: str = "float32", opset: int = 20) -> None:
-        self.opset, self.dtype = opset, dtype
-        self.shape = shape
+        self.shape, self.dtype, self.opset = shape, dtype, opset
+        self.prefix = "val_"  # of the names of values, as a rewriting names its own
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, Array] = {}
 
     def array(self, values: npt.ArrayLike) -> Array:
         return np.asarray(values, self.dtype)
 
-    def parts(
-        self, op: str, *inputs: str | Array, outputs: int = 1, name: str = "", **attributes: Any
-    ) -> list[str]:
-        """Add a node of several outputs."""
-        name = name or f"node{len(self.nodes)}"
+    def parts(self, op: str, *inputs: str | Array, **attributes: Any) -> list[str]:
+        """Add a node of several `outputs`, with a `name` perhaps."""
+        name = str(attributes.pop("name", f"node{len(self.nodes)}"))
+        outputs = int(attributes.pop("outputs", 1))
         kind = {"Conv": ("weight", "bias"), "Gemm": ("kernel", "bias"), "MatMul": ("kernel",)}
         parts = [*kind.get(op, ("constant", "channels", "order")), "rest", "rest_", "rest__"]
         names = [
             x if isinstance(x, str) else self.constant(x, f"{name}/{parts[max(position - 1, 0)]}")
             for position, x in enumerate(inputs)
         ]
-        # no name of a value is taken in the rewritten network, where values have numbers
-        made = [f"val_{2 * (len(self.nodes) + k)}" for k in range(outputs)]
-        made = [self._free(n, {o for node in self.nodes for o in node.output}) for n in made]
+        count = sum(len(node.output) for node in self.nodes)
+        made = [f"{self.prefix}{count + k}" for k in range(outputs)]
         self.nodes.append(helper.make_node(op, names, made, name, **attributes))
         return made
 
-    def add(self, op: str, *inputs: str | Array, name: str = "", **attributes: Any) -> str:
+    def add(self, op: str, *inputs: str | Array, **attributes: Any) -> str:
         """Add a node of one output."""
-        return self.parts(op, *inputs, name=name, **attributes)[0]
+        return self.parts(op, *inputs, **attributes)[0]
 
     def constant(self, values: Array, name: str) -> str:
         name = self._free(name, set(self.constants))
@@ -227,7 +225,8 @@ class _Network:
             fits.append((moves + 1) * r < n + before)
             spec.append((k, e, r, before, after))
         kernel, dilation, stride, befores, afters = zip(*spec, strict=True)
-        attributes = {"kernel_shape": kernel, "strides": stride, "dilations": dilation}
+        attributes: dict[str, Any] = {"kernel_shape": kernel, "strides": stride}
+        attributes["dilations"] = dilation
         if not dilated:
             del attributes["dilations"]
         if form == "pads":
@@ -346,7 +345,12 @@ class _Network:
         return self.made(name, left, channels=channels, bound=max(left.bound, right.bound))
 
     def residual(self, x: Value) -> Value:
-        """Add a convolution to what it reads, cropped."""
+        """Add a convolution to what it reads: to all of it if it pads, else to a part."""
+        if self.pads and self.flag():
+            attributes = {"kernel_shape": [3] * len(x.size), "auto_pad": "SAME_UPPER"}
+            same = self.convolved(x, x.channels, attributes, x.size)
+            both = [same.name, x.name] if self.flag() else [x.name, same.name]
+            return self.made(self.graph.add("Add", *both), x, bound=same.bound + x.bound)
         kernel = [self.integer(1, min(3, n)) for n in x.size]
         stride = [
             self.pick(1, 1, 2) if n - k > 1 else 1 for n, k in zip(x.size, kernel, strict=True)
@@ -460,6 +464,11 @@ class _Network:
     def features(self, x: Value) -> Value:
         kinds: list[Callable[[Value], Value]] = [self.flattened, self.flattened, self.pooled]
         y: Value = self.pick(*kinds)(x)
+        if self.flag() and self.flag():  # some features, in any order, some of them twice
+            count = st.integers(0, y.channels - 1)
+            kept = self.draw(st.lists(count, min_size=1, max_size=2 * y.channels))
+            name = self.graph.add("Gather", y.name, np.array(kept, np.int64), axis=1)
+            y = replace(y, name=name, channels=len(kept))
         if self.flag() and self.flag():
             other: Value = self.pick(*kinds)(x)
             name = self.graph.add("Concat", y.name, other.name, axis=self.pick(1, -1))
@@ -476,6 +485,13 @@ class _Network:
     def flattened(self, x: Value) -> Value:
         """Flatten the axes in any order, and in any of the ways that exporters write."""
         name, count = x.name, x.channels * math.prod(x.size)
+        if self.flag() and self.flag():  # a map beside a part of itself
+            axis = self.integer(2, 1 + self.rank)
+            part = self.crop(x)
+            same = [n for k, n in enumerate(x.size) if k != axis - 2]
+            if same == [n for k, n in enumerate(part.size) if k != axis - 2]:
+                name = self.graph.add("Concat", part.name, name, axis=axis)
+                count += x.channels * math.prod(part.size)
         if self.flag():
             order = self.draw(st.permutations(range(1, 2 + self.rank)))
             name = self.graph.add("Transpose", name, perm=[0, *order])

@@ -60,6 +60,8 @@ class Field:
 
     def __init__(self, key: int) -> None:
         self._key = key
+        self.operations = 0
+        """Operations so far: what :func:`false_agreement` counts."""
 
     def asarray(self, values: npt.ArrayLike) -> Residues:
         """Give each number its residue: small integers themselves, others one keyed by their bits.
@@ -68,7 +70,7 @@ class Field:
         when it is stored in a wider dtype.
         """
         numbers = np.asarray(values)
-        if numbers.dtype.kind in "iub":
+        if numbers.dtype.kind in "iub" and np.all(np.abs(numbers.astype(np.int64)) < P // 2):
             return numbers.astype(np.int64) % P
         wide = np.ascontiguousarray(numbers, np.float64)
         small = (np.abs(wide) < P // 2) & (wide == np.round(wide))
@@ -77,6 +79,7 @@ class Field:
 
     def dense(self, x: Residues, weight: Residues, bias: Residues | None) -> Residues:
         """Multiply ``x (..., I)`` with ``weight (O, I)`` and add the bias."""
+        self.operations += 1
         rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
         y: Residues = _product(weight, rows.T).T.reshape(*x.shape[:-1], len(weight))
         return y if bias is None else (y + bias) % P
@@ -89,6 +92,7 @@ class Field:
         self, x: Residues, weight: Residues, bias: Residues | None, window: Window, groups: int
     ) -> Residues:
         """Convolve, ``(N, O, *S')``."""
+        self.operations += 1
         n, outputs, terms = len(x), len(weight), math.prod(weight.shape[1:])
         columns = fcconv_numpy.im2col(x.astype(np.float64), window)
         columns = columns.reshape(n, groups, terms, math.prod(window.output))
@@ -97,20 +101,24 @@ class Field:
 
     def conv1x1(self, x: Residues, weight: Residues, bias: Residues | None) -> Residues:
         """Mix channels with ``weight (O, C)``, ``(N, O, *S)``."""
+        self.operations += 1
         n, c, *size = x.shape
         y = _product(weight, x.reshape(n, c, math.prod(size)))
         return _with_bias(y.reshape(n, len(weight), *size), bias)
 
     def max_pool(self, x: Residues, window: Window) -> Residues:
         """Hash the multiset of each window; padding is not in it."""
+        self.operations += 2
         return self._mix(_window_sums(self._mix(x, "max"), window), "max of")
 
     def avg_pool(self, x: Residues, window: Window, count: npt.NDArray[np.int64]) -> Residues:
         """Divide the sum of each window by its count."""
+        self.operations += 1
         return _window_sums(x, window) * _inverse(count) % P
 
     def matmul(self, a: Residues, b: Residues) -> Residues:
         """Multiply stacks of matrices."""
+        self.operations += 1
         return _product(a, b)
 
     def add(self, a: Residues, b: Residues) -> Residues:
@@ -123,14 +131,17 @@ class Field:
 
     def multiply(self, a: Residues, b: Residues) -> Residues:
         """Multiply entry by entry, with broadcasting."""
+        self.operations += 1
         return a * b % P
 
     def divide(self, a: Residues, b: Residues) -> Residues:
         """Multiply by the inverse; that of 0 is 0."""
+        self.operations += 1
         return a * _inverse(b) % P
 
     def elementwise(self, key: str, function: Callable[..., Residues], *xs: Residues) -> Residues:
         """Apply the keyed random function that stands for `key`; `function` is not called."""
+        self.operations += len(xs)
         first, *others = xs
         y = self._mix(first, key)
         for other in others:
@@ -141,6 +152,7 @@ class Field:
         self, key: str, function: Callable[..., Residues], x: Residues, axis: int
     ) -> Residues:
         """Hash the entries along `axis` in their order; `function` is not called."""
+        self.operations += 2
         places = np.arange(x.shape[axis]).reshape(-1, *(1,) * (x.ndim - 1 - axis))
         return self._mix(self.reduce_sum(self._mix(x + places * P, key), [axis]), f"{key} of")
 
@@ -151,6 +163,7 @@ class Field:
 
     def reduce_max(self, x: Residues, axes: Sequence[int]) -> Residues:
         """Hash the multiset of the entries over axes, which stay with length 1."""
+        self.operations += 2
         return self._mix(self.reduce_sum(self._mix(x, "max"), axes), "max of")
 
     def _mix(self, x: npt.NDArray[Any], key: str) -> Residues:
@@ -168,31 +181,32 @@ class Field:
         return z.view(np.int64)
 
 
-def false_agreement(layers: int, keys: int) -> float:
+def false_agreement(operations: int, keys: int) -> float:
     """Bound the probability that two different expressions agree under independent keys.
 
-    Each layer is at most quadratic in the values below it and its weights, and its function hits a
-    value of another argument with probability ``1 / P``: by the union bound over the layers, three
-    chances in ``P`` each (Schwartz 1980, corollary 1).
+    An operation is at most quadratic in the values below it, or a random function of them, which
+    hits the value of another argument with probability ``1 / P``: by the union bound over the
+    operations, three chances in ``P`` each (Schwartz 1980, corollary 1). The bound takes the
+    weights for distinct and products for products of different values.
 
     Parameters
     ----------
-    layers : int
-        Operators on the way from the input to an output.
+    operations : int
+        Products, quotients and functions on the way from the input to an output.
     keys : int
         Independent keys.
 
     Returns
     -------
     float
-        ``min(1, 3 * layers / P) ** keys``.
+        ``min(1, 3 * operations / P) ** keys``.
 
     Examples
     --------
     >>> false_agreement(10, 2) < 1e-9
     True
     """
-    return min(1.0, 3 * layers / P) ** keys
+    return min(1.0, 3 * operations / P) ** keys
 
 
 def _with_bias(y: Residues, bias: Residues | None) -> Residues:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx_ir as ir
 
 from fcconv.certificate.layerwise import certify_layers
 from fcconv.certificate.report import Certificate
-from fcconv.certificate.sliding import Proof
+from fcconv.certificate.sliding import Proof, told
 from fcconv.errors import ModelError
 from fcconv.graph.load import Source, load
 from fcconv.graph.pointwise import Pointwise
@@ -18,7 +20,11 @@ KEYS = 2
 
 
 def certify(
-    original: Source, rewritten: Source | Sliding | Pointwise, *, seed: int = 0
+    original: Source,
+    rewritten: Source | Sliding | Pointwise,
+    *,
+    seed: int = 0,
+    window: Sequence[int] | None = None,
 ) -> Certificate:
     """Prove that a rewritten network computes what the original computes, or say where not.
 
@@ -30,6 +36,8 @@ def certify(
         Its sliding or pointwise form, from whatever tool.
     seed : int
         Chooses the keys and the images.
+    window : sequence of int, optional
+        Shape of one input without the batch, where neither network tells it.
 
     Returns
     -------
@@ -45,7 +53,7 @@ def certify(
     """
     model = rewritten.model if isinstance(rewritten, Sliding | Pointwise) else rewritten
     second = load(model)
-    first = load(original, _patch_shape(second))
+    first = load(original, window or _patch_shape(second))
     rng = np.random.default_rng(seed)
     keys = [int(key) for key in rng.choice(2**32, KEYS, replace=False)]
     axes = _freed_axes(first, second)
@@ -56,12 +64,15 @@ def certify(
 
 def _patch_shape(rewritten: ir.Model) -> list[int] | None:
     """Read the shape of one patch, without the batch, off a network that fixes or tells it."""
-    window = iter(rewritten.metadata_props.get("fcconv.window", "").split())
     shape = rewritten.graph.inputs[0].shape if len(rewritten.graph.inputs) == 1 else None
     if shape is None:
         return None
-    sizes = [n if isinstance(n, int) else int(next(window, "0")) for n in shape.dims[1:]]
-    return sizes if all(sizes) else None
+    free = [n for n in shape.dims[1:] if not isinstance(n, int)]
+    window = told(rewritten, "fcconv.window", len(free)) if free else ()
+    if window is None:
+        return None
+    sizes = iter(window)
+    return [n if isinstance(n, int) else next(sizes) for n in shape.dims[1:]]
 
 
 def _freed_axes(original: ir.Model, rewritten: ir.Model) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from fcconv.certificate.report import Certificate
-from fcconv.certificate.sliding import moved_weights
+from fcconv.certificate.weights import moved_weights
 from fcconv.errors import FcconvError, ModelError
 from fcconv.graph.node import Node
 from fcconv.graph.run import Program
@@ -29,8 +29,8 @@ def certify_layers(
 ) -> Certificate:
     """Prove a network equal to one of the same inputs and outputs, layer by layer."""
     infer_shapes(original)
-    kept = {_signature(node) for node in rewritten.graph}
-    changed = [node for node in original.graph if _signature(node) not in kept]
+    kept = {_signature(rewritten, node) for node in rewritten.graph}
+    changed = [node for node in original.graph if _signature(original, node) not in kept]
     difference = _interface(original, rewritten)
     for ir_node in changed:
         if difference is None and not _same(original, rewritten, ir_node, rng, keys):
@@ -38,6 +38,7 @@ def certify_layers(
     holds = difference is None
     return Certificate(
         form="pointwise",
+        window=(),
         stride=(),
         exact=holds,
         native_exact=holds,
@@ -55,17 +56,27 @@ def certify_layers(
 def _interface(original: ir.Model, rewritten: ir.Model) -> str | None:
     """Compare the names of inputs and outputs, and the constants that both networks have."""
     for part in ("inputs", "outputs"):
-        first, second = (
-            {v.name for v in getattr(model.graph, part) if v.const_value is None}
-            for model in (original, rewritten)
-        )
+        first, second = (_described(getattr(model.graph, part)) for model in (original, rewritten))
         if first != second:
-            return f"the {part}: {sorted(map(str, first ^ second))}"
+            return f"the {part}: {', '.join(first)} became {', '.join(second)}"
+    made = {value.name for node in rewritten.graph for value in node.outputs}
     for name, value in original.graph.initializers.items():
         other = rewritten.graph.initializers.get(name)
+        if name in made:
+            return f"the initialiser {name!r}"
         if other is not None and not _equal(value, other):
             return f"the initialiser {name!r}"
     return None
+
+
+def _described(values: Sequence[ir.Value]) -> list[str]:
+    """Describe inputs or outputs, in order; free sizes may have any name."""
+    return [
+        f"{value.name} {value.dtype} "
+        f"{[n if isinstance(n, int) else None for n in value.shape.dims] if value.shape else []}"
+        for value in values
+        if value.const_value is None
+    ]
 
 
 def _equal(a: ir.Value, b: ir.Value) -> bool:
@@ -77,12 +88,13 @@ def _equal(a: ir.Value, b: ir.Value) -> bool:
     )
 
 
-def _signature(node: ir.Node) -> str:
-    """Describe a node, with the names of its inputs and outputs."""
+def _signature(model: ir.Model, node: ir.Node) -> str:
+    """Describe a node: its operator and version, attributes, and names of inputs and outputs."""
     inputs = [value.name if value is not None else "" for value in node.inputs]
     attributes = sorted(str(a) for a in node.attributes.values())
     outputs = [value.name for value in node.outputs]
-    return repr((node.domain, node.op_type, inputs, outputs, attributes))
+    version = model.graph.opset_imports.get(node.domain)
+    return repr((node.domain, version, node.op_type, inputs, outputs, attributes))
 
 
 def _same(

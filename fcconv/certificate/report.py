@@ -25,6 +25,8 @@ class Certificate:
     ----------
     form : str
         "sliding" or "pointwise".
+    window : tuple of int
+        Pixels of the patch, for each axis that slides; empty for the pointwise form.
     stride : tuple of int
         Pixels from one window to the next; empty for the pointwise form.
     exact : bool
@@ -34,7 +36,7 @@ class Certificate:
     holds : bool
         Whether the rewriting is right: it is exact, or padding in the original forbids that.
     windows, equal : int
-        Windows that were compared, and those that agree under every key.
+        Windows that were compared, and those that agree; for the pointwise form layers.
     false_pass_probability : float
         A bound on the chance that a wrong rewriting passes.
     difference : str, optional
@@ -48,6 +50,7 @@ class Certificate:
     """
 
     form: str
+    window: tuple[int, ...]
     stride: tuple[int, ...]
     exact: bool
     native_exact: bool
@@ -74,8 +77,12 @@ class Certificate:
 
     def lines(self) -> Iterator[tuple[str, str]]:
         """Yield each statement as a name and what is found."""
-        stride = f", stride {' x '.join(map(str, self.stride))}" if self.stride else ""
-        yield "form", self.form + stride
+        geometry = (
+            f", {name} {' x '.join(map(str, numbers))}"
+            for name, numbers in (("window", self.window), ("stride", self.stride))
+            if numbers
+        )
+        yield "form", self.form + "".join(geometry)
         yield "the rewriting", "is right" if self.holds else "IS WRONG"
         if self.difference:
             yield "first differs at", self.difference

@@ -157,6 +157,6 @@ def _little_endian(tensor: Any) -> Any:
     if tensor.dtype.bitwidth < 8:
         return tensor.tobytes()
     array = tensor.numpy()
-    if not array.flags.c_contiguous or array.dtype.byteorder == ">" or sys.byteorder == "big":
+    if array.dtype.byteorder == ">" or sys.byteorder == "big":
         return tensor.tobytes()
     return array.reshape(-1).view("uint8").data

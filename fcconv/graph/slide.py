@@ -174,11 +174,11 @@ def _slide(
     model: ir.Model, shape: tuple[Any, ...], axes: tuple[int, ...], stride: Ints | None
 ) -> Sliding:
     if stride is None or (isinstance(stride, Sequence) and len(stride) != len(axes)):
+        # of a stride for other axes than these one only hears if the network slides along these
         apart = [slid.axes for slid in Walk(model, shape, axes, (0,) * len(axes)).outputs]
-        steps = tuple(math.lcm(*(axis.apart for axis in same)) for same in zip(*apart, strict=True))
-    if stride is not None:
-        steps = per_axis(stride, len(axes), "stride")
-    return _verdict(Walk(model, shape, axes, steps))
+        own = tuple(math.lcm(*(axis.apart for axis in same)) for same in zip(*apart, strict=True))
+        stride = own if stride is None else stride
+    return _verdict(Walk(model, shape, axes, per_axis(stride, len(axes), "stride")))
 
 
 def _verdict(walk: Walk) -> Sliding:

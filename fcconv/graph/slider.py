@@ -226,14 +226,14 @@ class Slider(Writer):
         tensor = samples[0]
         if count > 1:
             tensor = self.emit(node, "Concat", samples, {"axis": 1}, "/unfold")
-        channel, place = np.divmod(x.numbers, count)
+        channel, sample = np.divmod(x.numbers, count)
         unshared = x.unshared or (f"{node} {why}" if count > 1 else None)
         return replace(
             x,
             tensor=tensor,
             channels=x.entries,
             axes=self._covered(x)[0],
-            arrangement=place * x.channels + channel,
+            arrangement=sample * x.channels + channel,
             unshared=unshared,
         )
 

@@ -88,6 +88,8 @@ def _fields(file: BufferedReader, end: int) -> Iterator[tuple[int, bytes, int]]:
     while file.tell() < end:
         tag = _read_varint(file)
         kind, begun, length = tag & 7, _varint(tag), 0
+        if tag < 8:  # no field has the number 0
+            raise DecodeError
         if kind in (VARINT, DELIMITED):
             number = _read_varint(file)
             begun += _varint(number)

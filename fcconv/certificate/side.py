@@ -1,0 +1,95 @@
+"""One of the two networks of a proof, and what both are shown."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from fcconv.graph.run import Program, Visit
+
+Array: TypeAlias = npt.NDArray[Any]
+Ints: TypeAlias = tuple[int, ...]
+
+
+class Side:
+    """A network with its weights as arrays of one backend.
+
+    Parameters
+    ----------
+    program : Program
+        The network.
+    backend : Backend
+        What computes.
+    dtype : data type, optional
+        What the weights are converted to first.
+    """
+
+    def __init__(self, program: Program, backend: Any, dtype: npt.DTypeLike | None = None) -> None:
+        self._program, self._backend = program, backend
+        self._weights = {
+            name: backend.asarray(weight if dtype is None else weight.astype(dtype))
+            for name, weight in program.parameters().items()
+        }
+
+    def run(self, images: Array, visit: Visit | None = None) -> list[Array]:
+        """Compute the outputs for a batch."""
+        return self._program.run_batches(self._backend, self._weights, [images], visit)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Windows of an image.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Shape of one patch, without the batch.
+    axes : tuple of int
+        The spatial axes of a batch of images.
+    stride : tuple of int
+        Pixels from one window to the next, for each of them.
+    cells : tuple of int
+        Number of windows, for each of them.
+    """
+
+    shape: Ints
+    axes: Ints
+    stride: Ints
+    cells: Ints
+
+    @property
+    def image(self) -> Ints:
+        """Shape of an image of so many windows, with as many pixels left over as can be."""
+        size = list(self.shape)
+        for axis, stride, cells in zip(self.axes, self.stride, self.cells, strict=True):
+            size[axis - 1] += stride * cells - 1
+        return tuple(size)
+
+    def crops(self, images: Array) -> Array:
+        """Cut out the windows of images ``(N, ...)``: ``(windows * N, ...)``."""
+        cut = []
+        for cell in itertools.product(*map(range, self.cells)):
+            place = [slice(None)] * images.ndim
+            for axis, i, stride in zip(self.axes, cell, self.stride, strict=True):
+                place[axis] = slice(i * stride, i * stride + self.shape[axis - 1])
+            cut.append(images[tuple(place)])
+        return np.concatenate(cut)
+
+    def by_window(self, maps: Sequence[Array]) -> list[Array] | None:
+        """Bring maps ``(N, K, *cells)`` to ``(windows * N, K)``; None if one has other cells."""
+        if any(scores.shape[2:] != self.cells for scores in maps):
+            return None
+        return [
+            np.moveaxis(scores.reshape(*scores.shape[:2], -1), 2, 0).reshape(-1, scores.shape[1])
+            for scores in maps
+        ]
+
+
+def flat(outputs: Sequence[Array]) -> list[Array]:
+    """Give each output of a patch network one axis of features."""
+    return [output.reshape(len(output), -1) for output in outputs]
