@@ -217,7 +217,7 @@ class _Network:
             k = self.integer(1, min(3, n))
             e = self.integer(1, min(3, (n - 1) // (k - 1))) if k > 1 and dilated else 1
             r = self.integer(1, k) if same else self.pick(1, 1, 2, 3)
-            most = k - 1 if pool else 2
+            most = k - 1 if pool or n < 3 else 2  # some window reads more than padding
             before, after = (self.integer(0, most) if form == "pads" else 0 for _ in range(2))
             moves, rest = divmod(n + before + after - e * (k - 1) - 1, r)
             lengths.append(-(-n // r) if same else moves + 1)

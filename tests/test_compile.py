@@ -89,5 +89,5 @@ def test_unknown_engines_are_named() -> None:
 
 def test_too_small_an_image_is_named() -> None:
     sliding = fcconv.convolutionize(load_faces())
-    with pytest.raises(fcconv.ShapeError, match=r"\(Conv\)"):
+    with pytest.raises(fcconv.ShapeError, match=r"\(20, 40\) pixels is smaller than the window"):
         sliding(np.zeros((1, 1, 20, 40), np.float32))

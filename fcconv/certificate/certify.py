@@ -10,7 +10,7 @@ import onnx_ir as ir
 from fcconv.certificate.layerwise import certify_layers
 from fcconv.certificate.report import Certificate
 from fcconv.certificate.sliding import Proof, told
-from fcconv.errors import ModelError
+from fcconv.errors import ModelError, ShapeError
 from fcconv.graph.load import Source, load
 from fcconv.graph.pointwise import Pointwise
 from fcconv.graph.slide import Sliding
@@ -51,9 +51,11 @@ def certify(
     UnsupportedError
         If an operator is not known.
     """
-    model = rewritten.model if isinstance(rewritten, Sliding | Pointwise) else rewritten
-    second = load(model)
-    first = load(original, window or _patch_shape(second))
+    second = load(rewritten)
+    try:
+        first = load(original, window or _patch_shape(second))
+    except ShapeError as error:
+        raise ModelError(f"the two networks do not fit each other: {error}") from error
     rng = np.random.default_rng(seed)
     keys = [int(key) for key in rng.choice(2**32, KEYS, replace=False)]
     axes = _freed_axes(first, second)

@@ -43,40 +43,51 @@ class Side:
 
 @dataclass(frozen=True)
 class Grid:
-    """Windows of an image.
+    """Windows of an image, of which some are compared.
 
     Attributes
     ----------
-    shape : tuple of int
+    patch : tuple of int
         Shape of one patch, without the batch.
+    image : tuple of int
+        Shape of the image.
     axes : tuple of int
         The spatial axes of a batch of images.
     stride : tuple of int
         Pixels from one window to the next, for each of them.
-    cells : tuple of int
-        Number of windows, for each of them.
+    most : int
+        Windows to compare along each of them, the first and the last among them.
     """
 
-    shape: Ints
+    patch: Ints
+    image: Ints
     axes: Ints
     stride: Ints
-    cells: Ints
+    most: int
 
     @property
-    def image(self) -> Ints:
-        """Shape of an image of so many windows, with as many pixels left over as can be."""
-        size = list(self.shape)
-        for axis, stride, cells in zip(self.axes, self.stride, self.cells, strict=True):
-            size[axis - 1] += stride * cells - 1
-        return tuple(size)
+    def cells(self) -> Ints:
+        """Number of windows along each spatial axis."""
+        return tuple(
+            (self.image[axis - 1] - self.patch[axis - 1]) // stride + 1
+            for axis, stride in zip(self.axes, self.stride, strict=True)
+        )
+
+    @property
+    def compared(self) -> list[Ints]:
+        """The windows to compare."""
+        lines = [
+            sorted({round(i) for i in np.linspace(0, n - 1, min(n, self.most))}) for n in self.cells
+        ]
+        return list(itertools.product(*lines))
 
     def crops(self, images: Array) -> Array:
-        """Cut out the windows of images ``(N, ...)``: ``(windows * N, ...)``."""
+        """Cut the windows to compare out of images ``(N, ...)``: ``(windows * N, ...)``."""
         cut = []
-        for cell in itertools.product(*map(range, self.cells)):
+        for cell in self.compared:
             place = [slice(None)] * images.ndim
             for axis, i, stride in zip(self.axes, cell, self.stride, strict=True):
-                place[axis] = slice(i * stride, i * stride + self.shape[axis - 1])
+                place[axis] = slice(i * stride, i * stride + self.patch[axis - 1])
             cut.append(images[tuple(place)])
         return np.concatenate(cut)
 
@@ -84,10 +95,9 @@ class Grid:
         """Bring maps ``(N, K, *cells)`` to ``(windows * N, K)``; None if one has other cells."""
         if any(scores.shape[2:] != self.cells for scores in maps):
             return None
-        return [
-            np.moveaxis(scores.reshape(*scores.shape[:2], -1), 2, 0).reshape(-1, scores.shape[1])
-            for scores in maps
-        ]
+        places = [int(np.ravel_multi_index(cell, self.cells)) for cell in self.compared]
+        lines = [scores.reshape(*scores.shape[:2], -1) for scores in maps]
+        return [np.concatenate([line[:, :, place] for place in places]) for line in lines]
 
 
 def flat(outputs: Sequence[Array]) -> list[Array]:

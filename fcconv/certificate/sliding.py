@@ -14,7 +14,8 @@ import numpy as np
 import onnx_ir as ir
 
 from fcconv.certificate.measure import rounding_errors
-from fcconv.certificate.report import Certificate
+from fcconv.certificate.reach import reach
+from fcconv.certificate.report import Certificate, Rounding
 from fcconv.certificate.side import Array, Grid, Ints, Side, flat
 from fcconv.certificate.weights import moved_weights
 from fcconv.errors import FcconvError, ModelError, ShapeError, UnsupportedError
@@ -24,18 +25,8 @@ from fcconv.graph.run import Program
 from fcconv.graph.slide import convolutionize
 from fcconv_modular import Field, P, false_agreement
 
-CELLS: dict[int, tuple[Ints, Ints]] = {
-    1: ((3,), (5,)),
-    2: ((3, 3), (2, 4)),
-    3: ((2, 2, 2), (1, 2, 3)),
-}
-"""Windows along each axis, under each key: two sizes, so that none is built in."""
-
-FEW_CELLS = ((2, 2), (1, 3))
-"""The same for two axes and a large window."""
-
 LARGE_WINDOW = 128**2
-"""Pixels from which on a window is large."""
+"""Pixels from which on two windows are compared along an axis, and not three."""
 
 LARGEST_IMAGE = 2**27
 """Most numbers in the image of a proof."""
@@ -67,15 +58,17 @@ class Proof:
         self._shape = () if shape is None else tuple(int(str(n)) for n in shape.dims[1:])
         self._window = tuple(self._shape[axis - 1] for axis in axes)
         self._stride = told(rewritten, "fcconv.stride", len(axes)) or self._find_stride()
-        large = len(axes) == 2 and math.prod(self._window) >= LARGE_WINDOW
-        self._grids = [self._grid(cells) for cells in (FEW_CELLS if large else CELLS[len(axes)])]
-        self._native = Grid(self._shape, axes, (1,) * len(axes), (1,) * len(axes))
-        largest = max((grid.image for grid in self._grids), key=math.prod)
-        if math.prod(largest) > LARGEST_IMAGE:
-            raise ShapeError(
-                f"windows {self._stride} pixels apart need an image of {largest} for the proof: "
-                f"too large, take a smaller stride"
-            )
+        small = len(axes) < 3 and math.prod(self._window) < LARGE_WINDOW
+        self._most = 3 if small else 2
+        self._reach = reach(rewritten.graph, len(axes))
+        self._native = Grid(self._shape, self._shape, axes, self._stride, 1)
+        # once large enough for a window to have neighbours, once for all that a score can see
+        near = [n + max(n, s) + s - 1 for n, s in zip(self._window, self._stride, strict=True)]
+        far = [
+            n + max(n, r, s) + 2 * s
+            for n, r, s in zip(self._window, self._reach, self._stride, strict=True)
+        ]
+        self._grids = [self._grid(near), self._grid(far)]
 
     def certificate(self, keys: Sequence[int]) -> Certificate:
         """Compare every window under every key, and the native size."""
@@ -89,11 +82,13 @@ class Proof:
                 agree = np.append(agree, self._agreeing(first, second, grid, batch=1))
         exact = native and bool(agree.all())
         difference, reasons = (None, ()) if exact else self._why(keys)
-        try:
-            grid = self._grids[0] if exact else self._native
-            errors = rounding_errors(*self._models, grid, self._rng)
-        except UnsupportedError as error:
-            difference, errors = difference or str(error), []
+        errors: list[Rounding] = []
+        if native and difference is None:
+            try:
+                grid = self._grids[0] if exact else self._native
+                errors = rounding_errors(*self._models, grid, self._rng)
+            except UnsupportedError as error:
+                difference = str(error)
         return Certificate(
             form="sliding",
             window=self._window,
@@ -110,8 +105,17 @@ class Proof:
             errors=tuple(errors),
         )
 
-    def _grid(self, cells: Ints) -> Grid:
-        return Grid(self._shape, self._axes, self._stride, cells)
+    def _grid(self, sizes: Sequence[int]) -> Grid:
+        """Lay windows over an image of such sizes."""
+        image = list(self._shape)
+        for axis, size in zip(self._axes, sizes, strict=True):
+            image[axis - 1] = size
+        if math.prod(image) > LARGEST_IMAGE:
+            raise ShapeError(
+                f"windows {self._stride} pixels apart that depend on {self._reach} pixels need an "
+                f"image of {tuple(image)} for the proof: too large, take a smaller stride"
+            )
+        return Grid(self._shape, tuple(image), self._axes, self._stride, self._most)
 
     def _residues(self, batch: int, shape: Ints) -> Array:
         return self._rng.integers(0, P, (batch, *shape))
@@ -126,7 +130,7 @@ class Proof:
             shape = side.run(self._residues(1, tuple(size)))[0].shape
             if len(shape) != 2 + len(self._axes):
                 raise ModelError(f"the rewritten network gives scores of shape {shape}, no map")
-            return shape[2 + k]
+            return int(shape[2 + k])
 
         def pixels_to(k: int, count: int) -> int:
             low, high = 0, 1
@@ -143,20 +147,19 @@ class Proof:
 
     def _agreeing(self, first: Side, second: Side, grid: Grid, batch: int) -> Array:
         """Say for each window whether one pass gives it the scores of its crop."""
-        shape = self._shape if grid is self._native else grid.image
-        images = self._residues(batch, shape)
+        images = self._residues(batch, grid.image)
         crops = flat(first.run(grid.crops(images)))
-        agree = np.ones((math.prod(grid.cells), batch), bool)
+        agree = np.ones((len(grid.compared) * batch), bool)
         try:
             scores = grid.by_window(second.run(images))
         except FcconvError:  # an image that the rewritten network can't read
             scores = None
         alike = scores is not None and [a.shape for a in crops] == [b.shape for b in scores]
         if scores is None or not alike:
-            return np.zeros(len(agree), bool)
+            return np.zeros_like(agree)
         for a, b in zip(crops, scores, strict=True):
-            agree &= (a == b).all(axis=1).reshape(agree.shape)
-        return np.asarray(agree.all(axis=1))
+            agree &= (a == b).all(axis=1)
+        return agree
 
     def _why(self, keys: Sequence[int]) -> tuple[str | None, tuple[str, ...]]:
         """Tell a wrong rewriting from a right one of a network that pads."""
@@ -167,11 +170,14 @@ class Proof:
         except UnsupportedError as error:
             return f"the outputs; the original can't slide: {error}", ()
         program = Program(load(expected.model))
-        for key, grid in zip(keys, self._grids, strict=True):
+        for key in keys:
             right, found = Side(program, Field(key)), Side(self._programs[1], Field(key))
-            difference = first_difference(right, found, self._residues(1, grid.image))
+            difference = first_difference(right, found, self._residues(1, self._grids[0].image))
             if difference is not None:
                 return difference, expected.reasons
+        right_reach = reach(expected.model.graph, len(self._axes))
+        if any(found > right for found, right in zip(self._reach, right_reach, strict=True)):
+            return f"the outputs: they depend on {self._reach} pixels, not {right_reach}", ()
         if expected.exact:
             return "the outputs: a defect of fcconv's rules, please report it", ()
         return None, expected.reasons

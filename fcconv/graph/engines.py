@@ -13,18 +13,22 @@ from fcconv.backend import Backend, library
 from fcconv.backend import backend as find_backend
 from fcconv.errors import BackendError, DtypeError, ShapeError, UnsupportedError
 from fcconv.graph.load import Source, load
-from fcconv.graph.run import Program
+from fcconv.graph.run import Program, batches
 
 
-def compile(model: Source, backend: str = "numpy") -> Callable[..., Any]:  # noqa: A001 - fcconv.compile, as re.compile
+def compile(  # noqa: A001 - fcconv.compile, as re.compile
+    model: Source, backend: str = "numpy", *, window: Sequence[int] | None = None
+) -> Callable[..., Any]:
     """Make a network callable on arrays.
 
     Parameters
     ----------
-    model : path, onnx.ModelProto, onnx_ir.Model or torch.nn.Module
+    model : path, onnx.ModelProto, onnx_ir.Model, Sliding, Pointwise or torch.nn.Module
         The network.
     backend : {"numpy", "jax", "onnxruntime"}
         What computes; without "jax" nothing is compiled ahead, "numpy" computes node by node.
+    window : sequence of int, optional
+        Shape of one input without the batch, for a PyTorch module.
 
     Returns
     -------
@@ -44,8 +48,10 @@ def compile(model: Source, backend: str = "numpy") -> Callable[..., Any]:  # noq
         If the source is no valid network.
     """
     if backend == "onnxruntime":
-        return _Session(load(model))
-    return Compiled(Program(load(model)), find_backend(backend))
+        return _Session(load(model, window))
+    if backend not in ("numpy", "jax"):
+        raise BackendError(f"unknown backend {backend!r}: use 'numpy', 'jax' or 'onnxruntime'")
+    return Compiled(Program(load(model, window)), find_backend(backend))
 
 
 class Compiled:
@@ -92,6 +98,7 @@ class Compiled:
             The output, or one array an output.
         """
         _check_inputs(self._program.inputs, inputs)
+        _check_params(self.params, params)
         outputs = self._program.run_batches(self._backend, params, inputs)
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
@@ -99,6 +106,16 @@ class Compiled:
         """Compute on arrays; see :meth:`apply`."""
         _check_inputs(self._program.inputs, inputs)
         return self._call(self.params, *map(self._backend.asarray, inputs))
+
+
+def _check_params(known: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Check that weights have the names and shapes of the network's own."""
+    for name in {*known} ^ {*given}:
+        what = "needs the weight" if name in known else "has no weight"
+        raise ShapeError(f"the network {what} {name!r}: its weights are those of params")
+    for name, weight in known.items():
+        if weight.shape != given[name].shape:
+            raise ShapeError(f"{name!r} needs the shape {weight.shape}, got {given[name].shape}")
 
 
 def _check_inputs(declared: Sequence[ir.Value], inputs: Sequence[Any]) -> None:
@@ -111,6 +128,11 @@ def _check_inputs(declared: Sequence[ir.Value], inputs: Sequence[Any]) -> None:
 
 
 def _check_input(value: ir.Value, array: Any) -> None:
+    if library(array) is None:
+        raise BackendError(
+            f"input {value.name!r} is a {type(array).__module__}.{type(array).__qualname__}: pass "
+            f"a NumPy or JAX array"
+        )
     if value.dtype is not None and np.dtype(array.dtype) != value.dtype.numpy():
         raise DtypeError(
             f"input {value.name!r} needs dtype {value.dtype.numpy()}, got {array.dtype}: "
@@ -123,7 +145,10 @@ def _check_input(value: ir.Value, array: Any) -> None:
         not isinstance(n, int) or n == m for n, m in zip(declared[1:], array.shape[1:], strict=True)
     )
     if not fits:
-        raise ShapeError(f"input {value.name!r} needs the shape {value.shape}, got {array.shape}")
+        hint = ": add the batch, x[None]" if len(array.shape) == len(declared) - 1 else ""
+        raise ShapeError(
+            f"input {value.name!r} needs the shape {value.shape}, got {array.shape}{hint}"
+        )
 
 
 class ByArray:
@@ -161,10 +186,15 @@ class _Session:
     def __call__(self, *inputs: Any) -> Any:
         """Compute on NumPy arrays."""
         _check_inputs(self._inputs, inputs)
-        feed = {str(v.name): array for v, array in zip(self._inputs, inputs, strict=True)}
-        with _named_errors():
-            outputs = self._session.run(None, feed)
+        arrays = [np.asarray(array) for array in inputs]
+        parts = [self._run(part) for part in batches(self._inputs, arrays)]
+        outputs = [np.concatenate(same) for same in zip(*parts, strict=True)]
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    def _run(self, arrays: Sequence[Any]) -> list[Any]:
+        feed = {str(v.name): array for v, array in zip(self._inputs, arrays, strict=True)}
+        with _named_errors():
+            return list(self._session.run(None, feed))
 
 
 @contextmanager

@@ -34,7 +34,7 @@ def load(source: Source, window: Sequence[int] | None = None) -> ir.Model:
 
     Parameters
     ----------
-    source : path, onnx.ModelProto, onnx_ir.Model or torch.nn.Module
+    source : path, onnx.ModelProto, onnx_ir.Model, Sliding, Pointwise or torch.nn.Module
         The network; it is not changed.
     window : sequence of int, (C, H, W) say, optional
         Shape of one input, without the batch: for a PyTorch module, or where the network leaves
@@ -67,6 +67,7 @@ def load(source: Source, window: Sequence[int] | None = None) -> ir.Model:
 
 def read(source: Source, window: Sequence[int] | None = None) -> ir.Model:
     """Read a network and check it, and write out its local functions; see :func:`load`."""
+    source = getattr(source, "model", source) if _is_rewritten(source) else source
     if isinstance(source, ir.Model):
         check_values(source.graph)
         model = _copy(source)
@@ -223,6 +224,11 @@ def _sizes(window: Sequence[int]) -> tuple[int, ...]:
     if isinstance(window, str | bytes) or not isinstance(window, Sequence):
         raise ShapeError(f"window needs the shape of one input, (C, H, W) say, got {window!r}")
     return tuple(integer(n, "window", 1) for n in window)
+
+
+def _is_rewritten(source: object) -> bool:
+    """Say whether a source is a network of ours, which holds its model."""
+    return isinstance(getattr(source, "model", None), ir.Model)
 
 
 def _is_torch_module(source: object) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
@@ -39,7 +39,7 @@ class Pointwise:
         The products that were left, and why.
     """
 
-    model: ir.Model
+    model: ir.Model = field(repr=False)
     layers: tuple[Layer, ...]
     left: tuple[str, ...]
 
@@ -149,8 +149,10 @@ def _replace(graph: ir.Graph, node: Node, matrix: npt.NDArray[Any]) -> Layer:
     ir.convenience.replace_nodes_and_values(graph, node.ir, [node.ir], writer.nodes, [old], [made])
     for name, constant in writer.initializers.items():
         graph.initializers.setdefault(name, constant)
-    if not weight.uses() and weight.name in graph.initializers and not weight.is_graph_input():
+    if not weight.uses() and weight.name in graph.initializers:
         del graph.initializers[str(weight.name)]
+        if weight in graph.inputs:  # as in models of IR version 3
+            graph.inputs.remove(weight)
     return Layer(node.name, "1x1", tuple(weight.shape.numpy()), kernel.shape, "C")
 
 

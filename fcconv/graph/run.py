@@ -118,7 +118,7 @@ class Program:
     ) -> list[Any]:
         """Compute the outputs for any batch: in parts, where the network fixes its size."""
         results = [
-            self.run(backend, parameters, part, visit) for part in _batches(self.inputs, inputs)
+            self.run(backend, parameters, part, visit) for part in batches(self.inputs, inputs)
         ]
         return [
             parts[0] if len(parts) == 1 else backend.namespace.concatenate(parts)
@@ -171,7 +171,7 @@ def operator_of(node: Node) -> Operator:
     return operator
 
 
-def _batches(inputs: Sequence[ir.Value], arrays: Sequence[Any]) -> Iterator[Sequence[Any]]:
+def batches(inputs: Sequence[ir.Value], arrays: Sequence[Any]) -> Iterator[Sequence[Any]]:
     """Cut a batch into those of the size that the network is fixed to, if it is."""
     fixed = {
         value.shape.dims[0] for value in inputs if value.shape is not None and value.shape.dims

@@ -30,6 +30,8 @@ def _see_shapes(model: ir.Model) -> None:
     shapes = [None if v.shape is None else v.shape.dims for v in inputs]
     if not all(s and all(isinstance(n, int) for n in s[1:]) for s in shapes):
         return
+    if any(v.dtype is None for v in inputs):
+        return
 
     def write_down(node: Node, outputs: tuple[np.ndarray, ...]) -> None:
         for value, array in zip(node.ir.outputs, outputs, strict=False):

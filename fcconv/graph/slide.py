@@ -6,7 +6,7 @@ import functools
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import onnx_ir as ir
@@ -20,7 +20,7 @@ from fcconv.graph.save import save
 from fcconv.graph.slider import Layer
 from fcconv.graph.walk import Walk
 
-LARGEST_WINDOW = 2**28
+LARGEST_WINDOW = 2**26
 """Most numbers in a window."""
 
 
@@ -53,7 +53,7 @@ class Sliding:
         The dense layers: name, method, old and new weight shape, order of flattening.
     """
 
-    model: ir.Model
+    model: ir.Model = field(repr=False)
     window: tuple[int, ...]
     stride: tuple[int, ...]
     field: tuple[int, ...]
@@ -68,7 +68,18 @@ class Sliding:
 
     def __call__(self, images: Any) -> Any:
         """Score images with the backend of the array."""
+        self._check_size(images)
         return self._on_any_backend(images)
+
+    def _check_size(self, images: Any) -> None:
+        """Check that a window fits into the images."""
+        declared = self.model.graph.inputs[0].shape
+        shape = getattr(images, "shape", ())
+        if declared is None or len(shape) != len(declared):
+            return
+        size = tuple(m for n, m in zip(declared, shape, strict=True) if not isinstance(n, int))[1:]
+        if any(m < n for m, n in zip(size, self.window, strict=True)):
+            raise ShapeError(f"the image of {size} pixels is smaller than the window {self.window}")
 
     @functools.cached_property
     def _on_any_backend(self) -> engines.ByArray:
@@ -158,8 +169,8 @@ def _given_axes(spatial_axes: Sequence[int], rank: int) -> tuple[int, ...]:
     proper = 1 <= len(axes) <= 3 and len(set(axes)) == len(axes) and len(channels) <= 1
     if not proper or not all(1 <= axis < rank for axis in axes) or list(axes) != sorted(axes):
         raise ShapeError(
-            f"spatial_axes needs one to three axes of the input's {rank}, in order, without the "
-            f"batch and all but one, the channels; got {tuple(spatial_axes)}"
+            f"spatial_axes needs the one to three axes of the image, in order, such as (2, 3) of "
+            f"(N, C, H, W); the input has {rank} axes, got {tuple(spatial_axes)}"
         )
     return axes
 

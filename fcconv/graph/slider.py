@@ -12,6 +12,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 import fcconv_numpy
+from fcconv.errors import ShapeError
 from fcconv.graph.node import Node
 from fcconv.graph.samples import Samples, Slide
 from fcconv.graph.values import (
@@ -24,6 +25,15 @@ from fcconv.graph.values import (
     flatten_order,
 )
 from fcconv.graph.writer import Writer
+
+MOST_SAMPLES = 4096
+"""Samples of a window that are written one by one."""
+
+LARGEST_BLOCK = 2**26
+"""Most numbers that a window may have on the way."""
+
+ELSEWHERE = "score crops in batches instead, or cut the network before it"
+"""What to do where windows share nothing."""
 
 Emit = Callable[[ir.Value], ir.Value]
 
@@ -61,8 +71,6 @@ class Slider(Writer):
         Pixels from one window to the next, for each spatial axis.
     batch : int
         Images that the patch network computes at a time while its shapes are followed.
-    dtype : data type
-        Floating point type of the network.
     layers : list of Layer
         The dense layers so far.
     padded : dict of str to str
@@ -71,7 +79,6 @@ class Slider(Writer):
 
     stride: tuple[int, ...] = ()
     batch: int = 1
-    dtype: npt.DTypeLike = np.float32
     layers: list[Layer] = field(default_factory=list)
     padded: dict[str, str] = field(default_factory=dict)
 
@@ -101,6 +108,8 @@ class Slider(Writer):
             Where the value has its channels.
         """
         order = tuple(range(len(axes))) if order is None else order
+        if channels * math.prod(axis.block for axis in axes) > LARGEST_BLOCK:
+            raise ShapeError(f"a window grows to more than {LARGEST_BLOCK} numbers: absurd")
         shape = [axes[k].block for k in order]
         shape.insert(channel_axis - 1, channels)
         whole = Whole(order, channel_axis)
@@ -131,7 +140,7 @@ class Slider(Writer):
         if numbers.ndim < 1 or numbers.shape[0] != self.batch:
             raise node.unsupported(
                 f"it makes the shape {numbers.shape} of {x.shape}: the batch must stay the first "
-                f"axis"
+                f"axis (recurrent layers and attention mix windows); {ELSEWHERE}"
             )
         offsets = _image_offsets(self.batch, numbers.ndim - 1, x.entries)
         if not np.array_equal(numbers, numbers[:1] + offsets):
@@ -160,7 +169,7 @@ class Slider(Writer):
             reason = x.unshared or (
                 f"its input of shape {x.shape[1:]} is no map of the image, channels first"
             )
-            raise node.unsupported(f"windows share no map to slide over: {reason}")
+            raise node.unsupported(f"windows share no map to slide over: {reason}; {ELSEWHERE}")
         return found[0], found[1].order
 
     def _cut_out(self, node: Node, x: Slid, layout: Layout) -> Slid:
@@ -218,6 +227,11 @@ class Slider(Writer):
             return x
         x = self._as_read(node, x)
         count = math.prod(x.block)
+        if count > MOST_SAMPLES:
+            raise node.unsupported(
+                f"{why}, so that each window would keep {count} samples of its own: pool first, "
+                f"or cut the network before it"
+            )
         every = [s // axis.step or 1 for axis, s in zip(x.axes, self.stride, strict=True)]
         samples = []  # moved, not multiplied: whatever their type, and beside infinities
         for place in np.ndindex(*x.block):
@@ -282,6 +296,8 @@ class Slider(Writer):
         made, slides = [], []
         for k, (axis, stride) in enumerate(zip(x.axes, self.stride, strict=True)):
             samples, slide = axis.windowed(stride, *spec[order.index(k)])
+            if -slide.after >= axis.block * axis.scale:
+                raise node.unsupported("all that it reads along an axis is padding")
             made.append(samples)
             slides.append(slide)
         padding = [slide.padding_only() for slide in slides]

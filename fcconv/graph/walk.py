@@ -23,8 +23,8 @@ class Walk:
     def __init__(
         self, model: ir.Model, shape: tuple[Any, ...], axes: tuple[int, ...], steps: tuple[int, ...]
     ) -> None:
-        graph = model.graph
         """Follow `model`, whose input of `shape` has the spatial `axes`, at a window stride."""
+        graph = model.graph
         self.model = model
         self.window = tuple(int(shape[axis]) for axis in axes)
         batch = shape[0] if isinstance(shape[0], int) else 2
@@ -32,7 +32,7 @@ class Walk:
         (value,) = [v for v in graph.inputs if v.name not in graph.initializers]
         if value.dtype is None or not value.dtype.is_floating_point():
             raise UnsupportedError(f"the input {value.name!r} needs a floating point type")
-        self.slider = Slider(opset, stride=steps, batch=batch, dtype=value.dtype.numpy())
+        self.slider = Slider(opset, stride=steps, batch=batch)
         self.input = _free_input(value, shape, axes)
         self.values: dict[ir.Value, Slid | Constant] = {
             v: Constant(v.const_value.numpy(), v)

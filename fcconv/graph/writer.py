@@ -44,9 +44,7 @@ class Writer:
         suffix: str = "",
     ) -> ir.Value:
         """Write a node; its name is that of `node`, with a suffix if it only helps."""
-        written = ir.node(op, inputs, attributes, name=node.name + suffix)
-        self.nodes.append(written)
-        return written.outputs[0]
+        return self._written(ir.node(op, inputs, attributes, name=node.name + suffix))
 
     def copy(self, node: Node, inputs: Sequence[ir.Value | None], **changed: Any) -> ir.Value:
         """Write the same node with other inputs, and some attributes changed."""
@@ -54,8 +52,18 @@ class Writer:
         written = ir.node(node.ir.op_type, inputs, changed, name=node.name)
         for attribute in kept:
             written.attributes[attribute.name] = attribute
+        return self._written(written)
+
+    def _written(self, written: ir.Node) -> ir.Value:
+        """Keep a node; its result has the dtype of its data, unless it is there to change it."""
+        made = written.outputs[0]
+        if written.op_type == "Cast":
+            made.meta["dtype"] = ir.DataType(written.attributes["to"].as_int())
+        else:
+            data = written.inputs[1 if written.op_type == "Where" else 0]
+            made.meta["dtype"] = None if data is None else data.meta.get("dtype", data.dtype)
         self.nodes.append(written)
-        return written.outputs[0]
+        return made
 
     def constant(self, array: npt.NDArray[Any], name: str) -> ir.Value:
         """Write an initialiser."""
@@ -147,3 +155,9 @@ class Writer:
                 raise node.unsupported("a slice with steps needs opset 10: convert the model to it")
             numbers["steps"] = [steps[k] for k in along]
         return self.with_ints(node, "Slice", tensor, 10, "/slice", numbers)
+
+
+def dtype_of(tensor: ir.Value) -> np.dtype[Any]:
+    """Return the dtype of a written tensor."""
+    dtype = tensor.meta.get("dtype", tensor.dtype)
+    return np.dtype(np.float32) if dtype is None else dtype.numpy()

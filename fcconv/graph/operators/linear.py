@@ -12,6 +12,7 @@ from fcconv.errors import ShapeError
 from fcconv.graph.operator import Operator
 from fcconv.graph.slider import Layer
 from fcconv.graph.values import Constant, Slid
+from fcconv.graph.writer import dtype_of
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
@@ -88,7 +89,7 @@ def _as_bias(c: Constant, outputs: int) -> Constant | None:
 def _times(slider: Slider, node: Node, x: Slid, factor: float, suffix: str) -> Slid:
     if factor == 1:
         return x
-    value = slider.constant(np.array(factor, slider.dtype), node.name + suffix)
+    value = slider.constant(np.array(factor, dtype_of(x.tensor)), node.name + suffix)
     return replace(x, tensor=slider.emit(node, "Mul", [x.tensor, value], None, suffix))
 
 
@@ -96,7 +97,7 @@ def _slide_matmul(slider: Slider, node: Node, a: Slid | Constant, b: Slid | Cons
     if not isinstance(a, Slid) or not isinstance(b, Constant):
         raise node.unsupported(
             "it multiplies two values that depend on the pixels, as attention does, or a weight "
-            "from the left: windows can't share it"
+            "from the left: windows can't share it; score crops in batches instead"
         )
     if len(b.shape) != 2 or a.shape[-1] != b.shape[0]:
         raise node.unsupported(f"the shapes {a.shape} and {b.shape} are no dense layer")

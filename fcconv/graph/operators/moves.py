@@ -43,13 +43,6 @@ def _dropout(backend: Backend[Any], node: Node, x: Any, *options: Any) -> Any:
     return x
 
 
-def _slide_dropout(slider: Slider, node: Node, x: Slid, *options: Constant | None) -> Slid:
-    (moved,) = slider.moved(
-        node, lambda b, n, x: _dropout(b, n, x, *(o and o.array for o in options)), [x]
-    )
-    return moved
-
-
 def _reshape(backend: Backend[Any], node: Node, x: Any, shape: Any = None) -> Any:
     wanted = node.ints("shape", shape)
     if not node.attribute("allowzero", 0):
@@ -221,7 +214,7 @@ def _structural(*positions: int) -> frozenset[int]:
 
 OPERATORS = {
     "Identity": Operator(_identity, slide),
-    "Dropout": Operator(_dropout, _slide_dropout, _structural(1, 2)),
+    "Dropout": Operator(_dropout, slide, _structural(1, 2)),
     "Reshape": Operator(_reshape, slide, _structural(1)),
     "Flatten": Operator(_flatten, slide),
     "Transpose": Operator(_transpose, slide),

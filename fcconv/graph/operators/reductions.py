@@ -167,7 +167,7 @@ def _slide_softmax(slider: Slider, node: Node, x: Slid) -> Slid:
         made = slider.along_channels(node, x, long[0], emit)
         if made is not None:
             return made
-    if sum(n > 1 for n in x.shape[1:]) > len(long):
+    if any(n > 1 for axis, n in enumerate(x.shape) if axis and axis not in along):
         raise node.unsupported(f"the axes {along} of shape {x.shape} are not the channels of a map")
     own = slider.features(node, x, x.shape, "normalises over a whole window")
     return replace(own, tensor=emit(own.tensor))

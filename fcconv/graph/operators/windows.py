@@ -22,6 +22,7 @@ from fcconv.graph.operators.elementwise import rounded_once
 from fcconv.graph.samples import Slide
 from fcconv.graph.slider import window_attributes
 from fcconv.graph.values import Constant, Slid
+from fcconv.graph.writer import dtype_of
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
@@ -223,7 +224,7 @@ def pool(
         )
     total = window_sums(slider, node, tensor, whole, slides, "/sum")
     count = math.prod(slide.kernel for slide in slides)
-    divisor = slider.constant(np.array(count, slider.dtype), f"{node.name}/count")
+    divisor = slider.constant(np.array(count, dtype_of(tensor)), f"{node.name}/count")
     return slider.emit(node, "Div", [total, divisor])
 
 
@@ -231,7 +232,7 @@ def window_sums(
     slider: Slider, node: Node, tensor: Any, whole: Slid, slides: list[Slide], suffix: str = ""
 ) -> Any:
     """Write the sum over each window."""
-    ones = np.ones((whole.channels, 1, *(s.kernel for s in slides)), slider.dtype)
+    ones = np.ones((whole.channels, 1, *(s.kernel for s in slides)), dtype_of(tensor))
     weight = slider.constant(ones, f"{node.name}/ones")
     attributes = {**window_attributes(slides), "group": whole.channels}
     return slider.emit(node, "Conv", [tensor, weight], attributes, suffix)
