@@ -222,7 +222,7 @@ class _Network:
             moves, rest = divmod(n + before + after - e * (k - 1) - 1, r)
             lengths.append(-(-n // r) if same else moves + 1)
             overhangs.append(rest > 0)
-            fits.append((moves + 1) * r < n + before)
+            fits.append((moves + 1) * r < n + before and after + r - rest < k)
             spec.append((k, e, r, before, after))
         kernel, dilation, stride, befores, afters = zip(*spec, strict=True)
         attributes: dict[str, Any] = {"kernel_shape": kernel, "strides": stride}
@@ -233,7 +233,8 @@ class _Network:
             attributes["pads"] = (*befores, *afters)
         elif form:
             attributes["auto_pad"] = form
-        # no last window may begin beyond the input: engines count such windows, or do not
+        # of a last window that begins beyond the input, or reads on for longer than its kernel
+        # is, engines have different opinions
         fit = all(fits[k] or not over for k, over in enumerate(overhangs))
         if pool and self.pads and not same and form != "VALID" and fit and self.flag():
             attributes["ceil_mode"] = 1
@@ -537,11 +538,11 @@ class _Network:
 
     def gemm(self, x: Value) -> Value:
         outputs, turned = self.integer(1, 4), int(self.flag())
-        alpha, beta = self.pick(1.0, 1.0, 2.0), self.pick(1.0, 1.0, 3.0)
+        alpha = self.pick(1.0, 1.0, 2.0, *([] if self.whole else [0.3]))
+        beta = self.pick(1.0, 1.0, 3.0)
         shape = (outputs, x.channels) if turned else (x.channels, outputs)
         inputs = [self.weights(*shape, terms=x.channels)]
         if self.flag():
-            beta = 1.0
             inputs.append(self.weights(*self.pick((outputs,), (outputs,), (1, outputs), (1,), ())))
         options = {"transB": turned, "alpha": alpha, "beta": beta}
         name = self.graph.add("Gemm", x.name, *inputs, **options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,10 @@ import onnx_ir as ir
 
 import fcconv_numpy
 from fcconv.certificate.report import Rounding
-from fcconv.certificate.side import Array, Grid, Side, flat
+from fcconv.certificate.side import Array, Grid, Side, filled_up, flat
 from fcconv.errors import UnsupportedError
 from fcconv.graph import engines
-from fcconv.graph.run import Program
+from fcconv.graph.run import Program, fixed_batch
 
 ENGINES = ("numpy", "onnxruntime")
 
@@ -41,17 +41,24 @@ def rounding_errors(
         if importlib.util.find_spec(engine) is None:
             continue
         try:
-            patches = _outputs(engines.compile(original, engine)(crops.astype(narrow)))
+            patch = _listing(engines.compile(original, engine))
+            patches = filled_up(patch, crops.astype(narrow), fixed_batch(original.graph.inputs))
         except UnsupportedError:  # onnxruntime has no float64 convolution, for one
             continue
-        maps = _outputs(engines.compile(rewritten, engine)(images.astype(narrow)))
+        maps = _listing(engines.compile(rewritten, engine))(images.astype(narrow))
         scores = grid.by_window(maps) or flat(maps)
         rows.append(Rounding(engine, _largest(truth, flat(patches)), _largest(truth, scores)))
     return rows
 
 
-def _outputs(results: Any) -> list[Array]:
-    return list(results) if isinstance(results, tuple) else [results]
+def _listing(network: Callable[..., Any]) -> Callable[[Array], list[Array]]:
+    """Let a network return a list, also of a single output."""
+
+    def call(images: Array) -> list[Array]:
+        results = network(images)
+        return list(results) if isinstance(results, tuple) else [results]
+
+    return call
 
 
 def _largest(truth: Sequence[Array], found: Sequence[Array]) -> float:

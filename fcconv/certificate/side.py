@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from fcconv.graph.run import Program, Visit
+from fcconv.graph.run import Program, Visit, fixed_batch
 
 Array: TypeAlias = npt.NDArray[Any]
 Ints: TypeAlias = tuple[int, ...]
@@ -38,7 +38,11 @@ class Side:
 
     def run(self, images: Array, visit: Visit | None = None) -> list[Array]:
         """Compute the outputs for a batch."""
-        return self._program.run_batches(self._backend, self._weights, [images], visit)
+
+        def call(images: Array) -> list[Array]:
+            return self._program.run_batches(self._backend, self._weights, [images], visit)
+
+        return filled_up(call, images, fixed_batch(self._program.inputs))
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,15 @@ class Grid:
         places = [int(np.ravel_multi_index(cell, self.cells)) for cell in self.compared]
         lines = [scores.reshape(*scores.shape[:2], -1) for scores in maps]
         return [np.concatenate([line[:, :, place] for place in places]) for line in lines]
+
+
+def filled_up(
+    call: Callable[[Array], Sequence[Array]], images: Array, size: int | None
+) -> list[Array]:
+    """Call a network that computes `size` images at a time on any number of them."""
+    missing = -len(images) % (size or 1)
+    filled = np.concatenate([images, np.repeat(images[:1], missing, axis=0)])
+    return [output[: len(images)] for output in call(filled)]
 
 
 def flat(outputs: Sequence[Array]) -> list[Array]:

@@ -178,6 +178,7 @@ def _fold(graph: ir.Graph) -> None:
         constants = [value if value is None else value.const_value for value in ir_node.inputs]
         given = [value for value in ir_node.inputs if value is not None]
         if operator is None or any(value.const_value is None for value in given):
+            _fold_beta(graph, node)
             continue
         arrays = [None if tensor is None else tensor.numpy() for tensor in constants]
         for output, array in zip(
@@ -188,18 +189,36 @@ def _fold(graph: ir.Graph) -> None:
             graph.remove(ir_node, safe=True)
 
 
+def _fold_beta(graph: ir.Graph, node: Node) -> None:
+    """Multiply the constant C of a Gemm by its beta."""
+    c = node.ir.inputs[2] if node.op == "Gemm" and len(node.ir.inputs) > 2 else None
+    beta = node.attribute("beta", 1.0)
+    if beta == 1 or c is None or c.const_value is None:
+        return
+    array = c.const_value.numpy()
+    scaled = np.asarray(array * np.array(beta, array.dtype))
+    name = f"{node.name}/beta"
+    node.ir.replace_input_with(2, _constant(graph, name, scaled))
+    node.ir.attributes["beta"] = ir.AttrFloat32("beta", 1.0)
+
+
+def _constant(graph: ir.Graph, name: str, array: np.ndarray[Any, Any]) -> ir.Value:
+    """Add an initialiser."""
+    tensor = ir.Tensor(np.ascontiguousarray(array).reshape(array.shape), name=name)
+    constant = ir.Value(
+        name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor
+    )
+    graph.initializers[name] = constant
+    return constant
+
+
 def _replace(graph: ir.Graph, output: ir.Value, array: np.ndarray[Any, Any]) -> None:
     """Let an initialiser stand for a value."""
     if output.is_graph_output():
         return  # a graph's output must come from a node
     name = str(output.name)
-    tensor = ir.Tensor(np.ascontiguousarray(array).reshape(array.shape), name=name)
-    constant = ir.Value(
-        name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor
-    )
-    output.replace_all_uses_with(constant)
     output.name = f"{name}/folded"
-    graph.initializers[name] = constant
+    output.replace_all_uses_with(_constant(graph, name, array))
 
 
 def _fix_window(graph: ir.Graph, window: Sequence[int]) -> None:

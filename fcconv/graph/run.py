@@ -173,15 +173,21 @@ def operator_of(node: Node) -> Operator:
 
 def batches(inputs: Sequence[ir.Value], arrays: Sequence[Any]) -> Iterator[Sequence[Any]]:
     """Cut a batch into those of the size that the network is fixed to, if it is."""
-    fixed = {
-        value.shape.dims[0] for value in inputs if value.shape is not None and value.shape.dims
-    }
-    size = fixed.pop() if len(fixed) == 1 else None
+    size = fixed_batch(inputs)
     batch = arrays[0].shape[0] if arrays and arrays[0].shape else None
-    if not isinstance(size, int) or batch in (None, size):
+    if size is None or batch in (None, size):
         yield arrays
         return
     if batch % size or not batch:
         raise ShapeError(f"the network computes {size} images at a time, got a batch of {batch}")
     for start in range(0, batch, size):
         yield [array[start : start + size] for array in arrays]
+
+
+def fixed_batch(inputs: Sequence[ir.Value]) -> int | None:
+    """Return the number of images that a network computes at a time; None if that is free."""
+    sizes = {
+        value.shape.dims[0] for value in inputs if value.shape is not None and value.shape.dims
+    }
+    size = sizes.pop() if len(sizes) == 1 else None
+    return size if isinstance(size, int) else None

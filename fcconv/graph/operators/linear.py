@@ -59,21 +59,18 @@ def _slide_gemm(
     matrix = b.array if node.attribute("transB", 0) else b.array.T
     if matrix.shape[1] != a.shape[1]:
         raise node.unsupported(f"{a.shape[1]} features do not fit a weight of {b.shape}")
-    alpha, beta = node.attribute("alpha", 1.0), node.attribute("beta", 1.0)
+    alpha = node.attribute("alpha", 1.0)  # beta is folded into C by then
     if c is None:
         return _times(slider, node, slider.dense(node, a, b.shape, matrix), alpha, "/alpha")
     bias = _as_bias(c, len(matrix))
     if bias is None:
         raise node.unsupported(f"its C of shape {c.shape} is no bias, one entry an output")
-    if alpha == beta == 1:
-        value = slider.keep(bias, node)
-        return slider.dense(node, a, b.shape, matrix, value)
-    scaled = _times(slider, node, slider.dense(node, a, b.shape, matrix), alpha, "/alpha")
-    shape = (1, -1, *(1,) * len(a.axes))
-    addend = slider.constant(bias.array.reshape(shape), f"{node.name}/bias")
-    if beta != 1:
-        factor = slider.constant(np.array(beta, bias.array.dtype), f"{node.name}/factor")
-        addend = slider.emit(node, "Mul", [addend, factor], None, "/beta")
+    if alpha == 1:
+        return slider.dense(node, a, b.shape, matrix, slider.keep(bias, node))
+    product = slider.dense(node, a, b.shape, matrix)
+    scaled = _times(slider, node, product, alpha, "/alpha")
+    column = bias.array.reshape(-1, *(1,) * len(a.axes))
+    addend = slider.constant(column, f"{node.name}/bias")
     return replace(scaled, tensor=slider.emit(node, "Add", [scaled.tensor, addend], None, "/add"))
 
 

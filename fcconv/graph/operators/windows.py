@@ -204,7 +204,7 @@ def pool(
     if any(max(slide.before, slide.after) >= slide.kernel for slide in slides):
         if not options.get("count_include_pad", 0):
             raise node.unsupported(
-                "its padding would be as long as its kernel, which engines refuse: take the "
+                "its padding would be as long as its kernel, which engines refuse: try the "
                 "default stride"
             )
         tensor = slider.pad(node, tensor, [(slide.before, slide.after) for slide in slides])
