@@ -103,7 +103,7 @@ def test_a_failed_certificate_writes_nothing(
     out.write_bytes(b"as it was")
     right = fcconv.certify(faces, fcconv.convolutionize(faces))
     wrong = type(right)(**{**vars(right), "holds": False, "difference": "score (Conv)"})
-    monkeypatch.setattr("fcconv.cli.network.certify", lambda *_: wrong)
+    monkeypatch.setattr("fcconv.cli.network.certify", lambda *_, **__: wrong)
     code, printed = run(capsys, "convert", faces, out)
     assert code == 1
     assert "Nothing is written" in printed
@@ -119,6 +119,8 @@ def test_a_failed_certificate_writes_nothing(
         (["convert", "pyproject.toml", "no/such/x.onnx"], "there is no folder no/such"),
         (["convert", "pyproject.toml", "x.onnx", "--pointwise", "--stride", "2"], "no --stride"),
         (["inspect", "pyproject.toml", "--stride", "two"], "'two' is no integer"),
+        (["inspect", "pyproject.toml", "--window", "3,x"], "'3,x' is no integer"),
+        (["convert", "pyproject.toml", "./pyproject.toml"], "it would replace MODEL"),
         (["verify", "pyproject.toml"], "Missing argument 'REWRITTEN'"),
     ],
 )

@@ -13,6 +13,6 @@ def main() -> NoReturn:
     except ModuleNotFoundError as error:
         if error.name != "click":
             raise
-        sys.stderr.write("fcconv: click is not installed: pip install 'fcconv[demo]'\n")
+        sys.stderr.write("fcconv: click is not installed: pip install 'fcconv[cli]'\n")
         sys.exit(2)
     sys.exit(run(sys.argv[1:]))

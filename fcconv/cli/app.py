@@ -55,7 +55,13 @@ def app() -> None:
 
 
 @app.command()
-@click.option("--backend", default="numpy", show_default=True, help="What computes: numpy or jax.")
+@click.option(
+    "--backend",
+    type=click.Choice(["numpy", "jax"]),
+    default="numpy",
+    show_default=True,
+    help="What computes.",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False, writable=True),
@@ -100,53 +106,75 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 stride_option = click.option(
     "--stride", metavar="S", help="Pixels from one window to the next: S, or one an axis, S,S."
 )
+window_option = click.option(
+    "--window", metavar="C,H,W", help="Shape of one input, where the network leaves it free."
+)
 
 
 @app.command()
 @click.argument("model", type=NETWORK)
 @stride_option
+@window_option
 @as_json
-def inspect(model: Path, stride: str | None, as_json: bool) -> int:
+def inspect(model: Path, stride: str | None, window: str | None, as_json: bool) -> int:
     """Say what the network MODEL becomes when it slides, and whether that is exact."""
     with _extra("onnx"):
         from fcconv.cli import network
-    return network.inspect(model, _stride(stride), as_json)
+    return network.inspect(model, _stride(stride), _integers("--window", window), as_json)
 
 
 @app.command()
 @click.argument("model", type=NETWORK)
 @click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
 @stride_option
+@window_option
 @click.option("--pointwise", is_flag=True, help="Only make each dense layer a 1x1 convolution.")
 @as_json
-def convert(model: Path, out: Path, stride: str | None, pointwise: bool, as_json: bool) -> int:
+def convert(
+    model: Path,
+    out: Path,
+    stride: str | None,
+    window: str | None,
+    pointwise: bool,
+    as_json: bool,
+) -> int:
     """Rewrite the network MODEL, prove it right, and write it to OUT."""
     if not out.parent.is_dir():
         raise click.BadParameter(f"there is no folder {out.parent}", param_hint="OUT")
+    if out.resolve() == model.resolve():
+        raise click.BadParameter("it would replace MODEL: take another name", param_hint="OUT")
     if pointwise and stride is not None:
         raise click.UsageError("--pointwise keeps the input's size: it has no --stride")
+    shape = _integers("--window", window)
     with _extra("onnx"):
         from fcconv.cli import network
-    return network.convert(model, out, _stride(stride), pointwise, as_json)
+    if pointwise:
+        return network.convert_pointwise(model, out, shape, as_json)
+    return network.convert(model, out, _stride(stride), shape, as_json)
 
 
 @app.command()
 @click.argument("original", type=NETWORK)
 @click.argument("rewritten", type=NETWORK)
+@window_option
 @as_json
-def verify(original: Path, rewritten: Path, as_json: bool) -> int:
+def verify(original: Path, rewritten: Path, window: str | None, as_json: bool) -> int:
     """Prove that the network REWRITTEN scores every window as ORIGINAL does, or say where not."""
     with _extra("onnx"):
         from fcconv.cli import network
-    return network.verify(original, rewritten, as_json)
+    return network.verify(original, rewritten, _integers("--window", window), as_json)
 
 
 def _stride(text: str | None) -> int | tuple[int, ...] | None:
     """Read one integer, or one an axis."""
+    numbers = _integers("--stride", text)
+    return numbers[0] if numbers is not None and len(numbers) == 1 else numbers
+
+
+def _integers(option: str, text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
     try:
-        numbers = tuple(int(part) for part in text.split(","))
+        return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise click.BadParameter(f"{text!r} is no integer", param_hint="--stride") from None
-    return numbers[0] if len(numbers) == 1 else numbers
+        raise click.BadParameter(f"{text!r} is no integer", param_hint=option) from None

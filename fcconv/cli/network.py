@@ -17,48 +17,61 @@ from fcconv.graph.slide import Sliding, convolutionize
 from fcconv.graph.slider import Layer
 
 Stride = int | tuple[int, ...] | None
+Window = tuple[int, ...] | None
 
 
-def inspect(model: Path, stride: Stride, as_json: bool) -> int:
+def inspect(model: Path, stride: Stride, window: Window, as_json: bool) -> int:
     """Print what a network becomes when it slides."""
-    sliding = convolutionize(model, stride=stride)
+    sliding = convolutionize(model, stride=stride, window=window)
     if as_json:
         _print_json(_geometry(sliding))
         return 0
     console = results()
     console.print(_geometry_table(sliding))
-    console.print(_layers(sliding.layers))
-    if not sliding.layers:
-        console.print("The network has no dense layer; it slides all the same.")
+    _print_layers(sliding.layers)
     return 0
 
 
-def convert(model: Path, out: Path, stride: Stride, as_pointwise: bool, as_json: bool) -> int:
-    """Rewrite a network, certify it, and write it if it is right; 1 means that it is not."""
-    rewritten: Sliding | Pointwise = (
-        pointwise(model) if as_pointwise else convolutionize(model, stride=stride)
-    )
+def convert(model: Path, out: Path, stride: Stride, window: Window, as_json: bool) -> int:
+    """Make a network slide, certify it, and write it if it is right; 1 means that it is not."""
+    sliding = convolutionize(model, stride=stride, window=window)
+    if not as_json:
+        results().print(_geometry_table(sliding))
+    return _certify_and_write(model, sliding, _geometry(sliding), out, as_json)
+
+
+def convert_pointwise(model: Path, out: Path, window: Window, as_json: bool) -> int:
+    """Replace dense layers in their places; else as :func:`convert`."""
+    rewritten = pointwise(model, window=window)
+    record = {"layers": [vars(layer) for layer in rewritten.layers], "left": rewritten.left}
+    if not as_json:
+        for line in rewritten.left:
+            results().print(f"Left as it is: {line}", markup=False, highlight=False)
+    return _certify_and_write(model, rewritten, record, out, as_json)
+
+
+def _certify_and_write(
+    model: Path, rewritten: Sliding | Pointwise, record: dict[str, Any], out: Path, as_json: bool
+) -> int:
     certificate = certify(model, rewritten)
     if certificate.holds:
         rewritten.save(out)
-    written = str(out) if certificate.holds else None
     if as_json:
-        geometry = _geometry(rewritten) if isinstance(rewritten, Sliding) else {}
-        _print_json({**geometry, "certificate": certificate.to_dict(), "written": written})
-        return 0 if certificate.holds else 1
-    console = results()
-    if isinstance(rewritten, Sliding):
-        console.print(_geometry_table(rewritten))
-    console.print(_layers(rewritten.layers))
-    console.print(_certificate(certificate))
-    line = f"The network is in {out}" if written else "Nothing is written: the proof failed"
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+        written = str(out) if certificate.holds else None
+        _print_json({**record, "certificate": certificate.to_dict(), "written": written})
+    else:
+        _print_layers(rewritten.layers)
+        results().print(_certificate(certificate))
+        line = f"The network is in {out}"
+        if not certificate.holds:
+            line = "Nothing is written: the proof failed"
+        results().print(line, markup=False, highlight=False, soft_wrap=True)
     return 0 if certificate.holds else 1
 
 
-def verify(original: Path, rewritten: Path, as_json: bool) -> int:
+def verify(original: Path, rewritten: Path, window: Window, as_json: bool) -> int:
     """Certify a network that some tool rewrote; 1 means that it is wrong."""
-    certificate = certify(original, rewritten)
+    certificate = certify(original, rewritten, window=window)
     if as_json:
         _print_json(certificate.to_dict())
     else:
@@ -99,14 +112,17 @@ def _geometry_table(sliding: Sliding) -> Table:
     return table
 
 
-def _layers(layers: Sequence[Layer]) -> Table:
+def _print_layers(layers: Sequence[Layer]) -> None:
+    if not layers:
+        results().print("The network has no dense layer; it slides all the same.")
+        return
     table = Table(title="Dense layers", title_justify="left")
     for heading in ("layer", "becomes", "weight before", "weight after", "flattened"):
         table.add_column(heading)
     for layer in layers:
         kind = "1x1 convolution" if layer.method == "1x1" else "convolution over its block"
         table.add_row(layer.name, kind, _times(layer.before), _times(layer.after), layer.order)
-    return table
+    results().print(table)
 
 
 def _certificate(certificate: Certificate) -> Table:
