@@ -272,7 +272,7 @@ MUTATIONS = [
         SLIDER,
         "kernel[:, numbers] = matrix",
         "kernel[:, np.sort(numbers)] = matrix",
-        ONE_PASS,
+        f"{OPERATORS}[features, channels last-1]",
     ),
     Mutation(
         "a block keeps what is not read",
@@ -329,7 +329,7 @@ MUTATIONS = [
         JOIN,
         "[x.numbers + start for x, start in",
         "[x.numbers + 0 * start for x, start in",
-        ONE_PASS,
+        f"{OPERATORS}[features of two grids-1]",
     ),
     Mutation(
         "padding of the other branch forgotten",

@@ -304,6 +304,8 @@ EXACT: dict[str, Build] = {
     "Slice, backwards": lambda g: g.dense(g.add("Slice", g.map(), i(-1), i(-100), i(2), i(-1)), 96),
     "no dense layer": lambda g: g.add("Squeeze", g.conv(g.map(), 3, 2, 8, 6), i(2, 3)),
     "global average alone": lambda g: g.add("Flatten", g.add("GlobalAveragePool", g.map())),
+    "features, channels last": lambda g: g.dense(g.last(g.map()), 96),
+    "features of two grids": lambda g: g.dense(_two_grids(g, g.map()), 98),
     "a map of scores": lambda g: g.reshape(g.conv(g.map(), 3, 2, 7, 5), 0, 12),
     "ReduceMin of a window": lambda g: g.dense(g.reduce("ReduceMin", g.map(), [1, 2, 3]), 1),
     "ReduceMax over channels": lambda g: g.dense(
@@ -327,6 +329,11 @@ PADDED: dict[str, Build] = {
     # a crop sees zeros, though all that a cell reads is its window's own
     "padding of a part": lambda g: g.dense(g.conv(_part(g), 1, 2, 2, 2, pads=[0, 1, 1, 0]), 15),
 }
+
+
+def _two_grids(g: Net, x: str) -> str:
+    parts = [g.add("Flatten", part) for part in (x, g.add("GlobalAveragePool", x))]
+    return g.add("Concat", *parts, axis=1)
 
 
 @pytest.mark.parametrize("stride", [None, 1, (2, 3)], ids=str)
