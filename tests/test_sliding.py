@@ -592,6 +592,40 @@ def test_a_changed_weight_is_found(form: str, forgery: str) -> None:
     assert layer in certificate.difference
 
 
+def _reads_far(end: str) -> tuple[onnx.NodeProto, dict[str, Array]]:
+    kernel = np.zeros((3, 1, 3, 3), np.float32)
+    kernel[:, :, 1, 1], kernel[:, :, 2, 2] = 1, 0.5
+    wide: dict[str, Any] = {"dilations": [5, 5], "pads": [5] * 4, "group": 3}
+    return onnx.helper.make_node("Conv", [end, "far"], ["out"], "far", **wide), {"far": kernel}
+
+
+def _keeps_few(end: str) -> tuple[onnx.NodeProto, dict[str, Array]]:
+    bounds = {"few/from": i(0, 0), "few/to": i(7, 7), "few/axes": i(2, 3)}
+    return onnx.helper.make_node("Slice", [end, *bounds], ["out"], "few"), bounds
+
+
+def _mixes_images(end: str) -> tuple[onnx.NodeProto, dict[str, Array]]:
+    inputs = [end, "mixed/axes"]
+    return onnx.helper.make_node("ReduceSum", inputs, ["out"], "mixed"), {"mixed/axes": i(0)}
+
+
+@pytest.mark.parametrize("spoil", [_reads_far, _keeps_few, _mixes_images])
+def test_what_shows_elsewhere_only_is_found(spoil: Any) -> None:
+    net = Net()
+    original = net.model(net.dense(net.map(), 96))
+    rewritten: Any = ir.to_proto(fcconv.convolutionize(original).model)
+    end = rewritten.graph.output[0].name
+    node, constants = spoil(end)
+    rewritten.graph.node.append(node)
+    rewritten.graph.initializer.extend(
+        onnx.numpy_helper.from_array(array, name) for name, array in constants.items()
+    )
+    rewritten.graph.output[0].name = "out"
+    certificate = fcconv.certify(original, rewritten)
+    assert not certificate.exact
+    assert not certificate.holds
+
+
 @pytest.mark.parametrize(
     ("layer", "attribute"),
     [

@@ -44,6 +44,12 @@ MODULES: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
         nn.Sequential(nn.Conv1d(2, 3, 4, stride=3), nn.ReLU(), nn.Flatten(), nn.Linear(3 * 6, 2)),
         (2, 20),
     ),
+    "a recording, pooled": (
+        nn.Sequential(
+            nn.Conv1d(2, 3, 4, stride=3), nn.AdaptiveMaxPool1d(1), nn.Flatten(), nn.Linear(3, 2)
+        ),
+        (2, 20),
+    ),
     "a volume": (
         nn.Sequential(
             nn.Conv3d(1, 2, 2), nn.MaxPool3d(2), nn.Flatten(), nn.Linear(2 * 2 * 2 * 3, 2)
@@ -118,6 +124,15 @@ def test_batch_norm_and_padding() -> None:
     assert native.shape == (2, 4, 1, 1)
     # probabilities: a few hundred roundings of numbers below one
     assert np.abs(native[..., 0, 0] - expected).max() < 500 * 2**-24
+
+
+def test_a_mean_over_a_recording_slides() -> None:
+    module = nn.Sequential(
+        nn.Conv1d(2, 3, 4), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(3, 2)
+    )
+    sliding = fcconv.convolutionize(module, window=(2, 20))
+    assert sliding.exact
+    assert fcconv.certify(module, sliding).exact
 
 
 def test_pointwise_keeps_what_pytorch_computes() -> None:

@@ -98,7 +98,16 @@ def _reduced_over_space(slider: Slider, node: Node, x: Slid, along: tuple[int, .
     pool = POOLS.get(node.op)
     rank = len(slider.stride)
     others = [axis for axis in range(1, len(x.shape)) if axis not in along]
-    if pool is None or len(x.shape) != rank + 2 or not others:
+    extra = len(x.shape) - (rank + 2)
+    ones = [axis for axis in along if x.shape[axis] == 1]
+    if 0 < extra <= len(ones):  # PyTorch pools a line as an image of one row
+        kept = [axis for axis in range(len(x.shape)) if axis not in ones[:extra]]
+        line = slider.reshaped(x, tuple(x.shape[axis] for axis in kept))
+        left = tuple(kept.index(axis) for axis in along if axis in kept)
+        made = _reduced_over_space(slider, node, line, left)
+        shape = tuple(1 if axis in along else n for axis, n in enumerate(x.shape))
+        return None if made is None else slider.reshaped(made, shape)
+    if pool is None or extra or not others:
         return None
     for channel_axis in others:
         found = slider.try_map(node, x, channel_axis)
