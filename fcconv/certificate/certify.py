@@ -50,6 +50,14 @@ def certify(
         If one of the two is no valid network, or they do not fit each other.
     UnsupportedError
         If an operator is not known.
+
+    Examples
+    --------
+    >>> import fcconv
+    >>> from fcconv.demo.network import load_faces
+    >>> certificate = certify(load_faces(), fcconv.convolutionize(load_faces(), stride=2))
+    >>> certificate.exact, certificate.windows, certificate.equal
+    (True, 18, 18)
     """
     second = load(rewritten)
     try:

@@ -46,6 +46,14 @@ def compile(  # noqa: A001 - fcconv.compile, as re.compile
         If an operator is not known.
     ModelError
         If the source is no valid network.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fcconv.demo.network import load_faces
+    >>> network = compile(load_faces())
+    >>> network(np.zeros((5, 1, 25, 25), np.float32)).shape
+    (5, 1)
     """
     if backend == "onnxruntime":
         return _Session(load(model, window))

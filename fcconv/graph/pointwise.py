@@ -81,8 +81,14 @@ def pointwise(source: Source, *, window: Sequence[int] | None = None) -> Pointwi
         If the source is no valid network.
     UnsupportedError
         If it is of a version that is not known.
+
+    Examples
+    --------
+    >>> from fcconv.demo.network import load_faces
+    >>> [(layer.name, layer.before, layer.after) for layer in pointwise(load_faces()).layers]
+    [('dense1', (64, 800), (64, 800, 1, 1)), ('score', (1, 64), (1, 64, 1, 1))]
     """
-    model = read(source, window).clone()
+    model = read(source, window)
     passes.NameFixPass()(model)
     infer_shapes(model)
     model.metadata_props["fcconv.form"] = "pointwise"

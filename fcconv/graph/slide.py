@@ -124,6 +124,16 @@ def convolutionize(
         If the source is no valid network.
     ShapeError
         If `stride`, `spatial_axes` or `window` does not fit the network.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fcconv.demo.network import load_faces
+    >>> sliding = convolutionize(load_faces())
+    >>> sliding.window, sliding.stride, sliding.exact
+    ((25, 25), (3, 3), True)
+    >>> sliding(np.zeros((1, 1, 100, 200), np.float32)).shape  # 26 x 59 windows
+    (1, 1, 26, 59)
     """
     model = load(source, window)
     shape = _input_shape(model)
