@@ -454,6 +454,9 @@ def test_gemm_scales_its_bias() -> None:
     net = Net()
     x = net.add("Flatten", net.map())
     model = net.model(net.add("Gemm", x, net.w(96, 3), net.w(3), beta=3.0))
+    gemm = model.graph.node[-1]
+    weight = next(w for w in model.graph.initializer if w.name == gemm.input[1])
+    gemm.input[1] = weight.name = f"{gemm.name}/beta"  # the name that the product would take
     assert fcconv.certify(model, fcconv.convolutionize(model)).holds
 
 

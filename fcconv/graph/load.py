@@ -198,6 +198,8 @@ def _fold_beta(graph: ir.Graph, node: Node) -> None:
     array = c.const_value.numpy()
     scaled = np.asarray(array * np.array(beta, array.dtype))
     name = f"{node.name}/beta"
+    while name in graph.initializers:
+        name += "_"
     node.ir.replace_input_with(2, _constant(graph, name, scaled))
     node.ir.attributes["beta"] = ir.AttrFloat32("beta", 1.0)
 
