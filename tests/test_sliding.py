@@ -156,7 +156,7 @@ def is_exact(case: Case, sliding: fcconv.Sliding, seed: int) -> bool:
 
 
 def residues(field: Field, model: Any) -> dict[str, Any]:
-    return {n: field.asarray(w) for n, w in Program(load(model)).parameters().items()}
+    return Program(load(model)).parameters(field)
 
 
 def listed(outputs: Any) -> list[Any]:

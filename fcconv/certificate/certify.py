@@ -13,6 +13,7 @@ from fcconv.certificate.sliding import Proof, told
 from fcconv.errors import ModelError, ShapeError
 from fcconv.graph.load import Source, load
 from fcconv.graph.pointwise import Pointwise
+from fcconv.graph.run import data_inputs
 from fcconv.graph.slide import Sliding
 
 KEYS = 2
@@ -89,7 +90,7 @@ def _freed_axes(original: ir.Model, rewritten: ir.Model) -> tuple[int, ...]:
     """Find the input axes that the original fixes and the rewritten network leaves free."""
     shapes = []
     for model in (original, rewritten):
-        inputs = [v for v in model.graph.inputs if v.name not in model.graph.initializers]
+        inputs = data_inputs(model.graph)
         if len(inputs) != 1 or inputs[0].shape is None:
             return ()
         shapes.append(inputs[0].shape.dims)

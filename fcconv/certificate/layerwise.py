@@ -119,10 +119,7 @@ def _same(
         field = Field(key)
         inputs = [rng.integers(0, P, shape) for shape in shapes]
         try:
-            first, second = (
-                p.run(field, {n: field.asarray(w) for n, w in p.parameters().items()}, inputs)
-                for p in programs
-            )
+            first, second = (p.run(field, p.parameters(field), inputs) for p in programs)
         except FcconvError:
             return False
         if not all(np.array_equal(a, b) for a, b in zip(first, second, strict=True)):

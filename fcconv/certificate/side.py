@@ -31,10 +31,7 @@ class Side:
 
     def __init__(self, program: Program, backend: Any, dtype: npt.DTypeLike | None = None) -> None:
         self._program, self._backend = program, backend
-        self._weights = {
-            name: backend.asarray(weight if dtype is None else weight.astype(dtype))
-            for name, weight in program.parameters().items()
-        }
+        self._weights = program.parameters(backend, dtype)
 
     def run(self, images: Array, visit: Visit | None = None) -> list[Array]:
         """Compute the outputs for a batch."""

@@ -13,7 +13,7 @@ from fcconv.backend import Backend, library
 from fcconv.backend import backend as find_backend
 from fcconv.errors import BackendError, DtypeError, ShapeError, UnsupportedError
 from fcconv.graph.load import Source, load
-from fcconv.graph.run import Program, batches
+from fcconv.graph.run import Program, data_inputs, in_batches
 
 
 def compile(  # noqa: A001 - fcconv.compile, as re.compile
@@ -81,9 +81,7 @@ class Compiled:
     def __init__(self, program: Program, backend: Backend[Any]) -> None:
         self._program = program
         self._backend = backend
-        self.params: dict[str, Any] = {
-            name: backend.asarray(weight) for name, weight in program.parameters().items()
-        }
+        self.params = program.parameters(backend)
         self._call: Callable[..., Any] = self.apply
         if backend.namespace.__name__ == "jax.numpy":
             import jax
@@ -189,14 +187,13 @@ class _Session:
             self._session = onnxruntime.InferenceSession(
                 proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
             )
-        self._inputs = [v for v in model.graph.inputs if v.name not in model.graph.initializers]
+        self._inputs = data_inputs(model.graph)
 
     def __call__(self, *inputs: Any) -> Any:
         """Compute on NumPy arrays."""
         _check_inputs(self._inputs, inputs)
         arrays = [np.asarray(array) for array in inputs]
-        parts = [self._run(part) for part in batches(self._inputs, arrays)]
-        outputs = [np.concatenate(same) for same in zip(*parts, strict=True)]
+        outputs = in_batches(self._run, self._inputs, arrays, np.concatenate)
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     def _run(self, arrays: Sequence[Any]) -> list[Any]:

@@ -21,6 +21,7 @@ from fcconv.graph.node import Node
 from fcconv.graph.operators import OPERATORS
 from fcconv.graph.protos import from_file, from_proto, reason
 from fcconv.graph.run import compute
+from fcconv.graph.writer import add_initializer
 
 Source: TypeAlias = "str | Path | onnx.ModelProto | ir.Model | Any"
 """A path, a model in memory, or a ``torch.nn.Module``."""
@@ -67,7 +68,8 @@ def load(source: Source, window: Sequence[int] | None = None) -> ir.Model:
 
 def read(source: Source, window: Sequence[int] | None = None) -> ir.Model:
     """Read a network and check it, and write out its local functions; see :func:`load`."""
-    source = getattr(source, "model", source) if _is_rewritten(source) else source
+    if _is_rewritten(source):
+        source = cast("Any", source).model
     if isinstance(source, ir.Model):
         check_values(source.graph)
         model = _copy(source)
@@ -197,21 +199,8 @@ def _fold_beta(graph: ir.Graph, node: Node) -> None:
         return
     array = c.const_value.numpy()
     scaled = np.asarray(array * np.array(beta, array.dtype))
-    name = f"{node.name}/beta"
-    while name in graph.initializers:
-        name += "_"
-    node.ir.replace_input_with(2, _constant(graph, name, scaled))
+    node.ir.replace_input_with(2, add_initializer(graph.initializers, f"{node.name}/beta", scaled))
     node.ir.attributes["beta"] = ir.AttrFloat32("beta", 1.0)
-
-
-def _constant(graph: ir.Graph, name: str, array: np.ndarray[Any, Any]) -> ir.Value:
-    """Add an initialiser."""
-    tensor = ir.Tensor(np.ascontiguousarray(array).reshape(array.shape), name=name)
-    constant = ir.Value(
-        name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor
-    )
-    graph.initializers[name] = constant
-    return constant
 
 
 def _replace(graph: ir.Graph, output: ir.Value, array: np.ndarray[Any, Any]) -> None:
@@ -220,7 +209,7 @@ def _replace(graph: ir.Graph, output: ir.Value, array: np.ndarray[Any, Any]) -> 
         return  # a graph's output must come from a node
     name = str(output.name)
     output.name = f"{name}/folded"
-    output.replace_all_uses_with(_constant(graph, name, array))
+    output.replace_all_uses_with(add_initializer(graph.initializers, name, array))
 
 
 def _fix_window(graph: ir.Graph, window: Sequence[int]) -> None:

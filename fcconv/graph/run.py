@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 
 import fcconv_numpy
@@ -44,16 +45,24 @@ class Program:
 
     def __init__(self, model: ir.Model) -> None:
         self.graph = model.graph
-        self.constants = {value: value.const_value for value in self.graph.initializers.values()}
-        self.inputs = [value for value in self.graph.inputs if value not in self.constants]
+        self.constants: dict[ir.Value | None, npt.NDArray[Any]] = {
+            value: value.const_value.numpy()
+            for value in self.graph.initializers.values()
+            if value.const_value is not None
+        }
+        self.inputs = data_inputs(self.graph)
         self.steps = list(_steps(self.graph))
 
-    def parameters(self) -> dict[str, np.ndarray[Any, Any]]:
-        """Return the floating point weights by name, as they lie in the model."""
+    def parameters(
+        self, backend: Backend[Any], dtype: npt.DTypeLike | None = None
+    ) -> dict[str, Any]:
+        """Return the floating point weights by name, as arrays of a backend, or of a `dtype`."""
         return {
-            str(value.name): tensor.numpy()
-            for value, tensor in self.constants.items()
-            if tensor is not None and tensor.dtype.is_floating_point()
+            str(value.name): backend.asarray(array if dtype is None else array.astype(dtype))
+            for value, array in self.constants.items()
+            if value is not None
+            and value.const_value is not None
+            and value.const_value.dtype.is_floating_point()
         }
 
     def run(
@@ -77,9 +86,7 @@ class Program:
             Is shown each node and its outputs.
         """
         values: dict[ir.Value | None, Any] = dict(zip(self.inputs, inputs, strict=True))
-        static: dict[ir.Value | None, Any] = {
-            value: tensor.numpy() for value, tensor in self.constants.items() if tensor is not None
-        }
+        static: dict[ir.Value | None, Any] = dict(self.constants)
 
         def data(value: ir.Value | None) -> Any:
             if value is None or value in values:
@@ -117,13 +124,12 @@ class Program:
         visit: Visit | None = None,
     ) -> list[Any]:
         """Compute the outputs for any batch: in parts, where the network fixes its size."""
-        results = [
-            self.run(backend, parameters, part, visit) for part in batches(self.inputs, inputs)
-        ]
-        return [
-            parts[0] if len(parts) == 1 else backend.namespace.concatenate(parts)
-            for parts in zip(*results, strict=True)
-        ]
+        return in_batches(
+            lambda part: self.run(backend, parameters, part, visit),
+            self.inputs,
+            inputs,
+            backend.namespace.concatenate,
+        )
 
 
 def compute(
@@ -171,7 +177,25 @@ def operator_of(node: Node) -> Operator:
     return operator
 
 
-def batches(inputs: Sequence[ir.Value], arrays: Sequence[Any]) -> Iterator[Sequence[Any]]:
+def data_inputs(graph: ir.Graph) -> list[ir.Value]:
+    """Return the inputs that are no weights, which old models list among them."""
+    return [value for value in graph.inputs if value.name not in graph.initializers]
+
+
+def in_batches(
+    call: Callable[[Sequence[Any]], Sequence[Any]],
+    inputs: Sequence[ir.Value],
+    arrays: Sequence[Any],
+    concatenate: Callable[[Sequence[Any]], Any],
+) -> list[Any]:
+    """Call a network of such inputs on any batch: in parts, where it fixes its size."""
+    results = [call(part) for part in _batches(inputs, arrays)]
+    return [
+        parts[0] if len(parts) == 1 else concatenate(parts) for parts in zip(*results, strict=True)
+    ]
+
+
+def _batches(inputs: Sequence[ir.Value], arrays: Sequence[Any]) -> Iterator[Sequence[Any]]:
     """Cut a batch into those of the size that the network is fixed to, if it is."""
     size = fixed_batch(inputs)
     batch = arrays[0].shape[0] if arrays and arrays[0].shape else None

@@ -9,7 +9,7 @@ from onnx_ir.passes import common as passes
 import fcconv_numpy
 from fcconv.errors import FcconvError
 from fcconv.graph.node import Node
-from fcconv.graph.run import Program
+from fcconv.graph.run import Program, data_inputs
 
 
 def infer_shapes(model: ir.Model) -> None:
@@ -26,7 +26,7 @@ def infer_shapes(model: ir.Model) -> None:
 
 def _see_shapes(model: ir.Model) -> None:
     """Run the network on zeros; lengths that were free stay free."""
-    inputs = [v for v in model.graph.inputs if v.name not in model.graph.initializers]
+    inputs = data_inputs(model.graph)
     shapes = [None if v.shape is None else v.shape.dims for v in inputs]
     if not all(s and all(isinstance(n, int) for n in s[1:]) for s in shapes):
         return
@@ -45,6 +45,6 @@ def _see_shapes(model: ir.Model) -> None:
     ]
     try:
         program = Program(model)
-        program.run(fcconv_numpy, program.parameters(), zeros, write_down)
+        program.run(fcconv_numpy, program.parameters(fcconv_numpy), zeros, write_down)
     except FcconvError:
         return

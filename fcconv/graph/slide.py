@@ -16,6 +16,7 @@ from fcconv.geometry import Ints, per_axis
 from fcconv.graph import engines
 from fcconv.graph.load import Source, load
 from fcconv.graph.node import Node
+from fcconv.graph.run import data_inputs
 from fcconv.graph.save import save
 from fcconv.graph.slider import Layer
 from fcconv.graph.walk import Walk
@@ -157,7 +158,7 @@ def convolutionize(
 
 def _input_shape(model: ir.Model) -> tuple[Any, ...]:
     """Return the shape of the one input: the batch, which may be free, and fixed sizes."""
-    inputs = [v for v in model.graph.inputs if v.name not in model.graph.initializers]
+    inputs = data_inputs(model.graph)
     if len(inputs) != 1:
         names = ", ".join(str(value.name) for value in inputs)
         raise UnsupportedError(f"a sliding network has one input, the image; got {names or 'none'}")

@@ -24,12 +24,12 @@ class Constant:
     ----------
     array : array
         The value.
-    source : onnx_ir.Value, optional
+    source : str, optional
         The initialiser of the patch network that holds it.
     """
 
     array: npt.NDArray[Any]
-    source: ir.Value | None = None
+    source: str | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:

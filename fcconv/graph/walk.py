@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from onnx_ir.passes import common as passes
 import fcconv_numpy
 from fcconv.errors import UnsupportedError
 from fcconv.graph.node import Node, named
-from fcconv.graph.run import compute, operator_of
+from fcconv.graph.run import compute, data_inputs, operator_of
 from fcconv.graph.samples import Samples
 from fcconv.graph.slider import Slider
 from fcconv.graph.values import Constant, Slid
@@ -29,14 +30,14 @@ class Walk:
         self.window = tuple(int(shape[axis]) for axis in axes)
         batch = shape[0] if isinstance(shape[0], int) else 2
         opset = graph.opset_imports.get("", 0)
-        (value,) = [v for v in graph.inputs if v.name not in graph.initializers]
+        (value,) = data_inputs(graph)
         if value.dtype is None or not value.dtype.is_floating_point():
             raise UnsupportedError(f"the input {value.name!r} needs a floating point type")
         self.slider = Slider(opset, stride=steps, batch=batch)
         self.input = _free_input(value, shape, axes)
         self.values: dict[ir.Value, Slid | Constant] = {
-            v: Constant(v.const_value.numpy(), v)
-            for v in graph.initializers.values()
+            v: Constant(v.const_value.numpy(), name)
+            for name, v in graph.initializers.items()
             if v.const_value is not None
         }
         for name, v in graph.initializers.items():  # what is made here takes no name of theirs
@@ -93,13 +94,13 @@ class Walk:
             raise UnsupportedError(f"the output {name!r} does not depend on the image")
         x = self.slider.features(node, x, x.shape, "is an output")
         tensor = x.tensor
-        if tensor.is_graph_input() or tensor is self.input or tensor.name in self._output_names():
+        if tensor is self.input or tensor.name in self._output_names():
             tensor = self.slider.emit(node, "Identity", [tensor], None, "/output")
         tensor.name = name
         cells = [f"{name}_{k}" for k in range(len(self.window))]
         tensor.shape = ir.Shape(["N", x.channels, *cells])
         tensor.type = value.type
-        return Slid(tensor, x.channels, x.axes, x.shape, x.arrangement, x.unshared)
+        return replace(x, tensor=tensor)
 
     def _output_names(self) -> set[str]:
         return {str(value.name) for value in self.model.graph.outputs}

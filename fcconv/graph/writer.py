@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,28 +67,13 @@ class Writer:
 
     def constant(self, array: npt.NDArray[Any], name: str) -> ir.Value:
         """Write an initialiser."""
-        while name in self.initializers:
-            name += "_"
-        tensor = ir.Tensor(np.ascontiguousarray(array).reshape(array.shape), name=name)
-        self.initializers[name] = ir.Value(
-            name=name,
-            shape=ir.Shape(array.shape),
-            type=ir.TensorType(tensor.dtype),
-            const_value=tensor,
-        )
-        return self.initializers[name]
+        return add_initializer(self.initializers, name, array)
 
     def keep(self, constant: Constant, node: Node) -> ir.Value:
-        """Write a constant as it is; an initialiser keeps its name and its bytes."""
-        source = constant.source
-        if source is None:
+        """Write a constant as it is; an initialiser of the patch network is there already."""
+        if constant.source is None:
             return self.constant(constant.array, f"{node.name}/constant")
-        name = str(source.name)
-        if name not in self.initializers:
-            self.initializers[name] = ir.Value(
-                name=name, shape=source.shape, type=source.type, const_value=source.const_value
-            )
-        return self.initializers[name]
+        return self.initializers[constant.source]
 
     def ints(self, numbers: Sequence[int], node: Node, suffix: str) -> ir.Value:
         """Write integers that an operator takes as an input."""
@@ -155,6 +140,19 @@ class Writer:
                 raise node.unsupported("a slice with steps needs opset 10: convert the model to it")
             numbers["steps"] = [steps[k] for k in along]
         return self.with_ints(node, "Slice", tensor, 10, "/slice", numbers)
+
+
+def add_initializer(
+    initializers: MutableMapping[str, ir.Value], name: str, array: npt.NDArray[Any]
+) -> ir.Value:
+    """Add a constant, by a name of its own that begins with `name`."""
+    while name in initializers:
+        name += "_"
+    tensor = ir.Tensor(np.ascontiguousarray(array).reshape(array.shape), name=name)
+    initializers[name] = ir.Value(
+        name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor
+    )
+    return initializers[name]
 
 
 def dtype_of(tensor: ir.Value) -> np.dtype[Any]:
