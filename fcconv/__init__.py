@@ -28,14 +28,15 @@ if TYPE_CHECKING:
     from fcconv.certificate.report import Certificate
     from fcconv.graph.engines import compile  # noqa: A004 - fcconv.compile, as re.compile
     from fcconv.graph.pointwise import Pointwise, pointwise
-    from fcconv.graph.slide import Sliding, convolutionize
+    from fcconv.graph.slide import convolutionize
+    from fcconv.graph.sliding import Sliding
 
 __version__ = "0.1.0"
 
 _NETWORKS = {
     "Certificate": "fcconv.certificate.report",
     "Pointwise": "fcconv.graph.pointwise",
-    "Sliding": "fcconv.graph.slide",
+    "Sliding": "fcconv.graph.sliding",
     "certify": "fcconv.certificate.certify",
     "compile": "fcconv.graph.engines",
     "convolutionize": "fcconv.graph.slide",

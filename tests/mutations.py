@@ -256,15 +256,15 @@ MUTATIONS = [
     Mutation(
         "padding is forgotten after one layer",
         SAMPLES,
-        "_moves(self.soiled[0] + before, r)",
-        "_moves(before, r)",
+        "max(self.soiled[0] + before * self.apart, 0)",
+        "max(before * self.apart, 0)",
         PROOF,
     ),
     Mutation(
         "a slice makes up for padding",
         SAMPLES,
-        "return max(-(-samples // r), 0)",
-        "return -(-samples // r)",
+        "max(self.soiled[0] + before * self.apart, 0)",
+        "self.soiled[0] + before * self.apart",
         f"{OPERATORS}[Pad by less than nothing-1]",
     ),
     Mutation(

@@ -9,12 +9,12 @@ import onnx_ir as ir
 
 from fcconv.certificate.layerwise import certify_layers
 from fcconv.certificate.report import Certificate
-from fcconv.certificate.sliding import Proof, told
+from fcconv.certificate.sliding import Proof
 from fcconv.errors import ModelError, ShapeError
 from fcconv.graph.load import Source, load
 from fcconv.graph.pointwise import Pointwise
 from fcconv.graph.run import data_inputs
-from fcconv.graph.slide import Sliding
+from fcconv.graph.sliding import WINDOW, Sliding, told
 
 KEYS = 2
 """Independent keys of a proof."""
@@ -79,7 +79,7 @@ def _patch_shape(rewritten: ir.Model) -> list[int] | None:
     if shape is None:
         return None
     free = [n for n in shape.dims[1:] if not isinstance(n, int)]
-    window = told(rewritten, "fcconv.window", len(free)) if free else ()
+    window = told(rewritten, WINDOW, len(free)) if free else ()
     if window is None:
         return None
     sizes = iter(window)

@@ -23,6 +23,7 @@ from fcconv.graph.load import load
 from fcconv.graph.node import Node
 from fcconv.graph.run import Program
 from fcconv.graph.slide import convolutionize
+from fcconv.graph.sliding import STRIDE, told
 from fcconv_modular import Field, P, false_agreement
 
 LARGE_WINDOW = 128**2
@@ -57,7 +58,7 @@ class Proof:
         shape = self._programs[0].inputs[0].shape
         self._shape = () if shape is None else tuple(int(str(n)) for n in shape.dims[1:])
         self._window = tuple(self._shape[axis - 1] for axis in axes)
-        self._stride = told(rewritten, "fcconv.stride", len(axes)) or self._find_stride()
+        self._stride = told(rewritten, STRIDE, len(axes)) or self._find_stride()
         small = len(axes) < 3 and math.prod(self._window) < LARGE_WINDOW
         self._most = 3 if small else 2
         self._reach = reach(rewritten.graph, len(axes))
@@ -181,23 +182,6 @@ class Proof:
         if expected.exact:
             return "the outputs: a defect of fcconv's rules, please report it", ()
         return None, expected.reasons
-
-
-def told(model: ir.Model, name: str, count: int) -> Ints | None:
-    """Read integers that a network tells of itself.
-
-    Raises
-    ------
-    ModelError
-        If they are not `count` integers from 1 on.
-    """
-    text = model.metadata_props.get(name)
-    if text is None:
-        return None
-    numbers = tuple(int(part) for part in text.split() if part.isdecimal())
-    if len(numbers) != count or len(text.split()) != count or 0 in numbers:
-        raise ModelError(f"the metadata {name} needs {count} integers from 1 on, got {text!r}")
-    return numbers
 
 
 def first_difference(expected: Side, found: Side, images: Array) -> str | None:

@@ -58,7 +58,8 @@ class Samples:
     first, last : int
         The pixels that sample 0 reads, both included, from the window's first pixel on.
     soiled : tuple of int
-        Samples at the beginning and at the end of the block that padding has a part in.
+        Pixels at the beginning and at the end of the image in which padding has a part in a sample:
+        one at pixel ``p`` is free of it if ``soiled[0] <= p <= last sample's pixel - soiled[1]``.
     """
 
     block: int
@@ -104,7 +105,10 @@ class Samples:
             step=step,
             first=self.first - before * self.apart,
             last=self.last + (extent - before) * self.apart,
-            soiled=(_moves(self.soiled[0] + before, r), _moves(self.soiled[1] + after, r)),
+            soiled=(
+                max(self.soiled[0] + before * self.apart, 0),
+                max(self.soiled[1] + after * self.apart, 0),
+            ),
         )
         slide = Slide(
             kernel=kernel,
@@ -127,8 +131,3 @@ class Samples:
     def is_settled(self, stride: int) -> bool:
         """Say whether one sample a window is left, each in a place of its own."""
         return self.block == 1 and self.step == (stride or self.step)
-
-
-def _moves(samples: int, r: int) -> int:
-    """Count the moves by `r` that it takes past some samples."""
-    return max(-(-samples // r), 0)

@@ -2,89 +2,22 @@
 
 from __future__ import annotations
 
-import functools
 import math
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import onnx_ir as ir
 
 from fcconv.errors import ShapeError, UnsupportedError
 from fcconv.geometry import Ints, per_axis
-from fcconv.graph import engines
 from fcconv.graph.load import Source, load
 from fcconv.graph.node import Node
 from fcconv.graph.run import data_inputs
-from fcconv.graph.save import save
-from fcconv.graph.slider import Layer
+from fcconv.graph.sliding import Sliding, metadata
 from fcconv.graph.walk import Walk
 
 LARGEST_WINDOW = 2**26
 """Most numbers in a window."""
-
-
-@dataclass(frozen=True)
-class Sliding:
-    """A network that scores every window of an image in one pass.
-
-    Called with images ``(N, C, *S)``, in the layout of the patch network's input, it returns scores
-    ``(N, K, *windows)`` for each output: cell ``i`` is the window that starts at pixel
-    ``i * stride``.
-
-    Attributes
-    ----------
-    model : onnx_ir.Model
-        The network; batch and spatial sizes are free.
-    window : tuple of int
-        Pixels of the patch, for each spatial axis.
-    stride : tuple of int
-        Pixels from one window to the next.
-    field : tuple of int
-        Pixels of the patch that a score depends on.
-    reach : tuple of (int, int)
-        Pixels that a cell depends on in a large image, from the first to one past the last,
-        counted from the window's first pixel: beyond the window where a network pads.
-    exact : bool
-        Whether every cell equals the score of its window, cut out.
-    reasons : tuple of str
-        The nodes that forbid it, and why.
-    layers : tuple of Layer
-        The dense layers: name, method, old and new weight shape, order of flattening.
-    """
-
-    model: ir.Model = field(repr=False)
-    window: tuple[int, ...]
-    stride: tuple[int, ...]
-    field: tuple[int, ...]
-    reach: tuple[tuple[int, int], ...]
-    exact: bool
-    reasons: tuple[str, ...]
-    layers: tuple[Layer, ...]
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network to an ONNX file, whole or not at all."""
-        save(self.model, path)
-
-    def __call__(self, images: Any) -> Any:
-        """Score images with the backend of the array."""
-        self._check_size(images)
-        return self._on_any_backend(images)
-
-    def _check_size(self, images: Any) -> None:
-        """Check that a window fits into the images."""
-        declared = self.model.graph.inputs[0].shape
-        shape = getattr(images, "shape", ())
-        if declared is None or len(shape) != len(declared):
-            return
-        size = tuple(m for n, m in zip(declared, shape, strict=True) if not isinstance(n, int))[1:]
-        if any(m < n for m, n in zip(size, self.window, strict=True)):
-            raise ShapeError(f"the image of {size} pixels is smaller than the window {self.window}")
-
-    @functools.cached_property
-    def _on_any_backend(self) -> engines.ByArray:
-        return engines.ByArray(self.model)
 
 
 def convolutionize(
@@ -212,14 +145,22 @@ def _verdict(walk: Walk) -> Sliding:
     inside = [
         (max(start, 0), min(stop, n)) for (start, stop), n in zip(reach, walk.window, strict=True)
     ]
-    exact = all(axis.soiled == (0, 0) for x in walk.outputs for axis in x.axes)
-    return Sliding(
+    margins = tuple(
+        (max(a for a, _ in same), max(b for _, b in same))
+        for same in zip(*([a.soiled for a in x.axes] for x in walk.outputs), strict=True)
+    )
+    exact = not any(map(any, margins))
+    sliding = Sliding(
         model=walk.written(),
         window=walk.window,
         stride=walk.slider.stride,
         field=tuple(stop - start for start, stop in inside),
         reach=reach,
+        margins=margins,
         exact=exact,
         reasons=() if exact else tuple(f"{n} {why}" for n, why in walk.slider.padded.items()),
         layers=tuple(walk.slider.layers),
+        patch=walk.model,
     )
+    sliding.model.metadata_props.update(metadata(sliding))
+    return sliding

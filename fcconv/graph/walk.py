@@ -126,11 +126,7 @@ class Walk:
             domain=model.domain,
             model_version=model.model_version,
             doc_string=model.doc_string,
-            metadata_props={
-                **model.metadata_props,
-                "fcconv.window": " ".join(map(str, self.window)),
-                "fcconv.stride": " ".join(map(str, slider.stride)),
-            },
+            metadata_props=dict(model.metadata_props),
         )
         passes.RemoveUnusedNodesPass()(written)
         passes.NameFixPass()(written)

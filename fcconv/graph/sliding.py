@@ -1,0 +1,166 @@
+"""A sliding network with its geometry, which its file keeps as metadata."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import onnx_ir as ir
+
+from fcconv.errors import ModelError, ShapeError
+from fcconv.graph import engines
+from fcconv.graph.save import save
+from fcconv.graph.slider import Layer
+
+WINDOW, STRIDE, SLIDING = "fcconv.window", "fcconv.stride", "fcconv.sliding"
+"""What a network tells of itself: integers, and the rest as JSON."""
+
+
+@dataclass(frozen=True)
+class Sliding:
+    """A network that scores every window of an image in one pass.
+
+    Called with images ``(N, C, *S)``, in the layout of the patch network's input, it returns scores
+    ``(N, K, *windows)`` for each output: cell ``i`` is the window that starts at pixel
+    ``i * stride``.
+
+    Attributes
+    ----------
+    model : onnx_ir.Model
+        The network; batch and spatial sizes are free.
+    window : tuple of int
+        Pixels of the patch, for each spatial axis.
+    stride : tuple of int
+        Pixels from one window to the next.
+    field : tuple of int
+        Pixels of the patch that a score depends on.
+    reach : tuple of (int, int)
+        Pixels that a cell depends on in a large image, from the first to one past the last,
+        counted from the window's first pixel: beyond the window where a network pads.
+    margins : tuple of (int, int)
+        Pixels at the beginning and at the end of an image: a window that starts within the first,
+        or ends within the last, is scored with padding. Zeros if nothing pads; else the context
+        that a part of an image needs, so that its cells equal those of the whole.
+    exact : bool
+        Whether every cell equals the score of its window, cut out.
+    reasons : tuple of str
+        The nodes that forbid it, and why.
+    layers : tuple of Layer
+        The dense layers: name, method, old and new weight shape, order of flattening.
+    patch : onnx_ir.Model or None
+        The patch network; None for a network that was read from a file.
+    """
+
+    model: ir.Model = dataclasses.field(repr=False)
+    window: tuple[int, ...]
+    stride: tuple[int, ...]
+    field: tuple[int, ...]
+    reach: tuple[tuple[int, int], ...]
+    margins: tuple[tuple[int, int], ...]
+    exact: bool
+    reasons: tuple[str, ...]
+    layers: tuple[Layer, ...]
+    patch: ir.Model | None = dataclasses.field(default=None, repr=False)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to an ONNX file, whole or not at all."""
+        save(self.model, path)
+
+    def __call__(self, images: Any) -> Any:
+        """Score images with the backend of the array."""
+        self._check_size(images)
+        return self._on_any_backend(images)
+
+    def _check_size(self, images: Any) -> None:
+        """Check that a window fits into the images."""
+        declared = self.model.graph.inputs[0].shape
+        shape = getattr(images, "shape", ())
+        if declared is None or len(shape) != len(declared):
+            return
+        size = tuple(m for n, m in zip(declared, shape, strict=True) if not isinstance(n, int))[1:]
+        if any(m < n for m, n in zip(size, self.window, strict=True)):
+            raise ShapeError(f"the image of {size} pixels is smaller than the window {self.window}")
+
+    @functools.cached_property
+    def _on_any_backend(self) -> engines.ByArray:
+        return engines.ByArray(self.model)
+
+
+def metadata(sliding: Sliding) -> dict[str, str]:
+    """Write down what a network is to tell of itself, so that its file can be used alone."""
+    rest = {name: getattr(sliding, name) for name in ("field", "reach", "margins", "reasons")}
+    layers = [vars(layer) for layer in sliding.layers]
+    return {
+        WINDOW: " ".join(map(str, sliding.window)),
+        STRIDE: " ".join(map(str, sliding.stride)),
+        SLIDING: json.dumps({**rest, "layers": layers}),
+    }
+
+
+def restored(model: ir.Model) -> Sliding | None:
+    """Read the sliding network that a model says it is; None if it says nothing.
+
+    Raises
+    ------
+    ModelError
+        If what it says makes no sense.
+    """
+    text = model.metadata_props.get(SLIDING)
+    shape = model.graph.inputs[0].shape if model.graph.inputs else None
+    if text is None or shape is None:
+        return None
+    rank = sum(not isinstance(n, int) for n in shape.dims[1:])
+    window, stride = (told(model, name, rank) for name in (WINDOW, STRIDE))
+    if window is None or stride is None:
+        return None
+    try:
+        rest = json.loads(text)
+        field, reach, margins = (_integers(rest[name]) for name in ("field", "reach", "margins"))
+        layers = tuple(_layer(**layer) for layer in rest["layers"])
+        reasons = tuple(map(str, rest["reasons"]))
+        spans = [(a, b) for a, b in reach], [(a, b) for a, b in margins]
+        fits = len(field) == len(reach) == len(margins) == rank and all(
+            a >= 0 and b >= 0 for a, b in margins
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError(f"the metadata {SLIDING} can't be read: {error!r}") from None
+    if not fits:
+        raise ModelError(f"the metadata {SLIDING} does not fit the {rank} axes of the image")
+    exact = not any(map(any, margins))
+    return Sliding(
+        model, window, stride, field, tuple(spans[0]), tuple(spans[1]), exact, reasons, layers
+    )
+
+
+def _integers(values: Any) -> Any:
+    """Read integers, or lists of them, as tuples."""
+    if isinstance(values, list):
+        return tuple(map(_integers, values))
+    if type(values) is not int:
+        raise ValueError(f"{values!r} is no integer")
+    return values
+
+
+def _layer(name: str, method: str, before: Any, after: Any, order: str) -> Layer:
+    return Layer(str(name), str(method), _integers(before), _integers(after), str(order))
+
+
+def told(model: ir.Model, name: str, count: int) -> tuple[int, ...] | None:
+    """Read integers that a network tells of itself.
+
+    Raises
+    ------
+    ModelError
+        If they are not `count` integers from 1 on.
+    """
+    text = model.metadata_props.get(name)
+    if text is None:
+        return None
+    numbers = tuple(int(part) for part in text.split() if part.isdecimal())
+    if len(numbers) != count or len(text.split()) != count or 0 in numbers:
+        raise ModelError(f"the metadata {name} needs {count} integers from 1 on, got {text!r}")
+    return numbers

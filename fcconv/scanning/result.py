@@ -1,0 +1,179 @@
+"""What a scan gives: scores, and which pixels each is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from fcconv.errors import ShapeError
+from fcconv.scanning.peaks import Peak, find_peaks
+
+Box: TypeAlias = tuple[slice, ...]
+"""A part of an image or of a map of scores: a slice an axis, to index it with."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The scores of every window of an image.
+
+    Attributes
+    ----------
+    outputs : mapping of str to array, shape (K, *cells) or (N, K, *cells)
+        The scores of each output of the network; where they were written to a file, an array that
+        reads it by region.
+    labels : tuple of str
+        Names of the `K` channels of the first output.
+    size : tuple of int
+        Pixels of the image, for each spatial axis.
+    window, stride : tuple of int
+        Pixels of a window, and from one to the next.
+    windows : {"shared", "exact"}
+        Whether windows shared one pass, or each was cut out and scored by itself.
+    exact : bool
+        Whether every score equals that of its window, cut out.
+    reasons : tuple of str
+        The nodes that forbid it, and why.
+    engine : str
+        What computed.
+    preparation : str
+        What was done to the pixels, in words.
+    tiles : int
+        Tiles that the image was cut into.
+    computed : int
+        Tiles that this run computed; the others were finished before.
+    seconds : float
+        Time that this run took.
+    scale : float
+        Size of the scanned image in parts of the picture that peaks are about.
+    """
+
+    outputs: Mapping[str, Any]
+    labels: tuple[str, ...]
+    size: tuple[int, ...]
+    window: tuple[int, ...]
+    stride: tuple[int, ...]
+    windows: str
+    exact: bool
+    reasons: tuple[str, ...]
+    engine: str
+    preparation: str
+    tiles: int
+    computed: int
+    seconds: float
+    scale: float = 1.0
+
+    @property
+    def scores(self) -> Any:
+        """The scores of the first output."""
+        return next(iter(self.outputs.values()))
+
+    @property
+    def cells(self) -> tuple[int, ...]:
+        """Windows along each axis."""
+        return tuple(
+            (n - k) // s + 1 for n, k, s in zip(self.size, self.window, self.stride, strict=True)
+        )
+
+    def box(self, *cell: int) -> Box:
+        """Return the pixels of a window.
+
+        Parameters
+        ----------
+        *cell : int
+            Which window, an integer an axis; below zero counted from the end.
+
+        Returns
+        -------
+        tuple of slice
+            Its pixels along each axis: ``image[:, *scan.box(i, j)]`` cuts it out.
+
+        Raises
+        ------
+        ShapeError
+            If there is no such window.
+        """
+        counts = self.cells
+        if len(cell) != len(counts) or not all(-n <= i < n for i, n in zip(cell, counts)):  # noqa: B905
+            raise ShapeError(f"needs a cell of the map of {counts}, got {cell}")
+        starts = [i % n * s for i, n, s in zip(cell, counts, self.stride, strict=True)]
+        return tuple(slice(a, a + k) for a, k in zip(starts, self.window, strict=True))
+
+    def within(self, box: Box) -> Box:
+        """Return the cells whose windows lie inside a box of pixels.
+
+        Parameters
+        ----------
+        box : tuple of slice
+            Pixels along each axis.
+
+        Returns
+        -------
+        tuple of slice
+            Cells along each axis, to index scores with; empty where no window fits in.
+
+        Raises
+        ------
+        ShapeError
+            If the box has another number of axes.
+        """
+        if len(box) != len(self.size):
+            raise ShapeError(f"needs a slice for each of {len(self.size)} axes, got {box}")
+        found = []
+        for part, n, k, s, count in zip(
+            box, self.size, self.window, self.stride, self.cells, strict=True
+        ):
+            start, stop, _ = part.indices(n)
+            first = -(-start // s)
+            found.append(slice(first, max(first, min((stop - k) // s + 1, count))))
+        return tuple(found)
+
+    def peaks(
+        self, label: int | str, threshold: float, *, overlap: float = 0.3, image: int = 0
+    ) -> list[Peak]:
+        """Find the windows that score highest around, strongest first.
+
+        A peak scores at least `threshold` and no less than the cells beside it, and no stronger
+        peak overlaps it by more than `overlap` (greedy non-maximum suppression).
+
+        Parameters
+        ----------
+        label : int or str
+            Channel of the first output, or its name.
+        threshold : float
+            Lowest score of a peak.
+        overlap : float
+            Area that two peaks may share, in parts of the area that both cover; 0 to 1.
+        image : int
+            Which image of a batch.
+
+        Returns
+        -------
+        list of Peak
+            Label, score, cell and box in pixels of the picture.
+
+        Raises
+        ------
+        ShapeError
+            If there is no such label or image, or `overlap` lies outside 0 to 1.
+        """
+        channel = self._channel(label)
+        batched = len(self.scores.shape) == len(self.size) + 2
+        if not 0 <= overlap <= 1:
+            raise ShapeError(f"overlap is a part of an area, 0 to 1, got {overlap}")
+        if not 0 <= image < (self.scores.shape[0] if batched else 1):
+            raise ShapeError(f"there is no image {image}")
+        lead = (image, channel) if batched else (channel,)
+        return find_peaks(
+            self.scores, lead, self.labels[channel], self.window, self.stride, threshold, overlap,
+            self.scale,
+        )  # fmt: skip
+
+    def _channel(self, label: int | str) -> int:
+        if isinstance(label, str):
+            if label not in self.labels:
+                raise ShapeError(f"there is no label {label!r}: it has {', '.join(self.labels)}")
+            return self.labels.index(label)
+        if not 0 <= label < len(self.labels):
+            raise ShapeError(f"there is no label {label}: it has {len(self.labels)}")
+        return label
