@@ -23,3 +23,11 @@ class ModelError(FcconvError, ValueError):
 
 class UnsupportedError(FcconvError, NotImplementedError):
     """A request is well formed, but there is no way here to carry it out correctly."""
+
+
+class ImageError(FcconvError, ValueError):
+    """An image, or a part of it, can't be read, or does not fit the network."""
+
+
+class OutputError(FcconvError, OSError):
+    """Scores can't be written where they are to go."""

@@ -108,7 +108,7 @@ def _blocks(scores: Any, lead: tuple[int, ...]) -> Iterator[list[tuple[int, int]
 def _local_maxima(
     scores: Any, lead: tuple[int, ...], block: list[tuple[int, int]], threshold: float
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
-    """Find the cells of a block that no cell beside them exceeds, ``(n, axes)``, and their scores."""
+    """Find cells of a block that no cell beside them exceeds, ``(n, axes)``, and their scores."""
     around = tuple(slice(max(a - 1, 0), b + 1) for a, b in block)
     wide = np.asarray(scores[(*lead, *around)])
     highest = wide
