@@ -32,17 +32,23 @@ if TYPE_CHECKING:
     from fcconv.graph.pointwise import Pointwise, pointwise
     from fcconv.graph.slide import convolutionize
     from fcconv.graph.sliding import Sliding
+    from fcconv.scanning.preparation import Preparation
+    from fcconv.scanning.result import Scan
+    from fcconv.scanning.scan import scan
 
 __version__ = "0.1.0"
 
 _NETWORKS = {
     "Certificate": "fcconv.certificate.report",
     "Pointwise": "fcconv.graph.pointwise",
+    "Preparation": "fcconv.scanning.preparation",
+    "Scan": "fcconv.scanning.result",
     "Sliding": "fcconv.graph.sliding",
     "certify": "fcconv.certificate.certify",
     "compile": "fcconv.graph.engines",
     "convolutionize": "fcconv.graph.slide",
     "pointwise": "fcconv.graph.pointwise",
+    "scan": "fcconv.scanning.scan",
 }
 """What works on whole networks needs ONNX, which is imported when it is asked for."""
 
@@ -55,6 +61,8 @@ __all__ = [
     "ModelError",
     "OutputError",
     "Pointwise",
+    "Preparation",
+    "Scan",
     "ShapeError",
     "Sliding",
     "UnsupportedError",
@@ -74,6 +82,7 @@ __all__ = [
     "max_pool",
     "pointwise",
     "rounding",
+    "scan",
 ]
 
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 import fcconv
+from fcconv.cli.options import (
+    NETWORK,
+    as_json,
+    extra,
+    integers_of,
+    stride_of,
+    stride_option,
+    window_option,
+)
+from fcconv.cli.scan import scan
 from fcconv.errors import FcconvError
 
 USAGE_ERROR = 2
@@ -26,21 +35,8 @@ def run(arguments: Sequence[str]) -> int:
     except click.Abort:
         _complain("interrupted")
     except (FcconvError, OSError) as error:
-        _complain(str(error))
+        _complain(". ".join([str(error), *getattr(error, "__notes__", ())]))
     return USAGE_ERROR
-
-
-@contextmanager
-def _extra(name: str) -> Iterator[None]:
-    """Turn a missing library into one line that names the extra that brings it."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        library = (error.name or "").partition(".")[0]
-        if not library or library.startswith("fcconv"):
-            raise
-        line = f"{library} is not installed: pip install 'fcconv[{name}]'"
-        raise click.ClickException(line) from None
 
 
 def _complain(message: str) -> None:
@@ -73,7 +69,7 @@ def demo(backend: str, out: Path) -> int:
     """Find a face in a photo by one pass a scale, and prove it equal to crops."""
     if not out.parent.is_dir():
         raise click.BadParameter(f"there is no folder {out.parent}", param_hint="--out")
-    with _extra("demo"):
+    with extra("demo"):
         from fcconv.cli.demo import run_and_show
     return run_and_show(backend, out)
 
@@ -95,20 +91,10 @@ def demo(backend: str, out: Path) -> int:
 )
 def bench(out: Path, rounds: int) -> None:
     """Time the layers beside a bare matrix product, PyTorch and lax."""
-    with _extra("bench"):
+    with extra("bench"):
         from fcconv.cli.bench import measure_and_show
     out.mkdir(parents=True, exist_ok=True)
     measure_and_show(out, rounds)
-
-
-NETWORK = click.Path(path_type=Path, dir_okay=False, exists=True)
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-stride_option = click.option(
-    "--stride", metavar="S", help="Pixels from one window to the next: S, or one an axis, S,S."
-)
-window_option = click.option(
-    "--window", metavar="C,H,W", help="Shape of one input, where the network leaves it free."
-)
 
 
 @app.command()
@@ -118,9 +104,9 @@ window_option = click.option(
 @as_json
 def inspect(model: Path, stride: str | None, window: str | None, as_json: bool) -> int:
     """Say what the network MODEL becomes when it slides, and whether that is exact."""
-    with _extra("onnx"):
+    with extra("onnx"):
         from fcconv.cli import network
-    return network.inspect(model, _stride(stride), _integers("--window", window), as_json)
+    return network.inspect(model, stride_of(stride), integers_of("--window", window), as_json)
 
 
 @app.command()
@@ -145,12 +131,12 @@ def convert(
         raise click.BadParameter("it would replace MODEL: take another name", param_hint="OUT")
     if pointwise and stride is not None:
         raise click.UsageError("--pointwise keeps the input's size: it has no --stride")
-    shape = _integers("--window", window)
-    with _extra("onnx"):
+    shape = integers_of("--window", window)
+    with extra("onnx"):
         from fcconv.cli import network
     if pointwise:
         return network.convert_pointwise(model, out, shape, as_json)
-    return network.convert(model, out, _stride(stride), shape, as_json)
+    return network.convert(model, out, stride_of(stride), shape, as_json)
 
 
 @app.command()
@@ -160,21 +146,9 @@ def convert(
 @as_json
 def verify(original: Path, rewritten: Path, window: str | None, as_json: bool) -> int:
     """Prove that the network REWRITTEN scores every window as ORIGINAL does, or say where not."""
-    with _extra("onnx"):
+    with extra("onnx"):
         from fcconv.cli import network
-    return network.verify(original, rewritten, _integers("--window", window), as_json)
+    return network.verify(original, rewritten, integers_of("--window", window), as_json)
 
 
-def _stride(text: str | None) -> int | tuple[int, ...] | None:
-    """Read one integer, or one an axis."""
-    numbers = _integers("--stride", text)
-    return numbers[0] if numbers is not None and len(numbers) == 1 else numbers
-
-
-def _integers(option: str, text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is no integer", param_hint=option) from None
+app.add_command(scan)

@@ -25,7 +25,7 @@ def inspect(model: Path, stride: Stride, window: Window, as_json: bool) -> int:
     """Print what a network becomes when it slides."""
     sliding = convolutionize(model, stride=stride, window=window)
     if as_json:
-        _print_json(_geometry(sliding))
+        print_json(_geometry(sliding))
         return 0
     console = results()
     console.print(_geometry_table(sliding))
@@ -59,7 +59,7 @@ def _certify_and_write(
         rewritten.save(out)
     if as_json:
         written = str(out) if certificate.holds else None
-        _print_json({**record, "certificate": certificate.to_dict(), "written": written})
+        print_json({**record, "certificate": certificate.to_dict(), "written": written})
     else:
         _print_layers(rewritten.layers)
         results().print(_certificate(certificate))
@@ -74,13 +74,14 @@ def verify(original: Path, rewritten: Path, window: Window, as_json: bool) -> in
     """Certify a network that some tool rewrote; 1 means that it is wrong."""
     certificate = certify(original, rewritten, window=window)
     if as_json:
-        _print_json(certificate.to_dict())
+        print_json(certificate.to_dict())
     else:
         results().print(_certificate(certificate))
     return 0 if certificate.holds else 1
 
 
-def _print_json(record: dict[str, Any]) -> None:
+def print_json(record: dict[str, Any]) -> None:
+    """Print a record as JSON."""
     results().print(json.dumps(record, indent=2), markup=False, highlight=False, soft_wrap=True)
 
 

@@ -16,5 +16,10 @@ def results() -> Console:
 
 def progress() -> Progress:
     """Return a bar on standard error, so that results can be piped; none where no one looks."""
-    console = Console(stderr=True)
+    console = errors()
     return Progress(console=console, transient=True, disable=not console.is_terminal)
+
+
+def errors() -> Console:
+    """Return the console for what is no result."""
+    return Console(stderr=True)

@@ -1,0 +1,46 @@
+"""What several commands share: arguments, options, and how a missing library is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+NETWORK = click.Path(path_type=Path, dir_okay=False, exists=True)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+stride_option = click.option(
+    "--stride", metavar="S", help="Pixels from one window to the next: S, or one an axis, S,S."
+)
+window_option = click.option(
+    "--window", metavar="C,H,W", help="Shape of one input, where the network leaves it free."
+)
+
+
+@contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Turn a missing library into one line that names the extra that brings it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        if not library or library.startswith("fcconv"):
+            raise
+        line = f"{library} is not installed: pip install 'fcconv[{name}]'"
+        raise click.ClickException(line) from None
+
+
+def stride_of(text: str | None) -> int | tuple[int, ...] | None:
+    """Read one integer, or one an axis."""
+    numbers = integers_of("--stride", text)
+    return numbers[0] if numbers is not None and len(numbers) == 1 else numbers
+
+
+def integers_of(option: str, text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no integer", param_hint=option) from None

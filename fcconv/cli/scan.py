@@ -1,0 +1,132 @@
+"""``fcconv scan``: its options, and what it needs of the libraries that scanning brings."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fcconv.cli.options import (
+    NETWORK,
+    as_json,
+    extra,
+    integers_of,
+    stride_of,
+    stride_option,
+    window_option,
+)
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+class Numbers(click.ParamType[tuple[float, ...]]):
+    """Numbers with commas between them; a fraction such as 1/255 is one, too."""
+
+    name = "numbers"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        """Read them."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(float(Fraction(part.strip())) for part in value.split(","))
+        except (ValueError, ZeroDivisionError, OverflowError):
+            self.fail(f"{value!r} is no number", param, ctx)
+
+
+class Names(click.ParamType[tuple[str, ...]]):
+    """Names with commas between them."""
+
+    name = "names"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Read them."""
+        if isinstance(value, tuple):
+            return value
+        names = tuple(part.strip() for part in value.split(","))
+        return names if all(names) else self.fail(f"{value!r} has an empty name", param, ctx)
+
+
+@click.command()
+@click.argument("model", type=NETWORK)
+@click.argument("image", type=click.Path(path_type=Path, exists=True))
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Where scores go: a .zarr, .npz or .npy."
+)
+@stride_option
+@window_option
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "numpy", "jax", "onnxruntime"]),
+    default="auto",
+    show_default=True,
+    help="What computes; auto takes the fastest that is there.",
+)
+@click.option(
+    "--memory", default="512MB", show_default=True, help="Bytes for pixels, values and scores."
+)
+@click.option(
+    "--windows",
+    type=click.Choice(["shared", "exact"]),
+    help="For a network that pads: one pass that windows share, or each window cut out.",
+)
+@click.option("--gray", is_flag=True, help="Make a colour image grey.")
+@click.option(
+    "--scale", type=Numbers(), help="Multiplies pixels, 1/255 say; 8 and 16 bits become 0 to 1."
+)
+@click.option("--mean", type=Numbers(), default="0", show_default=True, help="Is subtracted then.")
+@click.option("--std", type=Numbers(), default="1", show_default=True, help="Divides then.")
+@click.option("--layout", help="The axes of the image, HWC say, where its format does not tell.")
+@click.option("--labels", type=Names(), help="Names of the network's classes: cat,dog.")
+@click.option(
+    "--scales", type=Numbers(), default="1", help="Scans the image in several sizes: 1,0.5,0.25."
+)
+@click.option("--heatmap", type=FILE, help="Writes the scores over the image, a PNG.")
+@click.option("--report", type=FILE, help="Writes a page to look into the scores, an HTML file.")
+@click.option("--peaks", type=FILE, help="Writes the strongest windows: a .geojson or .csv.")
+@click.option(
+    "--threshold", type=float, default=0.5, show_default=True, help="Lowest score of a peak."
+)
+@click.option(
+    "--overlap",
+    type=click.FloatRange(0, 1),
+    default=0.3,
+    show_default=True,
+    help="Area that two peaks may share, in parts of what they cover.",
+)
+@click.option("--label", "only", multiple=True, help="Looks for peaks of this class only.")
+@click.option("--resume", is_flag=True, help="Goes on with a run that was cut off.")
+@click.option("--overwrite", is_flag=True, help="Replaces the scores of another run.")
+@as_json
+def scan(
+    stride: str | None,
+    window: str | None,
+    scale: tuple[float, ...] | None,
+    resume: bool,
+    overwrite: bool,
+    **options: Any,
+) -> int:
+    """Score every window of IMAGE with the network MODEL, in bounded memory."""
+    if resume and overwrite:
+        raise click.UsageError("--resume and --overwrite exclude each other")
+    if scale is not None and len(scale) != 1:
+        raise click.BadParameter("needs one number", param_hint="--scale")
+    if resume and options["out"] is None:
+        raise click.UsageError("--resume needs --out, the scores of the run to go on with")
+    with extra("scan"):
+        from fcconv.cli.scanning import Options, scan_and_show
+    return scan_and_show(
+        Options(
+            stride=stride_of(stride),
+            window=integers_of("--window", window),
+            scale=None if scale is None else scale[0],
+            existing="resume" if resume else "overwrite" if overwrite else "refuse",
+            **options,
+        )
+    )

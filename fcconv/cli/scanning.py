@@ -1,0 +1,232 @@
+"""``fcconv scan``: progress while it works, then what was found, and the files asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from fcconv.certificate.certify import certify
+from fcconv.cli.network import print_json
+from fcconv.cli.output import errors, results
+from fcconv.graph.sliding import Sliding
+from fcconv.report import write_heatmap, write_page, write_peaks
+from fcconv.scanning import scan as scanning
+from fcconv.scanning.images import Image, open_images
+from fcconv.scanning.job import as_sliding
+from fcconv.scanning.peaks import Peak, merge_peaks
+from fcconv.scanning.preparation import Preparation
+from fcconv.scanning.result import Scan
+from fcconv.scanning.scales import Resized
+
+MOST_PIXELS = 1600
+"""Pixels along the longest axis of the image in a picture or page."""
+
+SHOWN_PEAKS = 10
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asks for; see :func:`fcconv.scanning.scan.scan`."""
+
+    model: Path
+    image: Path
+    out: Path | None
+    stride: int | tuple[int, ...] | None
+    window: tuple[int, ...] | None
+    engine: str
+    memory: str
+    windows: str | None
+    gray: bool
+    scale: float | None
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    layout: str | None
+    labels: tuple[str, ...] | None
+    scales: tuple[float, ...]
+    heatmap: Path | None
+    report: Path | None
+    peaks: Path | None
+    threshold: float
+    overlap: float
+    only: tuple[str, ...]
+    existing: str
+    as_json: bool
+
+
+def scan_and_show(options: Options) -> int:
+    """Scan an image, print what was found, and write the files asked for."""
+    _check_files(options)
+    sliding = as_sliding(options.model, options.stride, options.window)
+    images, _ = open_images(options.image, len(sliding.window), options.layout)
+    if len(images) != 1:
+        raise click.BadParameter(
+            "the command line takes one image, not a batch", param_hint="IMAGE"
+        )
+    (image,) = images
+    scans = [_scanned(options, sliding, image, scale) for scale in options.scales]
+    peaks = _peaks(options, scans)
+    _write(options, sliding, image, scans[0], peaks)
+    if options.as_json:
+        print_json({"scans": [_facts(found) for found in scans], "peaks": len(peaks)})
+    else:
+        _show(options, scans, peaks)
+    return 0
+
+
+def _check_files(options: Options) -> None:
+    """Check where files are to go before anything is computed."""
+    wanted = {
+        "--heatmap": (options.heatmap, (".png",)),
+        "--report": (options.report, (".html", ".htm")),
+        "--peaks": (options.peaks, (".geojson", ".csv")),
+    }
+    for option, (path, suffixes) in wanted.items():
+        if path is None:
+            continue
+        if path.suffix not in suffixes:
+            raise click.BadParameter(
+                f"{path} needs to end in {' or '.join(suffixes)}", param_hint=option
+            )
+        if not path.parent.is_dir():
+            raise click.BadParameter(f"there is no folder {path.parent}", param_hint=option)
+
+
+def _scanned(options: Options, sliding: Sliding, image: Image, scale: float) -> Scan:
+    """Scan the image in one size."""
+    out = options.out
+    if out is not None and len(options.scales) > 1:
+        out = out.with_name(f"{out.stem}-{scale:g}{out.suffix}")
+    with _progress() as progress:
+        return scanning.scan(
+            sliding,
+            image if scale == 1 else Resized(image, scale),
+            engine=options.engine,
+            memory=options.memory,
+            out=out,
+            windows=options.windows,
+            preparation=Preparation(options.gray, options.scale, options.mean, options.std),
+            labels=options.labels,
+            existing=options.existing,
+            progress=progress,
+        )
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[scanning.Progress], None]]:
+    """Show a bar with tiles, windows a second and the time left, where someone looks."""
+    console = errors()
+    columns = (
+        TextColumn("tiles"),
+        MofNCompleteColumn(),
+        BarColumn(),
+        TextColumn("{task.fields[rate]} windows a second"),
+        TimeRemainingColumn(),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("", total=None, rate="")
+
+        def show(done: scanning.Progress) -> None:
+            elapsed = bar.tasks[0].elapsed or 0
+            rate = f"{done.windows / elapsed:,.0f}" if elapsed else ""
+            bar.update(task, completed=done.tiles, total=done.all_tiles, rate=rate)
+
+        yield show
+
+
+def _peaks(options: Options, scans: Sequence[Scan]) -> list[Peak]:
+    """Find the peaks of each class in all sizes of the image, strongest first."""
+    found: list[Peak] = []
+    for label in options.only or scans[0].labels:
+        of_label = [
+            peak
+            for scan in scans
+            for peak in scan.peaks(label, options.threshold, overlap=options.overlap)
+        ]
+        found += merge_peaks(of_label, options.overlap)
+    return sorted(found, key=lambda peak: -peak.score)
+
+
+def _write(
+    options: Options, sliding: Sliding, image: Image, found: Scan, peaks: Sequence[Peak]
+) -> None:
+    """Write the files asked for."""
+    if options.peaks is not None:
+        write_peaks(options.peaks, peaks, len(found.size))
+    if options.heatmap is None and options.report is None:
+        return
+    overview = image.overview(MOST_PIXELS)
+    if options.heatmap is not None:
+        write_heatmap(options.heatmap, found, overview)
+    if options.report is not None:
+        certificate = None if sliding.patch is None else certify(sliding.patch, sliding)
+        write_page(options.report, found, overview, certificate, sliding.layers)
+
+
+def _facts(found: Scan) -> dict[str, Any]:
+    names = (
+        *("size", "window", "stride", "windows", "exact", "reasons", "engine", "preparation"),
+        *("labels", "tiles", "computed", "seconds", "scale"),
+    )
+    shapes = {name: list(scores.shape) for name, scores in found.outputs.items()}
+    return {
+        **{name: getattr(found, name) for name in names},
+        "cells": found.cells,
+        "outputs": shapes,
+    }
+
+
+def _show(options: Options, scans: Sequence[Scan], peaks: Sequence[Peak]) -> None:
+    console = results()
+    for found in scans:
+        console.print(_table(found))
+    console.print(_strongest(peaks, options.threshold))
+    for path in (options.out, options.heatmap, options.report, options.peaks):
+        if path is not None:
+            console.print(f"Written: {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _table(found: Scan) -> Table:
+    table = Table(title="Scan", title_justify="left", show_header=False)
+    cells = _times(found.cells)
+    rows = {
+        "image": f"{_times(found.size)} pixels"
+        + ("" if found.scale == 1 else f", times {found.scale:g}"),
+        "pixels before the network": found.preparation,
+        "windows": f"{cells} of {_times(found.window)} pixels, {_times(found.stride)} apart",
+        "scored": "in one pass that they share" if found.windows == "shared" else "each cut out",
+        "every score equals its crop's": "yes" if found.exact else "no",
+        "engine": found.engine,
+        "tiles": f"{found.tiles}, {found.computed} of them in this run",
+        "time": f"{found.seconds:.2f} s",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    for reason in () if found.exact else found.reasons:
+        table.add_row("because", reason)
+    return table
+
+
+def _strongest(peaks: Sequence[Peak], threshold: float) -> Table:
+    title = f"Peaks from {threshold:g} on: {len(peaks)}"
+    if len(peaks) > SHOWN_PEAKS:
+        title += f", the strongest {SHOWN_PEAKS}"
+    table = Table(title=title, title_justify="left")
+    for heading in ("class", "score", "pixels"):
+        table.add_column(heading)
+    for peak in peaks[:SHOWN_PEAKS]:
+        box = " x ".join(f"{start:.0f} to {stop:.0f}" for start, stop in peak.box)
+        table.add_row(peak.label, f"{peak.score:.3g}", box)
+    return table
+
+
+def _times(numbers: Sequence[int]) -> str:
+    return " x ".join(f"{n:,}" for n in numbers)

@@ -1,0 +1,111 @@
+"""Maps of scores of any size in small: read block by block, the strongest window of each kept."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+PIECE = 1 << 22
+"""Scores that are read at a time, so that maps can be larger than memory."""
+
+Scores: TypeAlias = npt.NDArray[np.float32]
+
+
+def ranges(scores: Any, lead: tuple[int, ...]) -> tuple[Scores, Scores]:
+    """Find the lowest and the highest finite score of each channel.
+
+    Parameters
+    ----------
+    scores : array, shape (K, *cells) or (N, K, *cells)
+        In memory or read by region.
+    lead : tuple of int
+        The image of a batch, or nothing.
+
+    Returns
+    -------
+    low, high : array, shape (K,)
+        Infinity and its negative where a channel has no finite score.
+    """
+    channels, *cells = scores.shape[len(lead) :]
+    low, high = np.full(channels, np.inf, np.float32), np.full(channels, -np.inf, np.float32)
+    for piece in _pieces(cells, [1] * len(cells), PIECE // channels):
+        part = _read(scores, (*lead, slice(None), *piece))
+        axes, finite = tuple(range(1, part.ndim)), np.isfinite(part)
+        low = np.minimum(low, part.min(axis=axes, where=finite, initial=np.inf))
+        high = np.maximum(high, part.max(axis=axes, where=finite, initial=-np.inf))
+    return low, high
+
+
+def maxima(
+    scores: Any, lead: tuple[int, ...], channels: Sequence[int], factor: Sequence[int]
+) -> tuple[Scores, npt.NDArray[np.uint32]]:
+    """Find the strongest cell of each block of a map.
+
+    Parameters
+    ----------
+    scores : array, shape (K, *cells) or (N, K, *cells)
+        In memory or read by region.
+    lead : tuple of int
+        The image of a batch, or nothing.
+    channels : sequence of int
+        Which of the `K` channels.
+    factor : sequence of int
+        Cells of a block along each axis; the last blocks may have fewer.
+
+    Returns
+    -------
+    values : array, shape (channels, *blocks)
+        The highest score; not a number only where no cell of a block has one.
+    offsets : array, shape (channels, *blocks)
+        Which cell of its block has it, counted row by row of a whole block.
+    """
+    cells = scores.shape[len(lead) + 1 :]
+    blocks = tuple(-(-n // f) for n, f in zip(cells, factor, strict=True))
+    values = np.empty((len(channels), *blocks), np.float32)
+    offsets = np.empty(values.shape, np.uint32)
+    first, last = min(channels), max(channels)  # read together: they may lie in the same chunk
+    for piece in _pieces(cells, factor, PIECE // (last + 1 - first)):
+        part = _read(scores, (*lead, slice(first, last + 1), *piece))
+        place = tuple(
+            slice(p.start // f, -(-p.stop // f)) for p, f in zip(piece, factor, strict=True)
+        )
+        chosen = part[[channel - first for channel in channels]]
+        values[:, *place], offsets[:, *place] = _strongest(chosen, factor)
+    return values, offsets
+
+
+def _pieces(cells: Sequence[int], factor: Sequence[int], most: int) -> Iterator[tuple[slice, ...]]:
+    """Cut a map into pieces of whole blocks, of at most `most` cells unless a block has more."""
+    cut = sum(n > f for n, f in zip(cells, factor, strict=True))
+    block = math.prod(min(n, f) for n, f in zip(cells, factor, strict=True))
+    side = max(1, int((most / block) ** (1 / max(cut, 1))))
+    yield from itertools.product(
+        *(
+            [slice(a, min(a + side * f, n)) for a in range(0, n, side * f)]
+            for n, f in zip(cells, factor, strict=True)
+        )
+    )
+
+
+def _read(scores: Any, index: tuple[Any, ...]) -> Scores:
+    with np.errstate(over="ignore"):  # what is too large for float32 is infinite
+        return np.asarray(scores[index]).astype(np.float32, copy=False)
+
+
+def _strongest(part: Scores, factor: Sequence[int]) -> tuple[Scores, npt.NDArray[np.intp]]:
+    channels, *cells = part.shape
+    ends = [(0, 0), *((0, -n % f) for n, f in zip(cells, factor, strict=True))]
+    padded = np.pad(part, ends, constant_values=np.nan)
+    split = [(n // f, f) for n, f in zip(padded.shape[1:], factor, strict=True)]
+    axes = range(1, 2 * len(split), 2)
+    sorted_out = padded.reshape(channels, *itertools.chain(*split)).transpose(
+        0, *axes, *(axis + 1 for axis in axes)
+    )
+    inside = sorted_out.reshape(channels, *(count for count, _ in split), math.prod(factor))
+    best = np.where(np.isnan(inside), -np.inf, inside).argmax(axis=-1)
+    return np.take_along_axis(inside, best[..., None], axis=-1)[..., 0], best

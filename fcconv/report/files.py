@@ -1,0 +1,104 @@
+"""Peaks as files: for QuPath, and for spreadsheets; and how every report is written."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fcconv.errors import OutputError
+from fcconv.scanning.peaks import Peak
+
+COLOURS = (
+    *((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66)),
+    *((0, 114, 178), (213, 94, 0), (204, 121, 167)),
+)
+"""Colours that the colour-blind tell apart (Okabe & Ito, *Color universal design*, 2008)."""
+
+COLUMNS = {
+    1: ("start", "length"),
+    2: ("left", "top", "width", "height"),
+    3: ("start_0", "start_1", "start_2", "size_0", "size_1", "size_2"),
+}
+"""Names of where a peak begins and of its size, by the number of axes."""
+
+
+def write_peaks(path: str | os.PathLike[str], peaks: Sequence[Peak], rank: int) -> None:
+    """Write peaks, in pixels of the picture.
+
+    Parameters
+    ----------
+    path : path
+        ``.geojson`` for QuPath and other viewers of annotations, ``.csv`` for a table.
+    peaks : sequence of Peak
+        In the order to write them.
+    rank : int
+        Axes that they have; 2 for GeoJSON.
+
+    Raises
+    ------
+    OutputError
+        If the name or the number of axes fits no format, or the file can't be written.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix == ".csv":
+        text = _csv(peaks, rank)
+    elif suffix != ".geojson":
+        raise OutputError(f"peaks are written to .geojson or .csv, not to {Path(path).name}")
+    elif rank != 2:
+        raise OutputError(f"GeoJSON has two axes, the peaks have {rank}: write them to .csv")
+    else:
+        text = _geojson(peaks)
+    write_whole(path, text.encode())
+
+
+def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file that appears under its name when it is complete."""
+    target = Path(path)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".fcconv.", dir=target.parent) as folder:
+            written = Path(folder) / "written"
+            written.write_bytes(content)
+            written.replace(target)
+    except OSError as error:
+        raise OutputError(f"can't write {target}: {error.strerror}") from error
+
+
+def _csv(peaks: Sequence[Peak], rank: int) -> str:
+    table = io.StringIO(newline="")
+    rows = csv.writer(table)
+    rows.writerow(("label", "score", *COLUMNS[rank]))
+    for peak in peaks:
+        box = peak.box[::-1] if rank == 2 else peak.box  # x before y
+        starts, sizes = [a for a, _ in box], [b - a for a, b in box]
+        rows.writerow((peak.label, peak.score, *starts, *sizes))
+    return table.getvalue()
+
+
+def _geojson(peaks: Sequence[Peak]) -> str:
+    names = sorted({peak.label for peak in peaks})
+    colours = {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(names)}
+    features = [_feature(peak, colours[peak.label]) for peak in peaks]
+    return json.dumps({"type": "FeatureCollection", "features": features}, allow_nan=False)
+
+
+def _feature(peak: Peak, colour: tuple[int, int, int]) -> dict[str, Any]:
+    if not math.isfinite(peak.score):
+        raise OutputError(f"GeoJSON can't hold the score {peak.score}: write the peaks to .csv")
+    (top, bottom), (left, right) = peak.box
+    ring = [[left, top], [right, top], [right, bottom], [left, bottom], [left, top]]
+    return {
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "properties": {
+            "objectType": "annotation",
+            "classification": {"name": peak.label, "color": list(colour)},
+            "measurements": {"score": peak.score},
+        },
+    }

@@ -1,0 +1,186 @@
+"""The page of a scan: one HTML file to explore its scores with, and what is known of them."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fcconv.errors import ShapeError
+from fcconv.report.files import write_whole
+from fcconv.report.picture import (
+    Heat,
+    apart,
+    edges,
+    extent,
+    palette,
+    read_heat,
+    rgb,
+    scoring,
+    times,
+)
+from fcconv.scanning.result import Scan
+
+if TYPE_CHECKING:
+    from fcconv.certificate.report import Certificate
+    from fcconv.graph.slider import Layer
+
+CLASSES = 12
+"""Most classes on the page."""
+
+CELLS = 300 * 300
+"""Most scores of a class: more than a screen shows well."""
+
+SCORES = 3_100_000
+"""Bytes of all scores on the page, 4/3 of which are written; the image takes up to 2 MB more."""
+
+IMAGE_SIDE = 1600
+"""Most pixels of the image along a side."""
+
+LARGEST_PNG = 400_000
+"""Bytes above which the image is written as JPEG."""
+
+
+def write_page(
+    path: str | os.PathLike[str],
+    scan: Scan,
+    overview: npt.NDArray[Any],
+    certificate: Certificate | None,
+    layers: Sequence[Layer],
+) -> None:
+    """Write a page that needs no other file and no network: heatmaps, facts, certificate, layers.
+
+    Of many classes the twelve with the highest scores are on it, of many windows the strongest of
+    each block; the page says so.
+
+    Parameters
+    ----------
+    path : path
+        Where it goes.
+    scan : Scan
+        The scan of a picture; its scores may be larger than memory. Of a batch the first image is
+        shown.
+    overview : array, shape (C, h, w)
+        The whole image in any size.
+    certificate : Certificate, optional
+        What is proved of the network.
+    layers : sequence of Layer
+        The dense layers that became convolutions.
+
+    Raises
+    ------
+    ShapeError
+        If the scan is not of a picture.
+    OutputError
+        If it can't be written.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    if len(scan.size) != 2:
+        raise ShapeError(f"a page shows a scan along two axes, this one has {len(scan.size)}")
+    pages = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    count = min(len(scan.labels), CLASSES)
+    heat = read_heat(scan, None, CLASSES, (_shrink(scan.cells, count),) * 2)
+    text = pages.get_template("page.html.j2").render(
+        scan=scan,
+        heat=heat,
+        extent=extent(scan),
+        strongest=int(np.argmax(heat.highest)),
+        coloured=len(overview) > 2,
+        picture=_data_uri(rgb(overview)),
+        data=_data(scan, heat),
+        facts=_facts(scan),
+        apart=apart(scan),
+        scoring=scoring(scan),
+        certificate=certificate,
+        layers=layers,
+        times=times,
+    )
+    write_whole(path, text.encode())
+
+
+def _shrink(cells: tuple[int, ...], classes: int) -> int:
+    """Choose the side of blocks so that the scores fit on the page."""
+    rows, columns = cells
+    if rows * columns <= min(CELLS, SCORES // (4 * classes)):
+        return 1
+    most = min(CELLS, SCORES // (8 * classes))  # a score, and which cell has it
+    side = max(2, math.isqrt(rows * columns // most))
+    while -(-rows // side) * -(-columns // side) > most:
+        side += 1
+    return side
+
+
+def _data(scan: Scan, heat: Heat) -> dict[str, Any]:
+    """Gather what the page's script reads, in pixels of the picture and rows before columns."""
+    side = heat.factor[0]
+    classes = zip(heat.labels, heat.values, heat.offsets, strict=True)
+    return {
+        "size": extent(scan),
+        "window": [n / scan.scale for n in scan.window],
+        "stride": [n / scan.scale for n in scan.stride],
+        "first": [float(edges(scan, axis, side)[0]) for axis in (0, 1)],
+        "cells": scan.cells,
+        "blocks": heat.values.shape[1:],
+        "side": side,
+        "low": heat.low,
+        "high": heat.high,
+        "palette": _base64(palette().tobytes()),
+        "classes": [
+            {
+                "name": name,
+                "scores": _base64(values.astype("<f4").tobytes()),
+                "offsets": _base64(offsets.astype("<u4").tobytes()) if side > 1 else "",
+            }
+            for name, values, offsets in classes
+        ],
+    }
+
+
+def _facts(scan: Scan) -> list[tuple[str, str]]:
+    seconds = f"{scan.seconds:.3g} s" if scan.computed else "none: all were there"
+    facts = [
+        ("Image", f"{times(scan.size)} pixels, height x width"),
+        ("Window", f"{times(scan.window)} pixels"),
+        ("Stride", f"{times(scan.stride)} pixels"),
+        ("Windows", f"{times(scan.cells)} = {math.prod(scan.cells):,}"),
+        ("Scored", "in shared passes" if scan.windows == "shared" else "each window by itself"),
+        ("Engine", scan.engine),
+        ("Preparation", scan.preparation),
+        ("Tiles", f"{scan.tiles:,}, of which this run computed {scan.computed:,}"),
+        ("Time", seconds),
+    ]
+    if scan.scale != 1:
+        facts.insert(1, ("Scale", f"{scan.scale:.4g} of the picture that boxes are about"))
+    return facts
+
+
+def _data_uri(image: npt.NDArray[np.uint8]) -> str:
+    """Write an image into a link: as it is where that is short, else as JPEG."""
+    from PIL import Image
+
+    picture, content = Image.fromarray(image), io.BytesIO()
+    picture.thumbnail((IMAGE_SIDE, IMAGE_SIDE))
+    picture.save(content, format="PNG")
+    if content.tell() <= LARGEST_PNG:
+        return f"data:image/png;base64,{_base64(content.getvalue())}"
+    content = io.BytesIO()
+    picture.save(content, format="JPEG", quality=85)
+    return f"data:image/jpeg;base64,{_base64(content.getvalue())}"
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()

@@ -1,0 +1,198 @@
+"""What the pictures of a scan share: the image, the classes drawn, their colours and places."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from fcconv.errors import ShapeError
+from fcconv.report.blocks import Scores, maxima, ranges
+from fcconv.scanning.result import Scan
+
+Bytes: TypeAlias = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Heat:
+    """The classes of a scan that are drawn, as small as a picture needs.
+
+    Attributes
+    ----------
+    labels : tuple of str
+        Names of the classes drawn.
+    highest : tuple of float
+        The highest finite score of each, or minus infinity.
+    values : array, shape (classes, *blocks)
+        The score of the strongest window of each block.
+    offsets : array, shape (classes, *blocks)
+        Which cell of its block that is, counted row by row.
+    factor : tuple of int
+        Cells of a block along each axis.
+    low, high : float
+        Scores at the ends of the colour scale.
+    """
+
+    labels: tuple[str, ...]
+    highest: tuple[float, ...]
+    values: Scores
+    offsets: npt.NDArray[np.uint32]
+    factor: tuple[int, ...]
+    low: float
+    high: float
+
+    @property
+    def scale(self) -> str:
+        """What the ends of the colour scale are."""
+        if (self.low, self.high) == (0, 1):
+            return "from 0 to 1"
+        return "from the lowest to the highest score of the classes shown"
+
+
+def read_heat(
+    scan: Scan, labels: Sequence[str] | None, most: int, factor: tuple[int, ...], image: int = 0
+) -> Heat:
+    """Read the classes with the highest scores, in blocks.
+
+    Parameters
+    ----------
+    scan : Scan
+        What to read; its scores may be larger than memory.
+    labels : sequence of str, optional
+        Names of the classes to choose from; all by default.
+    most : int
+        Most classes to choose.
+    factor : tuple of int
+        Cells of a block along each axis.
+    image : int
+        Which image of a batch.
+
+    Raises
+    ------
+    ShapeError
+        If there is no such label.
+    """
+    lead = (image,) if len(scan.scores.shape) == len(scan.size) + 2 else ()
+    asked = _channels(scan, labels)
+    low, high = ranges(scan.scores, lead)
+    chosen = sorted(sorted(asked, key=lambda channel: -high[channel])[:most])
+    values, offsets = maxima(scan.scores, lead, chosen, factor)
+    return Heat(
+        tuple(scan.labels[channel] for channel in chosen),
+        tuple(float(high[channel]) for channel in chosen),
+        values,
+        offsets,
+        factor,
+        *colour_scale(float(low[chosen].min()), float(high[chosen].max())),
+    )
+
+
+def colour_scale(low: float, high: float) -> tuple[float, float]:
+    """Choose the ends of a colour scale: 0 and 1 for probabilities, else the extreme scores."""
+    if low > high or (low >= 0 and high <= 1):  # no finite score at all, or probabilities
+        return 0.0, 1.0
+    return (low, high) if low < high else (low - 0.5, high + 0.5)
+
+
+def palette() -> Bytes:
+    """Return 256 colours, ``(256, 4)``, low ones transparent so that the image shows through."""
+    import matplotlib as mpl
+
+    place = np.linspace(0, 1, 256)
+    colours = mpl.colormaps["inferno"](place)
+    colours[:, 3] = 0.1 + 0.8 * place
+    return np.asarray(np.rint(colours * 255), np.uint8)
+
+
+def colours(values: Scores, low: float, high: float) -> Bytes:
+    """Colour scores, ``(..., 4)``; where there is none, nothing is drawn."""
+    place = np.clip((values - low) / (high - low), 0, 1)
+    drawn: Bytes = palette()[np.rint(np.nan_to_num(place) * 255).astype(np.intp)]
+    drawn[np.isnan(values)] = 0
+    return drawn
+
+
+def edges(scan: Scan, axis: int, factor: int) -> npt.NDArray[np.float64]:
+    """Return where blocks of cells begin and end along an axis, in pixels of the picture.
+
+    A cell stands for `stride` pixels around the centre of its window.
+    """
+    count, stride = scan.cells[axis], scan.stride[axis]
+    cells = np.append(np.arange(0, count, factor), count)
+    return np.asarray(((scan.window[axis] - stride) / 2 + cells * stride) / scan.scale)
+
+
+def extent(scan: Scan) -> tuple[float, ...]:
+    """Return the size of the picture in pixels: that of the image, had it not been scaled."""
+    return tuple(n / scan.scale for n in scan.size)
+
+
+def rgb(overview: npt.NDArray[Any]) -> Bytes:
+    """Show an image of any channels and type.
+
+    Parameters
+    ----------
+    overview : array, shape (C, h, w)
+        One channel is shown as grey, of more than two the first three as red, green and blue.
+        Bytes are taken as they are, other numbers stretched from the lowest to the highest.
+
+    Returns
+    -------
+    array of uint8, shape (h, w, 3)
+
+    Raises
+    ------
+    ShapeError
+        If it is no image.
+    """
+    if overview.ndim != 3 or not overview.size:
+        raise ShapeError(f"an overview is an array (C, h, w), got {overview.shape}")
+    shown = overview[:3] if len(overview) > 2 else overview[[0, 0, 0]]
+    return np.ascontiguousarray(_bytes(np.asarray(shown)).transpose(1, 2, 0))
+
+
+def grey(image: Bytes) -> Bytes:
+    """Take the colours out of an image, ``(h, w)``, so that those of scores stand out."""
+    return np.asarray(np.rint(image @ np.array([0.299, 0.587, 0.114])), np.uint8)
+
+
+def apart(scan: Scan) -> str:
+    """Say how large windows are, and how far apart."""
+    stride = scan.stride[:1] if len(set(scan.stride)) == 1 else scan.stride
+    unit = "samples" if len(scan.size) == 1 else "pixels"
+    return f"{times(scan.window)} {unit}, {times(stride)} apart"
+
+
+def scoring(scan: Scan) -> str:
+    """Say whether windows shared a pass, and whether the scores are those of their crops."""
+    how = "Windows share one pass" if scan.windows == "shared" else "Each window scored by itself"
+    if scan.exact:
+        return f"{how}; every score equals that of its window, cut out"
+    return f"{how}; scores differ from those of windows cut out"
+
+
+def times(numbers: Sequence[float]) -> str:
+    """Write a size: ``25 x 25``."""
+    return " x ".join(f"{round(number, 1):,.10g}" for number in numbers)
+
+
+def _bytes(image: npt.NDArray[Any]) -> Bytes:
+    if image.dtype == np.uint8:
+        return image
+    floats = image.astype(np.float64)
+    finite = floats[np.isfinite(floats)]
+    low, high = (finite.min(), finite.max()) if finite.size else (0, 1)
+    stretched = (np.nan_to_num(floats, nan=low, posinf=high, neginf=low) - low) / (
+        (high - low) or 1
+    )
+    return np.rint(stretched * 255).astype(np.uint8)
+
+
+def _channels(scan: Scan, labels: Sequence[str] | None) -> list[int]:
+    for label in labels or ():
+        if label not in scan.labels:
+            raise ShapeError(f"there is no label {label!r}: it has {', '.join(scan.labels)}")
+    return [k for k, label in enumerate(scan.labels) if labels is None or label in labels]

@@ -1,0 +1,279 @@
+"""Images of any size, read by region: arrays and files, in whatever order their axes are."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fcconv.errors import ImageError
+from fcconv.scanning.formats import Stored, open_file, reason
+from fcconv.scanning.layouts import find_axes
+
+BLOCK = 2**24
+"""Entries that an overview reads at a time, unless the file's own parts are larger."""
+
+PROBES = 256
+"""Pixels that tell one array from another."""
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """An image that is read by region; threads may read at the same time.
+
+    Attributes
+    ----------
+    name : str
+        Name of the file, or "array"; in a batch, with the number of the image.
+    stored : Stored
+        The arrays that hold it.
+    axes : str
+        A letter for each of their axes: N, C, D, H, W, or "." for one of length 1.
+    entry : int
+        Which image of a batch it is.
+    """
+
+    name: str
+    stored: Stored
+    axes: str
+    entry: int = 0
+
+    @property
+    def channels(self) -> int:
+        """Channels, without opacity."""
+        return self._entries() - self._has_alpha
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Pixels along each spatial axis."""
+        return self._sizes(self.stored.levels[0])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Data type of the pixels that are read."""
+        dtype = np.dtype(self.stored.levels[0].dtype)
+        return np.dtype(np.uint8) if dtype.kind == "b" else dtype.newbyteorder("=")
+
+    def read(self, region: tuple[slice, ...]) -> np.ndarray:
+        """Read a region, and no more of the image than its format makes necessary.
+
+        Parameters
+        ----------
+        region : tuple of slice
+            From which pixel to which, along each spatial axis.
+
+        Returns
+        -------
+        array, shape (C, *region)
+            Its pixels; truth values as 0 and 1.
+
+        Raises
+        ------
+        ImageError
+            If the region is broken or transparent, or not in the image.
+        """
+        for part, size in zip(region, self.size, strict=True):
+            if not 0 <= part.start <= part.stop <= size:
+                raise ImageError(f"{self.name} of {self.size} pixels has no {_words(region)}")
+        return self._read(self.stored.levels[0], region)
+
+    def overview(self, most: int) -> np.ndarray:
+        """Return the whole image in few pixels, reading part by part.
+
+        Parameters
+        ----------
+        most : int
+            Pixels along the longest axis, at most.
+
+        Returns
+        -------
+        array, shape (C, *small)
+            Every n-th pixel, with the smallest n that will do; of a pyramid, those of a level that
+            has more than half as many as asked for, or of the nearest larger one.
+        """
+        level = self.stored.levels[0]
+        for coarser in self.stored.levels[1:]:
+            if 2 * max(self._sizes(coarser)) > most:
+                level = coarser
+        size = self._sizes(level)
+        every = -(-max(size) // most)
+        small = np.empty((self.channels, *(-(-pixels // every) for pixels in size)), self.dtype)
+        for block in _blocks(size, self._chunk(level), BLOCK // self._entries()):
+            kept = tuple(slice(-(-b.start // every), -(-b.stop // every)) for b in block)
+            if all(part.start < part.stop for part in kept):
+                region = tuple(
+                    slice(part.start * every, b.stop, every)
+                    for part, b in zip(kept, block, strict=True)
+                )
+                small[(slice(None), *kept)] = self._read(level, region)
+        return small
+
+    def identity(self) -> str:
+        """Return what tells this image from another: size and date of a file, else its pixels."""
+        shape = f"{self.axes} {self.channels} x {self.size} {self.dtype}"
+        return f"{self.name}, {shape}, {self.stored.stamp or self._fingerprint()}"
+
+    @property
+    def _has_alpha(self) -> bool:
+        return self.stored.alpha and "C" in self.axes
+
+    def _entries(self) -> int:
+        """Return the entries of one pixel."""
+        shape = self.stored.levels[0].shape
+        return int(shape[self.axes.index("C")]) if "C" in self.axes else 1
+
+    def _spatial(self) -> str:
+        return "".join(letter for letter in "DHW" if letter in self.axes)
+
+    def _sizes(self, level: Any) -> tuple[int, ...]:
+        """Return the spatial sizes of a level."""
+        return tuple(int(level.shape[self.axes.index(letter)]) for letter in self._spatial())
+
+    def _chunk(self, level: Any) -> tuple[int, ...]:
+        """Return the pixels that a level reads as a whole, along each spatial axis."""
+        chunks = getattr(level, "chunksize", None) or getattr(level, "chunks", None)
+        if chunks is None:
+            return tuple(1 for _ in self._spatial())
+        return tuple(int(chunks[self.axes.index(letter)]) for letter in self._spatial())
+
+    def _read(self, level: Any, region: tuple[slice, ...]) -> np.ndarray:
+        """Read a region of a level; its slices may have steps."""
+        parts = dict(zip(self._spatial(), region, strict=True))
+        parts |= {"C": slice(0, self._entries()), ".": slice(0, 1)}
+        parts["N"] = slice(self.entry, self.entry + 1)
+        index = tuple(parts[letter] for letter in self.axes)
+        try:
+            pixels = np.asarray(level[index])
+        except Exception as error:  # decoders raise anything on a file that is broken on purpose
+            raise ImageError(
+                f"{self.name} can't be read in its {_words(region)}: {reason(error)}"
+            ) from error
+        if pixels.shape != tuple(_length(part) for part in index):
+            raise ImageError(f"{self.name} ends before its {_words(region)} does: copy it again")
+        if isinstance(level, np.memmap):
+            pixels = pixels.copy()  # read from the disk now, and not where it is first used
+        pixels = self._ordered(pixels).astype(self.dtype, copy=False)
+        return self._without_alpha(pixels, region) if self._has_alpha else pixels
+
+    def _ordered(self, pixels: np.ndarray) -> np.ndarray:
+        """Return stored entries as channels, then spatial axes."""
+        order = sorted(range(pixels.ndim), key=lambda axis: ".NCDHW".index(self.axes[axis]))
+        pixels = pixels.transpose(order)
+        return pixels.reshape(self._entries(), *pixels.shape[pixels.ndim - len(self._spatial()) :])
+
+    def _without_alpha(self, pixels: np.ndarray, region: tuple[slice, ...]) -> np.ndarray:
+        """Drop the opacity, which must be full."""
+        full = np.iinfo(self.dtype).max if self.dtype.kind in "iu" else 1
+        if not bool((pixels[-1] == full).all()):
+            raise ImageError(
+                f"{self.name} is transparent in part of its {_words(region)}: put it on a "
+                "background, and save it without alpha"
+            )
+        return pixels[:-1]
+
+    def _fingerprint(self) -> str:
+        """Return a hash of pixels all over the image."""
+        digest = hashlib.sha256()
+        for probe in range(PROBES):
+            # multiples of irrational numbers spread evenly, and line up with no row or column
+            places = [
+                int(probe * root % 1 * pixels)
+                for root, pixels in zip(np.sqrt([2, 3, 5]), self.size, strict=False)
+            ]
+            pixel = self._read(self.stored.levels[0], tuple(slice(p, p + 1) for p in places))
+            digest.update(pixel.tobytes())
+        return digest.hexdigest()
+
+
+def open_images(source: Any, rank: int, layout: str | None = None) -> tuple[list[Image], bool]:
+    """Open an image or a batch of images, of which regions will be read.
+
+    Parameters
+    ----------
+    source : array, str or path
+        Anything with ``shape``, ``dtype`` and slices (NumPy, JAX, Zarr, HDF5, Dask, ...); or a
+        file that Pillow, tifffile, NumPy, soundfile or nibabel reads, or a Zarr folder. Pixels are
+        read by region, but those of Pillow's formats all at once.
+    rank : int
+        Axes that the network slides along, 1 to 3.
+    layout : str, optional
+        A letter for each axis of the source: N for the images of a batch, C for channels, and W,
+        HW or DHW for the spatial ones. By default what the format says; of an array without or
+        with channels first, or a batch of these.
+
+    Returns
+    -------
+    images : list of Image
+        One, or those of the batch.
+    batch : bool
+        Whether the source is a batch.
+
+    Raises
+    ------
+    ImageError
+        If there is no such image, or its axes or dtype do not fit.
+    BackendError
+        If a library is missing that reads the format.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> images, batch = open_images(np.zeros((600, 400, 3), np.uint8), rank=2, layout="WHC")
+    >>> images[0].channels, images[0].size, batch
+    (3, (400, 600), False)
+    """
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source)
+        name, stored = path.name, open_file(path)
+    elif all(hasattr(source, needed) for needed in ("shape", "dtype", "__getitem__")):
+        name, stored = "array", Stored((source,))
+    else:
+        raise ImageError(f"an image is an array or the path of a file, got {type(source).__name__}")
+    shape = tuple(int(length) for length in stored.levels[0].shape)
+    _check_dtype(name, stored.levels[0].dtype)
+    axes = find_axes(name, stored.axes, shape, rank, layout)
+    if 0 in shape:
+        raise ImageError(f"{name} has the shape {shape}, which holds no pixels")
+    if "N" not in axes:
+        return [Image(name, stored, axes)], False
+    count = shape[axes.index("N")]
+    return [Image(f"{name}[{entry}]", stored, axes, entry) for entry in range(count)], True
+
+
+def _check_dtype(name: str, dtype: Any) -> None:
+    """Refuse entries that are no real numbers."""
+    try:
+        kind = np.dtype(dtype).kind
+    except TypeError:
+        kind = ""
+    if kind not in ("b", "u", "i", "f"):
+        raise ImageError(f"{name} has dtype {dtype}: convert it to integers or floats of NumPy")
+
+
+def _blocks(size: Sequence[int], chunk: Sequence[int], most: int) -> Iterator[tuple[slice, ...]]:
+    """Cut an image into blocks of whole chunks, and of at most `most` pixels where these allow."""
+    block = [min(part, pixels) for part, pixels in zip(chunk, size, strict=True)]
+    for axis in reversed(range(len(size))):
+        block[axis] = min(block[axis] * max(most // math.prod(block), 1), size[axis])
+    axes = [
+        [slice(start, min(start + part, pixels)) for start in range(0, pixels, part)]
+        for part, pixels in zip(block, size, strict=True)
+    ]
+    return itertools.product(*axes)
+
+
+def _length(part: slice) -> int:
+    """Return how many entries a slice takes."""
+    return len(range(part.start, part.stop, part.step or 1))
+
+
+def _words(region: tuple[slice, ...]) -> str:
+    """Name a region."""
+    return f"region [{', '.join(f'{part.start}:{part.stop}' for part in region)}]"

@@ -1,0 +1,179 @@
+"""What a pass over a tile needs of memory, from the shapes that a small run shows."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+import fcconv_numpy
+from fcconv.errors import ShapeError
+from fcconv.graph.node import Node
+from fcconv.graph.run import Program
+
+UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+BINARY = {"KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
+
+
+def parse_bytes(memory: int | str) -> int:
+    """Read an amount of memory.
+
+    Raises
+    ------
+    ShapeError
+        If it is none, or nothing.
+
+    Examples
+    --------
+    >>> parse_bytes("512MB"), parse_bytes("1.5 GiB"), parse_bytes(1000)
+    (512000000, 1610612736, 1000)
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]I?)?B?", str(memory).strip().upper())
+    size = 0
+    if found is not None and math.isfinite(float(found[1])):
+        size = int(float(found[1]) * {**UNITS, **BINARY}[found[2] or ""])
+    if size < 1:
+        raise ShapeError(f"memory needs an amount such as 512MB or 2GiB, got {memory!r}")
+    return size
+
+
+@dataclass(frozen=True)
+class Extent:
+    """The bytes of a value, for a tile of any size.
+
+    Attributes
+    ----------
+    native, next : tuple of int
+        Its shape for one window, and for an image that is one stride larger along each axis.
+    itemsize : int
+        Bytes of an entry.
+    """
+
+    native: tuple[int, ...]
+    next: tuple[int, ...]
+    itemsize: int
+
+    def bytes(self, beyond: Sequence[int], stride: Sequence[int]) -> int:
+        """Count its bytes, for a tile so many pixels larger than a window along each axis."""
+        rank = len(stride)
+        spatial = (
+            a - (a - b) * n // s  # rounded up
+            for a, b, n, s in zip(
+                self.native[-rank:], self.next[-rank:], beyond, stride, strict=True
+            )
+        )
+        return self.itemsize * math.prod(self.native[:-rank]) * math.prod(spatial)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one node of a pass makes, works in, and sets free; `Extent` for each value."""
+
+    made: tuple[Extent, ...]
+    workspace: tuple[Extent, ...]
+    spent: tuple[Extent, ...]
+
+
+class Footprint:
+    """The memory that a pass over a tile takes, beside the weights.
+
+    Each value of a sliding network grows by one entry every so many pixels, which divide the stride
+    (:mod:`fcconv.graph.samples`), so that two small runs tell the shapes of any other.
+
+    Parameters
+    ----------
+    model : onnx_ir.Model
+        The network.
+    shapes : pair of tuple of int
+        Shape of its input for one window, and for an image that is one stride larger.
+    stride : sequence of int
+        Pixels from one window to the next.
+    engine : str
+        What computes.
+    """
+
+    def __init__(
+        self,
+        model: ir.Model,
+        shapes: tuple[tuple[int, ...], tuple[int, ...]],
+        stride: Sequence[int],
+        engine: str,
+    ) -> None:
+        program = Program(model)
+        extents = extents_of(program, *shapes)
+        self._stride = stride
+        self._input = extents[program.inputs[0]]
+        self._stages = [
+            Stage(
+                tuple(extents[v] for v in step.node.ir.outputs if v in extents),
+                tuple(_workspace(step.node, extents, engine)),
+                tuple(extents[v] for v in step.spent if v in extents),
+            )
+            for step in program.steps
+        ]
+
+    def bytes(self, beyond: Sequence[int]) -> int:
+        """Return the peak, for a tile so many pixels larger than a window along each axis."""
+
+        def total(extents: Sequence[Extent]) -> int:
+            return sum(extent.bytes(beyond, self._stride) for extent in extents)
+
+        live = peak = total([self._input])
+        for stage in self._stages:
+            live += total(stage.made)
+            peak = max(peak, live + total(stage.workspace))
+            live -= total(stage.spent)
+        return peak
+
+
+def extents_of(
+    program: Program, native: tuple[int, ...], larger: tuple[int, ...]
+) -> dict[ir.Value, Extent]:
+    """Describe each value by its shapes for one window and for one stride more along each axis."""
+    first, second = seen(program, native), seen(program, larger)
+    return {
+        value: Extent(shape, second[value][0], itemsize)
+        for value, (shape, itemsize) in first.items()
+    }
+
+
+def seen(program: Program, shape: tuple[int, ...]) -> dict[ir.Value, tuple[tuple[int, ...], int]]:
+    """Run a network on zeros and note the shape and the size of an entry of each value."""
+    (given,) = program.inputs
+    dtype = given.dtype.numpy() if given.dtype is not None else np.dtype(np.float32)
+    found = {given: (shape, dtype.itemsize)}
+
+    def note(node: Node, outputs: tuple[Any, ...]) -> None:
+        for value, array in zip(node.ir.outputs, outputs, strict=False):
+            found[value] = (array.shape, array.dtype.itemsize)
+
+    program.run(fcconv_numpy, program.parameters(fcconv_numpy), [np.zeros(shape, dtype)], note)
+    return found
+
+
+def _workspace(node: Node, extents: dict[ir.Value, Extent], engine: str) -> list[Extent]:
+    """Estimate what a node works in: columns or padded copies, and temporaries of elementwise."""
+    read = [extents[v] for v in node.ir.inputs if v in extents]
+    made = [extents[v] for v in node.ir.outputs if v in extents]
+    if engine != "numpy":
+        return [*read, *made]  # copies in the layout that the library prefers
+    if node.op != "Conv":
+        return [*read[:1], *made]
+    weight = node.ir.inputs[1]
+    kernel = () if weight is None or weight.shape is None else weight.shape.numpy()[2:]
+    taps = math.prod(kernel)
+    if taps == 1:
+        return []
+    return [*read, *(_columns(made[0], read[0], taps) if made and read else ())]
+
+
+def _columns(made: Extent, read: Extent, taps: int) -> list[Extent]:
+    """Describe the columns of a convolution: `taps` samples of each channel for each position."""
+    batch, channels = read.native[:2]
+    lead = (batch, channels * taps)
+    return [Extent((*lead, *made.native[2:]), (*lead, *made.next[2:]), made.itemsize)]

@@ -1,0 +1,228 @@
+"""The scan planner: which pixels a tile reads and which cells it keeps, integers only.
+
+Cell ``i`` along an axis is the window that starts at pixel ``i * stride``. A tile starts at the
+first pixel of a cell, since every step of a sliding network divides the stride: its tensors then
+lie on the grid of the whole image's. Where the network pads, a tile scores some cells more than it
+keeps, so that padding at its ends, where the image goes on, has a part in none that it keeps
+(:attr:`fcconv.graph.sliding.Sliding.margins`); at the ends of the image the padding is the image's
+own. All tiles read equally many pixels: the last one starts earlier, and scores some cells again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from fcconv.errors import ImageError, ShapeError
+
+
+@dataclass(frozen=True)
+class Part:
+    """A tile along one axis.
+
+    Attributes
+    ----------
+    pixels : slice
+        What it reads of the image.
+    cells : slice
+        What it keeps, in the map of the whole image.
+    inner : slice
+        The same cells in the tile's own map.
+    """
+
+    pixels: slice
+    cells: slice
+    inner: slice
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Tiles along one axis.
+
+    Attributes
+    ----------
+    size, window, stride : int
+        Pixels of the image, of a window, and from one window to the next.
+    before, after : int
+        Cells that a tile needs around those that it keeps.
+    kept : int
+        Most cells that a tile keeps.
+    """
+
+    size: int
+    window: int
+    stride: int
+    before: int = 0
+    after: int = 0
+    kept: int = 1
+
+    @property
+    def cells(self) -> int:
+        """Cells of the image."""
+        return (self.size - self.window) // self.stride + 1
+
+    @property
+    def tiles(self) -> int:
+        """Tiles that keep all cells."""
+        return -(-self.cells // self.kept)
+
+    @property
+    def scored(self) -> int:
+        """Cells that a pass over a tile scores."""
+        return min(self.before + self.kept + self.after, self.cells)
+
+    @property
+    def pixels(self) -> int:
+        """Pixels that a tile reads; with the image's own remainder, so that the last one fits."""
+        return (
+            self.window + (self.scored - 1) * self.stride + (self.size - self.window) % self.stride
+        )
+
+    def split(self) -> Axis:
+        """Return the axis in more tiles, about an eighth more, evenly."""
+        more = self.tiles + 1 + self.tiles // 8
+        return replace(self, kept=min(-(-self.cells // more), self.kept - 1))
+
+    def part(self, tile: int) -> Part:
+        """Return one tile.
+
+        Examples
+        --------
+        >>> Axis(size=100, window=20, stride=10, before=1, after=1, kept=4).part(1)
+        Part(pixels=slice(30, 100, None), cells=slice(4, 8, None), inner=slice(1, 5, None))
+        """
+        first = tile * self.kept
+        last = min(first + self.kept, self.cells)
+        start = min(max(first - self.before, 0), self.cells - self.scored)
+        pixel = start * self.stride
+        return Part(
+            slice(pixel, pixel + self.pixels),
+            slice(first, last),
+            slice(first - start, last - start),
+        )
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A part of an image that is scored at once; see :class:`Part`.
+
+    Attributes
+    ----------
+    index : tuple of int
+        Which tile it is along each axis.
+    pixels, cells, inner : tuple of slice
+        What it reads, what it keeps, and where that lies in its own map.
+    """
+
+    index: tuple[int, ...]
+    pixels: tuple[slice, ...]
+    cells: tuple[slice, ...]
+    inner: tuple[slice, ...]
+
+    @property
+    def windows(self) -> int:
+        """Windows whose scores it keeps."""
+        return math.prod(part.stop - part.start for part in self.cells)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The tiles of an image, equally large.
+
+    Attributes
+    ----------
+    axes : tuple of Axis
+        The tiles along each axis.
+    """
+
+    axes: tuple[Axis, ...]
+
+    @property
+    def pixels(self) -> tuple[int, ...]:
+        """Pixels of a tile."""
+        return tuple(axis.pixels for axis in self.axes)
+
+    @property
+    def cells(self) -> tuple[int, ...]:
+        """Cells of the image."""
+        return tuple(axis.cells for axis in self.axes)
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """Most cells that a tile keeps."""
+        return tuple(axis.kept for axis in self.axes)
+
+    @property
+    def scored(self) -> tuple[int, ...]:
+        """Cells that a pass over a tile scores."""
+        return tuple(axis.scored for axis in self.axes)
+
+    def __len__(self) -> int:
+        """Count the tiles."""
+        return math.prod(axis.tiles for axis in self.axes)
+
+    def __iter__(self) -> Iterator[Tile]:
+        """Yield the tiles, row by row."""
+        for index in itertools.product(*(range(axis.tiles) for axis in self.axes)):
+            parts = [axis.part(tile) for axis, tile in zip(self.axes, index, strict=True)]
+            yield Tile(
+                index,
+                tuple(part.pixels for part in parts),
+                tuple(part.cells for part in parts),
+                tuple(part.inner for part in parts),
+            )
+
+
+def plan(
+    size: Sequence[int],
+    window: Sequence[int],
+    stride: Sequence[int],
+    margins: Sequence[tuple[int, int]],
+    fits: Callable[[Plan], bool],
+) -> Plan:
+    """Cut an image into as few tiles as fit.
+
+    Parameters
+    ----------
+    size, window, stride : sequence of int
+        Pixels of the image, of a window, and from one window to the next, for each axis.
+    margins : sequence of (int, int)
+        Pixels at both ends of a tile in which padding has a part in the scores.
+    fits : callable
+        Whether tiles of a plan fit into memory.
+
+    Raises
+    ------
+    ImageError
+        If the image is smaller than a window.
+    ShapeError
+        If not even the smallest tile fits.
+
+    Examples
+    --------
+    >>> cut = plan((100, 100), (20, 20), (10, 10), [(0, 0)] * 2, lambda plan: plan.pixels[0] < 60)
+    >>> len(cut), cut.pixels
+    (6, (50, 60))
+    """
+    if any(n < k for n, k in zip(size, window, strict=True)):
+        raise ImageError(
+            f"the image of {tuple(size)} pixels is smaller than the window {tuple(window)}"
+        )
+    whole = Plan(
+        tuple(
+            Axis(n, k, s, -(-before // s), -(-after // s), kept=(n - k) // s + 1)
+            for n, k, s, (before, after) in zip(size, window, stride, margins, strict=True)
+        )
+    )
+    while not fits(whole):
+        longest = max(whole.axes, key=lambda axis: (axis.kept > 1, axis.pixels))
+        if longest.kept == 1:
+            raise ShapeError(
+                f"not even a tile of {whole.pixels} pixels, the smallest, fits into memory: "
+                f"allow more"
+            )
+        k = whole.axes.index(longest)
+        whole = Plan((*whole.axes[:k], longest.split(), *whole.axes[k + 1 :]))
+    return whole

@@ -1,0 +1,234 @@
+"""What is done to pixels before the network sees them, the same for every pixel."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from fcconv.errors import ImageError
+
+LUMA = (0.299, 0.587, 0.114)
+"""Shares of red, green and blue in grey: Recommendation ITU-R BT.601, section 2.5.1."""
+
+SCALES = {np.dtype(np.uint8): 1 / 255, np.dtype(np.uint16): 1 / 65535}
+"""What pixels are multiplied by, so that they become 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What is done to pixels: each step pixel by pixel, in the order of the attributes.
+
+    It is computed in float32, for float64 networks in float64. No pixel has a part in another, so
+    that a pixel becomes the same number in whatever tile it is.
+
+    Attributes
+    ----------
+    gray : bool
+        Make colours grey: 0.299 red + 0.587 green + 0.114 blue, the luma of Recommendation ITU-R
+        BT.601, section 2.5.1.
+    scale : float, optional
+        Pixels are multiplied by it. By default 1/255 for uint8, 1/65535 for uint16, and 1 for
+        floats.
+    mean : tuple of float
+        Is subtracted, one number for all channels or one a channel.
+    std : tuple of float
+        Then pixels are divided by it, one number for all channels or one a channel.
+
+    Raises
+    ------
+    ImageError
+        If a number makes no sense.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> preparation = Preparation(scale=0.5, mean=(1,))
+    >>> preparation.prepared(np.array([[2, 4, 6]], np.uint8), np.float32)
+    array([[0., 1., 2.]], dtype=float32)
+    >>> print(preparation)
+    times 0.5, minus 1
+    """
+
+    gray: bool = False
+    scale: float | None = None
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        if self.scale is not None:
+            object.__setattr__(self, "scale", _numbers("scale", [self.scale])[0])
+        object.__setattr__(self, "mean", _numbers("mean", self.mean))
+        object.__setattr__(self, "std", _numbers("std", self.std))
+        if self.scale == 0:
+            raise ImageError("scale needs a number other than 0, which would make all pixels equal")
+        if min(self.std) <= 0:
+            raise ImageError(f"std needs numbers above 0, got {self.std}")
+
+    def prepared(self, pixels: np.ndarray, dtype: Any) -> np.ndarray:
+        """Prepare pixels for a network of a dtype.
+
+        Parameters
+        ----------
+        pixels : array, shape (C, *S)
+            A part of an image.
+        dtype : dtype
+            What the network computes in.
+
+        Returns
+        -------
+        array, shape (C', *S)
+            The pixels themselves where nothing is to be done.
+
+        Raises
+        ------
+        ImageError
+            If pixels are NaN or infinite, or become so.
+        """
+        wide = np.dtype(np.float64 if np.dtype(dtype) == np.float64 else np.float32)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            # what overflows is found below
+            made = self._computed(pixels, wide).astype(dtype, copy=False)
+        if not np.isfinite(made).all():
+            if np.isfinite(pixels).all():
+                raise ImageError(f"holds pixels too large for {made.dtype}: give a smaller scale")
+            raise ImageError("holds NaN or infinite pixels: replace them first")
+        return made
+
+    def resolved(self, image_dtype: Any) -> Preparation:
+        """Return the same with the scale that the dtype of an image calls for.
+
+        Raises
+        ------
+        ImageError
+            If it calls for none.
+        """
+        if self.scale is not None:
+            return self
+        dtype = np.dtype(image_dtype).newbyteorder("=")
+        if dtype.kind == "f":
+            return replace(self, scale=1.0)
+        if dtype not in SCALES:
+            raise ImageError(
+                f"pixels are {dtype}, whose range is not known: give scale, which they are "
+                "multiplied by, such as 1 to take them as they are"
+            )
+        return replace(self, scale=SCALES[dtype])
+
+    def channels(self, given: int) -> int:
+        """Return the channels that come out of those of an image.
+
+        Raises
+        ------
+        ImageError
+            If the image has other channels than the preparation is for.
+        """
+        if self.gray and given != 3:
+            raise ImageError(f"gray needs 3 channels, red, green and blue, got {given}")
+        made = 1 if self.gray else given
+        counts = "1" if made == 1 else f"1 or {made}"
+        for name, numbers in (("mean", self.mean), ("std", self.std)):
+            if len(numbers) not in (1, made):
+                raise ImageError(f"{name} needs {counts} numbers, got {len(numbers)}")
+        return made
+
+    def __str__(self) -> str:
+        """Return in words what is done."""
+        steps = []
+        if self.gray:
+            red, green, blue = LUMA
+            steps.append(f"grey ({red} R + {green} G + {blue} B)")
+        if self.scale is None:
+            steps.append("scaled as their dtype says")
+        elif self.scale != 1:
+            steps.append(f"times {_fraction(self.scale)}")
+        if any(self.mean):
+            steps.append(f"minus {_listed(self.mean)}")
+        if any(number != 1 for number in self.std):
+            steps.append(f"divided by {_listed(self.std)}")
+        return ", ".join(steps) or "pixels as they are"
+
+    def _computed(self, pixels: np.ndarray, wide: np.dtype[Any]) -> np.ndarray:
+        """Apply the steps; those that do nothing are left out."""
+        scale = self.resolved(pixels.dtype).scale
+        self.channels(len(pixels))
+        steps = (self.gray, scale != 1, any(self.mean), any(number != 1 for number in self.std))
+        if not any(steps):
+            return pixels
+        made = pixels.astype(wide)
+        if self.gray:
+            red, green, blue = (
+                plane * wide.type(share) for plane, share in zip(made, LUMA, strict=True)
+            )
+            made = (red + green + blue)[np.newaxis]
+        if scale != 1:
+            made *= wide.type(scale)
+        if any(self.mean):
+            made -= _column(self.mean, made)
+        if any(number != 1 for number in self.std):
+            made /= _column(self.std, made)
+        return made
+
+
+def check_channels(image_channels: int, preparation: Preparation, needed: int, name: str) -> None:
+    """Check that an image has the channels that a network reads, once it is prepared.
+
+    Raises
+    ------
+    ImageError
+        If it has not.
+    """
+    try:
+        made = preparation.channels(image_channels)
+    except ImageError as error:
+        raise ImageError(f"{name} has {image_channels} channels: {error}") from None
+    if made == needed:
+        return
+    grey = " after gray" if preparation.gray else ""
+    if (made, needed) == (3, 1):
+        advice = "--gray (gray=True) makes it grey"
+    elif preparation.gray and image_channels == needed:
+        advice = "leave gray out"
+    else:
+        advice = "give an image of as many, or say with layout which axis holds them"
+    raise ImageError(
+        f"{name} has {made} channel{'s' if made != 1 else ''}{grey}, but the network reads "
+        f"{needed}: {advice}"
+    )
+
+
+def _numbers(name: str, given: Any) -> tuple[float, ...]:
+    """Return numbers as floats, none of them NaN or infinite."""
+    try:
+        numbers = tuple(float(n) for n in (given if isinstance(given, Iterable) else [given]))
+    except (TypeError, ValueError):
+        numbers = ()
+    if not numbers or not all(map(math.isfinite, numbers)):
+        raise ImageError(f"{name} needs finite numbers, got {given!r}")
+    return numbers
+
+
+def _column(numbers: tuple[float, ...], like: np.ndarray) -> np.ndarray:
+    """Return numbers along the channels of an array, in its dtype."""
+    return np.array(numbers, like.dtype).reshape(-1, *(1 for _ in like.shape[1:]))
+
+
+def _fraction(scale: float) -> str:
+    """Return a scale as the fraction that it is known by."""
+    known = {value: f"1/{round(1 / value)}" for value in SCALES.values()}
+    return known.get(scale) or _short(scale)
+
+
+def _listed(numbers: tuple[float, ...]) -> str:
+    """Return one number, or several in brackets."""
+    words = ", ".join(map(_short, numbers))
+    return words if len(numbers) == 1 else f"({words})"
+
+
+def _short(number: float) -> str:
+    """Return all digits of a number, without a trailing ".0"."""
+    return repr(number).removesuffix(".0")

@@ -1,0 +1,79 @@
+"""The same image in another size, read by region, for windows that are to see larger things."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from fcconv.errors import ImageError, UnsupportedError
+from fcconv.scanning.images import Image
+
+LARGEST, SMALLEST = 16, 1 / 4096
+"""Limits of a scale."""
+
+
+class Resized:
+    """An image in another size; each region is resized from what it covers, and its surroundings.
+
+    Parameters
+    ----------
+    image : Image
+        The image, with two spatial axes.
+    scale : float
+        Size to have, in parts of the image's.
+
+    Raises
+    ------
+    ImageError
+        If the scale makes no sense.
+    UnsupportedError
+        If the image has another number of axes.
+    """
+
+    def __init__(self, image: Image, scale: float) -> None:
+        if not SMALLEST <= scale <= LARGEST:
+            raise ImageError(f"a scale lies between {SMALLEST} and {LARGEST}, got {scale}")
+        if len(image.size) != 2:
+            raise UnsupportedError(
+                f"{image.name}: only images of two axes are resized; use scale 1"
+            )
+        self._image = image
+        self.scale = scale
+        self.name = f"{image.name} times {scale:g}"
+        self.size = tuple(max(round(n * scale), 1) for n in image.size)
+        self.channels, self.dtype = image.channels, image.dtype
+
+    def identity(self) -> str:
+        """Return what tells this image from another."""
+        return f"{self._image.identity()}, times {self.scale!r}"
+
+    def read(self, region: tuple[slice, ...]) -> np.ndarray:
+        """Read a region ``(C, *region)``, bilinear, averaged over what a pixel covers."""
+        from PIL import Image as pillow  # noqa: N813 - a module
+
+        places = [self._place(k, part) for k, part in enumerate(region)]
+        source = self._image.read(tuple(part for part, _ in places))
+        (top, bottom), (left, right) = (box for _, box in places)
+        height, width = (part.stop - part.start for part in region)
+        planes = [
+            pillow.fromarray(plane.astype(np.float32)).resize(
+                (width, height), pillow.Resampling.BILINEAR, (left, top, right, bottom)
+            )
+            for plane in source
+        ]
+        made = np.stack([np.asarray(plane) for plane in planes])
+        if self.dtype.kind in "iu":
+            limits = np.iinfo(self.dtype)
+            made = np.clip(np.rint(made), limits.min, limits.max)
+        return made.astype(self.dtype)
+
+    def _place(self, axis: int, part: slice) -> tuple[slice, tuple[float, float]]:
+        """Find what a region covers along an axis: the pixels to read, and its place in them."""
+        n = self._image.size[axis]
+        ratio = n / self.size[axis]
+        around = math.ceil(max(ratio, 1)) + 1  # what the filter reaches to
+        first = max(math.floor(part.start * ratio) - around, 0)
+        last = min(math.ceil(part.stop * ratio) + around, n)
+        start, stop = (min(end * ratio, n) - first for end in (part.start, part.stop))
+        return slice(first, last), (start, stop)

@@ -1,0 +1,276 @@
+"""The page of a scan: what is in the file, and what a browser makes of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.command import Command
+from selenium.webdriver.remote.webelement import WebElement
+
+import fcconv
+from fcconv.demo.network import load_faces
+from fcconv.errors import ShapeError
+from fcconv.report import page, write_page
+from fcconv.scanning.result import Scan
+from small_scans import HOSTILE, LAYERS, make_scan, randoms
+
+BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+in_browser = pytest.mark.skipif(
+    BROWSER is None or DRIVER is None, reason="needs chromium and chromedriver"
+)
+
+
+def test_page_needs_nothing_else_and_shows_hostile_names_as_text(tmp_path: Path) -> None:
+    scan = make_scan(
+        randoms(2, 6, 5), (8, 8), (3, 3), (HOSTILE, "b"), exact=False, reasons=(HOSTILE,)
+    )
+    write_page(tmp_path / "page.html", scan, randoms(3, 20, 20), None, LAYERS)
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert not re.search(r"https?:|//[a-z]|@import|url\(", re.sub(r"base64,[^\"]*", "", text))
+    assert text.count("</script>") == 2
+    assert "<b id" not in text
+    assert "fc<1>" not in text
+    assert "fc&lt;1&gt;" in text
+    embedded = re.search(r'<script type="application/json" id="data">(.*?)</script>', text)
+    assert embedded is not None
+    data = json.loads(embedded[1])
+    assert data["classes"][0]["name"] == HOSTILE
+
+
+def test_page_stays_small(tmp_path: Path) -> None:
+    scan = make_scan(randoms(14, 400, 300), (8, 8), (3, 3))
+    noise = np.random.default_rng(0).integers(0, 256, (3, 900, 900), np.uint8)
+    write_page(tmp_path / "page.html", scan, noise, None, LAYERS)
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert len(text) < 6e6
+    assert "These are the 12 of 14 classes" in text
+    assert "blocks of 2 x 2 windows" in text
+    with pytest.raises(ShapeError, match="two axes"):
+        write_page(tmp_path / "page.html", make_scan(randoms(1, 5), (2,), (1,)), noise, None, [])
+
+
+@given(st.integers(1, 10**6), st.integers(1, 10**6), st.integers(1, 12))
+def test_blocks_of_a_page_are_as_small_as_fits(rows: int, columns: int, classes: int) -> None:
+    side = page._shrink((rows, columns), classes)
+
+    def written(side: int) -> int:
+        return -(-rows // side) * -(-columns // side) * classes * (8 if side > 1 else 4)
+
+    assert written(side) <= page.SCORES
+    assert side == 1 or written(side - 1) > page.SCORES or written(side - 1) // 8 > page.CELLS
+
+
+# In a browser -------------------------------------------------------------------------------------
+
+SCORES = randoms(2, 40, 30)
+SCORES[1, 5, 7] = np.nan
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(BROWSER)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    for option in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "window-size=1200,900"):
+        options.add_argument(f"--{option}")
+    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+class Page:
+    """A page in a browser, and how to use it."""
+
+    def __init__(self, driver: webdriver.Chrome, path: Path, scan: Scan) -> None:
+        write_page(path, scan, randoms(3, 50, 40), None, LAYERS)
+        driver.get(path.as_uri())
+        self.driver, self.scan = driver, scan
+        self.stage = driver.find_element(By.ID, "stage")
+
+    def text(self, name: str) -> str:
+        return self.driver.find_element(By.ID, name).text
+
+    def classes(self) -> list[WebElement]:
+        return self.driver.find_elements(By.NAME, "class")
+
+    def point(self, *pixel: float) -> None:
+        """Move the mouse to a pixel of the image."""
+        size = self.stage.size
+        high, wide = (pixel[k] / self.scan.size[k] - 0.5 for k in (0, 1))
+        moves = ActionChains(self.driver).move_to_element_with_offset(
+            self.stage, round(wide * size["width"]), round(high * size["height"])
+        )
+        moves.perform()
+
+    def keys(self, *keys: str) -> None:
+        ActionChains(self.driver).send_keys(*keys).perform()
+
+    def reads(self, label: int, *cell: int) -> None:
+        """Check that score, cell and box are those of a window."""
+        assert float(self.text("score")) == pytest.approx(self.scan.scores[label, *cell], rel=1e-3)
+        assert self.text("cell").startswith(f"row {cell[0]}, column {cell[1]}")
+        top, left = (part.start for part in self.scan.box(*cell))
+        high, wide = self.scan.window
+        assert self.text("place") == f"left {left}, top {top}, {wide} wide, {high} high"
+        box, size = self.stage.find_element(By.ID, "box"), self.stage.size
+        drawn = self.driver.execute_script(
+            "const [a, b] = [...arguments].map((one) => one.getBoundingClientRect());"
+            "return [a.top - b.top, a.left - b.left, a.height, a.width]",
+            box, self.stage,
+        )  # fmt: skip
+        pixels = [size["height"] / self.scan.size[0], size["width"] / self.scan.size[1]]
+        expected = np.array([top, left, high, wide]) * (pixels * 2)
+        np.testing.assert_allclose(drawn, expected, atol=1)
+
+    def colour(self, *block: int) -> list[int]:
+        """Read a pixel of the heatmap."""
+        found: list[int] = self.driver.execute_script(
+            "const copy = document.createElement('canvas').getContext('2d');"
+            "copy.drawImage(document.getElementById('heat'), -arguments[1], -arguments[0]);"
+            "return [...copy.getImageData(0, 0, 1, 1).data]",
+            *block,
+        )
+        return found
+
+
+@pytest.fixture
+def opened(browser: webdriver.Chrome, tmp_path: Path) -> Iterator[Page]:
+    scan = make_scan(SCORES, (25, 19), (5, 4), (HOSTILE, "second"))
+    yield Page(browser, tmp_path / "page.html", scan)
+    assert complaints(browser) == []
+
+
+def complaints(browser: webdriver.Chrome) -> list[Any]:
+    found: list[Any] = browser.execute(Command.GET_LOG, {"type": "browser"})["value"]
+    return found
+
+
+def centre(scan: Scan, *cell: int) -> list[float]:
+    return [(part.start + part.stop) / 2 for part in scan.box(*cell)]
+
+
+@in_browser
+def test_strongest_window_is_shown_first(opened: Page) -> None:
+    label, row, column = np.unravel_index(int(np.nanargmax(SCORES)), SCORES.shape)
+    assert opened.classes()[label].is_selected()
+    opened.reads(int(label), int(row), int(column))
+    assert opened.text("cell").endswith("highest")
+
+
+@in_browser
+@pytest.mark.parametrize("cell", [(0, 0), (20, 13), (39, 29)])
+def test_pointing_reads_the_window_whose_centre_is_there(
+    opened: Page, cell: tuple[int, int]
+) -> None:
+    opened.classes()[0].click()
+    opened.point(*centre(opened.scan, *cell))
+    opened.reads(0, *cell)
+    assert opened.text("label") == HOSTILE
+    opened.classes()[1].click()  # the same window of another class
+    opened.reads(1, *cell)
+    assert opened.text("label") == "second"
+
+
+@in_browser
+def test_margins_read_the_nearest_window_and_gaps_say_so(opened: Page) -> None:
+    opened.classes()[1].click()
+    opened.point(2, 2)
+    opened.reads(1, 0, 0)
+    opened.point(*centre(opened.scan, 5, 7))
+    assert opened.text("score") == "no number"
+    assert opened.colour(5, 7) == [0, 0, 0, 0]
+
+
+@in_browser
+def test_arrow_keys_move_from_window_to_window(opened: Page) -> None:
+    opened.classes()[0].click()
+    opened.point(*centre(opened.scan, 20, 13))
+    opened.driver.execute_script("arguments[0].focus()", opened.stage)
+    opened.keys(Keys.ARROW_DOWN, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+    opened.reads(0, 21, 15)
+    far = ActionChains(opened.driver).key_down(Keys.SHIFT)
+    far.send_keys(Keys.ARROW_UP, Keys.ARROW_LEFT, Keys.ARROW_LEFT).key_up(Keys.SHIFT).perform()
+    opened.reads(0, 11, 0)
+    opened.keys(Keys.HOME)
+    row, column = np.unravel_index(int(SCORES[0].argmax()), SCORES[0].shape)
+    opened.reads(0, int(row), int(column))
+    opened.driver.execute_script("arguments[0].focus()", opened.classes()[0])
+    opened.keys(Keys.ARROW_DOWN)
+    assert opened.text("label") == "second"
+
+
+@in_browser
+def test_opacity_and_colours(opened: Page) -> None:
+    heat = opened.stage.find_element(By.ID, "heat")
+    opened.driver.execute_script("document.getElementById('opacity').focus()")
+    opened.keys(Keys.HOME)
+    assert (heat.value_of_css_property("opacity"), opened.text("percent")) == ("0", "0 %")
+    opened.keys(Keys.ARROW_RIGHT)
+    assert heat.value_of_css_property("opacity") == "0.01"
+    image = opened.stage.find_element(By.TAG_NAME, "img")
+    assert image.value_of_css_property("filter") == "grayscale(1)"
+    opened.driver.find_element(By.ID, "colour").click()
+    assert image.value_of_css_property("filter") == "none"
+    low, high = np.nanmin(SCORES), np.nanmax(SCORES)
+    assert float(opened.text("low")) == pytest.approx(low, rel=1e-3)
+    assert float(opened.text("high")) == pytest.approx(high, rel=1e-3)
+    brightness = []
+    for label in (0, 1):
+        opened.classes()[label].click()
+        brightness.append(opened.colour(20, 13)[3])
+    expected = 255 * (0.1 + 0.8 * (SCORES[:, 20, 13] - low) / (high - low))
+    np.testing.assert_allclose(brightness, expected, atol=2)
+
+
+@in_browser
+def test_blocks_read_their_strongest_window(
+    browser: webdriver.Chrome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "CELLS", 100)
+    scan = make_scan(SCORES, (25, 19), (5, 4))
+    opened = Page(browser, tmp_path / "page.html", scan)
+    assert "blocks of 4 x 4 windows" in opened.text("blocks")
+    opened.classes()[0].click()
+    for corner in ((8, 12), (36, 28)):
+        opened.point(*centre(scan, corner[0] + 1, corner[1] + 1))
+        inside = SCORES[0, corner[0] : corner[0] + 4, corner[1] : corner[1] + 4]
+        row, column = np.unravel_index(int(inside.argmax()), inside.shape)
+        opened.reads(0, corner[0] + int(row), corner[1] + int(column))
+    clip, heat = (opened.stage.find_element(By.ID, name) for name in ("clip", "heat"))
+    assert heat.size["width"] == pytest.approx(clip.size["width"] * 32 / 30, abs=2)
+    assert complaints(browser) == []
+
+
+@in_browser
+@pytest.mark.parametrize("width", [360, 1100])
+def test_nothing_is_wider_than_the_screen(
+    browser: webdriver.Chrome, tmp_path: Path, width: int
+) -> None:
+    network = load_faces()
+    sliding = fcconv.convolutionize(network)
+    scan = make_scan(SCORES, (25, 19), (5, 4), ("word " * 30, "x" * 90), exact=False)
+    certificate = fcconv.certify(network, sliding)
+    write_page(tmp_path / "page.html", scan, randoms(1, 50, 40), certificate, sliding.layers)
+    screen: dict[str, Any] = {"height": 800, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": width, **screen})
+    browser.get((tmp_path / "page.html").as_uri())
+    needed = browser.execute_script("return document.documentElement.scrollWidth")
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert needed <= width
+    shown = browser.find_element(By.ID, "certificate").text
+    assert all(value in shown for _, value in certificate.lines())
+    assert sliding.layers[0].name in browser.find_element(By.TAG_NAME, "table").text
+    assert not browser.find_elements(By.ID, "colour")

@@ -1,0 +1,101 @@
+"""Tiles: each cell is kept once, and equals that of the whole image, bit for bit."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+import fcconv
+from comparing import assert_identical
+from fcconv.graph.load import load
+from fcconv.graph.run import Program
+from fcconv.graph.sliding import restored
+from fcconv.scanning.memory import extents_of, seen
+from fcconv.scanning.plan import Axis, Plan, plan
+from fcconv_modular import Field, P
+from random_graphs import Case, cases
+from strategies import seeds
+from test_sliding import larger, slid
+
+few = st.integers(1, 6)
+axes = st.builds(
+    lambda window, stride, cells, rest, before, after, kept: Axis(
+        window + (cells - 1) * stride + rest % stride, window, stride, before, after, kept
+    ),
+    few, few, st.integers(1, 20), few, st.integers(0, 3), st.integers(0, 3), few,
+)  # fmt: skip
+
+
+@given(axes)
+def test_parts_keep_each_cell_once_and_lie_inside_the_image(axis: Axis) -> None:
+    kept: list[int] = []
+    for tile in range(axis.tiles):
+        part = axis.part(tile)
+        assert 0 <= part.pixels.start <= part.pixels.stop <= axis.size
+        assert part.pixels.stop - part.pixels.start == axis.pixels
+        assert part.pixels.start % axis.stride == 0
+        first = part.pixels.start // axis.stride
+        assert first + part.inner.start == part.cells.start
+        assert first + part.inner.stop == part.cells.stop
+        assert part.inner.start >= axis.before or part.pixels.start == 0
+        after = axis.scored - part.inner.stop
+        assert after >= axis.after or part.pixels.stop == axis.size
+        kept += range(part.cells.start, part.cells.stop)
+    assert kept == list(range(axis.cells))
+
+
+@given(case=cases(), seed=seeds, more=st.tuples(*[st.tuples(st.integers(0, 9), few)] * 3), kept=few)
+def test_tiles_equal_the_whole_image(case: Case, seed: int, more: Any, kept: int) -> None:
+    sliding = slid(case)
+    image, _ = larger(case, sliding, seed, more)
+    field = Field(seed)
+    pixels = np.random.default_rng(seed).integers(0, P, image.shape)
+    program = Program(load(sliding))
+    weights = program.parameters(field)
+    whole = program.run(field, weights, [pixels])
+    for tile in tiles(case, sliding, pixels.shape, kept):
+        place: list[Any] = [slice(None)] * pixels.ndim
+        for axis, part in zip(case.axes, tile.pixels, strict=True):
+            place[axis] = part
+        found = program.run(field, weights, [pixels[tuple(place)]])
+        for scores, expected in zip(found, whole, strict=True):
+            assert_identical(scores[:, :, *tile.inner], expected[:, :, *tile.cells], case)
+
+
+def tiles(case: Case, sliding: fcconv.Sliding, shape: tuple[int, ...], kept: int) -> Plan:
+    return plan(
+        [shape[axis] for axis in case.axes],
+        sliding.window,
+        sliding.stride,
+        sliding.margins,
+        lambda cut: max(cut.kept) <= kept,
+    )
+
+
+@given(case=cases(), seed=seeds, more=st.tuples(*[st.tuples(st.integers(0, 9), few)] * 3))
+def test_two_runs_tell_the_shapes_of_any_other(case: Case, seed: int, more: Any) -> None:
+    sliding = slid(case)
+    native, larger_by_one = (larger(case, sliding, seed, [(n, 0)] * 3)[0].shape for n in (0, 1))
+    image, _ = larger(case, sliding, seed, more)
+    program = Program(load(sliding))
+    extents = extents_of(program, native, larger_by_one)
+    beyond = [image.shape[a] - n for a, n in zip(case.axes, sliding.window, strict=True)]
+    for value, (shape, itemsize) in seen(program, image.shape).items():
+        if value is program.inputs[0]:  # in the layout of the patch network
+            continue
+        found = extents[value].bytes(beyond, sliding.stride)
+        actual = itemsize * math.prod(shape)
+        whole = not any(n % stride for n, stride in zip(beyond, sliding.stride, strict=True))
+        assert found == actual if whole else found >= actual, (value, case)
+
+
+@given(case=cases())
+def test_a_file_tells_what_the_network_is(case: Case) -> None:
+    sliding = slid(case)
+    again = restored(sliding.model)
+    assert again is not None
+    assert {**vars(again), "patch": sliding.patch} == vars(sliding), case
