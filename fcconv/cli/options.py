@@ -38,6 +38,7 @@ def stride_of(text: str | None) -> int | tuple[int, ...] | None:
 
 
 def integers_of(option: str, text: str | None) -> tuple[int, ...] | None:
+    """Read integers with commas between them."""
     if text is None:
         return None
     try:

@@ -168,8 +168,7 @@ def _lines(scan: Scan, heat: Heat, overview: npt.NDArray[Any]) -> Figure:
         below.plot(places, values, linewidth=1.4)[0]
         for places, values in zip(at, heat.values, strict=True)
     ]
-    margin = 0.03 * (heat.high - heat.low)
-    below.set(xlim=(0, size), ylim=(heat.low - margin, heat.high + margin))
+    below.set_xlim(0, size)
     below.set_xlabel("samples", fontsize=8)
     below.set_ylabel("score", fontsize=8)
     legend = below.legend(

@@ -49,7 +49,7 @@ class Heat:
         """What the ends of the colour scale are."""
         if (self.low, self.high) == (0, 1):
             return "from 0 to 1"
-        return "from the lowest to the highest score of the classes shown"
+        return "from the median to the highest score of the classes shown"
 
 
 def read_heat(
@@ -86,15 +86,19 @@ def read_heat(
         values,
         offsets,
         factor,
-        *colour_scale(float(low[chosen].min()), float(high[chosen].max())),
+        *colour_scale(float(low[chosen].min()), float(high[chosen].max()), values),
     )
 
 
-def colour_scale(low: float, high: float) -> tuple[float, float]:
-    """Choose the ends of a colour scale: 0 and 1 for probabilities, else the extreme scores."""
+def colour_scale(low: float, high: float, values: Scores) -> tuple[float, float]:
+    """Choose the ends of a colour scale: 0 and 1 for probabilities, else the median and the top.
+
+    Scores without bounds have a long tail downwards, whose colours would leave none for the top.
+    """
     if low > high or (low >= 0 and high <= 1):  # no finite score at all, or probabilities
         return 0.0, 1.0
-    return (low, high) if low < high else (low - 0.5, high + 0.5)
+    middle = float(np.median(values[np.isfinite(values)]))
+    return (middle, high) if middle < high else (high - 0.5, high + 0.5)
 
 
 def palette() -> Bytes:

@@ -59,7 +59,7 @@ class Image:
     def dtype(self) -> np.dtype[Any]:
         """Data type of the pixels that are read."""
         dtype = np.dtype(self.stored.levels[0].dtype)
-        return np.dtype(np.uint8) if dtype.kind == "b" else dtype.newbyteorder("=")
+        return np.dtype(np.float32) if dtype.kind == "b" else dtype.newbyteorder("=")
 
     def read(self, region: tuple[slice, ...]) -> np.ndarray:
         """Read a region, and no more of the image than its format makes necessary.

@@ -207,12 +207,14 @@ def as_sliding(
     ShapeError
         If it slides at another stride.
     """
-    sliding = network if isinstance(network, Sliding) else None
-    if sliding is None:
+    if isinstance(network, Sliding):
+        sliding = network
+    else:
         model = load(network, window)
-        sliding = restored(model)
-    if sliding is None:
-        return convolutionize(model, stride=stride)
+        told = restored(model)
+        if told is None:
+            return convolutionize(model, stride=stride)
+        sliding = told
     if stride is not None and per_axis(stride, len(sliding.window), "stride") != sliding.stride:
         raise ShapeError(
             f"the network slides by {sliding.stride}, not by {stride}: make it from the patch "
