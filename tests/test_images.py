@@ -94,7 +94,7 @@ def test_any_layout_and_region_of_an_array(data: st.DataObject) -> None:
     stored = np.arange(math.prod(shape)).reshape(shape).astype(dtype)
     ordered = np.einsum(f"{layout}->{'C' * ('C' in layout)}{spatial}", stored)
     ordered = ordered if "C" in layout else ordered[np.newaxis]
-    native = np.dtype("u1") if dtype == "?" else np.dtype(dtype).newbyteorder("=")
+    native = np.dtype("f4") if dtype == "?" else np.dtype(dtype).newbyteorder("=")
     check_regions(opened(stored, rank, layout), ordered.astype(native))
 
 

@@ -87,12 +87,18 @@ def test_bytes_are_shown_as_they_are_and_other_numbers_stretched() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ends", "scale"),
-    [((0.2, 0.9), (0, 1)), ((0, 1), (0, 1)), ((-2, 5), (-2, 5)), ((3, 3), (2.5, 3.5))],
+    ("scores", "scale"),
+    [
+        ([0.2, 0.9], (0, 1)),
+        ([0, 1], (0, 1)),
+        ([-100, -2, 5, np.nan], (-2, 5)),
+        ([-100, 3, 3], (2.5, 3.5)),
+    ],
 )
-def test_probabilities_have_the_scale_from_0_to_1(ends: Any, scale: Any) -> None:
-    assert colour_scale(*ends) == scale
-    assert colour_scale(np.inf, -np.inf) == (0, 1)
+def test_the_scale_is_that_of_probabilities_or_from_the_median_on(scores: Any, scale: Any) -> None:
+    values = np.array(scores, np.float32)
+    assert colour_scale(np.nanmin(values), np.nanmax(values), values) == scale
+    assert colour_scale(np.inf, -np.inf, values[:0]) == (0, 1)
 
 
 # Heatmaps -----------------------------------------------------------------------------------------
