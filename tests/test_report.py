@@ -97,7 +97,8 @@ def test_bytes_are_shown_as_they_are_and_other_numbers_stretched() -> None:
 )
 def test_the_scale_is_that_of_probabilities_or_from_the_median_on(scores: Any, scale: Any) -> None:
     values = np.array(scores, np.float32)
-    assert colour_scale(np.nanmin(values), np.nanmax(values), values) == scale
+    ends = float(np.nanmin(values)), float(np.nanmax(values))
+    assert colour_scale(*ends, values) == scale
     assert colour_scale(np.inf, -np.inf, values[:0]) == (0, 1)
 
 

@@ -32,6 +32,13 @@ TRIAL_PIXELS, TRIAL_CELLS = 160, 4
 """Most pixels along an axis of the tile on which engines are timed, or cells where that is more."""
 
 
+COMFORTABLE = 2**26
+"""Bytes from which on smaller tiles are not faster, as fresh memory costs time, too."""
+
+MOST_REPEATED = 1.05
+"""Pixels that such tiles may read, in parts of the image's."""
+
+
 @dataclass(frozen=True)
 class Job:
     """A network and the images that it is to scan.
@@ -126,7 +133,9 @@ class Job:
                 if self.windows == "exact"
                 else footprint.bytes([axis.pixels - axis.window for axis in cut.axes])
             )
-            return 2 * (read + kept) + computed <= memory  # one tile is read while one is computed
+            needed = 2 * (read + kept) + computed  # one tile is read while one is computed
+            cheap_to_cut = self.windows == "shared" and cut.repeated < MOST_REPEATED
+            return needed <= memory and (needed <= COMFORTABLE or not cheap_to_cut)
 
         return self._plan(fits), batch
 

@@ -159,6 +159,11 @@ class Plan:
         """Cells that a pass over a tile scores."""
         return tuple(axis.scored for axis in self.axes)
 
+    @property
+    def repeated(self) -> float:
+        """Pixels that tiles read, in parts of the image's."""
+        return math.prod(axis.pixels * axis.tiles / axis.size for axis in self.axes)
+
     def __len__(self) -> int:
         """Count the tiles."""
         return math.prod(axis.tiles for axis in self.axes)

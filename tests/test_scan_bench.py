@@ -1,0 +1,45 @@
+"""What the benchmarks of scans measure, in small."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+import fcconv
+from fcconv.graph.load import load
+from fcconv_bench import networks, scans
+
+
+def test_multiplications_are_those_of_the_layers() -> None:
+    # 8 channels of 13x13 from 9 terms, 16 of 4x4 from 72, 128 of one pixel from 64, 113 from 128
+    expected = 8 * 9 * 13**2 + 16 * 72 * 4**2 + 128 * 64 + 113 * 128
+    assert networks.multiplications(load(networks.bailer()), (1, 1, 15, 15)) == expected
+
+
+def test_every_pixel_is_scored() -> None:
+    windows, seconds, _, bare = scans.all_pixels("numpy", (20, 30))
+    assert windows == 600
+    assert min(seconds, bare) > 0
+
+
+def test_tiles_and_whole_are_timed() -> None:
+    tiles, cut, whole = scans.tiling("numpy", 96)
+    assert tiles == 1
+    assert min(cut, whole) > 0
+
+
+def test_the_tiff_is_what_is_scanned(tmp_path: Path) -> None:
+    path, out = tmp_path / "image.tif", tmp_path / "scores.zarr"
+    scans.write_tiff(path, 600)
+    assert tifffile.imread(path).shape == (600, 600, 3)
+    seconds, megabytes, tiles = scans.memory("numpy", str(path), str(out))
+    assert seconds > 0
+    assert megabytes > 50  # the interpreter and NumPy alone
+    expected = fcconv.scan(networks.colour(), path, engine="numpy")
+    resumed = fcconv.scan(networks.colour(), path, engine="numpy", out=out, existing="resume")
+    assert (tiles, 0) == (resumed.tiles, resumed.computed)
+    np.testing.assert_array_equal(resumed.scores[:], expected.scores)
+    assert math.prod(expected.cells) == expected.scores[0].size
