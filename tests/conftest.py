@@ -1,6 +1,7 @@
 """Settings of every test, and the backends that each test body runs on."""
 
 import importlib.util
+import shutil
 from typing import Any
 
 import jax
@@ -15,6 +16,7 @@ PARTS = {
     "test_torch.py": ["torch"],
     "test_torch_networks.py": ["torch", "onnxscript"],
     "test_real_networks.py": list(real_networks.PACKAGES),
+    "test_scan_real.py": list(real_networks.PACKAGES),
 }
 """Tests that need more than the extra `test` brings; .ci/run installs it and runs them all."""
 
@@ -48,6 +50,9 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     for part, missing in MISSING.items():
         state = f"not run, without {', '.join(missing)}" if missing else "collected where asked for"
         terminalreporter.write_line(f"{part}: {state}")
+    browser = all(map(shutil.which, ("chromium", "chromedriver")))
+    state = "a browser is there" if browser else "skipped, without chromium and chromedriver"
+    terminalreporter.write_line(f"test_page.py, in a browser: {state}")
 
 
 @pytest.fixture(scope="session", params=["numpy", "jax"])

@@ -28,7 +28,8 @@ def test_wheel_holds_only_names_of_fcconv(wheel: Path) -> None:
         t for t in tops if "." not in t
     }
     assert all(top.startswith("fcconv") for top in tops)
-    for needed in ("fcconv/demo/faces.onnx", "fcconv/py.typed", "fcconv_jax/py.typed"):
+    page = [f"fcconv/report/page.{suffix}" for suffix in ("html.j2", "css", "js")]
+    for needed in ("fcconv/demo/faces.onnx", "fcconv/py.typed", "fcconv_jax/py.typed", *page):
         assert needed in files
 
 

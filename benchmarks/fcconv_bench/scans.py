@@ -27,6 +27,10 @@ from rich.table import Table
 
 import fcconv
 from fcconv.scanning.engine import Cropped, Layout, Shared
+from fcconv.scanning.job import make_job
+from fcconv.scanning.memory import parse_bytes
+from fcconv.scanning.scan import score_tiles
+from fcconv.scanning.store import InMemory
 from fcconv_bench import networks
 from fcconv_bench.environment import environment, in_words
 from fcconv_bench.memory import resident_peak
@@ -101,12 +105,15 @@ def tiling(engine: str, side: int) -> tuple[int, float, float]:
     """Return tiles, and the seconds of a scan in them and of one whole pass."""
     sliding = fcconv.convolutionize(networks.colour())
     image = np.random.default_rng(0).random((3, side, side), np.float32)
-    tiles = fcconv.scan(sliding, image, engine=engine).tiles
-    shared = Shared(sliding, engine)
-    scanned, whole = medians(
-        lambda: fcconv.scan(sliding, image, engine=engine), lambda: shared(image), rounds=3
-    )
-    return tiles, scanned, whole
+    job = make_job(sliding, image, None, None, None, None, None)
+    cut, batch = job.planned(parse_bytes("512MB"), engine)
+    score = job.score(engine, batch)
+
+    def scanned() -> None:
+        score_tiles(job, score, cut, InMemory(job.outputs(cut)), None)
+
+    in_tiles, whole = medians(scanned, lambda: score(image), rounds=3)
+    return len(cut), in_tiles, whole
 
 
 # Memory -------------------------------------------------------------------------------------------

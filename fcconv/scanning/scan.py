@@ -120,7 +120,7 @@ def scan(
         chosen = checked(str(before["engine"])) if before else job.fastest()
     cut, batch = job.planned(budget, chosen)
     store = open_store(target, job.outputs(cut), job.record(chosen, cut, batch), existing)
-    computed = _run(job, job.score(chosen, batch), cut, store, progress)
+    computed = score_tiles(job, job.score(chosen, batch), cut, store, progress)
     return Scan(
         outputs=store.finish(),
         labels=job.labels,
@@ -139,7 +139,7 @@ def scan(
     )
 
 
-def _run(
+def score_tiles(
     job: Job, score: Score, cut: Plan, store: Store, progress: Callable[[Progress], None] | None
 ) -> int:
     """Score the tiles that are not finished, and count them."""
