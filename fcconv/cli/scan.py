@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
+import math
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,18 @@ class Numbers(click.ParamType[tuple[float, ...]]):
         if isinstance(value, tuple):
             return value
         try:
-            return tuple(float(Fraction(part.strip())) for part in value.split(","))
-        except (ValueError, ZeroDivisionError, OverflowError):
+            numbers = tuple(_number(part) for part in value.split(","))
+        except (ValueError, ZeroDivisionError):
+            numbers = ()
+        if not numbers or not all(map(math.isfinite, numbers)):
             self.fail(f"{value!r} is no number", param, ctx)
+        return numbers
+
+
+def _number(text: str) -> float:
+    """Read a number or a fraction."""
+    above, _, below = text.partition("/")
+    return float(above) / float(below or 1)
 
 
 class Names(click.ParamType[tuple[str, ...]]):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,16 @@ from fcconv.graph.sliding import Sliding
 from fcconv.report import write_heatmap, write_page, write_peaks
 from fcconv.scanning import scan as scanning
 from fcconv.scanning.images import Image, open_images
-from fcconv.scanning.job import as_sliding
+from fcconv.scanning.job import as_sliding, labels_of
 from fcconv.scanning.peaks import Peak, merge_peaks
+from fcconv.scanning.plan import check_size
 from fcconv.scanning.preparation import Preparation
 from fcconv.scanning.result import Scan
 from fcconv.scanning.scales import Resized
+from fcconv.scanning.store import check_out
 
-MOST_PIXELS = 1600
-"""Pixels along the longest axis of the image in a picture or page."""
+MOST_PIXELS = {1: 2**18, 2: 1600, 3: 256}
+"""Pixels along the longest axis of the image in a picture or page, by the number of axes."""
 
 SHOWN_PEAKS = 10
 
@@ -64,19 +67,25 @@ def scan_and_show(options: Options) -> int:
     """Scan an image, print what was found, and write the files asked for."""
     _check_files(options)
     sliding = as_sliding(options.model, options.stride, options.window)
+    _check_request(options, sliding)
     images, _ = open_images(options.image, len(sliding.window), options.layout)
     if len(images) != 1:
-        raise click.BadParameter(
-            "the command line takes one image, not a batch", param_hint="IMAGE"
-        )
+        raise click.BadParameter("needs one image, not a batch", param_hint="IMAGE")
     (image,) = images
-    scans = [_scanned(options, sliding, image, scale) for scale in options.scales]
+    sizes = [image if scale == 1 else Resized(image, scale) for scale in options.scales]
+    for resized in sizes:
+        check_size(resized.size, sliding.window)
+    outs = _outs(options)
+    scans = [
+        _scanned(options, sliding, resized, out) for resized, out in zip(sizes, outs, strict=True)
+    ]
     peaks = _peaks(options, scans)
     _write(options, sliding, image, scans[0], peaks)
     if options.as_json:
-        print_json({"scans": [_facts(found) for found in scans], "peaks": len(peaks)})
+        found = [_facts(scan, out) for scan, out in zip(scans, outs, strict=True)]
+        print_json({"scans": found, "peaks": [asdict(peak) for peak in peaks]})
     else:
-        _show(options, scans, peaks)
+        _show(options, scans, outs, peaks)
     return 0
 
 
@@ -90,6 +99,8 @@ def _check_files(options: Options) -> None:
     for option, (path, suffixes) in wanted.items():
         if path is None:
             continue
+        if path.resolve() in (options.image.resolve(), options.model.resolve()):
+            raise click.BadParameter("it would replace MODEL or IMAGE", param_hint=option)
         if path.suffix not in suffixes:
             raise click.BadParameter(
                 f"{path} needs to end in {' or '.join(suffixes)}", param_hint=option
@@ -98,15 +109,47 @@ def _check_files(options: Options) -> None:
             raise click.BadParameter(f"there is no folder {path.parent}", param_hint=option)
 
 
-def _scanned(options: Options, sliding: Sliding, image: Image, scale: float) -> Scan:
-    """Scan the image in one size."""
+def _check_request(options: Options, sliding: Sliding) -> None:
+    """Check what is asked for before anything is computed."""
+    labels, rank = labels_of(sliding, options.labels), len(sliding.window)
+    for label in options.only:
+        if label not in labels:
+            raise click.BadParameter(
+                f"there is no class {label!r}: it has {', '.join(labels)}", param_hint="--label"
+            )
+    for option, number in (("--threshold", options.threshold), ("--overlap", options.overlap)):
+        if math.isnan(number):
+            raise click.BadParameter("needs a number, got NaN", param_hint=option)
+    if len(set(options.scales)) < len(options.scales):
+        raise click.BadParameter("one of them stands there twice", param_hint="--scales")
+    if rank != 2 and options.report is not None:
+        raise click.BadParameter(f"a page shows two axes, not {rank}", param_hint="--report")
+    if rank != 2 and options.peaks is not None and options.peaks.suffix == ".geojson":
+        raise click.BadParameter(
+            f"GeoJSON has two axes, not {rank}: use .csv", param_hint="--peaks"
+        )
+
+
+def _outs(options: Options) -> list[Path | None]:
+    """Name where the scores of each size go, and check that they can."""
     out = options.out
-    if out is not None and len(options.scales) > 1:
-        out = out.with_name(f"{out.stem}-{scale:g}{out.suffix}")
+    if out is None:
+        return [None] * len(options.scales)
+    outs = [out]
+    if len(options.scales) > 1:
+        outs = [out.with_name(f"{out.stem}-{scale:g}{out.suffix}") for scale in options.scales]
+    for path in outs:
+        check_out(path, options.existing, options.image)
+        check_out(path, options.existing, options.model)
+    return list(outs)
+
+
+def _scanned(options: Options, sliding: Sliding, image: Image | Resized, out: Path | None) -> Scan:
+    """Scan the image in one size."""
     with _progress() as progress:
         return scanning.scan(
             sliding,
-            image if scale == 1 else Resized(image, scale),
+            image,
             engine=options.engine,
             memory=options.memory,
             out=out,
@@ -133,10 +176,12 @@ def _progress() -> Iterator[Callable[[scanning.Progress], None]]:
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:
         task = bar.add_task("", total=None, rate="")
+        before: list[int] = []  # windows that an earlier run scored
 
         def show(done: scanning.Progress) -> None:
+            before.append(done.windows)
             elapsed = bar.tasks[0].elapsed or 0
-            rate = f"{done.windows / elapsed:,.0f}" if elapsed else ""
+            rate = f"{(done.windows - before[0]) / elapsed:,.0f}" if elapsed else ""
             bar.update(task, completed=done.tiles, total=done.all_tiles, rate=rate)
 
         yield show
@@ -163,7 +208,7 @@ def _write(
         write_peaks(options.peaks, peaks, len(found.size))
     if options.heatmap is None and options.report is None:
         return
-    overview = image.overview(MOST_PIXELS)
+    overview = image.overview(MOST_PIXELS[len(found.size)])
     if options.heatmap is not None:
         write_heatmap(options.heatmap, found, overview)
     if options.report is not None:
@@ -171,7 +216,7 @@ def _write(
         write_page(options.report, found, overview, certificate, sliding.layers)
 
 
-def _facts(found: Scan) -> dict[str, Any]:
+def _facts(found: Scan, out: Path | None) -> dict[str, Any]:
     names = (
         *("size", "window", "stride", "windows", "exact", "reasons", "engine", "preparation"),
         *("labels", "tiles", "computed", "seconds", "scale"),
@@ -184,12 +229,14 @@ def _facts(found: Scan) -> dict[str, Any]:
     }
 
 
-def _show(options: Options, scans: Sequence[Scan], peaks: Sequence[Peak]) -> None:
+def _show(
+    options: Options, scans: Sequence[Scan], outs: Sequence[Path | None], peaks: Sequence[Peak]
+) -> None:
     console = results()
     for found in scans:
         console.print(_table(found))
     console.print(_strongest(peaks, options.threshold))
-    for path in (options.out, options.heatmap, options.report, options.peaks):
+    for path in (*outs, options.heatmap, options.report, options.peaks):
         if path is not None:
             console.print(f"Written: {path}", markup=False, highlight=False, soft_wrap=True)
 

@@ -86,6 +86,7 @@ class Compiled:
         if backend.namespace.__name__ == "jax.numpy":
             import jax
 
+            _check_bits(program.inputs, backend)
             self._call = jax.jit(self.apply)
 
     def apply(self, params: Mapping[str, Any], *inputs: Any) -> Any:
@@ -112,6 +113,16 @@ class Compiled:
         """Compute on arrays; see :meth:`apply`."""
         _check_inputs(self._program.inputs, inputs)
         return self._call(self.params, *map(self._backend.asarray, inputs))
+
+
+def _check_bits(declared: Sequence[ir.Value], backend: Backend[Any]) -> None:
+    """Check that JAX, which has 64 bits only where these are asked for, holds the inputs."""
+    for value in declared:
+        if value.dtype == ir.DataType.DOUBLE and backend.asarray(np.zeros(1)).itemsize < 8:
+            raise DtypeError(
+                f"input {value.name!r} needs dtype float64, for which JAX is to be started with "
+                f'JAX_ENABLE_X64=1, or jax.config.update("jax_enable_x64", True)'
+            )
 
 
 def _check_params(known: Mapping[str, Any], given: Mapping[str, Any]) -> None:

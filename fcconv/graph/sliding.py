@@ -6,9 +6,11 @@ import dataclasses
 import functools
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 
 from fcconv.errors import ModelError, ShapeError
@@ -69,6 +71,29 @@ class Sliding:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to an ONNX file, whole or not at all."""
         save(self.model, path)
+
+    @property
+    def outputs(self) -> dict[str, tuple[int, np.dtype[Any]]]:
+        """Channels and type of each output."""
+        return {
+            str(value.name): (
+                int(str(value.shape[1])) if value.shape is not None else 0,
+                np.dtype(np.float32 if value.dtype is None else value.dtype.numpy()),
+            )
+            for value in self.model.graph.outputs
+        }
+
+    def compiled(self, engine: str, *, patch: bool = False) -> Callable[..., Any]:
+        """Return the network, or its patch network, on an engine; compiled once for each."""
+        model = self.patch if patch and self.patch is not None else self.model
+        key = engine, model is self.patch
+        if key not in self._engines:
+            self._engines[key] = engines.compile(model, engine)
+        return self._engines[key]
+
+    @functools.cached_property
+    def _engines(self) -> dict[tuple[str, bool], Callable[..., Any]]:
+        return {}
 
     def __call__(self, images: Any) -> Any:
         """Score images with the backend of the array."""

@@ -13,8 +13,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 from numpy.lib.stride_tricks import sliding_window_view
 
-from fcconv.errors import BackendError
-from fcconv.graph import engines
+from fcconv.errors import BackendError, DtypeError, FcconvError, UnsupportedError
 from fcconv.graph.sliding import Sliding
 
 Array = npt.NDArray[Any]
@@ -24,8 +23,8 @@ Score = Callable[[Array], tuple[Array, ...]]
 MOMENT = 2.0
 """Seconds in which NumPy scores an image that needs no faster engine."""
 
-ENGINES = {"numpy": "numpy", "jax": "jax", "onnxruntime": "onnxruntime"}
-"""Names of engines, and the module that each needs."""
+ENGINES = ("numpy", "jax", "onnxruntime")
+"""Engines, named as the library that each needs."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ class Shared:
 
     def __init__(self, sliding: Sliding, engine: str) -> None:
         self._layout = Layout.of(sliding.model)
-        self._call = engines.compile(sliding.model, engine)
+        self._call = sliding.compiled(engine)
 
     def __call__(self, pixels: Array) -> tuple[Array, ...]:
         """Score a tile ``(C, *S)``."""
@@ -115,7 +114,7 @@ class Cropped:
     def __init__(self, sliding: Sliding, engine: str, batch: int) -> None:
         self._sliding, self._batch = sliding, batch
         self._layout = Layout.of(sliding.model)
-        self._call = engines.compile(sliding.patch or sliding.model, engine)
+        self._call = sliding.compiled(engine, patch=True)
 
     def __call__(self, pixels: Array) -> tuple[Array, ...]:
         """Score a tile ``(C, *S)``."""
@@ -147,13 +146,22 @@ class Cropped:
 
 
 def _outputs(call: Callable[..., Any], layout: Layout, images: Array) -> list[Array]:
-    made = call(layout.arranged(images))
+    try:
+        made = call(layout.arranged(images))
+    except MemoryError as error:
+        raise BackendError(
+            f"a tile does not fit into memory ({error}): allow less memory"
+        ) from None
+    except RuntimeError as error:
+        if isinstance(error, FcconvError):
+            raise
+        raise BackendError(f"the engine fails on a tile: {error}") from error
     return [np.asarray(scores) for scores in (made if isinstance(made, tuple) else (made,))]
 
 
 def installed() -> list[str]:
     """List the engines that are there."""
-    return [name for name, module in ENGINES.items() if importlib.util.find_spec(module)]
+    return [name for name in ENGINES if importlib.util.find_spec(name)]
 
 
 def checked(engine: str) -> str:
@@ -179,11 +187,17 @@ def fastest(make: Callable[[str], Score], pixels: Array, share: float) -> str:
     """Time each engine that is there on a tile, a `share` of all windows; the fastest wins.
 
     NumPy goes first, and wins if all windows take it only a moment: others take longer to start.
+    One that can't compute the network is passed over.
     """
     times: dict[str, float] = {}
     for engine in installed():
-        score = make(engine)
-        score(pixels)  # compiles, and warms up
+        try:
+            score = make(engine)
+            score(pixels)  # compiles, and warms up
+        except (BackendError, DtypeError, UnsupportedError):
+            if engine == "numpy":
+                raise
+            continue
         begin = time.perf_counter()
         score(pixels)
         times[engine] = time.perf_counter() - begin

@@ -15,7 +15,7 @@ import numpy as np
 from fcconv.errors import BackendError, FcconvError, ImageError
 from fcconv.scanning.readers import Sound, Volume, needed
 
-MOST_CHUNK = 2**28
+MOST_CHUNK = 2**26
 """Bytes of a compressed part that is read as a whole; a larger one would not be bounded memory."""
 
 PICTURES = ("PNG", "JPEG", "BMP", "DIB", "WEBP", "GIF", "PPM", "JPEG2000")

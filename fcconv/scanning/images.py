@@ -16,12 +16,10 @@ import numpy as np
 from fcconv.errors import ImageError
 from fcconv.scanning.formats import Stored, open_file, reason
 from fcconv.scanning.layouts import find_axes
+from fcconv.scanning.mapped import release
 
 BLOCK = 2**24
 """Entries that an overview reads at a time, unless the file's own parts are larger."""
-
-PROBES = 256
-"""Pixels that tell one array from another."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,8 +113,12 @@ class Image:
                 small[(slice(None), *kept)] = self._read(level, region)
         return small
 
+    def bytes(self, pixels: Sequence[int]) -> int:
+        """Count the bytes of a region of so many pixels."""
+        return math.prod(pixels) * self._entries() * self.dtype.itemsize
+
     def identity(self) -> str:
-        """Return what tells this image from another: size and date of a file, else its pixels."""
+        """Return what tells this image from another: size and date of a file, else all pixels."""
         shape = f"{self.axes} {self.channels} x {self.size} {self.dtype}"
         return f"{self.name}, {shape}, {self.stored.stamp or self._fingerprint()}"
 
@@ -159,6 +161,8 @@ class Image:
             raise ImageError(f"{self.name} ends before its {_words(region)} does: copy it again")
         if isinstance(level, np.memmap):
             pixels = pixels.copy()  # read from the disk now, and not where it is first used
+            if level.mode == "r":
+                release(level)
         pixels = self._ordered(pixels).astype(self.dtype, copy=False)
         return self._without_alpha(pixels, region) if self._has_alpha else pixels
 
@@ -179,16 +183,11 @@ class Image:
         return pixels[:-1]
 
     def _fingerprint(self) -> str:
-        """Return a hash of pixels all over the image."""
-        digest = hashlib.sha256()
-        for probe in range(PROBES):
-            # multiples of irrational numbers spread evenly, and line up with no row or column
-            places = [
-                int(probe * root % 1 * pixels)
-                for root, pixels in zip(np.sqrt([2, 3, 5]), self.size, strict=False)
-            ]
-            pixel = self._read(self.stored.levels[0], tuple(slice(p, p + 1) for p in places))
-            digest.update(pixel.tobytes())
+        """Return a hash of all pixels, read part by part."""
+        digest, level = hashlib.blake2b(), self.stored.levels[0]
+        for block in _blocks(self.size, self._chunk(level), BLOCK // self._entries()):
+            pixels = np.ascontiguousarray(self._read(level, block))
+            digest.update(pixels.reshape(-1).view(np.uint8).data)
         return digest.hexdigest()
 
 

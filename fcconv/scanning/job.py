@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,13 +17,13 @@ from fcconv.geometry import Ints, per_axis
 from fcconv.graph.load import Source, load
 from fcconv.graph.slide import convolutionize
 from fcconv.graph.sliding import Sliding, restored
+from fcconv.scanning.chunks import Output, Record
 from fcconv.scanning.engine import Array, Cropped, Layout, Score, Shared, fastest
 from fcconv.scanning.images import Image, open_images
 from fcconv.scanning.memory import Footprint
 from fcconv.scanning.plan import Plan, plan
 from fcconv.scanning.preparation import Preparation, check_channels
 from fcconv.scanning.scales import Resized
-from fcconv.scanning.store import Output, Record
 
 MOST_CROPS = 256
 """Windows that are scored together, if each is cut out."""
@@ -34,6 +34,9 @@ TRIAL_PIXELS, TRIAL_CELLS = 160, 4
 
 COMFORTABLE = 2**26
 """Bytes from which on smaller tiles are not faster, as fresh memory costs time, too."""
+
+MOST_BATCHES = 64
+"""Batches of cut out windows in a tile, so that an interrupted run loses little."""
 
 MOST_REPEATED = 1.05
 """Pixels that such tiles may read, in parts of the image's."""
@@ -97,14 +100,16 @@ class Job:
             return Cropped(self.sliding, engine, batch)
         return Shared(self.sliding, engine)
 
-    def fastest(self) -> str:
+    def fastest(self, memory: int) -> str:
         """Find the engine that is the fastest on a small tile of the first image."""
+        _, batch = self.planned(memory, "numpy")
         cut = self._plan(
             lambda cut: all(a.pixels <= TRIAL_PIXELS or a.kept <= TRIAL_CELLS for a in cut.axes)
         )
         pixels = self.pixels(self.images[0], next(iter(cut)).pixels)
         share = math.prod(cut.scored) / math.prod(cut.cells) / len(self.images)
-        return fastest(self.score, pixels, share)
+        batch = min(batch, math.prod(cut.scored))
+        return fastest(lambda engine: self.score(engine, batch), pixels, share)
 
     def planned(self, memory: int, engine: str) -> tuple[Plan, int]:
         """Cut the images into tiles that stay within some bytes of memory, on an engine.
@@ -117,45 +122,57 @@ class Job:
         layout, sliding = self.layout, self.sliding
         larger = [n + s for n, s in zip(sliding.window, sliding.stride, strict=True)]
         shapes = layout.shape(sliding.window), layout.shape(larger)
-        footprint = Footprint(sliding.model, shapes, sliding.stride, engine)
+        footprint = Footprint(sliding.model, shapes, engine)
         native = footprint.bytes([0] * len(larger))
         batch = min(max(memory // 2 // native, 1), MOST_CROPS)
-        channels = sum(int(str(v.shape[1])) for v in sliding.model.graph.outputs if v.shape)
+        scores = sum(channels * dtype.itemsize for channels, dtype in sliding.outputs.values())
+        prepared = layout.channels * layout.dtype.itemsize
+
+        def needed(cut: Plan) -> int:
+            read = self.images[0].bytes(cut.pixels) + math.prod(cut.pixels) * prepared
+            computed = native * batch
+            if self.windows == "shared":
+                # a stride more for what remains of the image at its end
+                computed = footprint.bytes([axis.scored for axis in cut.axes])
+            # one tile is read, and one written, while one is computed
+            return 2 * (read + math.prod(cut.scored) * scores) + computed
 
         def fits(cut: Plan) -> bool:
-            entry = self.layout.dtype.itemsize
-            read = math.prod(cut.pixels) * (
-                self.images[0].channels * self.images[0].dtype.itemsize + layout.channels * entry
-            )
-            kept = math.prod(cut.scored) * channels * entry
-            computed = (
-                native * batch
-                if self.windows == "exact"
-                else footprint.bytes([axis.pixels - axis.window for axis in cut.axes])
-            )
-            needed = 2 * (read + kept) + computed  # one tile is read while one is computed
-            cheap_to_cut = self.windows == "shared" and cut.repeated < MOST_REPEATED
-            return needed <= memory and (needed <= COMFORTABLE or not cheap_to_cut)
+            if self.windows == "exact":
+                return needed(cut) <= memory and math.prod(cut.kept) <= MOST_BATCHES * batch
+            enough = needed(cut) <= COMFORTABLE or cut.repeated >= MOST_REPEATED
+            return enough and needed(cut) <= memory
 
-        return self._plan(fits), batch
+        return self._plan(fits, needed), batch
 
-    def _plan(self, fits: Callable[[Plan], bool]) -> Plan:
+    def planned_before(self, record: Record | None) -> tuple[Plan, int] | None:
+        """Return the tiles and the batch of an earlier run; None without any that fit the image."""
+        told: dict[str, Any] = record or {}
+        kept, batch = told.get("tile", []), told.get("batch", 0)
+        if not (_are_counts(kept) and _are_counts([batch]) and len(kept) == len(self.size)):
+            return None
+        whole = self._plan(lambda _: True)
+        axes = (replace(axis, kept=n) for axis, n in zip(whole.axes, kept, strict=True))
+        return Plan(tuple(axes)), batch
+
+    def _plan(
+        self, fits: Callable[[Plan], bool], needed: Callable[[Plan], int] | None = None
+    ) -> Plan:
         sliding = self.sliding
         margins = sliding.margins
         if self.windows == "exact":
             margins = ((0, 0),) * len(sliding.window)
-        return plan(self.size, sliding.window, sliding.stride, margins, fits)
+        return plan(self.size, sliding.window, sliding.stride, margins, fits, needed)
 
     def outputs(self, cut: Plan) -> dict[str, Output]:
         """Describe the scores of all windows, a chunk a tile."""
         lead = (len(self.images),) if self.batched else ()
-        described = {}
-        for value in self.sliding.model.graph.outputs:
-            channels = int(str(value.shape[1])) if value.shape is not None else 0
-            dtype = np.dtype(value.dtype.numpy() if value.dtype is not None else np.float32)
-            shape, chunk = (*lead, channels, *cut.cells), (1,) * len(lead)
-            described[str(value.name)] = Output(shape, (*chunk, channels, *cut.kept), dtype)
-        return described
+        return {
+            name: Output(
+                (*lead, channels, *cut.cells), (*(1 for _ in lead), channels, *cut.kept), dtype
+            )
+            for name, (channels, dtype) in self.sliding.outputs.items()
+        }
 
     def record(self, engine: str, cut: Plan, batch: int) -> Record:
         """Write down, for JSON, all that the bytes of the scores depend on."""
@@ -168,7 +185,6 @@ class Job:
             "window": list(self.sliding.window),
             "stride": list(self.sliding.stride),
             "windows": self.windows,
-            "labels": list(self.labels),
             "engine": engine,
             "tile": list(cut.kept),
             "batch": batch,
@@ -176,9 +192,8 @@ class Job:
 
 
 def make_job(
-    network: Sliding | Source,
+    sliding: Sliding,
     image: Any,
-    stride: Ints | None,
     windows: str | None,
     preparation: Preparation | None,
     layout: str | None,
@@ -187,7 +202,6 @@ def make_job(
     """Check what is to be scanned; see :func:`fcconv.scanning.scan.scan`."""
     if windows not in (None, "shared", "exact"):
         raise ShapeError(f"windows is 'shared' or 'exact', got {windows!r}")
-    sliding = as_sliding(network, stride)
     images: Sequence[Image | Resized]
     if isinstance(image, Image | Resized):
         images, batched = [image], False
@@ -202,8 +216,12 @@ def make_job(
         batched,
         prepared,
         windows or _shared_if_exact(sliding),
-        _labels(sliding, labels),
+        labels_of(sliding, labels),
     )
+
+
+def _are_counts(numbers: Any) -> bool:
+    return isinstance(numbers, list) and all(type(n) is int and n > 0 for n in numbers)
 
 
 def as_sliding(
@@ -243,14 +261,20 @@ def _shared_if_exact(sliding: Sliding) -> str:
     )
 
 
-def _labels(sliding: Sliding, labels: Sequence[str] | None) -> tuple[str, ...]:
-    first = sliding.model.graph.outputs[0]
-    count = int(str(first.shape[1])) if first.shape is not None else 0
+def labels_of(sliding: Sliding, labels: Sequence[str] | None) -> tuple[str, ...]:
+    """Name the channels of the first output; by numbers, if no names are given.
+
+    Raises
+    ------
+    ShapeError
+        If there are not as many names, each another.
+    """
+    first, (count, _) = next(iter(sliding.outputs.items()))
     if labels is None:
-        return (str(first.name),) if count == 1 else tuple(map(str, range(count)))
+        return (first,) if count == 1 else tuple(map(str, range(count)))
     if len(labels) != count or len(set(labels)) != count:
         raise ShapeError(
-            f"the output {first.name!r} needs {count} labels, each another, got {len(labels)}: "
+            f"the output {first!r} needs {count} labels, each another, got {len(labels)}: "
             f"{', '.join(labels)}"
         )
     return tuple(labels)
@@ -258,7 +282,7 @@ def _labels(sliding: Sliding, labels: Sequence[str] | None) -> tuple[str, ...]:
 
 def _digest(model: ir.Model) -> str:
     """Hash a network: its nodes and its weights."""
-    found = hashlib.sha256()
+    found = hashlib.blake2b(repr(sorted(model.opset_imports.items())).encode())
     for node in model.graph:
         values = [None if v is None else v.name for v in (*node.inputs, *node.outputs)]
         attributes = sorted(f"{name}={value}" for name, value in node.attributes.items())
@@ -267,5 +291,5 @@ def _digest(model: ir.Model) -> str:
         if value.const_value is not None:
             array = np.ascontiguousarray(value.const_value.numpy())
             found.update(repr((name, array.dtype, array.shape)).encode())
-            found.update(array.tobytes())
+            found.update(array.reshape(-1).view(np.uint8).data)
     return found.hexdigest()

@@ -34,12 +34,12 @@ def parse_bytes(memory: int | str) -> int:
     (512000000, 1610612736, 1000)
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]I?)?B?", str(memory).strip().upper())
-    size = 0
-    if found is not None and math.isfinite(float(found[1])):
-        size = int(float(found[1]) * {**UNITS, **BINARY}[found[2] or ""])
-    if size < 1:
+    size = 0.0
+    if found is not None:
+        size = float(found[1]) * {**UNITS, **BINARY}[found[2] or ""]
+    if not 1 <= size < math.inf:
         raise ShapeError(f"memory needs an amount such as 512MB or 2GiB, got {memory!r}")
-    return size
+    return int(size)
 
 
 @dataclass(frozen=True)
@@ -58,16 +58,13 @@ class Extent:
     next: tuple[int, ...]
     itemsize: int
 
-    def bytes(self, beyond: Sequence[int], stride: Sequence[int]) -> int:
-        """Count its bytes, for a tile so many pixels larger than a window along each axis."""
-        rank = len(stride)
-        spatial = (
-            a - (a - b) * n // s  # rounded up
-            for a, b, n, s in zip(
-                self.native[-rank:], self.next[-rank:], beyond, stride, strict=True
-            )
+    def bytes(self, strides: Sequence[int]) -> int:
+        """Count its bytes, for a tile so many strides larger than a window along each axis."""
+        further = iter(strides)  # the axes that grow are the image's, in order
+        return self.itemsize * math.prod(
+            a if a == b else a + (b - a) * next(further)
+            for a, b in zip(self.native, self.next, strict=True)
         )
-        return self.itemsize * math.prod(self.native[:-rank]) * math.prod(spatial)
 
 
 @dataclass(frozen=True)
@@ -91,8 +88,6 @@ class Footprint:
         The network.
     shapes : pair of tuple of int
         Shape of its input for one window, and for an image that is one stride larger.
-    stride : sequence of int
-        Pixels from one window to the next.
     engine : str
         What computes.
     """
@@ -101,12 +96,10 @@ class Footprint:
         self,
         model: ir.Model,
         shapes: tuple[tuple[int, ...], tuple[int, ...]],
-        stride: Sequence[int],
         engine: str,
     ) -> None:
         program = Program(model)
         extents = extents_of(program, *shapes)
-        self._stride = stride
         self._input = extents[program.inputs[0]]
         self._stages = [
             Stage(
@@ -117,11 +110,11 @@ class Footprint:
             for step in program.steps
         ]
 
-    def bytes(self, beyond: Sequence[int]) -> int:
-        """Return the peak, for a tile so many pixels larger than a window along each axis."""
+    def bytes(self, strides: Sequence[int]) -> int:
+        """Return the peak, for a tile so many strides larger than a window along each axis."""
 
         def total(extents: Sequence[Extent]) -> int:
-            return sum(extent.bytes(beyond, self._stride) for extent in extents)
+            return sum(extent.bytes(strides) for extent in extents)
 
         live = peak = total([self._input])
         for stage in self._stages:

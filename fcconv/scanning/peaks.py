@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-BLOCK = 1024
-"""Cells along each axis that are looked at together, so that maps can be larger than memory."""
+BLOCK = {1: 2**20, 2: 1024, 3: 96}
+"""Cells along each axis that are looked at together, by the number of axes."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,8 @@ def find_peaks(
     found = [_local_maxima(scores, lead, block, threshold) for block in _blocks(scores, lead)]
     cells = np.concatenate([cells for cells, _ in found])
     values = np.concatenate([values for _, values in found])
+    rows = np.lexsort(cells.T[::-1])  # of equal scores the first wins, whatever the blocks
+    cells, values = cells[rows], values[rows]
     starts = cells * np.array(stride)
     boxes = np.stack([starts, starts + np.array(window)], axis=-1) / scale
     return [
@@ -101,24 +103,29 @@ def shared(boxes: npt.NDArray[np.float64], box: npt.NDArray[np.float64]) -> npt.
 
 def _blocks(scores: Any, lead: tuple[int, ...]) -> Iterator[list[tuple[int, int]]]:
     cells = scores.shape[len(lead) :]
-    starts = [[(a, min(a + BLOCK, n)) for a in range(0, n, BLOCK)] for n in cells]
+    side = BLOCK[len(cells)]
+    starts = [[(a, min(a + side, n)) for a in range(0, n, side)] for n in cells]
     yield from map(list, itertools.product(*starts))
 
 
 def _local_maxima(
     scores: Any, lead: tuple[int, ...], block: list[tuple[int, int]], threshold: float
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
-    """Find cells of a block that no cell beside them exceeds, ``(n, axes)``, and their scores."""
+    """Find cells of a block that score highest of those beside them, ``(n, axes)``, and how much.
+
+    Of equal ones beside each other the first is taken, so that a flat map has one and not all.
+    """
     around = tuple(slice(max(a - 1, 0), b + 1) for a, b in block)
     wide = np.asarray(scores[(*lead, *around)])
-    highest = wide
-    for axis in range(wide.ndim):  # the maximum over a box is that along one axis after the other
-        ends = [(1, 1) if k == axis else (0, 0) for k in range(wide.ndim)]
-        padded = np.pad(highest, ends, mode="edge")
-        span = highest.shape[axis]
-        parts = [padded.take(range(a, a + span), axis=axis) for a in range(3)]
-        highest = np.maximum(np.maximum(parts[0], parts[1]), parts[2])
+    padded = np.pad(wide, 1, constant_values=-np.inf if wide.dtype.kind == "f" else 0)
+    highest = wide >= threshold
+    for shift in itertools.product((-1, 0, 1), repeat=wide.ndim):
+        beside = padded[
+            tuple(slice(1 + s, 1 + s + n) for s, n in zip(shift, wide.shape, strict=True))
+        ]
+        first = (0,) * wide.ndim
+        if shift != first:
+            highest &= wide > beside if shift < first else wide >= beside
     own = tuple(slice(a - s.start, b - s.start) for (a, b), s in zip(block, around, strict=True))
-    values = wide[own]
-    cells = np.argwhere((values >= threshold) & (values == highest[own]))
-    return cells + np.array([a for a, _ in block]), values[tuple(cells.T)]
+    cells = np.argwhere(highest[own])
+    return cells + np.array([a for a, _ in block]), wide[own][tuple(cells.T)]

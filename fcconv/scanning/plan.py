@@ -180,12 +180,27 @@ class Plan:
             )
 
 
+def check_size(size: Sequence[int], window: Sequence[int]) -> None:
+    """Check that a window fits into an image.
+
+    Raises
+    ------
+    ImageError
+        If it does not.
+    """
+    if any(n < k for n, k in zip(size, window, strict=True)):
+        raise ImageError(
+            f"the image of {tuple(size)} pixels is smaller than the window {tuple(window)}"
+        )
+
+
 def plan(
     size: Sequence[int],
     window: Sequence[int],
     stride: Sequence[int],
     margins: Sequence[tuple[int, int]],
     fits: Callable[[Plan], bool],
+    needed: Callable[[Plan], int] | None = None,
 ) -> Plan:
     """Cut an image into as few tiles as fit.
 
@@ -197,6 +212,8 @@ def plan(
         Pixels at both ends of a tile in which padding has a part in the scores.
     fits : callable
         Whether tiles of a plan fit into memory.
+    needed : callable, optional
+        The bytes that they need, to tell in the error.
 
     Raises
     ------
@@ -211,10 +228,7 @@ def plan(
     >>> len(cut), cut.pixels
     (6, (50, 60))
     """
-    if any(n < k for n, k in zip(size, window, strict=True)):
-        raise ImageError(
-            f"the image of {tuple(size)} pixels is smaller than the window {tuple(window)}"
-        )
+    check_size(size, window)
     whole = Plan(
         tuple(
             Axis(n, k, s, -(-before // s), -(-after // s), kept=(n - k) // s + 1)
@@ -224,9 +238,9 @@ def plan(
     while not fits(whole):
         longest = max(whole.axes, key=lambda axis: (axis.kept > 1, axis.pixels))
         if longest.kept == 1:
+            need = "" if needed is None else f", which needs {needed(whole) / 1e6:,.1f} MB"
             raise ShapeError(
-                f"not even a tile of {whole.pixels} pixels, the smallest, fits into memory: "
-                f"allow more"
+                f"not even the smallest tile, {whole.pixels} pixels{need}, fits: allow more memory"
             )
         k = whole.axes.index(longest)
         whole = Plan((*whole.axes[:k], longest.split(), *whole.axes[k + 1 :]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -20,8 +21,8 @@ class Scan:
     Attributes
     ----------
     outputs : mapping of str to array, shape (K, *cells) or (N, K, *cells)
-        The scores of each output of the network; where they were written to a file, an array that
-        reads it by region.
+        The scores of each output of the network; where they were written to a ``.zarr`` or
+        ``.npy``, an array that reads it by region.
     labels : tuple of str
         Names of the `K` channels of the first output.
     size : tuple of int
@@ -133,8 +134,9 @@ class Scan:
     ) -> list[Peak]:
         """Find the windows that score highest around, strongest first.
 
-        A peak scores at least `threshold` and no less than the cells beside it, and no stronger
-        peak overlaps it by more than `overlap` (greedy non-maximum suppression).
+        A peak scores at least `threshold` and no less than the cells beside it, more than those
+        before it, so that a flat part has one; and no stronger peak overlaps it by more than
+        `overlap` (greedy non-maximum suppression).
 
         Parameters
         ----------
@@ -155,10 +157,12 @@ class Scan:
         Raises
         ------
         ShapeError
-            If there is no such label or image, or `overlap` lies outside 0 to 1.
+            If there is no such label or image, `threshold` is NaN, or `overlap` outside 0 to 1.
         """
         channel = self._channel(label)
         batched = len(self.scores.shape) == len(self.size) + 2
+        if math.isnan(threshold):
+            raise ShapeError("threshold needs a number, got NaN")
         if not 0 <= overlap <= 1:
             raise ShapeError(f"overlap is a part of an area, 0 to 1, got {overlap}")
         if not 0 <= image < (self.scores.shape[0] if batched else 1):

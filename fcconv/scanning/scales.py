@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from fcconv.errors import ImageError, UnsupportedError
 from fcconv.scanning.images import Image
+from fcconv.scanning.readers import needed
 
 LARGEST, SMALLEST = 16, 1 / 4096
 """Limits of a scale."""
@@ -15,6 +17,9 @@ LARGEST, SMALLEST = 16, 1 / 4096
 
 class Resized:
     """An image in another size; each region is resized from what it covers, and its surroundings.
+
+    Pillow holds places as float32, so that a pixel can differ by rounding from that of the whole
+    image resized.
 
     Parameters
     ----------
@@ -41,17 +46,25 @@ class Resized:
         self._image = image
         self.scale = scale
         self.name = f"{image.name} times {scale:g}"
-        self.size = tuple(max(round(n * scale), 1) for n in image.size)
+        # whole pixels only, so that pixel i is what lies from i / scale to (i + 1) / scale
+        self.size = tuple(max(math.floor(n * scale + 1e-9), 1) for n in image.size)
         self.channels, self.dtype = image.channels, image.dtype
 
     def identity(self) -> str:
         """Return what tells this image from another."""
         return f"{self._image.identity()}, times {self.scale!r}"
 
+    def bytes(self, pixels: Sequence[int]) -> int:
+        """Count the bytes that reading a region of so many pixels takes."""
+        ratio = 1 / self.scale
+        around = 2 * (math.ceil(max(ratio, 1)) + 1)
+        covered = [math.ceil(n * ratio) + around for n in pixels]
+        floats = 4 * self.channels * (math.prod(covered) + math.prod(pixels))
+        return self._image.bytes(covered) + floats
+
     def read(self, region: tuple[slice, ...]) -> np.ndarray:
         """Read a region ``(C, *region)``, bilinear, averaged over what a pixel covers."""
-        from PIL import Image as pillow  # noqa: N813 - a module
-
+        pillow = needed("PIL.Image")
         places = [self._place(k, part) for k, part in enumerate(region)]
         source = self._image.read(tuple(part for part, _ in places))
         (top, bottom), (left, right) = (box for _, box in places)
@@ -70,8 +83,7 @@ class Resized:
 
     def _place(self, axis: int, part: slice) -> tuple[slice, tuple[float, float]]:
         """Find what a region covers along an axis: the pixels to read, and its place in them."""
-        n = self._image.size[axis]
-        ratio = n / self.size[axis]
+        n, ratio = self._image.size[axis], 1 / self.scale
         around = math.ceil(max(ratio, 1)) + 1  # what the filter reaches to
         first = max(math.floor(part.start * ratio) - around, 0)
         last = min(math.ceil(part.stop * ratio) + around, n)

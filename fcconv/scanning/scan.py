@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,13 +16,14 @@ from fcconv.geometry import Ints
 from fcconv.graph.load import Source
 from fcconv.graph.sliding import Sliding
 from fcconv.scanning.engine import Array, Score, checked
-from fcconv.scanning.job import Job, make_job
+from fcconv.scanning.job import Job, as_sliding, make_job
 from fcconv.scanning.memory import parse_bytes
 from fcconv.scanning.pipeline import pipeline
 from fcconv.scanning.plan import Plan, Tile
 from fcconv.scanning.preparation import Preparation
 from fcconv.scanning.result import Scan
-from fcconv.scanning.store import InMemory, Store, check_out, open_store, recorded
+from fcconv.scanning.scales import Resized
+from fcconv.scanning.store import Store, check_out, open_store, recorded
 
 
 class Progress(NamedTuple):
@@ -38,6 +40,7 @@ def scan(
     image: Any,
     *,
     stride: Ints | None = None,
+    window: Sequence[int] | None = None,
     engine: str = "auto",
     memory: int | str = "512MB",
     out: str | os.PathLike[str] | None = None,
@@ -60,13 +63,18 @@ def scan(
         its pyramids, npy, zarr, WAV, NIfTI.
     stride : int or sequence of int, optional
         Pixels from one window to the next; the network's own, if left out.
+    window : sequence of int, optional
+        Shape of one input without the batch, for a PyTorch module, or where the network leaves it
+        free.
     engine : {"auto", "numpy", "jax", "onnxruntime"}
         What computes; "auto" times those that are there on a small tile, and takes the fastest.
     memory : int or str
         Bytes for pixels, values and scores on the way, such as "512MB" or "2GiB"; libraries,
-        weights, and scores that stay in memory come on top.
+        weights, and scores that stay in memory come on top. Tiles stay near 64 MB, as larger ones
+        are not faster, unless their windows need more.
     out : path, optional
-        Where scores go: a ``.zarr`` folder, a ``.npy`` or ``.npz`` file; memory, if left out.
+        Where scores go: a ``.zarr`` folder, a ``.npy`` or ``.npz`` file; memory, if left out. The
+        scores of a ``.npz`` are read into memory at the end.
     windows : {"shared", "exact"}, optional
         Whether windows share one pass, or each is cut out and scored by itself. Where a network
         pads, these differ, and one of them must be chosen.
@@ -77,9 +85,10 @@ def scan(
     labels : sequence of str, optional
         Names of the channels of the first output.
     existing : {"refuse", "resume", "overwrite"}
-        What to do with scores that are there: "resume" goes on with a run of the same arguments.
+        What to do with scores that are there: "resume" goes on with a run of the same arguments,
+        in its tiles and on its engine.
     progress : callable, optional
-        Is told how far the scan is, after each tile.
+        Is told how far the scan is, at the beginning and, from another thread, after each tile.
 
     Returns
     -------
@@ -112,17 +121,27 @@ def scan(
     budget, chosen = parse_bytes(memory), checked(engine)
     target = None if out is None else Path(out)
     if target is not None:
-        check_out(target)
-    job = make_job(network, image, stride, windows, preparation, layout, labels)
+        check_out(target, existing, image)
+    sliding = as_sliding(network, stride, window)
+    job = make_job(sliding, image, windows, preparation, layout, labels)
     begin = time.perf_counter()
+    before = recorded(target) if existing == "resume" else None
     if chosen == "auto":
-        before = recorded(target) if existing == "resume" else None
-        chosen = checked(str(before["engine"])) if before else job.fastest()
-    cut, batch = job.planned(budget, chosen)
-    store = open_store(target, job.outputs(cut), job.record(chosen, cut, batch), existing)
-    computed = score_tiles(job, job.score(chosen, batch), cut, store, progress)
+        chosen = checked(str(before.get("engine"))) if before else job.fastest(budget)
+    cut, batch = job.planned_before(before) or job.planned(budget, chosen)
+    record = {} if target is None else job.record(chosen, cut, batch)
+    store = open_store(target, job.outputs(cut), record, existing)
+    try:
+        computed = score_tiles(
+            job, job.score(chosen, batch), cut, store, progress or (lambda _: None)
+        )
+        found = store.finish()
+    except (FcconvError, OSError, KeyboardInterrupt) as error:
+        if target is not None:
+            error.add_note("The tiles that are finished are kept: resume goes on from there")
+        raise
     return Scan(
-        outputs=store.finish(),
+        outputs=found,
         labels=job.labels,
         size=job.size,
         window=job.sliding.window,
@@ -135,24 +154,30 @@ def scan(
         tiles=len(cut) * len(job.images),
         computed=computed,
         seconds=time.perf_counter() - begin,
-        scale=getattr(image, "scale", 1.0),
+        scale=image.scale if isinstance(image, Resized) else 1.0,
     )
 
 
 def score_tiles(
-    job: Job, score: Score, cut: Plan, store: Store, progress: Callable[[Progress], None] | None
+    job: Job, score: Score, cut: Plan, store: Store, report: Callable[[Progress], None]
 ) -> int:
     """Score the tiles that are not finished, and count them."""
     names = list(job.outputs(cut))
-    tiles = [(number, tile) for number in range(len(job.images)) for tile in cut]
+    lead = (None,) if job.batched else ()
 
     def chunk(number: int, tile: Tile) -> tuple[int, ...]:
         return (*((number,) if job.batched else ()), 0, *tile.index)
 
-    left = [(number, tile) for number, tile in tiles if not store.is_done(chunk(number, tile))]
-    windows = sum(tile.windows for _, tile in tiles)
-    done = windows - sum(tile.windows for _, tile in left)
-    finished = len(tiles) - len(left)
+    def left() -> Iterator[tuple[int, Tile]]:
+        for number in range(len(job.images)):
+            yield from ((number, tile) for tile in cut if not store.is_done(chunk(number, tile)))
+
+    count, windows = 0, 0  # left
+    for _, tile in left():
+        count, windows = count + 1, windows + tile.windows
+    tiles, all_windows = (n * len(job.images) for n in (len(cut), math.prod(cut.cells)))
+    done = Progress(tiles - count, tiles, all_windows - windows, all_windows)
+    report(done)
 
     def read(item: tuple[int, Tile]) -> tuple[Tile, Array]:
         number, tile = item
@@ -163,18 +188,11 @@ def score_tiles(
         return [np.ascontiguousarray(scores[:, *tile.inner]) for scores in score(pixels)]
 
     def write(item: tuple[int, Tile], made: list[Array]) -> None:
-        nonlocal done, finished
+        nonlocal done
         number, tile = item
-        lead = (None,) if job.batched else ()
         store.write(chunk(number, tile), {n: x[lead] for n, x in zip(names, made, strict=True)})
-        done, finished = done + tile.windows, finished + 1
-        if progress is not None:
-            progress(Progress(finished, len(tiles), done, windows))
+        done = done._replace(tiles=done.tiles + 1, windows=done.windows + tile.windows)
+        report(done)
 
-    try:
-        pipeline(left, read, compute, write)
-    except (FcconvError, OSError, KeyboardInterrupt) as error:
-        if not isinstance(store, InMemory):
-            error.add_note("The tiles that are finished are kept: resume goes on from there")
-        raise
-    return len(left)
+    pipeline(left(), read, compute, write)
+    return count

@@ -1,0 +1,240 @@
+"""``fcconv scan`` finds a face, writes what it is asked for, and says in one line what is wrong."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+import skimage as ski
+
+import fcconv
+from fcconv.cli import app
+from test_scan import small_network
+from test_scan_files import tree
+
+FACES = files("fcconv.demo") / "faces.onnx"
+QUICK = ("--gray", "--engine", "numpy", "--stride", 8)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a network and some images, to work in."""
+    with as_file(FACES) as faces:
+        (tmp_path / "faces.onnx").write_bytes(faces.read_bytes())
+    PIL.Image.fromarray(ski.data.astronaut()).save(tmp_path / "photo.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "photo.png").read_bytes()[:9999])
+    (tmp_path / "text.txt").write_text("no image")
+    np.save(tmp_path / "batch.npy", np.zeros((2, 1, 30, 30), np.float32))
+    np.save(tmp_path / "small.npy", np.zeros((1, 24, 30), np.float32))
+    np.save(tmp_path / "nan.npy", np.full((1, 30, 30), np.nan, np.float32))
+    fcconv.convolutionize(small_network(pad=1)).save(tmp_path / "padded.onnx")
+    np.save(tmp_path / "two.npy", np.zeros((2, 30, 30), np.float32))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    code = app.run(["scan", *map(str, arguments)])
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
+
+
+def rows_of(name: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(Path(name).read_text().splitlines()))
+
+
+def test_it_finds_the_face(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("faces.onnx", "photo.png", "--gray", "--scales", "1,0.5,0.25", "--peaks", "found.csv")
+    code, printed, complaint = run(capsys, *words)
+    assert (code, complaint) == (0, "")
+    for word in ("512 x 512 pixels", "163 x 163 of 25 x 25 pixels", "grey", "times 0.25", "yes"):
+        assert word in printed
+    assert "Written: found.csv" in printed
+    rows = rows_of("found.csv")
+    best = {name: float(rows[0][name]) for name in ("left", "top", "width", "height", "score")}
+    assert 60 < best["top"] + best["height"] / 2 < 180
+    assert 170 < best["left"] + best["width"] / 2 < 270
+    scores = [float(row["score"]) for row in rows]
+    assert scores == sorted(scores, reverse=True)
+    assert f"{best['score']:.3g}" in printed
+    code, printed, complaint = run(capsys, *words, "--json")
+    found = json.loads(printed)
+    assert (code, complaint) == (0, "")
+    assert [scan["scale"] for scan in found["scans"]] == [1, 0.5, 0.25]
+    assert [scan["cells"] for scan in found["scans"]] == [[163] * 2, [78] * 2, [35] * 2]
+    assert all(scan["exact"] for scan in found["scans"])
+    assert len(found["peaks"]) == len(rows)
+    assert rows == rows_of("found.csv")
+
+
+def test_it_writes_what_it_is_asked_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wanted = {"--heatmap": "h.png", "--report": "r.html", "--peaks": "p.geojson", "--out": "s.npy"}
+    pairs = [word for pair in wanted.items() for word in pair]
+    code, printed, complaint = run(capsys, "faces.onnx", "photo.png", *QUICK, *pairs)
+    assert (code, complaint) == (0, "")
+    for name in wanted.values():
+        assert f"Written: {name}" in printed
+    with PIL.Image.open("h.png") as picture:
+        assert min(picture.size) > 100
+    assert (folder / "r.html").read_text().startswith("<!")
+    features = json.loads((folder / "p.geojson").read_text())["features"]
+    assert len(features) == int(printed.split("Peaks from 0.5 on: ")[1].split()[0].rstrip(","))
+    expected = fcconv.scan(
+        "faces.onnx", "photo.png", stride=8, engine="numpy", preparation=fcconv.Preparation(True)
+    )
+    assert np.array_equal(np.load("s.npy"), expected.scores)
+
+
+@pytest.mark.parametrize("name", ["s.zarr", "s.npy", "s.npz"])
+def test_several_scales_have_a_file_each(
+    name: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("faces.onnx", "photo.png", *QUICK, "--scales", "0.5,0.25", "--out", name)
+    code, printed, _ = run(capsys, *words)
+    assert code == 0
+    written = [line.removeprefix("Written: ") for line in printed.splitlines() if "Written" in line]
+    assert len(written) == 2
+    assert all((folder / path).exists() for path in written)
+
+
+@pytest.mark.parametrize("name", ["s.zarr", "s.npy"])
+def test_scores_that_are_there(name: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("faces.onnx", "photo.png", *QUICK, "--memory", "4MB", "--out", name)
+    assert run(capsys, *words)[0] == 0
+    before = tree(folder)
+    code, printed, complaint = run(capsys, *words)
+    assert (code, printed, complaint.count("\n")) == (2, "", 1)
+    assert f"{name} is there" in complaint
+    assert tree(folder) == before
+    if name == "s.zarr":
+        code, printed, complaint = run(capsys, *words, "--resume", "--json")
+        assert (code, complaint) == (0, "")
+        assert json.loads(printed)["scans"][0]["computed"] == 0
+    assert run(capsys, *words, "--overwrite", "--label", "score")[0] == 0
+    assert tree(folder) == before
+
+
+def test_nothing_but_results_is_printed_into_a_pipe(folder: Path) -> None:
+    words = [sys.executable, "-m", "fcconv", "scan", "faces.onnx", "photo.png", *map(str, QUICK)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stderr == ""
+    assert "\x1b" not in done.stdout
+    assert "engine" in done.stdout
+    done = subprocess.run(
+        [*words, "--scale", "0"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+
+
+NONSENSE: dict[str, list[str]] = {
+    "--engine": ["foo", ""],
+    "--memory": ["0", "-1", "abc", "1e999", "nan", "1" + 310 * "0", "1" + 300 * "0" + "T", "1KB"],
+    "--windows": ["x", ""],
+    "--scale": ["0", "nan", "abc", "1/0", "inf", "1e999", "1,2", ""],
+    "--std": ["0", "-1", "nan", "x", "1,2", "1/0"],
+    "--mean": ["a,b", "inf", "1,2", ""],
+    "--layout": ["QQ", "HWCC", "", "HW"],
+    "--labels": ["a,b", "a,,b", ""],
+    "--scales": ["0", "-1", "nan", "1e9", "1,0", "1,1", "1,0.01", "1,,2", "", "x"],
+    "--heatmap": ["x.jpg", "no/x.png", "photo.png"],
+    "--report": ["x.txt", "no/x.html"],
+    "--peaks": ["x.json", "no/x.csv"],
+    "--threshold": ["abc", "nan", ""],
+    "--overlap": ["2", "-1", "nan", "x"],
+    "--label": ["unknown", ""],
+    "--stride": ["0", "-1", "x", "1,2,3", "", "1e3", "99999999999999999999"],
+    "--window": ["x", "1,30,30", "0"],
+    "--out": ["x.tif", "no/x.zarr", "x", "photo.png", "photo.png/x.npy", "", "."],
+}
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [(option, value) for option, values in NONSENSE.items() for value in values],
+)
+def test_nonsense_is_refused_before_anything_is_written(
+    option: str, value: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = () if option == "--out" else ("--out", "scores.npy")
+    check_refused(capsys, folder, "faces.onnx", "photo.png", *QUICK, *out, option, value)
+
+
+@pytest.mark.parametrize("option", ["--scale", "--mean", "--scales"])
+def test_huge_powers_are_refused_at_once(option: str, folder: Path) -> None:
+    words = [sys.executable, "-m", "fcconv", "scan", "faces.onnx", "photo.png", "--gray"]
+    done = subprocess.run(
+        [*words, option, "1e999999999"], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+
+
+def check_refused(
+    capsys: pytest.CaptureFixture[str], folder: Path, *arguments: object, said: str = ""
+) -> None:
+    before = tree(folder)
+    code, printed, complaint = run(capsys, *arguments)
+    assert (code, printed) == (2, "")
+    assert complaint.startswith("fcconv: ")
+    assert complaint.count("\n") == 1
+    assert len(complaint) > 15
+    assert said in complaint
+    assert tree(folder) == before
+
+
+REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
+    "resume and overwrite": (("--resume", "--overwrite", "--out", "x.npy"), "exclude each other"),
+    "resume without out": (("--resume",), "--resume needs --out"),
+    "no such option": (("--outt", "x.npy"), "--outt"),
+}
+
+FILES: dict[str, tuple[str, str, str]] = {
+    "no model": ("no.onnx", "photo.png", "no.onnx"),
+    "a model that is none": ("text.txt", "photo.png", "no ONNX file"),
+    "a model that is a picture": ("photo.png", "photo.png", "no ONNX file"),
+    "a folder as a model": (".", "photo.png", "is a directory"),
+    "no image": ("faces.onnx", "no.png", "no.png"),
+    "an image that is cut off": ("faces.onnx", "cut.png", "cut.png"),
+    "an image that is none": ("faces.onnx", "text.txt", "suffix of no known format"),
+    "a folder as an image": ("faces.onnx", ".", "folder"),
+    "a batch": ("faces.onnx", "batch.npy", "one image, not a batch"),
+    "a small image": ("faces.onnx", "small.npy", "smaller than the window"),
+    "NaN": ("faces.onnx", "nan.npy", "NaN"),
+    "a network that pads": ("padded.onnx", "two.npy", "--windows exact"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_options_that_exclude_others(
+    name: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options, said = REFUSED[name]
+    check_refused(capsys, folder, "faces.onnx", "photo.png", *QUICK, *options, said=said)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_that_are_no_network_or_image(
+    name: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, image, said = FILES[name]
+    check_refused(capsys, folder, model, image, "--engine", "numpy", said=said)
+
+
+def test_colours_need_to_be_made_grey(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    check_refused(capsys, folder, "faces.onnx", "photo.png", said="--gray")
+
+
+def test_labels_and_peaks_of_one_class(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save("x.npy", np.random.default_rng(0).integers(-3, 4, (2, 30, 30)).astype(np.float32))
+    words: list[Any] = ["padded.onnx", "x.npy", "--windows", "exact", "--labels", "cat,dog"]
+    words += ["--peaks", "p.csv", "--threshold", "-1000", "--engine", "numpy"]
+    for chosen in (["cat"], ["dog"], ["cat", "dog"]):
+        assert run(capsys, *words, *(w for c in chosen for w in ("--label", c)))[0] == 0
+        assert {row["label"] for row in rows_of("p.csv")} == {*chosen}

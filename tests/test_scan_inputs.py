@@ -1,0 +1,146 @@
+"""What a scan takes: arrays of every library, read by tile, engines; and what it refuses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dask.array
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import zarr
+
+import fcconv
+from comparing import assert_identical
+from fcconv.errors import BackendError, ImageError, ShapeError, UnsupportedError
+from fcconv.scanning import engine as engines
+from fcconv.scanning.job import as_sliding, make_job
+from test_scan import TYPES, Array, memory_for, picture, small_network
+
+dask_array: Any = dask.array.from_array  # not typed
+
+
+# Array-likes ------------------------------------------------------------------------------------
+
+
+class Recording:
+    """An array-like that notes how many entries are read at a time."""
+
+    def __init__(self, pixels: Array) -> None:
+        self.pixels, self.shape, self.dtype = pixels, pixels.shape, pixels.dtype
+        self.reads: list[int] = []
+
+    def __getitem__(self, index: Any) -> Array:
+        part: Array = self.pixels[index]
+        self.reads.append(part.size)
+        return part
+
+
+def _mapped(pixels: Array, folder: Path) -> Any:
+    np.save(folder / "x.npy", pixels)
+    return np.load(folder / "x.npy", "r")
+
+
+LIKES: dict[str, Callable[[Array, Path], Any]] = {
+    "memmap": _mapped,
+    "zarr": lambda pixels, folder: zarr.array(pixels, store=folder / "x.zarr", chunks=(1, 9, 9)),
+    "dask": lambda pixels, _: dask_array(pixels, chunks=(1, 10, 7)),
+    "jax": lambda pixels, _: jnp.asarray(pixels),
+    "other": lambda pixels, _: Recording(pixels),
+}
+
+
+@pytest.mark.parametrize("kind", LIKES)
+def test_arrays_of_every_library(kind: str, tmp_path: Path) -> None:
+    network, pixels = small_network(), picture()
+    image = LIKES[kind](pixels, tmp_path)
+    memory = memory_for(8, network, pixels)
+    found = fcconv.scan(network, image, engine="numpy", memory=memory)
+    expected = fcconv.scan(network, pixels, engine="numpy", memory=memory)
+    assert found.scores.tobytes() == expected.scores.tobytes()
+    assert found.tiles >= 8
+
+
+@pytest.mark.parametrize("windows", ["shared", "exact"])
+def test_images_are_read_by_tile(windows: str) -> None:
+    network, image = small_network(pad=1), Recording(picture())
+    memory = memory_for(8, network, image, windows=windows)
+    job = make_job(as_sliding(network), image, windows, None, None, None)
+    cut, _ = job.planned(memory, "numpy")
+    image.reads.clear()
+    fcconv.scan(network, image, engine="numpy", memory=memory, windows=windows)
+    tile = 2 * math.prod(cut.pixels)
+    assert max(image.reads) == tile < image.pixels.size
+    assert image.reads.count(tile) == len(cut)
+    assert sum(image.reads) < len(cut) * tile + 1000  # and pixels that tell images apart
+
+
+# Engines and refusals ---------------------------------------------------------------------------
+
+
+def test_auto_takes_the_fastest_and_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, image = small_network(), picture()
+    assert fcconv.scan(network, image).engine == "numpy"  # a moment
+    monkeypatch.setattr(engines, "MOMENT", 0)
+    found = fcconv.scan(network, image)
+    assert found.engine in TYPES
+    assert_identical(found.scores, fcconv.scan(network, image, engine="numpy").scores, found.engine)
+
+
+def test_auto_passes_over_engines_that_can_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "MOMENT", 0)
+    network, image = small_network(dtype="float64"), picture(dtype="float64")
+    found = fcconv.scan(network, image)  # onnxruntime convolves no float64
+    assert found.engine in ("numpy", "jax")
+    assert found.scores.dtype == np.float64
+
+
+def test_engines_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BackendError, match="unknown engine 'torch': use 'auto', 'numpy'"):
+        fcconv.scan(small_network(), picture(), engine="torch")
+    monkeypatch.setattr(engines, "installed", lambda: ["numpy"])
+    with pytest.raises(BackendError, match="jax is not installed: pip install jax"):
+        fcconv.scan(small_network(), picture(), engine="jax")
+    monkeypatch.setattr(engines, "MOMENT", 0)
+    assert fcconv.scan(small_network(), picture()).engine == "numpy"
+
+
+def test_networks_that_pad_need_a_choice() -> None:
+    network = small_network(pad=1)
+    with pytest.raises(UnsupportedError) as refused:
+        fcconv.scan(network, picture())
+    for word in ("Conv", "node0", "windows='shared'", "windows='exact'", "--windows exact"):
+        assert word in str(refused.value)
+    with pytest.raises(ShapeError, match="'shared' or 'exact', got 'both'"):
+        fcconv.scan(network, picture(), windows="both")
+
+
+REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
+    **{
+        f"memory {memory!r:.20}": ({"memory": memory}, ShapeError, "memory needs an amount")
+        for memory in (
+            0, -1, "0", "abc", "", "1e999", "nan", None, True, "-2MB", "2 XB", "1" + 300 * "0" + "T"
+        )
+    },
+    "too little memory": ({"memory": "2KB"}, ShapeError, "not even the smallest tile"),
+    "too few pixels": ({"image": np.zeros((2, 6, 99), np.float32)}, ImageError, "smaller than"),
+    "other channels": ({"image": np.zeros((3, 20, 20), np.float32)}, ImageError, "3 channels"),
+    "no pixels": ({"image": np.zeros((0, 2, 20, 20), np.float32)}, ImageError, "no pixels"),
+    "no image": ({"image": 7}, ImageError, "an array or the path"),
+    "few labels": ({"labels": ["a"]}, ShapeError, "needs 2 labels"),
+    "equal labels": ({"labels": ["a", "a"]}, ShapeError, "needs 2 labels"),
+    "existing": ({"existing": "append"}, ShapeError, "existing is 'refuse'"),
+    "stride 0": ({"stride": 0}, ShapeError, "stride"),
+    "three strides": ({"stride": (1, 1, 1)}, ShapeError, "stride"),
+    "layout": ({"layout": "QQ"}, ImageError, "layout"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refusals(name: str) -> None:
+    arguments, error, said = REFUSED[name]
+    with pytest.raises(error, match=said):
+        fcconv.scan(small_network(), **{"image": picture(), "engine": "numpy", **arguments})

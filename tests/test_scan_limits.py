@@ -1,0 +1,142 @@
+"""Scans that meet the end of a disk, or are to stay within some memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import fcconv
+from test_scan import memory_for, small_network
+
+LIMITED = """
+import resource, sys
+from fcconv.cli.app import run
+limit = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))  # Python ignores the signal
+sys.exit(run(sys.argv[2:]))
+"""
+
+SMALL_DISK = """
+set -e
+mount -t tmpfs -o size=$1 none $2
+shift
+disk=$1
+shift
+set +e
+"$@"
+echo $? > $disk/../first
+mount -o remount,size=64m none $disk
+"$@" --resume && cp $disk/* $disk/..
+"""
+
+GROWTH = """
+import re, sys
+from pathlib import Path
+import numpy as np
+import fcconv
+model, image, out = sys.argv[1:]
+def peak():
+    # not of getrusage, which counts what the process was before it began this program
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(re.search(r"VmHWM:\\s*(\\d+) kB", status)[1])
+pixels = np.load(image, "r")
+fcconv.scan(model, pixels[:, :64, :64], engine="numpy", out=out + "-small.zarr")  # loads libraries
+before = peak()
+found = fcconv.scan(model, pixels, engine="numpy", memory="40MB", out=out)
+print(found.tiles, peak() - before)
+"""
+
+
+def half_noise() -> npt.NDArray[np.float32]:
+    """Make an image whose upper part is scored equally everywhere, and takes no place on a disk."""
+    image = np.zeros((2, 120, 200), np.float32)
+    image[:, 60:] = np.random.default_rng(0).integers(-9, 10, (2, 60, 200))
+    return image
+
+
+def command(folder: Path, *options: object) -> list[str]:
+    """Write a network and an image, and return what scans it in some tiles."""
+    network, image = small_network(), half_noise()
+    fcconv.convolutionize(network).save(folder / "model.onnx")
+    np.save(folder / "image.npy", image)
+    words = ["scan", folder / "model.onnx", folder / "image.npy", "--engine", "numpy", "--memory"]
+    return [str(word) for word in (*words, memory_for(12, network, image), *options)]
+
+
+def check_complaint(done: subprocess.CompletedProcess[str], said: str) -> None:
+    assert done.returncode == 2, done
+    assert done.stderr.startswith("fcconv: ")
+    assert done.stderr.count("\n") == 1
+    assert said in done.stderr
+    assert "The tiles that are finished are kept: resume goes on from there" in done.stderr
+
+
+@pytest.mark.parametrize(("suffix", "limit"), [(".zarr", 3000), (".npy", 3000), (".npy", 20000)])
+def test_a_file_that_is_too_large(suffix: str, limit: int, tmp_path: Path) -> None:
+    """In a chunk, and in what the chunks are put together to."""
+    out = tmp_path / f"out{suffix}"
+    words = command(tmp_path, "--out", out)
+    limited = [sys.executable, "-c", LIMITED, str(limit), *words]
+    done = subprocess.run(limited, capture_output=True, text=True, timeout=60, check=False)
+    check_complaint(done, "File too large")
+    kept = [path for path in tmp_path.rglob("c/*/*/*") if path.is_file()]
+    assert kept
+    if suffix == ".npy":
+        assert not out.exists()
+    dates = {path: path.stat().st_mtime_ns for path in kept}
+    again = [sys.executable, "-m", "fcconv", *words, "--resume"]
+    done = subprocess.run(again, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    if suffix == ".zarr":
+        assert dates == {path: path.stat().st_mtime_ns for path in kept}
+        found = fcconv.scan(
+            tmp_path / "model.onnx", tmp_path / "image.npy", engine="numpy", out=out,
+            memory=words[words.index("--memory") + 1], existing="resume",
+        )  # fmt: skip
+        assert found.computed == 0
+        scores = found.scores[...]
+    else:
+        scores = np.load(out)
+    assert np.array_equal(scores, fcconv.convolutionize(small_network())(half_noise()[None])[0])
+
+
+@pytest.mark.parametrize(("suffix", "size"), [(".npy", 90), (".npz", 90), (".npz", 140)])
+def test_a_disk_that_is_too_small(suffix: str, size: int, tmp_path: Path) -> None:
+    """The chunks, which are compressed, fit; what they are put together to does not."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    apart = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    try:
+        able = [*apart, f"mount -t tmpfs none {disk}"]
+        subprocess.run(able, capture_output=True, timeout=20, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no small disk can be mounted here")
+    words = command(tmp_path, "--out", disk / f"out{suffix}")
+    program = [*apart, SMALL_DISK, "sh", f"{size}k", str(disk), sys.executable, "-m", "fcconv"]
+    done = subprocess.run([*program, *words], capture_output=True, text=True, timeout=60)
+    assert (tmp_path / "first").read_text().strip() == "2", done
+    check_complaint(subprocess.CompletedProcess([], 2, "", done.stderr), "No space left on device")
+    assert done.returncode == 0
+    scores = np.load(tmp_path / f"out{suffix}")
+    scores = scores if suffix == ".npy" else next(iter(scores.values()))
+    assert np.array_equal(scores, fcconv.convolutionize(small_network())(half_noise()[None])[0])
+
+
+def test_memory_stays_within_what_is_allowed(tmp_path: Path) -> None:
+    """What maps a file counts to the memory of a process, though it is no one's; it is on top."""
+    network = small_network(layout="none")
+    fcconv.convolutionize(network).save(tmp_path / "model.onnx")
+    pixels = np.random.default_rng(0).integers(0, 2, (1, 4000, 4000), dtype=np.uint8)
+    np.save(tmp_path / "image.npy", pixels)
+    words = [sys.executable, "-c", GROWTH, "model.onnx", "image.npy", "out.zarr"]
+    done = subprocess.run(
+        words, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True
+    )
+    tiles, growth = map(int, done.stdout.split())
+    assert tiles > 10
+    assert growth < 40e6 + pixels.nbytes + 24e6  # threads, and what the allocator holds back

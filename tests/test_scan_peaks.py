@@ -1,0 +1,262 @@
+"""Cells and pixels, the peaks of a map against brute force, and images in other sizes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+import skimage as ski
+from hypothesis import given
+from hypothesis import strategies as st
+
+import fcconv
+from fcconv.errors import ImageError, ShapeError, UnsupportedError
+from fcconv.scanning import peaks as finding
+from fcconv.scanning.images import Image, open_images
+from fcconv.scanning.peaks import Peak, merge_peaks
+from fcconv.scanning.result import Scan
+from fcconv.scanning.scales import Resized
+from small_scans import make_scan
+from strategies import seeds
+from test_scan import Array, cut_into, small_network
+
+few = st.integers(1, 5)
+geometries = st.lists(st.tuples(few, few, few), min_size=1, max_size=3)
+"""Cells, window and stride of each axis."""
+
+
+def scan_of(geometry: Sequence[tuple[int, int, int]], seed: int, levels: int = 4) -> Scan:
+    """Put together a scan of two classes whose scores are often equal."""
+    cells, window, stride = zip(*geometry, strict=True)
+    scores = np.random.default_rng(seed).integers(0, levels, (2, *cells)).astype(np.float32)
+    return make_scan(scores, window, stride, ("cat", "dog"))
+
+
+# Cells and pixels -------------------------------------------------------------------------------
+
+
+@given(geometry=geometries, rest=few)
+def test_a_box_holds_its_own_cell_and_a_cell_lies_in_its_box(geometry: Any, rest: int) -> None:
+    scan = scan_of(geometry, 0)
+    for cell in np.ndindex(*scan.cells):
+        box = scan.box(*cell)
+        assert [part.stop - part.start for part in box] == list(scan.window)
+        assert scan.within(box) == tuple(slice(i, i + 1) for i in cell)
+        assert box == scan.box(*(i - n for i, n in zip(cell, scan.cells, strict=True)))
+        smaller = tuple(slice(part.start + 1, part.stop) for part in box)
+        assert all(part.start == part.stop for part in scan.within(smaller))
+    assert scan.within(tuple(slice(None) for _ in scan.size)) == tuple(map(slice, *zip(
+        *((0, n) for n in scan.cells), strict=True
+    )))  # fmt: skip
+
+
+@given(geometry=geometries, data=st.data())
+def test_cells_within_a_box_are_those_whose_windows_lie_in_it(
+    geometry: Any, data: st.DataObject
+) -> None:
+    scan = scan_of(geometry, 0)
+    box = []
+    for n in scan.size:
+        start, stop = (data.draw(st.integers(-n - 2, n + 9)) for _ in range(2))
+        box.append(slice(start, stop))
+    found = {cell for cell in np.ndindex(*scan.cells) if _inside(scan.within(tuple(box)), cell)}
+    lengths = [part.indices(n)[:2] for part, n in zip(box, scan.size, strict=True)]
+    expected = {
+        cell
+        for cell in np.ndindex(*scan.cells)
+        if all(
+            a <= part.start and part.stop <= b
+            for part, (a, b) in zip(scan.box(*cell), lengths, strict=True)
+        )
+    }
+    assert found == expected
+
+
+def _inside(box: tuple[slice, ...], cell: tuple[int, ...]) -> bool:
+    return all(i in range(part.start, part.stop) for part, i in zip(box, cell, strict=True))
+
+
+def test_cells_that_are_not_there() -> None:
+    scan = scan_of([(3, 2, 1), (4, 2, 1)], 0)
+    for cell in [(3, 0), (0, 4), (-4, 0), (0,), (0, 0, 0)]:
+        with pytest.raises(ShapeError, match=r"needs a cell of the map of \(3, 4\)"):
+            scan.box(*cell)
+    with pytest.raises(ShapeError, match="a slice for each of 2 axes"):
+        scan.within((slice(3),))
+
+
+# Peaks ------------------------------------------------------------------------------------------
+
+
+def shared(one: Sequence[tuple[float, float]], two: Sequence[tuple[float, float]]) -> float:
+    """Return the intersection of two boxes over their union."""
+    both, first, second = 1.0, 1.0, 1.0
+    for (a, b), (c, d) in zip(one, two, strict=True):
+        both *= max(min(b, d) - max(a, c), 0)
+        first, second = first * (b - a), second * (d - c)
+    return both / (first + second - both)
+
+
+def by_brute_force(scan: Scan, label: str, threshold: float, overlap: float) -> list[Peak]:
+    scores = scan.scores[scan.labels.index(label)]
+    maxima = []
+    for cell in np.ndindex(*scan.cells):
+        around = [
+            tuple(np.add(cell, step)) for step in itertools.product((-1, 0, 1), repeat=len(cell))
+        ]
+        beside = {
+            other: scores[other]
+            for other in around
+            if all(0 <= i < n for i, n in zip(other, scan.cells))  # noqa: B905
+        }
+        first = all(score < scores[cell] for other, score in beside.items() if other < cell)
+        if scores[cell] >= max(threshold, *beside.values()) and first:
+            box = tuple((p.start / scan.scale, p.stop / scan.scale) for p in scan.box(*cell))
+            maxima.append(Peak(label, float(scores[cell]), box, cell))
+    kept: list[Peak] = []
+    for peak in sorted(maxima, key=lambda peak: (-peak.score, peak.cell)):
+        if all(shared(peak.box, stronger.box) <= overlap for stronger in kept):
+            kept.append(peak)
+    return kept
+
+
+@given(
+    geometry=geometries, seed=seeds, levels=st.integers(2, 40), block=st.integers(1, 4),
+    threshold=st.integers(-1, 20), overlap=st.sampled_from([0, 0.2, 1 / 3, 0.5, 1]),
+)  # fmt: skip
+def test_peaks_equal_those_of_brute_force(
+    geometry: Any, seed: int, levels: int, block: int, threshold: int, overlap: float
+) -> None:
+    scan = scan_of(geometry, seed, levels)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(finding, "BLOCK", dict.fromkeys((1, 2, 3), block))
+        found = scan.peaks("dog", threshold, overlap=overlap)
+    expected = by_brute_force(scan, "dog", threshold, overlap)
+    assert sorted(found, key=lambda peak: (-peak.score, peak.cell)) == expected
+    assert [peak.score for peak in found] == sorted((p.score for p in found), reverse=True)
+    assert found == merge_peaks(found, overlap)
+    assert scan.peaks(1, threshold, overlap=overlap)[:1] == found[:1]
+
+
+def test_peaks_lie_in_the_picture_that_was_resized() -> None:
+    scores = np.zeros((1, 4, 5), np.float32)
+    scores[0, 1, 2] = 3
+    small = make_scan(scores, (6, 8), (2, 4), ("a",), scale=0.5)
+    assert small.peaks("a", 1) == [Peak("a", 3.0, ((4.0, 16.0), (16.0, 32.0)), (1, 2))]
+    large = make_scan(scores, (6, 8), (2, 4), ("a",), scale=2.0)
+    (peak,) = large.peaks("a", 1)
+    assert peak.box == ((1.0, 4.0), (4.0, 8.0))
+    assert merge_peaks([peak, *small.peaks("a", 1)], 1) == [peak, *small.peaks("a", 1)]
+
+
+def test_merged_peaks_are_the_strongest() -> None:
+    peaks = [
+        Peak("a", score, ((left, left + 10.0),), (0,))
+        for score, left in [(1, 0.0), (3, 4.0), (2, 8.0), (2, 30.0), (3, 31.0)]
+    ]
+    assert merge_peaks([], 0.3) == []
+    assert [p.box[0][0] for p in merge_peaks(peaks, 0.3)] == [4, 31]
+    assert [p.box[0][0] for p in merge_peaks(peaks, 0.5)] == [4, 31, 8, 0]
+    assert [p.score for p in merge_peaks(peaks, 1)] == [3, 3, 2, 2, 1]
+
+
+def test_peaks_that_are_asked_for_wrongly() -> None:
+    scan = scan_of([(3, 2, 1)], 0)
+    for label in ("cow", 2, -1):
+        with pytest.raises(ShapeError, match="there is no label"):
+            scan.peaks(label, 0)
+    for overlap in (-0.1, 1.1, np.nan):
+        with pytest.raises(ShapeError, match="overlap is a part"):
+            scan.peaks(0, 0, overlap=overlap)
+    with pytest.raises(ShapeError, match="there is no image 1"):
+        scan.peaks(0, 0, image=1)
+    with pytest.raises(ShapeError, match="threshold"):
+        scan.peaks(0, np.nan)
+
+
+# Other sizes ------------------------------------------------------------------------------------
+
+
+def opened(pixels: Any) -> Image:
+    [image], _ = open_images(pixels, 2)
+    return image
+
+
+def whole_of(image: Resized) -> Array:
+    return image.read(tuple(slice(0, n) for n in image.size))
+
+
+PHOTO = np.ascontiguousarray(ski.data.astronaut()[:301, 100:333].transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("scale", [0.1, 0.25, 1 / 3, 0.5, 0.77, 1, 1.3, 2, 3.7])
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_resized_equals_pillow(scale: float, dtype: str) -> None:
+    """Of the whole and of each region; Pillow holds where these begin as float32."""
+    pixels = PHOTO.astype(dtype)
+    image = Resized(opened(pixels), scale)
+    assert image.size == tuple(max(int(n * scale + 1e-9), 1) for n in PHOTO.shape[1:])
+    high, wide = (min(m / scale, n) for m, n in zip(image.size, PHOTO.shape[1:], strict=True))
+    expected = np.stack(
+        [
+            np.asarray(
+                PIL.Image.fromarray(plane.astype(np.float32)).resize(
+                    (image.size[1], image.size[0]),
+                    PIL.Image.Resampling.BILINEAR,
+                    (0, 0, wide, high),
+                )
+            )
+            for plane in pixels
+        ]
+    )
+    misplaced = 2 * 2.0**-23 * max(PHOTO.shape)  # pixels, at both ends of a region
+    difference = 255 * misplaced + (0.5 if dtype == "uint8" else 0)
+    whole = whole_of(image)
+    assert whole.dtype == dtype
+    assert np.abs(whole.astype(np.float64) - expected).max() <= difference
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        starts = [int(rng.integers(0, n)) for n in image.size]
+        stops = [int(rng.integers(a, n)) + 1 for a, n in zip(starts, image.size, strict=True)]
+        region = tuple(map(slice, starts, stops))
+        part = image.read(region)
+        there = (slice(None), *region)
+        assert np.abs(part.astype(np.float64) - expected[there]).max() <= difference
+        assert (part == whole[there]).mean() > (0.99 if dtype == "uint8" else 0)
+
+
+def test_resized_by_1_is_the_image() -> None:
+    assert np.array_equal(whole_of(Resized(opened(PHOTO), 1)), PHOTO)
+
+
+@pytest.mark.parametrize("scale", [0, -1, np.nan, np.inf, 17, 1e-9])
+def test_sizes_that_make_no_sense(scale: float) -> None:
+    with pytest.raises(ImageError, match="a scale lies between"):
+        Resized(opened(PHOTO), scale)
+
+
+def test_only_pictures_are_resized(tmp_path: Path) -> None:
+    [volume], _ = open_images(np.zeros((1, 5, 5, 5), np.float32), 3)
+    with pytest.raises(UnsupportedError, match="two axes"):
+        Resized(volume, 0.5)
+
+
+def test_a_resized_image_is_another() -> None:
+    names = {Resized(opened(PHOTO), scale).identity() for scale in (0.5, 0.25, 0.2500001, 1)}
+    assert len(names | {opened(PHOTO).identity()}) == 5
+
+
+def test_resized_images_are_scanned_in_tiles() -> None:
+    image = Resized(opened(PHOTO[:2].astype(np.float32)), 0.3)
+    network = small_network()
+    whole = fcconv.scan(network, image, engine="numpy")
+    with cut_into(9):
+        tiles = fcconv.scan(network, image, engine="numpy")
+    assert tiles.tiles >= 9
+    assert whole.scale == tiles.scale == 0.3
+    assert whole.scores.shape == tiles.scores.shape
