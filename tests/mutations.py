@@ -32,6 +32,9 @@ WINDOWS = "fcconv/graph/operators/windows.py"
 ONE_PASS = "test_sliding.py::test_one_pass_equals_the_crops"
 PROOF = "test_sliding.py::test_verdict_and_proof_agree"
 OPERATORS = "test_sliding.py::test_operators_slide"
+PLAN = "fcconv/scanning/plan.py"
+TILES = "test_plan.py::test_tiles_equal_the_whole_image"
+PEAKS = "test_scan_peaks.py::test_peaks_equal_those_of_brute_force"
 
 
 @dataclass(frozen=True)
@@ -365,6 +368,69 @@ MUTATIONS = [
         "        passes.NameFixPass()(written)\n",
         "",
         "test_sliding.py::test_names_do_not_collide",
+    ),
+    Mutation(
+        "a tile without the context before it",
+        PLAN,
+        "max(first - self.before, 0)",
+        "first",
+        TILES,
+    ),
+    Mutation(
+        "a tile without the context after it",
+        SAMPLES,
+        "max(self.soiled[1] + after * self.apart, 0)",
+        "0",
+        TILES,
+    ),
+    Mutation(
+        "the last tile does not end with the image",
+        PLAN,
+        "remainder = (self.size - self.window) % self.stride",
+        "remainder = 0",
+        TILES,
+    ),
+    Mutation(
+        "cut out windows in another order",
+        "fcconv/scanning/engine.py",
+        "np.moveaxis(np.concatenate(parts), 0, -1).reshape(-1, *cells)",
+        "np.concatenate(parts).reshape(-1, *cells)",
+        "test_scan.py::test_padded_networks_have_two_kinds_of_windows",
+    ),
+    Mutation(
+        "a tile of another run is kept",
+        "fcconv/scanning/store.py",
+        "if before.get(name) != record.get(name):",
+        "if not before:",
+        "test_scan_files.py::test_another_run_is_not_gone_on_with[image-.zarr]",
+    ),
+    Mutation(
+        "of equal neighbours all are peaks",
+        "fcconv/scanning/peaks.py",
+        "wide > beside if shift < first else wide >= beside",
+        "wide >= beside",
+        PEAKS,
+    ),
+    Mutation(
+        "the first peak suppresses all that touch it",
+        "fcconv/scanning/peaks.py",
+        "boxes[left[0]]) <= overlap]",
+        "boxes[left[0]]) <= 0]",
+        PEAKS,
+    ),
+    Mutation(
+        "red and blue swapped in grey",
+        "fcconv/scanning/preparation.py",
+        "LUMA = (0.299, 0.587, 0.114)",
+        "LUMA = (0.114, 0.587, 0.299)",
+        "test_preparation.py::test_grey_is_the_luma_of_bt_601",
+    ),
+    Mutation(
+        "the heat of a window stands at its corner",
+        "fcconv/report/picture.py",
+        "(scan.window[axis] - stride) / 2 + cells * stride",
+        "cells * stride",
+        "test_report.py::test_hot_window_is_where_its_centre_is",
     ),
 ]
 

@@ -231,7 +231,7 @@ def test_opacity_and_colours(opened: Page) -> None:
     for label in (0, 1):
         opened.classes()[label].click()
         brightness.append(opened.colour(20, 13)[3])
-    expected = 255 * (0.1 + 0.8 * (SCORES[:, 20, 13] - low) / (high - low))
+    expected = 255 * (0.1 + 0.8 * np.clip((SCORES[:, 20, 13] - low) / (high - low), 0, 1))
     np.testing.assert_allclose(brightness, expected, atol=2)
 
 
