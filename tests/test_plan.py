@@ -15,7 +15,7 @@ from fcconv.graph.load import load
 from fcconv.graph.run import Program
 from fcconv.graph.sliding import restored
 from fcconv.scanning.memory import extents_of, seen
-from fcconv.scanning.plan import Axis, Plan, plan
+from fcconv.scanning.plan import Axis, Plan, plans
 from fcconv_modular import Field, P
 from random_graphs import Case, cases
 from strategies import seeds
@@ -67,13 +67,9 @@ def test_tiles_equal_the_whole_image(case: Case, seed: int, more: Any, kept: int
 
 
 def tiles(case: Case, sliding: fcconv.Sliding, shape: tuple[int, ...], kept: int) -> Plan:
-    return plan(
-        [shape[axis] for axis in case.axes],
-        sliding.window,
-        sliding.stride,
-        sliding.margins,
-        lambda cut: max(cut.kept) <= kept,
-    )
+    size = [shape[axis] for axis in case.axes]
+    cuts = plans(size, sliding.window, sliding.stride, sliding.margins)
+    return next(cut for cut in cuts if max(cut.kept) <= kept)
 
 
 @given(case=cases(), seed=seeds, more=st.tuples(*[st.tuples(st.integers(0, 9), few)] * 3))

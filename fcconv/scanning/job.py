@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from fcconv.scanning.chunks import Output, Record
 from fcconv.scanning.engine import Array, Cropped, Layout, Score, Shared, fastest
 from fcconv.scanning.images import Image, open_images
 from fcconv.scanning.memory import Footprint
-from fcconv.scanning.plan import Plan, plan
+from fcconv.scanning.plan import Plan, plans
 from fcconv.scanning.preparation import Preparation, check_channels
 from fcconv.scanning.scales import Resized
 
@@ -38,7 +38,7 @@ COMFORTABLE = 2**26
 MOST_BATCHES = 64
 """Batches of cut out windows in a tile, so that an interrupted run loses little."""
 
-MOST_REPEATED = 1.05
+MOST_REPEATED = 1.1
 """Pixels that such tiles may read, in parts of the image's."""
 
 
@@ -103,8 +103,10 @@ class Job:
     def fastest(self, memory: int) -> str:
         """Find the engine that is the fastest on a small tile of the first image."""
         _, batch = self.planned(memory, "numpy")
-        cut = self._plan(
-            lambda cut: all(a.pixels <= TRIAL_PIXELS or a.kept <= TRIAL_CELLS for a in cut.axes)
+        cut = next(
+            cut
+            for cut in self._plans()
+            if all(a.pixels <= TRIAL_PIXELS or a.kept <= TRIAL_CELLS for a in cut.axes)
         )
         pixels = self.pixels(self.images[0], next(iter(cut)).pixels)
         share = math.prod(cut.scored) / math.prod(cut.cells) / len(self.images)
@@ -138,12 +140,19 @@ class Job:
             return 2 * (read + math.prod(cut.scored) * scores) + computed
 
         def fits(cut: Plan) -> bool:
-            if self.windows == "exact":
-                return needed(cut) <= memory and math.prod(cut.kept) <= MOST_BATCHES * batch
-            enough = needed(cut) <= COMFORTABLE or cut.repeated >= MOST_REPEATED
-            return enough and needed(cut) <= memory
+            many = self.windows == "exact" and math.prod(cut.kept) > MOST_BATCHES * batch
+            return needed(cut) <= memory and not many
 
-        return self._plan(fits, needed), batch
+        cuts = list(self._plans())
+        fitting = [cut for cut in cuts if fits(cut)]
+        if not fitting:
+            raise ShapeError(
+                f"not even the smallest tile of {cuts[-1].pixels} pixels, which needs "
+                f"{needed(cuts[-1]) / 1e6:,.1f} MB, fits: allow more memory"
+            )
+        cheap = [cut for cut in fitting if cut.repeated <= MOST_REPEATED]
+        comfortable = (cut for cut in cheap if needed(cut) <= COMFORTABLE)
+        return next(comfortable, (cheap or fitting[:1])[-1]), batch
 
     def planned_before(self, record: Record | None) -> tuple[Plan, int] | None:
         """Return the tiles and the batch of an earlier run; None without any that fit the image."""
@@ -151,18 +160,16 @@ class Job:
         kept, batch = told.get("tile", []), told.get("batch", 0)
         if not (_are_counts(kept) and _are_counts([batch]) and len(kept) == len(self.size)):
             return None
-        whole = self._plan(lambda _: True)
+        whole = next(self._plans())
         axes = (replace(axis, kept=n) for axis, n in zip(whole.axes, kept, strict=True))
         return Plan(tuple(axes)), batch
 
-    def _plan(
-        self, fits: Callable[[Plan], bool], needed: Callable[[Plan], int] | None = None
-    ) -> Plan:
+    def _plans(self) -> Iterator[Plan]:
         sliding = self.sliding
         margins = sliding.margins
         if self.windows == "exact":
             margins = ((0, 0),) * len(sliding.window)
-        return plan(self.size, sliding.window, sliding.stride, margins, fits, needed)
+        return plans(self.size, sliding.window, sliding.stride, margins)
 
     def outputs(self, cut: Plan) -> dict[str, Output]:
         """Describe the scores of all windows, a chunk a tile."""

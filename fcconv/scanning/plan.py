@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from fcconv.errors import ImageError, ShapeError
+from fcconv.errors import ImageError
 
 
 @dataclass(frozen=True)
@@ -193,15 +193,13 @@ def check_size(size: Sequence[int], window: Sequence[int]) -> None:
         )
 
 
-def plan(
+def plans(
     size: Sequence[int],
     window: Sequence[int],
     stride: Sequence[int],
     margins: Sequence[tuple[int, int]],
-    fits: Callable[[Plan], bool],
-    needed: Callable[[Plan], int] | None = None,
-) -> Plan:
-    """Cut an image into as few tiles as fit.
+) -> Iterator[Plan]:
+    """Yield ways to cut an image, from one tile to a tile a cell.
 
     Parameters
     ----------
@@ -209,38 +207,26 @@ def plan(
         Pixels of the image, of a window, and from one window to the next, for each axis.
     margins : sequence of (int, int)
         Pixels at both ends of a tile in which padding has a part in the scores.
-    fits : callable
-        Whether tiles of a plan fit into memory.
-    needed : callable, optional
-        The bytes that they need, to tell in the error.
 
     Raises
     ------
     ImageError
         If the image is smaller than a window.
-    ShapeError
-        If not even the smallest tile fits.
 
     Examples
     --------
-    >>> cut = plan((100, 100), (20, 20), (10, 10), [(0, 0)] * 2, lambda plan: plan.pixels[0] < 60)
+    >>> cuts = plans((100, 100), (20, 20), (10, 10), [(0, 0)] * 2)
+    >>> cut = next(cut for cut in cuts if max(cut.pixels) < 60)
     >>> len(cut), cut.pixels
-    (6, (40, 60))
+    (6, (40, 50))
     """
     check_size(size, window)
-    whole = Plan(
-        tuple(
-            Axis(n, k, s, -(-before // s), -(-after // s), kept=(n - k) // s + 1)
-            for n, k, s, (before, after) in zip(size, window, stride, margins, strict=True)
-        )
-    )
-    while not fits(whole):
-        longest = max(whole.axes, key=lambda axis: (axis.kept > 1, axis.pixels))
-        if longest.kept == 1:
-            need = "" if needed is None else f", which needs {needed(whole) / 1e6:,.1f} MB"
-            raise ShapeError(
-                f"not even the smallest tile, {whole.pixels} pixels{need}, fits: allow more memory"
-            )
-        k = whole.axes.index(longest)
-        whole = Plan((*whole.axes[:k], longest.split(), *whole.axes[k + 1 :]))
-    return whole
+    axes = [
+        Axis(n, k, s, -(-before // s), -(-after // s), kept=(n - k) // s + 1)
+        for n, k, s, (before, after) in zip(size, window, stride, margins, strict=True)
+    ]
+    yield Plan(tuple(axes))
+    while any(axis.kept > 1 for axis in axes):
+        longest = max(axes, key=lambda axis: (axis.kept > 1, axis.pixels))
+        axes[axes.index(longest)] = longest.split()
+        yield Plan(tuple(axes))
