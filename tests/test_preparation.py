@@ -119,7 +119,12 @@ def test_numbers_may_come_as_any_sequence() -> None:
 @pytest.mark.parametrize(
     ("given", "preparation", "needed", "said"),
     [
-        (3, Preparation(), 1, ["3 channels", "reads 1", "--gray (gray=True) makes it grey"]),
+        (
+            3,
+            Preparation(),
+            1,
+            ["3 channels", "reads 1", "--gray (Preparation(gray=True)) makes it grey"],
+        ),
         (4, Preparation(), 3, ["4 channels", "reads 3"]),
         (1, Preparation(), 3, ["1 channel,", "reads 3"]),
         (3, Preparation(gray=True), 3, ["1 channel after gray", "leave gray out"]),

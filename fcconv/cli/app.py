@@ -36,6 +36,8 @@ def run(arguments: Sequence[str]) -> int:
         _complain("interrupted", error.__cause__ or error.__context__)
     except (FcconvError, OSError) as error:
         _complain(str(error), error)
+    except (MemoryError, RuntimeError) as error:  # of engines and codecs
+        _complain(f"{type(error).__name__}: {error}", error)
     return USAGE_ERROR
 
 

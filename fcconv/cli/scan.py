@@ -94,7 +94,11 @@ class Names(click.ParamType[tuple[str, ...]]):
 @click.option("--layout", help="The axes of the image, HWC say, where its format does not tell.")
 @click.option("--labels", type=Names(), help="Names of the network's classes: cat,dog.")
 @click.option(
-    "--scales", type=Numbers(), default="1", help="Scans the image in several sizes: 1,0.5,0.25."
+    "--scales",
+    type=Numbers(),
+    default="1",
+    help="Scans the image in several sizes: 1,0.5,0.25. Scores of each go to a file of its own, "
+    "NAME-0.5.zarr; pictures show the one with the highest score.",
 )
 @click.option("--heatmap", type=FILE, help="Writes the scores over the image, a PNG.")
 @click.option("--report", type=FILE, help="Writes a page to look into the scores, an HTML file.")

@@ -18,6 +18,7 @@ from fcconv.cli.network import print_json
 from fcconv.cli.output import errors, results
 from fcconv.graph.sliding import Sliding
 from fcconv.report import write_heatmap, write_page, write_peaks
+from fcconv.report.blocks import ranges
 from fcconv.scanning import scan as scanning
 from fcconv.scanning.images import Image, open_images
 from fcconv.scanning.job import as_sliding, labels_of
@@ -80,7 +81,8 @@ def scan_and_show(options: Options) -> int:
         _scanned(options, sliding, resized, out) for resized, out in zip(sizes, outs, strict=True)
     ]
     peaks = _peaks(options, scans)
-    _write(options, sliding, image, scans[0], peaks)
+    shown = max(scans, key=_highest) if len(scans) > 1 else scans[0]
+    _write(options, sliding, image, shown, peaks)
     if options.as_json:
         found = [_facts(scan, out) for scan, out in zip(scans, outs, strict=True)]
         print_json({"scans": found, "peaks": [asdict(peak) for peak in peaks]})
@@ -101,7 +103,7 @@ def _check_files(options: Options) -> None:
             continue
         if path.resolve() in (options.image.resolve(), options.model.resolve()):
             raise click.BadParameter("it would replace MODEL or IMAGE", param_hint=option)
-        if path.suffix not in suffixes:
+        if path.suffix.lower() not in suffixes:
             raise click.BadParameter(
                 f"{path} needs to end in {' or '.join(suffixes)}", param_hint=option
             )
@@ -138,6 +140,8 @@ def _outs(options: Options) -> list[Path | None]:
     outs = [out]
     if len(options.scales) > 1:
         outs = [out.with_name(f"{out.stem}-{scale:g}{out.suffix}") for scale in options.scales]
+    if len(set(outs)) < len(outs):
+        raise click.BadParameter("two of them are all but equal", param_hint="--scales")
     for path in outs:
         check_out(path, options.existing, options.image)
         check_out(path, options.existing, options.model)
@@ -216,6 +220,11 @@ def _write(
         write_page(options.report, found, overview, certificate, sliding.layers)
 
 
+def _highest(found: Scan) -> float:
+    """Return the highest score, by which one of several sizes is chosen for pictures."""
+    return float(ranges(found.scores, ())[1].max())
+
+
 def _facts(found: Scan, out: Path | None) -> dict[str, Any]:
     names = (
         *("size", "window", "stride", "windows", "exact", "reasons", "engine", "preparation"),
@@ -267,7 +276,7 @@ def _strongest(peaks: Sequence[Peak], threshold: float) -> Table:
     if len(peaks) > SHOWN_PEAKS:
         title += f", the strongest {SHOWN_PEAKS}"
     table = Table(title=title, title_justify="left")
-    for heading in ("class", "score", "pixels"):
+    for heading in ("class", "score", "pixels along each axis"):
         table.add_column(heading)
     for peak in peaks[:SHOWN_PEAKS]:
         box = " x ".join(f"{start:.0f} to {stop:.0f}" for start, stop in peak.box)

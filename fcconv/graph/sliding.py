@@ -18,6 +18,9 @@ from fcconv.graph import engines
 from fcconv.graph.save import save
 from fcconv.graph.slider import Layer
 
+LARGEST = 2**26
+"""Most pixels of a window, of a margin, or from one window to the next."""
+
 WINDOW, STRIDE, SLIDING = "fcconv.window", "fcconv.stride", "fcconv.sliding"
 """What a network tells of itself: integers, and the rest as JSON."""
 
@@ -149,16 +152,22 @@ def restored(model: ir.Model) -> Sliding | None:
         reasons = tuple(map(str, rest["reasons"]))
         spans = [(a, b) for a, b in reach], [(a, b) for a, b in margins]
         fits = len(field) == len(reach) == len(margins) == rank and all(
-            a >= 0 and b >= 0 for a, b in margins
+            0 <= a <= LARGEST and 0 <= b <= LARGEST for a, b in margins
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ModelError(f"the metadata {SLIDING} can't be read: {error!r}") from None
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        raise ModelError(
+            f"the metadata {SLIDING} can't be read: convert the network again"
+        ) from None
     if not fits:
         raise ModelError(f"the metadata {SLIDING} does not fit the {rank} axes of the image")
     exact = not any(map(any, margins))
     return Sliding(
         model, window, stride, field, tuple(spans[0]), tuple(spans[1]), exact, reasons, layers
     )
+
+
+def _are_sane(numbers: tuple[int, ...]) -> bool:
+    return all(0 < n <= LARGEST for n in numbers)
 
 
 def _integers(values: Any) -> Any:
@@ -186,6 +195,6 @@ def told(model: ir.Model, name: str, count: int) -> tuple[int, ...] | None:
     if text is None:
         return None
     numbers = tuple(int(part) for part in text.split() if part.isdecimal())
-    if len(numbers) != count or len(text.split()) != count or 0 in numbers:
-        raise ModelError(f"the metadata {name} needs {count} integers from 1 on, got {text!r}")
+    if len(numbers) != count or len(text.split()) != count or not _are_sane(numbers):
+        raise ModelError(f"the metadata {name} needs {count} integers from 1 on, got {text[:99]!r}")
     return numbers

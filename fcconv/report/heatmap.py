@@ -138,9 +138,7 @@ def _panels(scan: Scan, heat: Heat, overview: npt.NDArray[Any]) -> Figure:
         axes.tick_params(labelbottom=True)
     figure.supxlabel("pixels", fontsize=8)
     bar = ScalarMappable(Normalize(heat.low, heat.high), "inferno")
-    figure.colorbar(
-        bar, ax=drawn[:count], label=f"score, colours {heat.scale}", pad=0.02, aspect=30
-    )
+    figure.colorbar(bar, ax=drawn[:count], label=f"score, {heat.scale}", pad=0.02, aspect=30)
     return figure
 
 

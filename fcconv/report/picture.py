@@ -49,7 +49,7 @@ class Heat:
         """What the ends of the colour scale are."""
         if (self.low, self.high) == (0, 1):
             return "from 0 to 1"
-        return "from the median to the highest score of the classes shown"
+        return "from the median to the highest score"
 
 
 def read_heat(

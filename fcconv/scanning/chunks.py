@@ -189,10 +189,13 @@ class Finished:
 
     def finish(self) -> Mapping[str, Any]:
         """Open the file: a ``.npy`` is read by region, a ``.npz`` whole."""
-        if self._path.suffix == ".npy":
-            return dict.fromkeys(self._names, np.load(self._path, "r"))
-        with np.load(self._path) as archive:
-            return {name: archive[stored] for name, stored in self._names.items()}
+        try:
+            if self._path.suffix == ".npy":
+                return dict.fromkeys(self._names, np.load(self._path, "r"))
+            with np.load(self._path) as archive:
+                return {name: archive[stored] for name, stored in self._names.items()}
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            raise OutputError(f"{self._path} is damaged: overwrite it") from None
 
 
 def stored_names(outputs: Mapping[str, Output]) -> dict[str, str]:
@@ -215,11 +218,13 @@ def _zipped(arrays: Sequence[Path]) -> Path:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    """Name the file in the errors of the system, which do not always."""
+    """Name the file in the errors of the system, which do not always, and of broken chunks."""
     try:
         yield
     except OSError as error:
         raise OutputError(f"{path} can't be written: {error.strerror or error}") from error
+    except RuntimeError as error:
+        raise OutputError(f"{path} is damaged ({error}): overwrite it") from error
 
 
 def discard(folder: Path) -> None:
@@ -237,7 +242,8 @@ def clear_leftovers(chunks: Path) -> None:
 
 def _leftovers(chunks: Path) -> tuple[Path, Path]:
     """Name what is to become a folder of chunks, and what was one."""
-    return chunks.with_name(f".{chunks.name}.new"), chunks.with_name(f".{chunks.name}.old")
+    made, old = (chunks.with_name(f".{chunks.name}.fcconv-{state}") for state in ("new", "old"))
+    return made, old
 
 
 def chunks_of(out: Path) -> Path:
@@ -259,7 +265,7 @@ def record_beside(out: Path) -> Record | None:
 
 def _beside(out: Path) -> Path:
     """Name the file that tells of what run a ``.npy`` or ``.npz`` is."""
-    return out.with_name(f"{out.name}.json")
+    return out.with_name(f"{out.name}.fcconv.json")
 
 
 def _read_json(path: Path) -> dict[str, Any]:

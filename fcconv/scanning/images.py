@@ -231,6 +231,8 @@ def open_images(source: Any, rank: int, layout: str | None = None) -> tuple[list
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
         name, stored = path.name, open_file(path)
+    elif isinstance(source, np.ma.MaskedArray):
+        raise ImageError("the image is a masked array: fill what is hidden first, with .filled(0)")
     elif all(hasattr(source, needed) for needed in ("shape", "dtype", "__getitem__")):
         name, stored = "array", Stored((source,))
     else:

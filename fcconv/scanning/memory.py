@@ -12,7 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 import fcconv_numpy
-from fcconv.errors import ShapeError
+from fcconv.errors import ModelError, ShapeError
 from fcconv.graph.node import Node
 from fcconv.graph.run import Program
 
@@ -100,6 +100,8 @@ class Footprint:
     ) -> None:
         program = Program(model)
         extents = extents_of(program, *shapes)
+        for value in program.graph.outputs:
+            _check_cells(extents[value])
         self._input = extents[program.inputs[0]]
         self._stages = [
             Stage(
@@ -122,6 +124,16 @@ class Footprint:
             peak = max(peak, live + total(stage.workspace))
             live -= total(stage.spent)
         return peak
+
+
+def _check_cells(output: Extent) -> None:
+    """Check that a window has one cell, and an image larger by a stride two along each axis."""
+    cells = [shape[2:] for shape in (output.native, output.next)]
+    if {*cells[0]} != {1} or {*cells[1]} != {2}:
+        raise ModelError(
+            f"the network has {cells[0]} cells for a window and {cells[1]} for one stride more, "
+            f"which does not fit its metadata: convert it again"
+        )
 
 
 def extents_of(

@@ -188,8 +188,9 @@ def check_size(size: Sequence[int], window: Sequence[int]) -> None:
         If it does not.
     """
     if any(n < k for n, k in zip(size, window, strict=True)):
+        last = " (are its channels last? then give layout, HWC say)" if size[-1] <= 4 else ""
         raise ImageError(
-            f"the image of {tuple(size)} pixels is smaller than the window {tuple(window)}"
+            f"the image of {tuple(size)} pixels is smaller than the window {tuple(window)}{last}"
         )
 
 
@@ -218,7 +219,7 @@ def plans(
     >>> cuts = plans((100, 100), (20, 20), (10, 10), [(0, 0)] * 2)
     >>> cut = next(cut for cut in cuts if max(cut.pixels) < 60)
     >>> len(cut), cut.pixels
-    (6, (40, 50))
+    (9, (40, 40))
     """
     check_size(size, window)
     axes = [

@@ -190,11 +190,11 @@ def check_channels(image_channels: int, preparation: Preparation, needed: int, n
         return
     grey = " after gray" if preparation.gray else ""
     if (made, needed) == (3, 1):
-        advice = "--gray (gray=True) makes it grey"
+        advice = "--gray (Preparation(gray=True)) makes it grey"
     elif preparation.gray and image_channels == needed:
         advice = "leave gray out"
     else:
-        advice = "give an image of as many, or say with layout which axis holds them"
+        advice = "give one of as many channels, or say with layout which axis holds them"
     raise ImageError(
         f"{name} has {made} channel{'s' if made != 1 else ''}{grey}, but the network reads "
         f"{needed}: {advice}"

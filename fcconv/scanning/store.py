@@ -139,7 +139,9 @@ def check_out(out: Path, existing: str, source: Any) -> None:
     if chunks.exists() and record_in(chunks) is None:
         raise OutputError(f"{chunks} is no scan, and not replaced: take another name")
     if existing == "refuse" and (out.exists() or chunks.exists()):
-        raise OutputError(f"{out} is there: resume that run, or overwrite it")
+        raise OutputError(
+            f"{out} is there: resume that run (--resume, existing='resume'), or overwrite it"
+        )
 
 
 def _check_same(before: Record | None, record: Record, path: Path) -> None:
