@@ -228,7 +228,7 @@ def test_another_run_is_not_gone_on_with(name: str, suffix: str, tmp_path: Path)
     before, (changed, said) = tree(tmp_path), CHANGED[name]
     with pytest.raises(OutputError, match=f"is of another run: its ({said}) is"):
         fcconv.scan(**{**given, **changed, "existing": "resume"})
-    with pytest.raises(OutputError, match="is there: resume that run .*, or overwrite it"):
+    with pytest.raises(OutputError, match=r"is there: resume that run .*, or overwrite it"):
         fcconv.scan(**{**given, **changed})
     assert tree(tmp_path) == before
     found = fcconv.scan(**given, existing="resume")
