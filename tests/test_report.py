@@ -13,6 +13,7 @@ import pytest
 import zarr
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.patches import Rectangle
 from PIL import Image
 
 from fcconv.errors import OutputError, ShapeError
@@ -132,6 +133,18 @@ def test_hot_window_is_where_its_centre_is(
     last = np.minimum(first + side, [45, 60]) - 1
     centre = ((first + last) / 2 * [4, 5] + np.array([19, 31]) / 2) / scale
     np.testing.assert_allclose(found, centre, atol=1.5 / scale)
+
+
+def test_peaks_are_outlined_in_the_panel_of_their_class() -> None:
+    scan = make_scan(randoms(2, 20, 30), (31, 19), (5, 4), scale=0.5)
+    peaks = scan.peaks(scan.labels[1], 0.0)
+    figure = draw(scan, np.zeros((1, 20, 20), np.uint8), peaks=peaks)
+    first, second, *_ = figure.axes
+    assert not first.patches
+    boxes = {
+        tuple(patch.get_bbox().extents) for patch in second.patches if isinstance(patch, Rectangle)
+    }
+    assert boxes == {(x.box[1][0], x.box[0][0], x.box[1][1], x.box[0][1]) for x in peaks[:20]}
 
 
 def test_title_says_what_is_shown_and_whether_it_is_exact() -> None:

@@ -176,6 +176,18 @@ def test_a_complete_scan_is_resumed_without_work(suffix: str, tmp_path: Path) ->
         fcconv.scan(network, picture(seed=1), out=out, existing="resume")
 
 
+def test_two_runs_do_not_write_to_one_place(tmp_path: Path) -> None:
+    given: dict[str, Any] = {"network": small_network(), "image": picture(), "engine": "numpy"}
+    given |= {"out": tmp_path / "out.npz", "existing": "overwrite"}
+
+    def another(_: Any) -> None:
+        with pytest.raises(OutputError, match=r"another run writes to .*: wait for it"):
+            fcconv.scan(**given)
+
+    fcconv.scan(**given, progress=another)
+    assert names_in(tmp_path) == names_of(tmp_path / "out.npz")
+
+
 def test_one_pixel_makes_another_image(tmp_path: Path) -> None:
     given: dict[str, Any] = {"network": small_network(), "out": tmp_path / "out.zarr"}
     image = np.zeros((2, 60, 70), np.float32)

@@ -214,7 +214,7 @@ def _write(
         return
     overview = image.overview(MOST_PIXELS[len(found.size)])
     if options.heatmap is not None:
-        write_heatmap(options.heatmap, found, overview)
+        write_heatmap(options.heatmap, found, overview, peaks=peaks)
     if options.report is not None:
         certificate = None if sliding.patch is None else certify(sliding.patch, sliding)
         write_page(options.report, found, overview, certificate, sliding.layers)

@@ -24,6 +24,7 @@ from fcconv.report.picture import (
     scoring,
     times,
 )
+from fcconv.scanning.peaks import Peak
 from fcconv.scanning.result import Scan
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ PANELS = 6
 SIDE = 1000
 """Most cells along an axis of a panel, more than a panel has pixels."""
 
+OUTLINED = 20
+"""Most peaks that are outlined in a panel."""
+
 LINE = 2000
 """Most cells along a line."""
 
@@ -45,12 +49,14 @@ def write_heatmap(
     scan: Scan,
     overview: npt.NDArray[Any],
     labels: Sequence[str] | None = None,
+    peaks: Sequence[Peak] = (),
 ) -> None:
     """Write the heatmap of a scan as a PNG.
 
-    Of a picture it shows a panel a class, of a recording a line a class over the signal, of a
-    volume the maximum along the first axis. Of many classes the six with the highest scores are
-    drawn, of many windows the strongest of each block; the title says so.
+    Of a picture it shows a panel a class, with the boxes of its peaks, of a recording a line a
+    class over the signal, of a volume the maximum along the first axis. Of many classes the six
+    with the highest scores are drawn, of many windows the strongest of each block; the title says
+    so.
 
     Parameters
     ----------
@@ -62,6 +68,8 @@ def write_heatmap(
         The whole image in any size.
     labels : sequence of str, optional
         Names of the classes to draw; all by default.
+    peaks : sequence of Peak, optional
+        Windows to outline, those of a class in its panel, the 20 strongest of them.
 
     Raises
     ------
@@ -71,11 +79,16 @@ def write_heatmap(
         If it can't be written.
     """
     content = io.BytesIO()
-    draw(scan, overview, labels).savefig(content, format="png")
+    draw(scan, overview, labels, peaks).savefig(content, format="png")
     write_whole(path, content.getvalue())
 
 
-def draw(scan: Scan, overview: npt.NDArray[Any], labels: Sequence[str] | None = None) -> Figure:
+def draw(
+    scan: Scan,
+    overview: npt.NDArray[Any],
+    labels: Sequence[str] | None = None,
+    peaks: Sequence[Peak] = (),
+) -> Figure:
     """Draw the heatmap of a scan; see :func:`write_heatmap`."""
     rank = len(scan.size)
     if overview.ndim != rank + 1:
@@ -86,7 +99,7 @@ def draw(scan: Scan, overview: npt.NDArray[Any], labels: Sequence[str] | None = 
     shrink = -(-max(scan.cells[-2:]) // most)
     factor = (scan.cells[0], shrink, shrink) if rank == 3 else (shrink,) * rank
     heat = read_heat(scan, labels, PANELS, factor)
-    figure = _lines(scan, heat, overview) if rank == 1 else _panels(scan, heat, overview)
+    figure = _lines(scan, heat, overview) if rank == 1 else _panels(scan, heat, overview, peaks)
     title = "\n".join(_title(scan, heat, len(scan.labels) if labels is None else len(labels)))
     figure.suptitle(title, x=0.01, ha="left", fontsize=9, linespacing=1.5)
     return figure
@@ -112,7 +125,7 @@ def _title(scan: Scan, heat: Heat, asked: int) -> list[str]:
 # Pictures and volumes ---------------------------------------------------------------------------
 
 
-def _panels(scan: Scan, heat: Heat, overview: npt.NDArray[Any]) -> Figure:
+def _panels(scan: Scan, heat: Heat, overview: npt.NDArray[Any], peaks: Sequence[Peak]) -> Figure:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
@@ -131,6 +144,8 @@ def _panels(scan: Scan, heat: Heat, overview: npt.NDArray[Any]) -> Figure:
     drawn = list(grid.flat)
     for axes, label, values in zip(drawn, heat.labels, heat.values, strict=False):
         _panel(axes, scan, heat, image, values if values.ndim == 2 else values[0])
+        for peak in [peak for peak in peaks if peak.label == label][:OUTLINED]:
+            _outline(axes, peak)
         axes.set_title(_short(label), loc="left", fontsize=10, parse_math=False)
     for axes in drawn[count:]:
         axes.remove()
@@ -149,6 +164,16 @@ def _panel(axes: Axes, scan: Scan, heat: Heat, image: Any, values: npt.NDArray[A
     axes.pcolorfast(x, y, colours(values, heat.low, heat.high))
     axes.set(xlim=(0, wide), ylim=(high, 0), aspect="equal")
     axes.tick_params(labelsize=8)
+
+
+def _outline(axes: Axes, peak: Peak) -> None:
+    """Draw the box of a peak, light on dark, so that it shows everywhere."""
+    from matplotlib.patches import Rectangle
+
+    (top, bottom), (left, right) = peak.box[-2:]
+    for colour, width in (("black", 2.5), ("white", 1.2)):
+        size = right - left, bottom - top
+        axes.add_patch(Rectangle((left, top), *size, fill=False, edgecolor=colour, linewidth=width))
 
 
 # Recordings -------------------------------------------------------------------------------------

@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fcconv.errors import FcconvError, ShapeError
+from fcconv.errors import ShapeError
 from fcconv.geometry import Ints
 from fcconv.graph.load import Source
 from fcconv.graph.sliding import Sliding
 from fcconv.scanning.engine import Array, Score, checked
 from fcconv.scanning.job import Job, as_sliding, make_job
+from fcconv.scanning.lock import locked
 from fcconv.scanning.memory import parse_bytes
 from fcconv.scanning.pipeline import pipeline
 from fcconv.scanning.plan import Plan, Tile
@@ -130,16 +131,16 @@ def scan(
         chosen = checked(str(before.get("engine"))) if before else job.fastest(budget)
     cut, batch = job.planned_before(before) or job.planned(budget, chosen)
     record = {} if target is None else job.record(chosen, cut, batch)
-    store = open_store(target, job.outputs(cut), record, existing)
-    try:
-        computed = score_tiles(
-            job, job.score(chosen, batch), cut, store, progress or (lambda _: None)
-        )
-        found = store.finish()
-    except (FcconvError, OSError, KeyboardInterrupt) as error:
-        if target is not None:
-            error.add_note("The tiles that are finished are kept: resume goes on from there")
-        raise
+    report = progress or (lambda _: None)
+    with locked(target):
+        store = open_store(target, job.outputs(cut), record, existing)
+        try:
+            computed = score_tiles(job, job.score(chosen, batch), cut, store, report)
+            found = store.finish()
+        except BaseException as error:
+            if target is not None:
+                error.add_note("The tiles that are finished are kept: resume goes on from there")
+            raise
     return Scan(
         outputs=found,
         labels=job.labels,
