@@ -47,12 +47,12 @@ def resident_peak(call: Call) -> int | None:
         return None
     call()  # threads and buffers that stay are not the call's
     reset.write_text("5", encoding="ascii")  # sets the peak to what the process holds now
-    before = _status("VmRSS")
+    before = status("VmRSS")
     call()
-    return max(_status("VmHWM") - before, 0)
+    return max(status("VmHWM") - before, 0)
 
 
-def _status(field: str) -> int:
+def status(field: str) -> int:
     """Read a memory figure of this process from Linux, in bytes."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     line = next(line for line in status.splitlines() if line.startswith(f"{field}:"))

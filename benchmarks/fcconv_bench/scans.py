@@ -33,7 +33,7 @@ from fcconv.scanning.scan import score_tiles
 from fcconv.scanning.store import InMemory
 from fcconv_bench import networks
 from fcconv_bench.environment import environment, in_words
-from fcconv_bench.memory import resident_peak
+from fcconv_bench.memory import resident_peak, status
 from fcconv_bench.processes import process
 
 Array = npt.NDArray[Any]
@@ -137,11 +137,9 @@ def write_tiff(path: Path, side: int) -> None:
 
 def memory(engine: str, path: str, out: str) -> tuple[float, float, int]:
     """Scan an image from file to file; return seconds, resident megabytes at most, and tiles."""
-    import resource
-
     found = fcconv.scan(networks.colour(), path, engine=engine, out=out, existing="overwrite")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    return found.seconds, peak, found.tiles
+    # not getrusage, whose peak a process takes over from the one that started it
+    return found.seconds, status("VmHWM") / 1e6, found.tiles
 
 
 # All pixels ---------------------------------------------------------------------------------------
