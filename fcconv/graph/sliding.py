@@ -150,7 +150,7 @@ def restored(model: ir.Model) -> Sliding | None:
         field, reach, margins = (_integers(rest[name]) for name in ("field", "reach", "margins"))
         layers = tuple(_layer(**layer) for layer in rest["layers"])
         reasons = tuple(map(str, rest["reasons"]))
-        spans = [(a, b) for a, b in reach], [(a, b) for a, b in margins]
+        spans = tuple((a, b) for a, b in reach), tuple((a, b) for a, b in margins)
         fits = len(field) == len(reach) == len(margins) == rank and all(
             0 <= a <= LARGEST and 0 <= b <= LARGEST for a, b in margins
         )
@@ -161,9 +161,7 @@ def restored(model: ir.Model) -> Sliding | None:
     if not fits:
         raise ModelError(f"the metadata {SLIDING} does not fit the {rank} axes of the image")
     exact = not any(map(any, margins))
-    return Sliding(
-        model, window, stride, field, tuple(spans[0]), tuple(spans[1]), exact, reasons, layers
-    )
+    return Sliding(model, window, stride, field, *spans, exact, reasons, layers)
 
 
 def _are_sane(numbers: tuple[int, ...]) -> bool:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from fcconv.errors import ShapeError
 from fcconv.report.blocks import Scores, maxima, ranges
+from fcconv.scanning.preparation import LUMA
 from fcconv.scanning.result import Scan
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
@@ -52,10 +53,8 @@ class Heat:
         return "from the median to the highest score"
 
 
-def read_heat(
-    scan: Scan, labels: Sequence[str] | None, most: int, factor: tuple[int, ...], image: int = 0
-) -> Heat:
-    """Read the classes with the highest scores, in blocks.
+def read_heat(scan: Scan, labels: Sequence[str] | None, most: int, factor: tuple[int, ...]) -> Heat:
+    """Read the classes with the highest scores, in blocks; of a batch those of the first image.
 
     Parameters
     ----------
@@ -67,15 +66,13 @@ def read_heat(
         Most classes to choose.
     factor : tuple of int
         Cells of a block along each axis.
-    image : int
-        Which image of a batch.
 
     Raises
     ------
     ShapeError
         If there is no such label.
     """
-    lead = (image,) if len(scan.scores.shape) == len(scan.size) + 2 else ()
+    lead = (0,) if len(scan.scores.shape) == len(scan.size) + 2 else ()
     asked = _channels(scan, labels)
     low, high = ranges(scan.scores, lead)
     chosen = sorted(sorted(asked, key=lambda channel: -high[channel])[:most])
@@ -160,7 +157,7 @@ def rgb(overview: npt.NDArray[Any]) -> Bytes:
 
 def grey(image: Bytes) -> Bytes:
     """Take the colours out of an image, ``(h, w)``, so that those of scores stand out."""
-    return np.asarray(np.rint(image @ np.array([0.299, 0.587, 0.114])), np.uint8)
+    return np.asarray(np.rint(image @ np.array(LUMA)), np.uint8)
 
 
 def apart(scan: Scan) -> str:
