@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fcconv.errors import OutputError
+from fcconv.scanning.arguments import as_path, several
 from fcconv.scanning.peaks import Peak
 
 COLOURS = (
@@ -46,21 +47,24 @@ def write_peaks(path: str | os.PathLike[str], peaks: Sequence[Peak], rank: int) 
     OutputError
         If the name or the number of axes fits no format, or the file can't be written.
     """
-    suffix = Path(path).suffix.lower()
+    name, listed = as_path(path, "path").name, several(peaks, Peak, "peaks")
+    suffix = Path(name).suffix.lower()
+    if rank not in COLUMNS:
+        raise OutputError(f"rank is 1, 2 or 3, got {rank!r}")
     if suffix == ".csv":
-        text = _csv(peaks, rank)
+        text = _csv(listed, rank)
     elif suffix != ".geojson":
-        raise OutputError(f"peaks are written to .geojson or .csv, not to {Path(path).name}")
+        raise OutputError(f"peaks are written to .geojson or .csv, not to {name}")
     elif rank != 2:
         raise OutputError(f"GeoJSON has two axes, the peaks have {rank}: write them to .csv")
     else:
-        text = _geojson(peaks)
+        text = _geojson(listed)
     write_whole(path, text.encode())
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     """Write a file that appears under its name when it is complete."""
-    target = Path(path)
+    target = as_path(path, "path")
     try:
         with tempfile.TemporaryDirectory(prefix=".fcconv.", dir=target.parent) as folder:
             written = Path(folder) / "written"

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fcconv.errors import ShapeError
 from fcconv.report.files import write_whole
 from fcconv.report.picture import (
     Heat,
     apart,
+    check_overview,
     colours,
     edges,
     extent,
@@ -24,6 +24,7 @@ from fcconv.report.picture import (
     scoring,
     times,
 )
+from fcconv.scanning.arguments import one, several
 from fcconv.scanning.peaks import Peak
 from fcconv.scanning.result import Scan
 
@@ -90,16 +91,14 @@ def draw(
     peaks: Sequence[Peak] = (),
 ) -> Figure:
     """Draw the heatmap of a scan; see :func:`write_heatmap`."""
-    rank = len(scan.size)
-    if overview.ndim != rank + 1:
-        raise ShapeError(
-            f"the overview needs a channel axis and {rank} spatial axes, got {overview.shape}"
-        )
+    rank = len(one(scan, Scan, "scan").size)
+    check_overview(overview, rank)
+    listed = several(peaks, Peak, "peaks")
     most = LINE if rank == 1 else SIDE
     shrink = -(-max(scan.cells[-2:]) // most)
     factor = (scan.cells[0], shrink, shrink) if rank == 3 else (shrink,) * rank
     heat = read_heat(scan, labels, PANELS, factor)
-    figure = _lines(scan, heat, overview) if rank == 1 else _panels(scan, heat, overview, peaks)
+    figure = _lines(scan, heat, overview) if rank == 1 else _panels(scan, heat, overview, listed)
     title = "\n".join(_title(scan, heat, len(scan.labels) if labels is None else len(labels)))
     figure.suptitle(title, x=0.01, ha="left", fontsize=9, linespacing=1.5)
     return figure

@@ -26,6 +26,7 @@ from fcconv.report.picture import (
     scoring,
     times,
 )
+from fcconv.scanning.arguments import one
 from fcconv.scanning.result import Scan
 
 if TYPE_CHECKING:
@@ -83,8 +84,9 @@ def write_page(
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    if len(scan.size) != 2:
+    if len(one(scan, Scan, "scan").size) != 2:
         raise ShapeError(f"a page shows a scan along two axes, this one has {len(scan.size)}")
+    picture = _data_uri(rgb(overview))
     pages = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -100,7 +102,7 @@ def write_page(
         extent=extent(scan),
         strongest=int(np.argmax(heat.highest)),
         coloured=len(overview) > 2,
-        picture=_data_uri(rgb(overview)),
+        picture=picture,
         data=_data(scan, heat),
         facts=_facts(scan),
         apart=apart(scan),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from fcconv.errors import ShapeError
 from fcconv.report.blocks import Scores, maxima, ranges
+from fcconv.scanning.arguments import several
 from fcconv.scanning.preparation import LUMA
 from fcconv.scanning.result import Scan
 
@@ -72,7 +74,7 @@ def read_heat(scan: Scan, labels: Sequence[str] | None, most: int, factor: tuple
     ShapeError
         If there is no such label.
     """
-    lead = (0,) if len(scan.scores.shape) == len(scan.size) + 2 else ()
+    lead = scan.lead()
     asked = _channels(scan, labels)
     low, high = ranges(scan.scores, lead)
     chosen = sorted(sorted(asked, key=lambda channel: -high[channel])[:most])
@@ -131,6 +133,19 @@ def extent(scan: Scan) -> tuple[float, ...]:
     return tuple(n / scan.scale for n in scan.size)
 
 
+def check_overview(overview: Any, rank: int) -> None:
+    """Check that what is to be shown is an image along some axes.
+
+    Raises
+    ------
+    ShapeError
+        If it is none.
+    """
+    if np.ndim(overview) != rank + 1 or not np.size(overview):
+        shape = getattr(overview, "shape", reprlib.repr(overview))
+        raise ShapeError(f"the overview needs a channel axis and {rank} spatial axes, got {shape}")
+
+
 def rgb(overview: npt.NDArray[Any]) -> Bytes:
     """Show an image of any channels and type.
 
@@ -149,8 +164,7 @@ def rgb(overview: npt.NDArray[Any]) -> Bytes:
     ShapeError
         If it is no image.
     """
-    if overview.ndim != 3 or not overview.size:
-        raise ShapeError(f"an overview is an array (C, h, w), got {overview.shape}")
+    check_overview(overview, 2)
     shown = overview[:3] if len(overview) > 2 else overview[[0, 0, 0]]
     return np.ascontiguousarray(_bytes(np.asarray(shown)).transpose(1, 2, 0))
 
@@ -193,7 +207,10 @@ def _bytes(image: npt.NDArray[Any]) -> Bytes:
 
 
 def _channels(scan: Scan, labels: Sequence[str] | None) -> list[int]:
-    for label in labels or ():
+    names = scan.labels if labels is None else several(labels, str, "labels")
+    for label in names:
         if label not in scan.labels:
             raise ShapeError(f"there is no label {label!r}: it has {', '.join(scan.labels)}")
-    return [k for k, label in enumerate(scan.labels) if labels is None or label in labels]
+    if not names:
+        raise ShapeError(f"labels needs one or more of {', '.join(scan.labels)}, got none")
+    return [k for k, label in enumerate(scan.labels) if label in names]

@@ -17,6 +17,7 @@ from fcconv.geometry import Ints, per_axis
 from fcconv.graph.load import Source, load
 from fcconv.graph.slide import convolutionize
 from fcconv.graph.sliding import Sliding, restored
+from fcconv.scanning.arguments import one, several
 from fcconv.scanning.chunks import Output, Record
 from fcconv.scanning.engine import Array, Cropped, Layout, Score, Shared, fastest
 from fcconv.scanning.images import Image, open_images
@@ -214,7 +215,8 @@ def make_job(
         images, batched = [image], False
     else:
         images, batched = open_images(image, len(sliding.window), layout)
-    prepared = (preparation or Preparation()).resolved(images[0].dtype)
+    steps = Preparation() if preparation is None else one(preparation, Preparation, "preparation")
+    prepared = steps.resolved(images[0].dtype)
     needed = Layout.of(sliding.model).channels
     check_channels(images[0].channels, prepared, needed, images[0].name)
     return Job(
@@ -279,12 +281,13 @@ def labels_of(sliding: Sliding, labels: Sequence[str] | None) -> tuple[str, ...]
     first, (count, _) = next(iter(sliding.outputs.items()))
     if labels is None:
         return (first,) if count == 1 else tuple(map(str, range(count)))
-    if len(labels) != count or len(set(labels)) != count:
+    names = several(labels, str, "labels")
+    if len(names) != count or len(set(names)) != count:
         raise ShapeError(
-            f"the output {first!r} needs {count} labels, each another, got {len(labels)}: "
-            f"{', '.join(labels)}"
+            f"the output {first!r} needs {count} labels, each another, got {len(names)}: "
+            f"{', '.join(names)}"
         )
-    return tuple(labels)
+    return names
 
 
 def _digest(model: ir.Model) -> str:

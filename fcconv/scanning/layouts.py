@@ -31,7 +31,9 @@ def find_axes(name: str, stored: str, shape: tuple[int, ...], rank: int, layout:
     """
     spatial = SPATIAL[rank]
     if layout is not None:
-        axes = _spread(name, str(layout).upper(), shape)
+        if not isinstance(layout, str):
+            raise ImageError(f"layout needs a letter for each axis, such as HWC, got {layout!r}")
+        axes = _spread(name, layout.upper(), shape)
     elif stored:
         axes = _squeezed(stored, shape, spatial)
     else:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fcconv.errors import ImageError
+from fcconv.scanning.arguments import as_number
 
 LUMA = (0.299, 0.587, 0.114)
 """Shares of red, green and blue in grey: Recommendation ITU-R BT.601, section 2.5.1."""
@@ -60,6 +61,8 @@ class Preparation:
 
     def __post_init__(self) -> None:
         """Check the numbers."""
+        if not isinstance(self.gray, bool | np.bool):
+            raise ImageError(f"gray is True or False, got {self.gray!r}")
         if self.scale is not None:
             object.__setattr__(self, "scale", _numbers("scale", [self.scale])[0])
         object.__setattr__(self, "mean", _numbers("mean", self.mean))
@@ -204,8 +207,8 @@ def check_channels(image_channels: int, preparation: Preparation, needed: int, n
 def _numbers(name: str, given: Any) -> tuple[float, ...]:
     """Return numbers as floats, none of them NaN or infinite."""
     try:
-        numbers = tuple(float(n) for n in (given if isinstance(given, Iterable) else [given]))
-    except (TypeError, ValueError):
+        numbers = tuple(map(as_number, given if isinstance(given, Iterable) else [given]))
+    except TypeError:
         numbers = ()
     if not numbers or not all(map(math.isfinite, numbers)):
         raise ImageError(f"{name} needs finite numbers, got {given!r}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from fcconv.errors import ShapeError
+from fcconv.scanning.arguments import as_integer, as_number
 from fcconv.scanning.peaks import Peak, find_peaks
 
 Box: TypeAlias = tuple[slice, ...]
@@ -95,9 +96,11 @@ class Scan:
             If there is no such window.
         """
         counts = self.cells
-        if len(cell) != len(counts) or not all(-n <= i < n for i, n in zip(cell, counts)):  # noqa: B905
-            raise ShapeError(f"needs a cell of the map of {counts}, got {cell}")
-        starts = [i % n * s for i, n, s in zip(cell, counts, self.stride, strict=True)]
+        numbers = zip(map(as_integer, cell), counts, strict=False)
+        found = [i % n for i, n in numbers if i is not None and -n <= i < n]
+        if not len(cell) == len(found) == len(counts):
+            raise ShapeError(f"needs a cell of the map of {counts}, integers, got {cell}")
+        starts = [i * s for i, s in zip(found, self.stride, strict=True)]
         return tuple(slice(a, a + k) for a, k in zip(starts, self.window, strict=True))
 
     def within(self, box: Box) -> Box:
@@ -116,15 +119,12 @@ class Scan:
         Raises
         ------
         ShapeError
-            If the box has another number of axes.
+            If the box has another number of axes, or is none.
         """
-        if len(box) != len(self.size):
-            raise ShapeError(f"needs a slice for each of {len(self.size)} axes, got {box}")
         found = []
-        for part, n, k, s, count in zip(
-            box, self.size, self.window, self.stride, self.cells, strict=True
+        for (start, stop), k, s, count in zip(
+            self._pixels(box), self.window, self.stride, self.cells, strict=True
         ):
-            start, stop, _ = part.indices(n)
             first = -(-start // s)
             found.append(slice(first, max(first, min((stop - k) // s + 1, count))))
         return tuple(found)
@@ -157,27 +157,52 @@ class Scan:
         Raises
         ------
         ShapeError
-            If there is no such label or image, `threshold` is NaN, or `overlap` outside 0 to 1.
+            If there is no such label or image, `threshold` is no number, or `overlap` none from 0
+            to 1.
         """
-        channel = self._channel(label)
-        batched = len(self.scores.shape) == len(self.size) + 2
-        if math.isnan(threshold):
-            raise ShapeError("threshold needs a number, got NaN")
-        if not 0 <= overlap <= 1:
-            raise ShapeError(f"overlap is a part of an area, 0 to 1, got {overlap}")
-        if not 0 <= image < (self.scores.shape[0] if batched else 1):
-            raise ShapeError(f"there is no image {image}")
-        lead = (image, channel) if batched else (channel,)
+        channel, lead = self._channel(label), self.lead(image)
+        lowest, most = as_number(threshold), as_number(overlap)
+        if math.isnan(lowest):
+            raise ShapeError(f"threshold needs a number, got {threshold!r}")
+        if not 0 <= most <= 1:
+            raise ShapeError(f"overlap is a part of an area, 0 to 1, got {overlap!r}")
         return find_peaks(
-            self.scores, lead, self.labels[channel], self.window, self.stride, threshold, overlap,
-            self.scale,
+            self.scores, (*lead, channel), self.labels[channel], self.window, self.stride, lowest,
+            most, self.scale,
         )  # fmt: skip
 
+    def lead(self, image: int = 0) -> tuple[int, ...]:
+        """Return what `scores` are indexed by before their channel: the image of a batch, if any.
+
+        Raises
+        ------
+        ShapeError
+            If there is no such image.
+        """
+        batch = self.scores.shape[: -len(self.size) - 1]
+        number = as_integer(image)
+        if number is None or not 0 <= number < math.prod(batch):
+            raise ShapeError(f"there is no image {image!r}: it has {math.prod(batch)}")
+        return (number,) if batch else ()
+
     def _channel(self, label: int | str) -> int:
+        names = self.labels
         if isinstance(label, str):
-            if label not in self.labels:
-                raise ShapeError(f"there is no label {label!r}: it has {', '.join(self.labels)}")
-            return self.labels.index(label)
-        if not 0 <= label < len(self.labels):
-            raise ShapeError(f"there is no label {label}: it has {len(self.labels)}")
-        return label
+            number = names.index(label) if label in names else None
+        else:
+            number = as_integer(label)
+        if number is None or not 0 <= number < len(names):
+            raise ShapeError(
+                f"there is no label {label!r}: give its number or its name, of {', '.join(names)}"
+            )
+        return number
+
+    def _pixels(self, box: Box) -> list[tuple[int, int]]:
+        """Return where a box begins and ends along each axis."""
+        try:
+            parts = [part.indices(n) for part, n in zip(box, self.size, strict=True)]
+        except (TypeError, ValueError, AttributeError):  # no sequence, too short, or no slices
+            raise ShapeError(
+                f"box needs a slice for each of {len(self.size)} axes, got {box!r}"
+            ) from None
+        return [(start, stop) for start, stop, _ in parts]

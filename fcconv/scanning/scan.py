@@ -6,7 +6,6 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ from fcconv.errors import ShapeError
 from fcconv.geometry import Ints
 from fcconv.graph.load import Source
 from fcconv.graph.sliding import Sliding
+from fcconv.scanning.arguments import as_path
 from fcconv.scanning.engine import Array, Score, checked
 from fcconv.scanning.job import Job, as_sliding, make_job
 from fcconv.scanning.lock import locked
@@ -120,7 +120,9 @@ def scan(
     if existing not in ("refuse", "resume", "overwrite"):
         raise ShapeError(f"existing is 'refuse', 'resume' or 'overwrite', got {existing!r}")
     budget, chosen = parse_bytes(memory), checked(engine)
-    target = None if out is None else Path(out)
+    target = None if out is None else as_path(out, "out")
+    if progress is not None and not callable(progress):
+        raise ShapeError(f"progress needs a function, got {progress!r}")
     if target is not None:
         check_out(target, existing, image)
     sliding = as_sliding(network, stride, window)

@@ -1,0 +1,71 @@
+"""What callers hand over, of the type that is needed, or an error that names the argument."""
+
+from __future__ import annotations
+
+import math
+import operator
+import os
+import reprlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from fcconv.errors import OutputError, ShapeError
+
+T = TypeVar("T")
+
+
+def one(value: Any, kind: type[T], name: str) -> T:
+    """Return what is of a type.
+
+    Raises
+    ------
+    ShapeError
+        If it is not.
+    """
+    if not isinstance(value, kind):
+        raise ShapeError(f"{name} needs a {kind.__name__}, got {reprlib.repr(value)}")
+    return value
+
+
+def several(values: Any, kind: type[T], name: str) -> tuple[T, ...]:
+    """Return some of a type; a word is none, though Python can take it for its letters.
+
+    Raises
+    ------
+    ShapeError
+        If they are not.
+    """
+    found = tuple(values) if isinstance(values, Iterable) and not isinstance(values, str) else None
+    if found is None or not all(isinstance(value, kind) for value in found):
+        raise ShapeError(f"{name} needs a sequence of {kind.__name__}, got {reprlib.repr(values)}")
+    return found
+
+
+def as_integer(value: Any) -> int | None:
+    """Return an integer of any library; None for all else, truth values among it."""
+    try:
+        return None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        return None
+
+
+def as_number(value: Any) -> float:
+    """Return a number of any library; NaN for all else."""
+    try:
+        return math.nan if isinstance(value, str | bytes) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
+def as_path(value: Any, name: str) -> Path:
+    """Return the path of a file to write.
+
+    Raises
+    ------
+    OutputError
+        If it is none.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise OutputError(f"{name} needs a path, got {reprlib.repr(value)}")
+    return Path(value)
