@@ -158,7 +158,7 @@ def test_channels_that_fit() -> None:
         (Preparation(mean=(1, 2)).resolved(np.uint16), "times 1/65535, minus (1, 2)"),
         (Preparation(std=(1, 0.5)).resolved(np.float32), "divided by (1, 0.5)"),
         (Preparation(scale=0.1 + 0.2), "times 0.30000000000000004"),
-        (Preparation(scale=1), "pixels as they are"),
+        (Preparation(scale=1), "as they are"),
         (Preparation(), "scaled as their dtype says"),
     ],
 )

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 import fcconv
 from comparing import assert_identical
 from fcconv.errors import ShapeError
-from fcconv.scanning.job import Job, as_sliding, make_job
+from fcconv.scanning.job import Job, make_job
+from fcconv.scanning.network import as_sliding
 from fcconv.scanning.plan import Plan
 from random_graphs import Case, Graph, cases
 from strategies import integers, seeds

@@ -10,14 +10,19 @@ from typing import Any
 import dask.array
 import jax.numpy as jnp
 import numpy as np
+import onnx
+import PIL.Image
 import pytest
+import soundfile
 import zarr
 
 import fcconv
 from comparing import assert_identical
+from fcconv.cli import app
 from fcconv.errors import BackendError, ImageError, ShapeError, UnsupportedError
 from fcconv.scanning import engine as engines
-from fcconv.scanning.job import as_sliding, make_job
+from fcconv.scanning.job import make_job
+from fcconv.scanning.network import as_sliding
 from test_scan import TYPES, Array, memory_for, picture, small_network
 
 dask_array: Any = dask.array.from_array  # not typed
@@ -144,3 +149,50 @@ def test_refusals(name: str) -> None:
     arguments, error, said = REFUSED[name]
     with pytest.raises(error, match=said):
         fcconv.scan(small_network(), **{"image": picture(), "engine": "numpy", **arguments})
+
+
+def rows_network() -> onnx.ModelProto:
+    """Make a network of dense layers only: 8 numbers in, 3 out."""
+    weight = onnx.numpy_helper.from_array(np.ones((8, 3), np.float32), "weight")
+    shapes = {"x": ("n", 8), "y": ("n", 3)}
+    x, y = (
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in shapes.items()
+    )
+    node = onnx.helper.make_node("MatMul", ["x", "weight"], ["y"])
+    graph = onnx.helper.make_graph([node], "dense", [x], [y], [weight])
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)])
+
+
+@pytest.mark.parametrize("shape", [(5, 8), (3, 20, 20), (2, 8, 30), (1, 1, 1, 9)])
+def test_networks_of_rows_say_so(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ImageError) as refused:
+        fcconv.scan(rows_network(), np.zeros(shape, np.float32))
+    assert "takes rows of 8 numbers, no channels" in "".join(refused.value.__notes__)
+    assert fcconv.scan(rows_network(), np.zeros(20, np.float32)).cells == (13,)
+
+
+def test_networks_of_rows_say_so_on_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    onnx.save(rows_network(), tmp_path / "model.onnx")
+    PIL.Image.fromarray(np.zeros((20, 30), np.uint8)).save(tmp_path / "image.png")
+    assert app.run(["scan", str(tmp_path / "model.onnx"), str(tmp_path / "image.png")]) == 2
+    complaint = capsys.readouterr().err
+    assert complaint.count("\n") == 1
+    assert "takes rows of 8 numbers, no channels" in complaint
+
+
+def test_sound_has_samples_and_channels_to_choose_from(tmp_path: Path) -> None:
+    path, sound = tmp_path / "a.wav", np.zeros((50, 2), np.float32)
+    soundfile.write(path, sound, 8000, "FLOAT")
+    network = small_network(rank=1, layout="none")
+    with pytest.raises(ImageError, match=r"has 2 channels, .* reads 1: save one of them"):
+        fcconv.scan(network, path)
+    soundfile.write(path, sound[:5, :1], 8000, "FLOAT")
+    with pytest.raises(ImageError, match=r"\(5,\) samples is smaller"):
+        fcconv.scan(network, path)
+    sound[30] = np.nan
+    soundfile.write(path, sound[:, :1], 8000, "FLOAT")
+    with pytest.raises(ImageError, match="samples 0 to 50, holds NaN or infinite samples"):
+        fcconv.scan(network, path, engine="numpy")

@@ -21,7 +21,8 @@ from fcconv.report import write_heatmap, write_page, write_peaks
 from fcconv.report.blocks import ranges
 from fcconv.scanning import scan as scanning
 from fcconv.scanning.images import Image, open_images
-from fcconv.scanning.job import as_sliding, labels_of
+from fcconv.scanning.layouts import unit
+from fcconv.scanning.network import as_sliding, explained, labels_of
 from fcconv.scanning.peaks import Peak, merge_peaks
 from fcconv.scanning.plan import check_size
 from fcconv.scanning.preparation import Preparation
@@ -69,7 +70,8 @@ def scan_and_show(options: Options) -> int:
     _check_files(options)
     sliding = as_sliding(options.model, options.stride, options.window)
     _check_request(options, sliding)
-    images, _ = open_images(options.image, len(sliding.window), options.layout)
+    with explained(sliding):
+        images, _ = open_images(options.image, len(sliding.window), options.layout)
     if len(images) != 1:
         raise click.BadParameter("needs one image, not a batch", param_hint="IMAGE")
     (image,) = images
@@ -244,7 +246,7 @@ def _show(
     console = results()
     for found in scans:
         console.print(_table(found))
-    console.print(_strongest(peaks, options.threshold))
+    console.print(_strongest(peaks, options.threshold, len(scans[0].size)))
     for path in (*outs, options.heatmap, options.report, options.peaks):
         if path is not None:
             console.print(f"Written: {path}", markup=False, highlight=False, soft_wrap=True)
@@ -252,12 +254,12 @@ def _show(
 
 def _table(found: Scan) -> Table:
     table = Table(title="Scan", title_justify="left", show_header=False)
-    cells = _times(found.cells)
+    cells, what = _times(found.cells), unit(len(found.size))
     rows = {
-        "image": f"{_times(found.size)} pixels"
+        "image": f"{_times(found.size)} {what}"
         + ("" if found.scale == 1 else f", times {found.scale:g}"),
-        "pixels before the network": found.preparation,
-        "windows": f"{cells} of {_times(found.window)} pixels, {_times(found.stride)} apart",
+        f"{what} before the network": found.preparation,
+        "windows": f"{cells} of {_times(found.window)} {what}, {_times(found.stride)} apart",
         "scored": "in one pass that they share" if found.windows == "shared" else "each cut out",
         "every score equals its crop's": "yes" if found.exact else "no",
         "engine": found.engine,
@@ -271,12 +273,12 @@ def _table(found: Scan) -> Table:
     return table
 
 
-def _strongest(peaks: Sequence[Peak], threshold: float) -> Table:
+def _strongest(peaks: Sequence[Peak], threshold: float, rank: int) -> Table:
     title = f"Peaks from {threshold:g} on: {len(peaks)}"
     if len(peaks) > SHOWN_PEAKS:
         title += f", the strongest {SHOWN_PEAKS}"
     table = Table(title=title, title_justify="left")
-    for heading in ("class", "score", "pixels along each axis"):
+    for heading in ("class", "score", f"{unit(rank)} along each axis"):
         table.add_column(heading)
     for peak in peaks[:SHOWN_PEAKS]:
         box = " x ".join(f"{start:.0f} to {stop:.0f}" for start, stop in peak.box)

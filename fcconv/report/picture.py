@@ -13,6 +13,7 @@ import numpy.typing as npt
 from fcconv.errors import ShapeError
 from fcconv.report.blocks import Scores, maxima, ranges
 from fcconv.scanning.arguments import several
+from fcconv.scanning.layouts import unit
 from fcconv.scanning.preparation import LUMA
 from fcconv.scanning.result import Scan
 
@@ -177,8 +178,7 @@ def grey(image: Bytes) -> Bytes:
 def apart(scan: Scan) -> str:
     """Say how large windows are, and how far apart."""
     stride = scan.stride[:1] if len(set(scan.stride)) == 1 else scan.stride
-    unit = "samples" if len(scan.size) == 1 else "pixels"
-    return f"{times(scan.window)} {unit}, {times(stride)} apart"
+    return f"{times(scan.window)} {unit(len(scan.size))}, {times(stride)} apart"
 
 
 def scoring(scan: Scan) -> str:

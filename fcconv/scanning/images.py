@@ -15,7 +15,7 @@ import numpy as np
 
 from fcconv.errors import ImageError
 from fcconv.scanning.formats import Stored, open_file, reason
-from fcconv.scanning.layouts import find_axes
+from fcconv.scanning.layouts import find_axes, unit
 from fcconv.scanning.mapped import release
 
 BLOCK = 2**24
@@ -79,7 +79,9 @@ class Image:
         """
         for part, size in zip(region, self.size, strict=True):
             if not 0 <= part.start <= part.stop <= size:
-                raise ImageError(f"{self.name} of {self.size} pixels has no {_words(region)}")
+                raise ImageError(
+                    f"{self.name} of {self.size} {unit(len(region))} has no {_words(region)}"
+                )
         return self._read(self.stored.levels[0], region)
 
     def overview(self, most: int) -> np.ndarray:
@@ -241,7 +243,7 @@ def open_images(source: Any, rank: int, layout: str | None = None) -> tuple[list
     _check_dtype(name, stored.levels[0].dtype)
     axes = find_axes(name, stored.axes, shape, rank, layout)
     if 0 in shape:
-        raise ImageError(f"{name} has the shape {shape}, which holds no pixels")
+        raise ImageError(f"{name} has the shape {shape}, which holds no {unit(rank)}")
     if "N" not in axes:
         return [Image(name, stored, axes)], False
     count = shape[axes.index("N")]

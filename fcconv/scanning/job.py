@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-import onnx_ir as ir
-
 import fcconv
-from fcconv.errors import ImageError, ShapeError, UnsupportedError
-from fcconv.geometry import Ints, per_axis
-from fcconv.graph.load import Source, load
-from fcconv.graph.slide import convolutionize
-from fcconv.graph.sliding import Sliding, restored
-from fcconv.scanning.arguments import one, several
+from fcconv.errors import ImageError, ShapeError
+from fcconv.graph.sliding import Sliding
+from fcconv.scanning.arguments import one
 from fcconv.scanning.chunks import Output, Record
 from fcconv.scanning.engine import Array, Cropped, Layout, Score, Shared, fastest
 from fcconv.scanning.images import Image, open_images
+from fcconv.scanning.layouts import unit
 from fcconv.scanning.memory import Footprint
+from fcconv.scanning.network import digest, explained, labels_of, shared_if_exact
 from fcconv.scanning.plan import Plan, plans
 from fcconv.scanning.preparation import Preparation, check_channels
 from fcconv.scanning.scales import Resized
@@ -93,7 +88,7 @@ class Job:
             return self.preparation.prepared(pixels, self.layout.dtype)
         except ImageError as error:
             where = " x ".join(f"{part.start} to {part.stop}" for part in region)
-            raise ImageError(f"{image.name}, pixels {where}, {error}") from error
+            raise ImageError(f"{image.name}, {unit(len(region))} {where}, {error}") from error
 
     def score(self, engine: str, batch: int = MOST_CROPS) -> Score:
         """Make what scores a tile."""
@@ -186,7 +181,7 @@ class Job:
         """Write down, for JSON, all that the bytes of the scores depend on."""
         return {
             "fcconv": fcconv.__version__,
-            "network": _digest(self.sliding.model),
+            "network": digest(self.sliding.model),
             "image": [image.identity() for image in self.images],
             "preparation": str(self.preparation),
             "size": list(self.size),
@@ -210,96 +205,25 @@ def make_job(
     """Check what is to be scanned; see :func:`fcconv.scanning.scan.scan`."""
     if windows not in (None, "shared", "exact"):
         raise ShapeError(f"windows is 'shared' or 'exact', got {windows!r}")
-    images: Sequence[Image | Resized]
-    if isinstance(image, Image | Resized):
-        images, batched = [image], False
-    else:
-        images, batched = open_images(image, len(sliding.window), layout)
     steps = Preparation() if preparation is None else one(preparation, Preparation, "preparation")
-    prepared = steps.resolved(images[0].dtype)
-    needed = Layout.of(sliding.model).channels
-    check_channels(images[0].channels, prepared, needed, images[0].name)
+    images: Sequence[Image | Resized]
+    with explained(sliding):
+        if isinstance(image, Image | Resized):
+            images, batched = [image], False
+        else:
+            images, batched = open_images(image, len(sliding.window), layout)
+        prepared = steps.resolved(images[0].dtype)
+        needed = Layout.of(sliding.model).channels
+        check_channels(images[0].channels, prepared, needed, images[0].name)
     return Job(
         sliding,
         images,
         batched,
         prepared,
-        windows or _shared_if_exact(sliding),
+        windows or shared_if_exact(sliding),
         labels_of(sliding, labels),
     )
 
 
 def _are_counts(numbers: Any) -> bool:
     return isinstance(numbers, list) and all(type(n) is int and n > 0 for n in numbers)
-
-
-def as_sliding(
-    network: Sliding | Source, stride: Ints | None = None, window: Sequence[int] | None = None
-) -> Sliding:
-    """Make a network slide, unless it does already.
-
-    Raises
-    ------
-    ShapeError
-        If it slides at another stride.
-    """
-    if isinstance(network, Sliding):
-        sliding = network
-    else:
-        model = load(network, window)
-        told = restored(model)
-        if told is None:
-            return convolutionize(model, stride=stride)
-        sliding = told
-    if stride is not None and per_axis(stride, len(sliding.window), "stride") != sliding.stride:
-        raise ShapeError(
-            f"the network slides by {sliding.stride}, not by {stride}: make it from the patch "
-            f"network again"
-        )
-    return sliding
-
-
-def _shared_if_exact(sliding: Sliding) -> str:
-    if sliding.exact:
-        return "shared"
-    raise UnsupportedError(
-        f"{'; '.join(sliding.reasons)}: at the border of a window the network sees zeros, inside "
-        f"an image real pixels, so that scores of one pass are not those of the windows. Choose: "
-        f"windows='shared' (--windows shared), fast, the fully convolutional convention, or "
-        f"windows='exact' (--windows exact), each window cut out, slower"
-    )
-
-
-def labels_of(sliding: Sliding, labels: Sequence[str] | None) -> tuple[str, ...]:
-    """Name the channels of the first output; by numbers, if no names are given.
-
-    Raises
-    ------
-    ShapeError
-        If there are not as many names, each another.
-    """
-    first, (count, _) = next(iter(sliding.outputs.items()))
-    if labels is None:
-        return (first,) if count == 1 else tuple(map(str, range(count)))
-    names = several(labels, str, "labels")
-    if len(names) != count or len(set(names)) != count:
-        raise ShapeError(
-            f"the output {first!r} needs {count} labels, each another, got {len(names)}: "
-            f"{', '.join(names)}"
-        )
-    return names
-
-
-def _digest(model: ir.Model) -> str:
-    """Hash a network: its nodes and its weights."""
-    found = hashlib.blake2b(repr(sorted(model.opset_imports.items())).encode())
-    for node in model.graph:
-        values = [None if v is None else v.name for v in (*node.inputs, *node.outputs)]
-        attributes = sorted(f"{name}={value}" for name, value in node.attributes.items())
-        found.update(repr((node.domain, node.op_type, values, attributes)).encode())
-    for name, value in sorted(model.graph.initializers.items()):
-        if value.const_value is not None:
-            array = np.ascontiguousarray(value.const_value.numpy())
-            found.update(repr((name, array.dtype, array.shape)).encode())
-            found.update(array.reshape(-1).view(np.uint8).data)
-    return found.hexdigest()

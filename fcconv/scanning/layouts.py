@@ -8,6 +8,11 @@ SPATIAL = {1: "W", 2: "HW", 3: "DHW"}
 """Letters of the axes that a network slides along, by their number."""
 
 
+def unit(rank: int) -> str:
+    """Name what lies along the axes of an image, by their number."""
+    return "samples" if rank == 1 else "pixels"
+
+
 def find_axes(name: str, stored: str, shape: tuple[int, ...], rank: int, layout: str | None) -> str:
     """Return a letter for each axis, "." for those of length 1 that are left out.
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from fcconv.errors import ImageError
+from fcconv.scanning.layouts import unit
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,8 @@ def check_size(size: Sequence[int], window: Sequence[int]) -> None:
     if any(n < k for n, k in zip(size, window, strict=True)):
         last = " (are its channels last? then give layout, HWC say)" if size[-1] <= 4 else ""
         raise ImageError(
-            f"the image of {tuple(size)} pixels is smaller than the window {tuple(window)}{last}"
+            f"the image of {tuple(size)} {unit(len(size))} is smaller than the window "
+            f"{tuple(window)}{last}"
         )
 
 

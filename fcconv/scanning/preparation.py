@@ -11,6 +11,7 @@ import numpy as np
 
 from fcconv.errors import ImageError
 from fcconv.scanning.arguments import as_number
+from fcconv.scanning.layouts import unit
 
 LUMA = (0.299, 0.587, 0.114)
 """Shares of red, green and blue in grey: Recommendation ITU-R BT.601, section 2.5.1."""
@@ -97,9 +98,10 @@ class Preparation:
             # what overflows is found below
             made = self._computed(pixels, wide).astype(dtype, copy=False)
         if not np.isfinite(made).all():
+            what = unit(pixels.ndim - 1)
             if np.isfinite(pixels).all():
-                raise ImageError(f"holds pixels too large for {made.dtype}: give a smaller scale")
-            raise ImageError("holds NaN or infinite pixels: replace them first")
+                raise ImageError(f"holds {what} too large for {made.dtype}: give a smaller scale")
+            raise ImageError(f"holds NaN or infinite {what}: replace them first")
         return made
 
     def resolved(self, image_dtype: Any) -> Preparation:
@@ -153,7 +155,7 @@ class Preparation:
             steps.append(f"minus {_listed(self.mean)}")
         if any(number != 1 for number in self.std):
             steps.append(f"divided by {_listed(self.std)}")
-        return ", ".join(steps) or "pixels as they are"
+        return ", ".join(steps) or "as they are"
 
     def _computed(self, pixels: np.ndarray, wide: np.dtype[Any]) -> np.ndarray:
         """Apply the steps; those that do nothing are left out."""
@@ -188,7 +190,7 @@ def check_channels(image_channels: int, preparation: Preparation, needed: int, n
     try:
         made = preparation.channels(image_channels)
     except ImageError as error:
-        raise ImageError(f"{name} has {image_channels} channels: {error}") from None
+        raise ImageError(f"{name} has {_channels(image_channels)}: {error}") from None
     if made == needed:
         return
     grey = " after gray" if preparation.gray else ""
@@ -196,12 +198,17 @@ def check_channels(image_channels: int, preparation: Preparation, needed: int, n
         advice = "--gray (Preparation(gray=True)) makes it grey"
     elif preparation.gray and image_channels == needed:
         advice = "leave gray out"
+    elif needed == 1:
+        advice = "save one of them, or their mean, or say with layout which axis holds channels"
     else:
         advice = "give one of as many channels, or say with layout which axis holds them"
     raise ImageError(
-        f"{name} has {made} channel{'s' if made != 1 else ''}{grey}, but the network reads "
-        f"{needed}: {advice}"
+        f"{name} has {_channels(made)}{grey}, but the network reads {needed}: {advice}"
     )
+
+
+def _channels(count: int) -> str:
+    return f"{count} channel{'s' if count != 1 else ''}"
 
 
 def _numbers(name: str, given: Any) -> tuple[float, ...]:

@@ -16,9 +16,10 @@ from fcconv.graph.load import Source
 from fcconv.graph.sliding import Sliding
 from fcconv.scanning.arguments import as_path
 from fcconv.scanning.engine import Array, Score, checked
-from fcconv.scanning.job import Job, as_sliding, make_job
+from fcconv.scanning.job import Job, make_job
 from fcconv.scanning.lock import locked
 from fcconv.scanning.memory import parse_bytes
+from fcconv.scanning.network import as_sliding
 from fcconv.scanning.pipeline import pipeline
 from fcconv.scanning.plan import Plan, Tile
 from fcconv.scanning.preparation import Preparation
