@@ -10,6 +10,7 @@ import skimage as ski
 
 from fcconv.demo.network import WINDOW
 from fcconv.demo.photos import Image
+from fcconv.scanning.peaks import shared
 
 
 @dataclass(frozen=True)
@@ -61,30 +62,22 @@ def strongest_peaks(levels: list[Level], count: int) -> list[Peak]:
     scores = np.concatenate([level.scores.ravel() for level in levels])
     boxes = np.concatenate([_boxes(level) for level in levels])[scores > 0]
     scores = scores[scores > 0]
-    strengths = np.array([scores[_shared(boxes, box) > 1 / 2].sum() for box in boxes])
+    strengths = np.array([scores[shared(boxes, box) > 1 / 2].sum() for box in boxes])
     peaks: list[Peak] = []
     while len(peaks) < count and strengths.any():
         best = int(strengths.argmax())
-        peaks.append(Peak(float(strengths[best]), float(scores[best]), *map(float, boxes[best])))
-        strengths[_shared(boxes, boxes[best]) > 0] = 0
+        (top, bottom), (left, _) = boxes[best].tolist()
+        peaks.append(
+            Peak(float(strengths[best]), float(scores[best]), top, left, side=bottom - top)
+        )
+        strengths[shared(boxes, boxes[best]) > 0] = 0
     return peaks
 
 
 def _boxes(level: Level) -> npt.NDArray[np.float64]:
-    """Top, left and side of each window, in pixels of the photo, ``(windows, 3)``."""
+    """Where each window lies in the photo, ``(windows, axes, 2)``, as the peaks of a scan have."""
     corners = np.indices(level.scores.shape).reshape(2, -1).T * level.stride
-    sides = np.full((len(corners), 1), WINDOW)
-    return np.hstack([corners, sides]) / level.scale
-
-
-def _shared(
-    boxes: npt.NDArray[np.float64], box: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """Area that each box shares with one box, in parts of the area that the two cover."""
-    start = np.maximum(boxes[:, :2], box[:2])
-    stop = np.minimum(boxes[:, :2] + boxes[:, 2:], box[:2] + box[2])
-    shared = np.clip(stop - start, 0, None).prod(axis=1)
-    return np.asarray(shared / (boxes[:, 2] ** 2 + box[2] ** 2 - shared))
+    return np.stack([corners, corners + WINDOW], axis=-1) / level.scale
 
 
 def heatmap(levels: list[Level], shape: tuple[int, ...]) -> Image:

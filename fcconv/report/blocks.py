@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from fcconv.scanning.blocks import blocks
 
 PIECE = 1 << 22
 """Scores that are read at a time, so that maps can be larger than memory."""
@@ -33,7 +35,7 @@ def ranges(scores: Any, lead: tuple[int, ...]) -> tuple[Scores, Scores]:
     """
     channels, *cells = scores.shape[len(lead) :]
     low, high = np.full(channels, np.inf, np.float32), np.full(channels, -np.inf, np.float32)
-    for piece in _pieces(cells, [1] * len(cells), PIECE // channels):
+    for piece in blocks(cells, [1] * len(cells), PIECE // channels):
         part = _read(scores, (*lead, slice(None), *piece))
         axes, finite = tuple(range(1, part.ndim)), np.isfinite(part)
         low = np.minimum(low, part.min(axis=axes, where=finite, initial=np.inf))
@@ -65,11 +67,11 @@ def maxima(
         Which cell of its block has it, counted row by row of a whole block.
     """
     cells = scores.shape[len(lead) + 1 :]
-    blocks = tuple(-(-n // f) for n, f in zip(cells, factor, strict=True))
-    values = np.empty((len(channels), *blocks), np.float32)
+    counts = tuple(-(-n // f) for n, f in zip(cells, factor, strict=True))
+    values = np.empty((len(channels), *counts), np.float32)
     offsets = np.empty(values.shape, np.uint32)
     first, last = min(channels), max(channels)  # read together: they may lie in the same chunk
-    for piece in _pieces(cells, factor, PIECE // (last + 1 - first)):
+    for piece in blocks(cells, factor, PIECE // (last + 1 - first)):
         part = _read(scores, (*lead, slice(first, last + 1), *piece))
         place = tuple(
             slice(p.start // f, -(-p.stop // f)) for p, f in zip(piece, factor, strict=True)
@@ -77,19 +79,6 @@ def maxima(
         chosen = part[[channel - first for channel in channels]]
         values[:, *place], offsets[:, *place] = _strongest(chosen, factor)
     return values, offsets
-
-
-def _pieces(cells: Sequence[int], factor: Sequence[int], most: int) -> Iterator[tuple[slice, ...]]:
-    """Cut a map into pieces of whole blocks, of at most `most` cells unless a block has more."""
-    cut = sum(n > f for n, f in zip(cells, factor, strict=True))
-    block = math.prod(min(n, f) for n, f in zip(cells, factor, strict=True))
-    side = max(1, int((most / block) ** (1 / max(cut, 1))))
-    yield from itertools.product(
-        *(
-            [slice(a, min(a + side * f, n)) for a in range(0, n, side * f)]
-            for n, f in zip(cells, factor, strict=True)
-        )
-    )
 
 
 def _read(scores: Any, index: tuple[Any, ...]) -> Scores:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,16 @@ from typing import Any
 import numpy as np
 
 from fcconv.errors import ImageError
+from fcconv.scanning.blocks import blocks
 from fcconv.scanning.formats import Stored, open_file, reason
 from fcconv.scanning.layouts import find_axes, unit
 from fcconv.scanning.mapped import release
 
 BLOCK = 2**24
 """Entries that an overview reads at a time, unless the file's own parts are larger."""
+
+ROW = 2**14
+"""Pixels of a row that are read together where nothing is stored in parts: they lie in a row."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +108,7 @@ class Image:
         size = self._sizes(level)
         every = -(-max(size) // most)
         small = np.empty((self.channels, *(-(-pixels // every) for pixels in size)), self.dtype)
-        for block in _blocks(size, self._chunk(level), BLOCK // self._entries()):
+        for block in blocks(size, self._chunk(level), BLOCK // self._entries()):
             kept = tuple(slice(-(-b.start // every), -(-b.stop // every)) for b in block)
             if all(part.start < part.stop for part in kept):
                 region = tuple(
@@ -144,7 +147,7 @@ class Image:
         """Return the pixels that a level reads as a whole, along each spatial axis."""
         chunks = getattr(level, "chunksize", None) or getattr(level, "chunks", None)
         if chunks is None:
-            return tuple(1 for _ in self._spatial())
+            return (*(1 for _ in self._spatial()[1:]), ROW)
         return tuple(int(chunks[self.axes.index(letter)]) for letter in self._spatial())
 
     def _read(self, level: Any, region: tuple[slice, ...]) -> np.ndarray:
@@ -187,7 +190,7 @@ class Image:
     def _fingerprint(self) -> str:
         """Return a hash of all pixels, read part by part."""
         digest, level = hashlib.blake2b(), self.stored.levels[0]
-        for block in _blocks(self.size, self._chunk(level), BLOCK // self._entries()):
+        for block in blocks(self.size, self._chunk(level), BLOCK // self._entries()):
             pixels = np.ascontiguousarray(self._read(level, block))
             digest.update(pixels.reshape(-1).view(np.uint8).data)
         return digest.hexdigest()
@@ -258,18 +261,6 @@ def _check_dtype(name: str, dtype: Any) -> None:
         kind = ""
     if kind not in ("b", "u", "i", "f"):
         raise ImageError(f"{name} has dtype {dtype}: convert it to integers or floats of NumPy")
-
-
-def _blocks(size: Sequence[int], chunk: Sequence[int], most: int) -> Iterator[tuple[slice, ...]]:
-    """Cut an image into blocks of whole chunks, and of at most `most` pixels where these allow."""
-    block = [min(part, pixels) for part, pixels in zip(chunk, size, strict=True)]
-    for axis in reversed(range(len(size))):
-        block[axis] = min(block[axis] * max(most // math.prod(block), 1), size[axis])
-    axes = [
-        [slice(start, min(start + part, pixels)) for start in range(0, pixels, part)]
-        for part, pixels in zip(block, size, strict=True)
-    ]
-    return itertools.product(*axes)
 
 
 def _length(part: slice) -> int:

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-BLOCK = {1: 2**20, 2: 1024, 3: 96}
-"""Cells along each axis that are looked at together, by the number of axes."""
+from fcconv.scanning.blocks import blocks
+
+BLOCK = 2**20
+"""Cells that are looked at together."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ def find_peaks(
     scale: float,
 ) -> list[Peak]:
     """Find peaks in one map, ``scores[lead]``; see :meth:`fcconv.scanning.result.Scan.peaks`."""
-    found = [_local_maxima(scores, lead, block, threshold) for block in _blocks(scores, lead)]
+    cut = blocks(scores.shape[len(lead) :], [1] * len(window), BLOCK)
+    found = [_local_maxima(scores, lead, block, threshold) for block in cut]
     cells = np.concatenate([cells for cells, _ in found])
     values = np.concatenate([values for _, values in found])
     rows = np.lexsort(cells.T[::-1])  # of equal scores the first wins, whatever the blocks
@@ -101,21 +104,14 @@ def shared(boxes: npt.NDArray[np.float64], box: npt.NDArray[np.float64]) -> npt.
     return np.asarray(both / (areas - both))
 
 
-def _blocks(scores: Any, lead: tuple[int, ...]) -> Iterator[list[tuple[int, int]]]:
-    cells = scores.shape[len(lead) :]
-    side = BLOCK[len(cells)]
-    starts = [[(a, min(a + side, n)) for a in range(0, n, side)] for n in cells]
-    yield from map(list, itertools.product(*starts))
-
-
 def _local_maxima(
-    scores: Any, lead: tuple[int, ...], block: list[tuple[int, int]], threshold: float
+    scores: Any, lead: tuple[int, ...], block: tuple[slice, ...], threshold: float
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
     """Find cells of a block that score highest of those beside them, ``(n, axes)``, and how much.
 
     Of equal ones beside each other the first is taken, so that a flat map has one and not all.
     """
-    around = tuple(slice(max(a - 1, 0), b + 1) for a, b in block)
+    around = tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in block)
     wide = np.asarray(scores[(*lead, *around)])
     padded = np.pad(wide, 1, constant_values=-np.inf if wide.dtype.kind == "f" else 0)
     highest = wide >= threshold
@@ -126,6 +122,9 @@ def _local_maxima(
         first = (0,) * wide.ndim
         if shift != first:
             highest &= wide > beside if shift < first else wide >= beside
-    own = tuple(slice(a - s.start, b - s.start) for (a, b), s in zip(block, around, strict=True))
+    own = tuple(
+        slice(part.start - wider.start, part.stop - wider.start)
+        for part, wider in zip(block, around, strict=True)
+    )
     cells = np.argwhere(highest[own])
-    return cells + np.array([a for a, _ in block]), wide[own][tuple(cells.T)]
+    return cells + np.array([part.start for part in block]), wide[own][tuple(cells.T)]
