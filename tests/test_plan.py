@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,11 +16,14 @@ from comparing import assert_identical
 from fcconv.graph.load import load
 from fcconv.graph.run import Program
 from fcconv.graph.sliding import restored
+from fcconv.scanning.job import Job, make_job
 from fcconv.scanning.memory import extents_of, seen
+from fcconv.scanning.network import as_sliding
 from fcconv.scanning.plan import Axis, Plan, plans
 from fcconv_modular import Field, P
 from random_graphs import Case, cases
 from strategies import seeds
+from test_scan import picture, small_network
 from test_sliding import larger, slid
 
 few = st.integers(1, 6)
@@ -93,3 +98,17 @@ def test_a_file_tells_what_the_network_is(case: Case) -> None:
     again = restored(sliding.model)
     assert again is not None
     assert {**vars(again), "patch": sliding.patch} == vars(sliding), case
+
+
+def test_a_plan_that_fits_is_taken_without_a_look_at_smaller_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = make_job(as_sliding(small_network()), picture(), None, None, None, None)
+    whole = next(job._plans())
+
+    def first_only(_: Job) -> Iterator[Plan]:
+        yield whole
+        raise AssertionError
+
+    monkeypatch.setattr(Job, "_plans", first_only)
+    assert job.planned(10**9, "numpy")[0] == whole

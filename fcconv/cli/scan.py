@@ -17,6 +17,7 @@ from fcconv.cli.options import (
     stride_option,
     window_option,
 )
+from fcconv.scanning.arguments import ENGINES
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -72,7 +73,7 @@ class Names(click.ParamType[tuple[str, ...]]):
 @window_option
 @click.option(
     "--engine",
-    type=click.Choice(["auto", "numpy", "jax", "onnxruntime"]),
+    type=click.Choice(["auto", *ENGINES]),
     default="auto",
     show_default=True,
     help="What computes; auto takes the fastest that is there.",

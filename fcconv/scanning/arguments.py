@@ -14,6 +14,9 @@ from fcconv.errors import OutputError, ShapeError
 
 T = TypeVar("T")
 
+ENGINES = ("numpy", "jax", "onnxruntime")
+"""Engines, named as the library that each needs."""
+
 
 def one(value: Any, kind: type[T], name: str) -> T:
     """Return what is of a type.

@@ -15,6 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from fcconv.errors import BackendError, DtypeError, FcconvError, UnsupportedError
 from fcconv.graph.sliding import Sliding
+from fcconv.scanning.arguments import ENGINES
 
 Array = npt.NDArray[Any]
 Score = Callable[[Array], tuple[Array, ...]]
@@ -22,9 +23,6 @@ Score = Callable[[Array], tuple[Array, ...]]
 
 MOMENT = 2.0
 """Seconds in which NumPy scores an image that needs no faster engine."""
-
-ENGINES = ("numpy", "jax", "onnxruntime")
-"""Engines, named as the library that each needs."""
 
 
 @dataclass(frozen=True)

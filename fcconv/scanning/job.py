@@ -75,6 +75,10 @@ class Job:
         """How the network wants its images."""
         return Layout.of(self.sliding.model)
 
+    def lead(self, number: int) -> tuple[int, ...]:
+        """Return what comes before the channels of scores: a number in a batch, else nothing."""
+        return (number,) if self.batched else ()
+
     def pixels(self, image: Image | Resized, region: tuple[slice, ...]) -> Array:
         """Read a region of an image and prepare it, ``(C, *region)``.
 
@@ -135,20 +139,25 @@ class Job:
             # one tile is read, and one written, while one is computed
             return 2 * (read + math.prod(cut.scored) * scores) + computed
 
-        def fits(cut: Plan) -> bool:
-            many = self.windows == "exact" and math.prod(cut.kept) > MOST_BATCHES * batch
-            return needed(cut) <= memory and not many
+        def many(cut: Plan) -> bool:
+            return self.windows == "exact" and math.prod(cut.kept) > MOST_BATCHES * batch
 
-        cuts = list(self._plans())
-        fitting = [cut for cut in cuts if fits(cut)]
-        if not fitting:
+        chosen = None
+        for cut in self._plans():  # ever smaller
+            takes = needed(cut)
+            if takes > memory or many(cut):
+                continue
+            if chosen is None or cut.repeated <= MOST_REPEATED:
+                chosen = cut
+            if takes <= COMFORTABLE:
+                break
+        if chosen is None:
+            *_, smallest = self._plans()
             raise ShapeError(
-                f"not even the smallest tile of {cuts[-1].pixels} pixels, which needs "
-                f"{needed(cuts[-1]) / 1e6:,.1f} MB, fits: allow more memory"
+                f"not even the smallest tile of {smallest.pixels} {unit(len(self.size))}, which "
+                f"needs {needed(smallest) / 1e6:,.1f} MB, fits: allow more memory"
             )
-        cheap = [cut for cut in fitting if cut.repeated <= MOST_REPEATED]
-        comfortable = (cut for cut in cheap if needed(cut) <= COMFORTABLE)
-        return next(comfortable, (cheap or fitting[:1])[-1]), batch
+        return chosen, batch
 
     def planned_before(self, record: Record | None) -> tuple[Plan, int] | None:
         """Return the tiles and the batch of an earlier run; None without any that fit the image."""
@@ -169,11 +178,9 @@ class Job:
 
     def outputs(self, cut: Plan) -> dict[str, Output]:
         """Describe the scores of all windows, a chunk a tile."""
-        lead = (len(self.images),) if self.batched else ()
+        whole, one_tile = self.lead(len(self.images)), self.lead(1)
         return {
-            name: Output(
-                (*lead, channels, *cut.cells), (*(1 for _ in lead), channels, *cut.kept), dtype
-            )
+            name: Output((*whole, channels, *cut.cells), (*one_tile, channels, *cut.kept), dtype)
             for name, (channels, dtype) in self.sliding.outputs.items()
         }
 

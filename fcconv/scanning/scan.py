@@ -167,10 +167,9 @@ def score_tiles(
 ) -> int:
     """Score the tiles that are not finished, and count them."""
     names = list(job.outputs(cut))
-    lead = (None,) if job.batched else ()
 
     def chunk(number: int, tile: Tile) -> tuple[int, ...]:
-        return (*((number,) if job.batched else ()), 0, *tile.index)
+        return (*job.lead(number), 0, *tile.index)
 
     def left() -> Iterator[tuple[int, Tile]]:
         for number in range(len(job.images)):
@@ -194,7 +193,8 @@ def score_tiles(
     def write(item: tuple[int, Tile], made: list[Array]) -> None:
         nonlocal done
         number, tile = item
-        store.write(chunk(number, tile), {n: x[lead] for n, x in zip(names, made, strict=True)})
+        scores = (x.reshape(*job.lead(1), *x.shape) for x in made)
+        store.write(chunk(number, tile), dict(zip(names, scores, strict=True)))
         done = done._replace(tiles=done.tiles + 1, windows=done.windows + tile.windows)
         report(done)
 
