@@ -54,6 +54,15 @@ class Window:
         """Pixels from a window's first sample to its last, both included, an axis."""
         return tuple(map(extent, self.kernel, self.dilation))
 
+    def span(self, axis: int, start: int, stop: int) -> tuple[int, int]:
+        """Pixels that the windows in ``range(start, stop)`` read along an axis.
+
+        The first pixel, and one past the last; pixels of the padding lie below zero or beyond the
+        input.
+        """
+        first = start * self.stride[axis] - self.padding[axis][0]
+        return first, first + (stop - 1 - start) * self.stride[axis] + self.extent[axis]
+
 
 def integer(value: Any, name: str, minimum: int) -> int:
     """Return `value` as an int of at least `minimum`, or raise a ShapeError that calls it `name`.

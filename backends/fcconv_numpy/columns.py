@@ -1,0 +1,60 @@
+"""Windows gathered as the columns of a matrix (im2col), tile by tile."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from fcconv_numpy.dtypes import Array
+from fcconv_numpy.plan import Tile
+
+if TYPE_CHECKING:
+    from fcconv.geometry import Window
+
+
+class Workspace(threading.local):
+    """Memory of a thread that tiles use one after the other: fresh pages cost more than a copy."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, Array] = {}
+
+    def take(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """Return an array of any content, which is overwritten when its name is taken again."""
+        size = math.prod(shape) * dtype.itemsize
+        held = self._held.get(name)
+        if held is None or len(held) < size:
+            held = self._held[name] = np.empty(size, np.uint8)
+        return held[:size].view(dtype).reshape(shape)
+
+
+def gather(columns: Array, x: Array, window: Window, tile: Tile, workspace: Workspace) -> None:
+    """Write the windows of a tile of `x (N, C, *S)` into `columns (C, *K, n, *cells)`."""
+    pixels = _pixels(x[slice(*tile.images)], window, tile, workspace)
+    _, rows, *steps = pixels.strides
+    taps = (step * e for step, e in zip(steps, window.dilation, strict=True))
+    cells = (step * r for step, r in zip(steps, window.stride, strict=True))
+    view = as_strided(pixels, columns.shape, (rows, *taps, pixels.strides[0], *cells))
+    np.copyto(columns, view)
+
+
+def _pixels(x: Array, window: Window, tile: Tile, workspace: Workspace) -> Array:
+    """Return the pixels that a tile reads, and zeros where it reads padding."""
+    spans = [window.span(axis, *cells) for axis, cells in enumerate(tile.cells)]
+    sizes = x.shape[2:]
+    starts = [max(start, 0) for start, _ in spans]
+    stops = [max(min(b, n), a) for (_, b), n, a in zip(spans, sizes, starts, strict=True)]
+    held = list(zip(starts, stops, strict=True))
+    inside = x[:, :, *itertools.starmap(slice, held)]
+    if held == spans:
+        return inside
+    shape = (*x.shape[:2], *(stop - start for start, stop in spans))
+    padded = workspace.take("padded", shape, x.dtype)
+    padded.fill(0)
+    target = (slice(a - first, b - first) for (a, b), (first, _) in zip(held, spans, strict=True))
+    padded[:, :, *target] = inside
+    return padded

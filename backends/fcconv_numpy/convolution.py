@@ -1,0 +1,91 @@
+"""Matrix products and convolutions: windows gathered as columns, and multiplied."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fcconv_numpy.columns import Workspace, gather
+from fcconv_numpy.dtypes import Array, native
+from fcconv_numpy.plan import Tile, plan
+from fcconv_numpy.threads import share, threads
+
+if TYPE_CHECKING:
+    from fcconv.geometry import Window
+
+_workspace = Workspace()
+
+
+def product(weight: Array, columns: Array) -> Array:
+    """Multiply ``weight (G, O/G, I)`` with ``columns (N, G, I, P)``, ``(N, G, O/G, P)``."""
+    if columns.shape[-1] == 1:  # one position: the batch takes its place, so that each product
+        # reads the weight once and not once an image; rows @ weight.T can be several times slower
+        products: Array = weight @ columns[..., 0].transpose(1, 2, 0)
+        return products.transpose(2, 0, 1)[..., None]
+    return weight @ columns
+
+
+def moves_nothing(window: Window, size: tuple[int, ...]) -> bool:
+    """Say whether the columns are the input where it lies.
+
+    They are for a kernel that covers the input, or one pixel.
+    """
+    if any(map(any, window.padding)):
+        return False
+    return window.kernel == size or (max(window.kernel) == 1 and window.output == size)
+
+
+def convolve(x: Array, weight: Array, bias: Array | None, window: Window) -> Array:
+    """Convolve ``x (N, C, *S)`` with ``weight (G, O/G, I)``, ``(N, G, O/G, prod(S'))``.
+
+    Weight and bias ``(G, O/G, 1)`` have the dtype to compute in, the result has that of `x`.
+    """
+    groups, outputs, terms = weight.shape
+    positions = math.prod(window.output)
+    y = np.empty((len(x), groups, outputs, positions), native(x.dtype))
+    column = groups * terms * weight.itemsize
+    chosen = plan(len(x), outputs, column, window.output, threads())
+    work = functools.partial(_convolve_tiles, y, x, weight, bias, window)
+    share(work, chosen.tiles(len(x), window.output), chosen.workers)
+    return y
+
+
+def _convolve_tiles(
+    y: Array, x: Array, weight: Array, bias: Array | None, window: Window, tiles: Iterator[Tile]
+) -> None:
+    """Compute tiles of `y`, as many as there are left."""
+    groups, outputs, terms = weight.shape
+    for tile in tiles:
+        cells = [stop - start for start, stop in tile.cells]
+        part = _part(y, window, tile)
+        images, windows = len(part), math.prod(cells)
+        shape = (x.shape[1], *window.kernel, images, *cells)
+        columns = _workspace.take("columns", shape, weight.dtype)
+        gather(columns, x, window, tile, _workspace)
+        columns = columns.reshape(groups, terms, images * windows)
+        if images == 1 and y.dtype == weight.dtype:
+            _multiply(weight, columns, bias, part[0])
+        else:
+            made = _workspace.take("made", (groups, outputs, images * windows), weight.dtype)
+            _multiply(weight, columns, bias, made)
+            image_by_image = made.reshape(groups, outputs, images, windows).transpose(2, 0, 1, 3)
+            np.copyto(part, image_by_image, casting="same_kind")
+
+
+def _multiply(weight: Array, columns: Array, bias: Array | None, out: Array) -> None:
+    np.matmul(weight, columns, out=out)
+    if bias is not None:
+        out += bias
+
+
+def _part(y: Array, window: Window, tile: Tile) -> Array:
+    """Return the part of `y` that a tile computes; its cells lie in one piece."""
+    first = 0
+    for (start, _), n in zip(tile.cells, window.output, strict=True):
+        first = first * n + start
+    count = math.prod(stop - start for start, stop in tile.cells)
+    return y[slice(*tile.images), :, :, first : first + count]

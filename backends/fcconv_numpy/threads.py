@@ -1,0 +1,106 @@
+"""Work on several threads, each with BLAS to itself: one thread a tile, not all for each product.
+
+BLAS has one number of threads for the whole process, so whoever lowers it says so here, and the
+last to leave restores it.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+import numpy as np
+import threadpoolctl
+
+T = TypeVar("T")
+
+
+class _Blas:
+    """The threads of BLAS, and how many callers have asked it to use one."""
+
+    def __init__(self) -> None:
+        np.dot(np.ones((2, 2)), np.ones((2, 2)))  # loads BLAS, which is then found
+        found = threadpoolctl.ThreadpoolController().select(user_api="blas").lib_controllers
+        self._libraries = [library for library in found if library.get_num_threads()]
+        self._lock = threading.Lock()
+        self._callers = 0
+        self._before: list[int] = []
+
+    def threads(self) -> int:
+        """Count the threads that a product would use, were nobody holding BLAS to one."""
+        with self._lock:
+            counts = self._before or [library.get_num_threads() for library in self._libraries]
+        return max(counts, default=1)
+
+    @contextmanager
+    def held_to_one(self) -> Iterator[None]:
+        """Let products run on the thread that calls them."""
+        with self._lock:
+            self._callers += 1
+            if self._callers == 1:
+                self._before = [library.get_num_threads() for library in self._libraries]
+                self._set([1] * len(self._libraries))
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._callers -= 1
+                if self._callers == 0:
+                    self._set(self._before)
+                    self._before = []
+
+    def _set(self, counts: list[int]) -> None:
+        for library, count in zip(self._libraries, counts, strict=True):
+            library.set_num_threads(count)
+
+
+@functools.cache
+def _blas() -> _Blas:
+    return _Blas()
+
+
+@functools.cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count())
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of the threads
+
+
+def threads() -> int:
+    """Count the threads to work on: as many as BLAS has been given."""
+    return _blas().threads()
+
+
+def share(work: Callable[[Iterator[T]], None], items: Iterable[T], workers: int) -> None:
+    """Call `work` on several threads with one iterator, of which each takes what it can do."""
+    if workers == 1:
+        work(iter(items))
+        return
+    shared = _Locked(items)
+    with _blas().held_to_one():
+        # a context holds numpy.errstate, which is the caller's to say
+        others = [
+            _pool().submit(contextvars.copy_context().run, work, shared) for _ in range(workers - 1)
+        ]
+        work(shared)
+        for other in others:
+            other.result()
+
+
+class _Locked(Iterator[T]):
+    """An iterator that several threads may take from."""
+
+    def __init__(self, items: Iterable[T]) -> None:
+        self._items = iter(items)
+        self._lock = threading.Lock()
+
+    def __next__(self) -> T:
+        with self._lock:
+            return next(self._items)
