@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +14,6 @@ from fcconv.cli import demo as cli_demo
 from fcconv.demo.demo import Demo
 from fcconv.demo.network import load_faces
 from fcconv.demo.proof import Proof
-from fcconv_bench import cases
 
 
 def fcconv_command(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -93,22 +90,3 @@ def test_paths_are_printed_as_they_are(
     folder.mkdir()
     assert app.run(["demo", "--out", str(folder / "y].png")]) == 0  # brackets are rich's markup
     assert f"{folder}/y].png" in capsys.readouterr().out.replace("\n", "")
-
-
-@pytest.mark.slow
-def test_bench_reports_every_contender(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cases, "CASES", [case.small() for case in cases.CASES[:2]])
-    out = tmp_path / "figures"
-    assert app.run(["bench", "--rounds", "1", "--out", str(out)]) == 0
-    printed = capsys.readouterr().out
-    figures = json.loads((out / "layers.json").read_text(encoding="utf-8"))
-    rows = [row for row in figures["rows"] if row["device"] == "cpu"]
-    torch = ["torch"] if importlib.util.find_spec("torch") else []
-    contenders = ["matmul", "fcconv numpy", "fcconv jax", *torch, "lax"]
-    assert [row["contender"] for row in rows] == contenders * 2
-    assert all(0 < row["low"] <= row["seconds"] <= row["high"] for row in rows)
-    assert {"processor", "cores", "versions", "blas", "devices"} <= set(figures["environment"])
-    assert all(name in printed for name in (*contenders, *(row["case"] for row in rows)))
-    assert (out / "layers.png").read_bytes().startswith(b"\x89PNG")

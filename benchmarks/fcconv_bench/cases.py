@@ -1,4 +1,4 @@
-"""The layers that are timed."""
+"""A convolution to time, and its operands."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ import numpy.typing as npt
 
 from fcconv import geometry
 
+Array = npt.NDArray[Any]
+
+ITEMSIZE = 4
+"""Bytes of a float32."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -18,87 +23,94 @@ class Case:
 
     Attributes
     ----------
-    name : str
-        Short name, unique.
-    batch, channels, size : int
+    name, group : str
+        Short name, unique in its suite; what the summary tells apart.
+    channels, size : int
         Shape of the input, ``(batch, channels, size, size)``.
     outputs, kernel : int
-        Shape of the weight, ``(outputs, channels, kernel, kernel)``.
-    stride, padding, dilation : int
+        Shape of the weight, ``(outputs, channels / groups, kernel, kernel)``.
+    batch, stride, padding, groups : int
         As in :func:`fcconv.conv`.
     """
 
     name: str
-    batch: int
+    group: str
     channels: int
     size: int
     outputs: int
     kernel: int
+    batch: int = 1
     stride: int = 1
     padding: int = 0
-    dilation: int = 1
+    groups: int = 1
 
     @property
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments of :func:`fcconv.conv`."""
-        return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
+        return {"stride": self.stride, "padding": self.padding, "groups": self.groups}
+
+    @property
+    def input(self) -> tuple[int, int, int, int]:
+        """Shape of the input."""
+        return self.batch, self.channels, self.size, self.size
 
     @property
     def output(self) -> tuple[int, ...]:
         """Shape of the result."""
-        window = geometry.window([self.size] * 2, self.kernel, **self.arguments)
+        window = geometry.window([self.size] * 2, self.kernel, self.stride, self.padding)
         return self.batch, self.outputs, *window.output
 
     @property
     def product(self) -> tuple[int, int, int]:
-        """Sizes of the matrix product that computes the layer: rows, terms, columns."""
+        """Rows, terms and columns of the matrix product, all groups together."""
         columns = self.batch * math.prod(self.output[2:])
-        return self.outputs, self.channels * self.kernel**2, columns
+        return self.outputs, self.channels // self.groups * self.kernel**2, columns
+
+    @property
+    def multiplications(self) -> int:
+        """Multiplications of the definition, those with padding counted."""
+        return math.prod(self.product)
+
+    @property
+    def output_bytes(self) -> int:
+        """Size of the result."""
+        return ITEMSIZE * math.prod(self.output)
+
+    @property
+    def moved_bytes(self) -> int:
+        """Bytes of the input, which is read, and of the result, which is written."""
+        return ITEMSIZE * math.prod(self.input) + self.output_bytes
 
     @property
     def is_native(self) -> bool:
         """Whether the kernel covers the whole input, as that of a dense layer does."""
         return self.kernel == self.size and not self.padding
 
-    def arrays(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+    def arrays(self) -> tuple[Array, Array, Array]:
         """Make input, weight and bias, the same at each call."""
-        rng = np.random.default_rng(0)
-        x = (self.batch, self.channels, self.size, self.size)
-        weight = (self.outputs, self.channels, self.kernel, self.kernel)
-        return (
-            rng.standard_normal(x, np.float32),
-            rng.standard_normal(weight, np.float32),
-            rng.standard_normal(self.outputs, np.float32),
-        )
+        weight = (self.outputs, self.channels // self.groups, self.kernel, self.kernel)
+        return _normal(self.input), _normal(weight), _normal((self.outputs,))
 
-    def matrices(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    def matrices(self) -> tuple[Array, Array]:
         """Make the operands of the matrix product, the same at each call."""
-        rng = np.random.default_rng(0)
         rows, terms, columns = self.product
-        return (
-            rng.standard_normal((rows, terms), np.float32),
-            rng.standard_normal((terms, columns), np.float32),
-        )
+        return _normal((rows, terms)), _normal((terms, columns))
 
     def small(self) -> Case:
         """Shrink the case so that it runs in no time and still means the same."""
-        size = self.size if self.is_native else min(self.size, 16 + self.dilation * self.kernel)
-        channels, outputs = (min(n, 4) for n in (self.channels, self.outputs))
+        size = self.size if self.is_native else min(self.size, 16 + self.kernel)
+        channels, outputs, groups = (min(n, 4) for n in (self.channels, self.outputs, self.groups))
         return replace(
-            self, batch=min(self.batch, 2), channels=channels, outputs=outputs, size=size
+            self,
+            batch=min(self.batch, 2),
+            channels=channels,
+            outputs=outputs,
+            groups=groups,
+            size=size,
         )
 
 
-CASES = (
-    Case("seed 1x2x2 to 2", 1, 1, 2, 2, 2),
-    Case("dense 512x7x7 to 4096", 1, 512, 7, 4096, 7),
-    Case("dense 512x7x7 to 4096, batch 32", 32, 512, 7, 4096, 7),
-    Case("512x7x7 to 1024 on 16x16", 1, 512, 22, 1024, 7),
-    Case("3x3, 64 to 64, 224x224", 1, 64, 224, 64, 3, padding=1),
-    Case("3x3, 128 to 128, 112x112", 1, 128, 112, 128, 3, padding=1),
-    Case("3x3, 256 to 256, 56x56", 1, 256, 56, 256, 3, padding=1),
-    Case("3x3, 512 to 512, 14x14", 1, 512, 14, 512, 3, padding=1),
-    Case("7x7 stride 2, 3 to 64, 224x224", 1, 3, 224, 64, 7, stride=2, padding=3),
-    Case("1x1, 256 to 128, 56x56", 1, 256, 56, 128, 1),
-    Case("3x3 dilation 4, 32 to 64, 260x260", 1, 32, 260, 64, 3, dilation=4),
-)
+def _normal(shape: tuple[int, ...]) -> Array:
+    """Draw normal values; large arrays repeat them, as drawing takes longer than the layer."""
+    rng = np.random.default_rng(math.prod(shape))
+    return np.resize(rng.standard_normal(min(math.prod(shape), 2**20), np.float32), shape)

@@ -1,106 +1,101 @@
-"""What is timed: fcconv on its backends, the bare matrix product, and peers where installed."""
+"""Who computes a convolution: the limit, fcconv on its backends, and peers where installed."""
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
-import numpy as np
-
-import fcconv
+from fcconv_bench import peers
 from fcconv_bench.cases import Case
+from fcconv_bench.suite import CPU, Call, Facts, Prepared, full_name
 
-Call: TypeAlias = Callable[[], Any]
-"""Computes the layer once and returns when the result is there."""
-
-LIMIT = "matmul"
-"""One product of ready operands, of the shape that the layer takes."""
+LIMIT = "limit"
+"""The least that a layer takes: see :func:`fcconv_bench.peers.limit`."""
 
 OURS = ("fcconv numpy", "fcconv jax")
-PEERS = ("torch", "lax")
-CPU = "cpu"
+
+CALLS: dict[str, Callable[[Case], Call]] = {
+    LIMIT: peers.limit,
+    "fcconv numpy": peers.fcconv_numpy,
+    "torch": peers.torch,
+    "onnxruntime": peers.onnxruntime,
+    "scipy": peers.scipy,
+}
+
+PROGRAMS: dict[str, Callable[[Case], Callable[..., Any]]] = {
+    LIMIT: peers.limit_program,
+    "fcconv jax": peers.fcconv_program,
+    "lax": peers.lax_program,
+}
+"""What JAX compiles; the limit, too, on a device other than the CPU."""
+
+NEEDS = {
+    LIMIT: ("numpy",),
+    "fcconv numpy": ("numpy",),
+    "fcconv jax": ("jax",),
+    "torch": ("torch",),
+    "lax": ("jax",),
+    "onnxruntime": ("onnxruntime", "onnx"),
+    "scipy": ("scipy",),
+}
 
 
 @dataclass(frozen=True)
-class Contender:
-    """A way to compute a layer, on a device that JAX calls "cpu", "gpu" or "tpu"."""
+class ConvContender:
+    """A way to compute a convolution, on a device that JAX calls "cpu", "gpu" or "tpu"."""
 
     name: str
-    device: str
+    platform: str
 
     def __str__(self) -> str:
         """Name the device too, unless it is the CPU."""
-        return self.name if self.device == CPU else f"{self.name} on {self.device}"
-
-    def prepare(self, case: Case) -> Call:
-        """Make the operands of a case and return the call to time."""
-        if self.name == "fcconv numpy":
-            return partial(fcconv.conv, *case.arrays(), **case.arguments)
-        if self.name == "torch":
-            return _torch(case)
-        if self.name == LIMIT and self.device == CPU:
-            return partial(np.matmul, *case.matrices())
-        compiled, operands = self.compile(case)
-        return lambda: compiled(*operands).block_until_ready()
-
-    def compile(self, case: Case) -> tuple[Any, list[Any]]:
-        """Compile a contender of JAX; return the program and its operands, on the device."""
-        import jax
-
-        functions: dict[str, Callable[..., Any]] = {
-            LIMIT: partial(jax.numpy.matmul, precision="highest"),
-            "fcconv jax": partial(fcconv.conv, **case.arguments),
-            "lax": partial(_lax, case),
-        }
-        arrays = case.matrices() if self.name == LIMIT else case.arrays()
-        operands = [jax.device_put(array, jax.devices(self.device)[0]) for array in arrays]
-        return jax.jit(functions[self.name]).lower(*operands).compile(), operands
+        return full_name(self.name, self.platform)
 
     @property
     def uses_jax(self) -> bool:
         """Whether JAX compiles this contender."""
-        return self.name in ("fcconv jax", "lax") or self.device != CPU
+        return self.name not in CALLS or self.platform != CPU
+
+    @property
+    def is_resident(self) -> bool:
+        """Whether its peak is resident memory; the compiler of JAX knows its own."""
+        return not self.uses_jax
+
+    def can(self, case: Case) -> bool:
+        """Whether it computes a case in reasonable time."""
+        return self.name != "scipy" or peers.scipy_can(case)
+
+    def prepare(self, case: Case) -> Prepared:
+        """Make the operands of a case, and compile what JAX compiles."""
+        if self.uses_jax:
+            return self._compiled(case)
+        facts = Facts(case.multiplications, case.output_bytes)
+        return Prepared(CALLS[self.name](case), facts)
+
+    def _compiled(self, case: Case) -> Prepared:
+        import jax
+
+        arrays = peers.limit_operands(case) if self.name == LIMIT else case.arrays()
+        operands = jax.device_put(arrays, jax.devices(self.platform)[0])
+        begin = time.perf_counter()
+        program = jax.jit(PROGRAMS[self.name](case)).lower(*operands).compile()
+        seconds = time.perf_counter() - begin
+        memory = program.memory_analysis()
+        peak = memory and int(memory.temp_size_in_bytes + memory.output_size_in_bytes)
+        facts = Facts(case.multiplications, case.output_bytes, seconds, peak)
+        return Prepared(lambda: program(*operands).block_until_ready(), facts)
 
 
-def devices() -> dict[str, str]:
-    """Name the kind of device of each platform that JAX sees; without JAX, the CPU alone."""
-    if not importlib.util.find_spec("jax"):
-        return {CPU: CPU}
-    import jax
-
-    return {CPU: CPU, **{device.platform: device.device_kind for device in jax.devices()}}
-
-
-def contenders(platforms: dict[str, str]) -> list[Contender]:
-    """List the contenders that can run here, device by device, the limit first."""
-    libraries = {"fcconv numpy": "numpy", "fcconv jax": "jax", "torch": "torch", "lax": "jax"}
-    installed = [n for n in (*OURS, *PEERS) if importlib.util.find_spec(libraries[n])]
-    found = [Contender(name, CPU) for name in (LIMIT, *installed)]
+def contenders(platforms: Iterable[str]) -> list[ConvContender]:
+    """List the contenders that can run here, the limit first, and those of JAX on other devices."""
+    found = [
+        ConvContender(name, CPU)
+        for name, libraries in NEEDS.items()
+        if all(map(importlib.util.find_spec, libraries))
+    ]
     for platform in platforms:
-        if platform != CPU:
-            found += [Contender(name, platform) for name in (LIMIT, "fcconv jax", "lax")]
+        found += [ConvContender(name, platform) for name in PROGRAMS]
     return found
-
-
-def _torch(case: Case) -> Call:
-    import torch
-
-    arrays = [torch.from_numpy(array) for array in case.arrays()]
-    return partial(torch.nn.functional.conv2d, *arrays, **case.arguments)
-
-
-def _lax(case: Case, x: Any, weight: Any, bias: Any) -> Any:
-    from jax import lax
-
-    y = lax.conv_general_dilated(
-        x,
-        weight,
-        window_strides=(case.stride,) * 2,
-        padding=((case.padding, case.padding),) * 2,
-        rhs_dilation=(case.dilation,) * 2,
-        precision=lax.Precision.HIGHEST,
-    )
-    return y + bias[None, :, None, None]

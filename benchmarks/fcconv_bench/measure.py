@@ -9,113 +9,129 @@ the same process and in the next one.
 from __future__ import annotations
 
 import functools
-import os
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, replace
+from typing import Any
 
-from fcconv_bench.cases import Case
-from fcconv_bench.contenders import Call, Contender, contenders, devices
 from fcconv_bench.memory import peak_memory
 from fcconv_bench.processes import process
+from fcconv_bench.rows import Row
+from fcconv_bench.suite import Contender, Facts, Prepared, Suite
 
 PAUSE = 0.1
-ROUND_SECONDS = 0.15
+ROUND_SECONDS = 0.1
+
+ENOUGH_SECONDS = 2.0
+"""Time after which a contender sits out the other rounds of a case: the slow ones have few."""
 
 # several processes share a GPU, so none may take most of its memory at its start
-WORKER_ENVIRONMENT = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-
-
-@dataclass(frozen=True)
-class Row:
-    """The figures of one contender on one case.
-
-    Attributes
-    ----------
-    case, contender, device : str
-        Their names.
-    seconds : float
-        Median time of a call.
-    low, high : float
-        First and third quartile.
-    calls : int
-        Calls that were timed.
-    peak_bytes : int or None
-        Most memory that one call takes beyond its operands, its result included; None where the
-        system does not say.
-    """
-
-    case: str
-    contender: str
-    device: str
-    seconds: float
-    low: float
-    high: float
-    calls: int
-    peak_bytes: int | None
+PREALLOCATE = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
 
 def measure(
-    cases: Sequence[Case], platforms: dict[str, str], rounds: int, begin: Callable[[Case], None]
-) -> Iterator[Row]:
-    """Time every contender on every case, and yield its figures case by case.
+    suite: Suite[Any], platforms: Iterable[str], rounds: int, begin: Callable[[str], None]
+) -> list[Row]:
+    """Measure the time and the memory of every contender on every case.
 
     Parameters
     ----------
-    cases : sequence of Case
-        What to compute.
-    platforms : dict of str to str
-        The devices that JAX sees, from :func:`seen_devices`.
+    suite : Suite
+        What to compute, and who does.
+    platforms : iterable of str
+        The devices that JAX sees besides the CPU.
     rounds : int
         How often the contenders take turns.
     begin : callable
-        Is told which case begins.
+        Is told which of :func:`steps` begins.
 
-    Yields
-    ------
-    Row
-        The figures of one contender on one case.
+    Returns
+    -------
+    list of Row
+        The figures, case by case.
     """
-    os.environ.update(WORKER_ENVIRONMENT)
+    contenders = suite.contenders(platforms)
+    rows = _timed(suite, contenders, rounds, begin)
+    peaks: dict[tuple[str, str, str], int | None] = {}
+    for contender in filter(lambda contender: contender.is_resident, contenders):
+        begin(f"memory of {contender}")
+        cases = [case for case in suite.cases if contender.can(case)]
+        found = zip(cases, peak_memory(contender, cases), strict=True)
+        peaks |= {(case.name, contender.name, contender.platform): peak for case, peak in found}
+    return [
+        replace(row, peak_bytes=peaks.get((row.case, row.contender, row.platform), row.peak_bytes))
+        for row in rows
+    ]
+
+
+def steps(suite: Suite[Any], platforms: Iterable[str]) -> int:
+    """Count what begins in a suite."""
+    return len(suite.cases) + sum(c.is_resident for c in suite.contenders(platforms))
+
+
+def _timed(
+    suite: Suite[Any],
+    contenders: Iterable[Contender[Any]],
+    rounds: int,
+    begin: Callable[[str], None],
+) -> list[Row]:
+    rows: list[Row] = []
     with ExitStack() as stack:
-        workers = {contender: stack.enter_context(process()) for contender in contenders(platforms)}
-        for case in cases:
-            begin(case)
-            times: dict[Contender, list[float]] = {contender: [] for contender in workers}
-            for _ in range(rounds):
-                for contender, worker in workers.items():
-                    times[contender] += worker.submit(time_round, contender, case).result()
-                    time.sleep(PAUSE)
-            for contender, measured in times.items():
-                low, median, high = statistics.quantiles(measured, n=4, method="inclusive")
-                yield Row(
-                    case.name,
-                    contender.name,
-                    contender.device,
-                    median,
-                    low,
-                    high,
-                    len(measured),
-                    peak_memory(contender, case),
-                )
+        workers = {c: stack.enter_context(process(**PREALLOCATE)) for c in contenders}
+        for case in suite.cases:
+            begin(case.name)
+            able = {c: worker for c, worker in workers.items() if c.can(case)}
+            facts = {c: worker.submit(prepare, c, case).result() for c, worker in able.items()}
+            times = _in_turn(able, case, rounds)
+            rows += [_row(suite.name, case, c, times[c], facts[c]) for c in able]
+    return rows
 
 
-def seen_devices() -> dict[str, str]:
-    """Ask a process of its own for the devices: JAX keeps a device for as long as it runs."""
-    with process() as probe:
-        return probe.submit(devices).result()
+def _in_turn(
+    workers: Mapping[Contender[Any], ProcessPoolExecutor], case: Any, rounds: int
+) -> dict[Contender[Any], list[float]]:
+    times: dict[Contender[Any], list[float]] = {contender: [] for contender in workers}
+    for _ in range(rounds):
+        for contender, worker in workers.items():
+            if sum(times[contender]) < ENOUGH_SECONDS:
+                time.sleep(PAUSE)
+                times[contender] += worker.submit(time_round, contender, case).result()
+    return times
+
+
+def _row(suite: str, case: Any, contender: Contender[Any], times: list[float], facts: Facts) -> Row:
+    low, median, high = statistics.quantiles(times, n=4, method="inclusive")
+    return Row(
+        suite,
+        case.name,
+        case.group,
+        contender.name,
+        contender.platform,
+        median,
+        low,
+        high,
+        len(times),
+        **asdict(facts),
+    )
 
 
 @functools.lru_cache(maxsize=1)
-def _prepared(contender: Contender, case: Case) -> Call:
+def _prepared(contender: Contender[Any], case: Any) -> Prepared:
     return contender.prepare(case)
 
 
-def time_round(contender: Contender, case: Case) -> list[float]:
+def prepare(contender: Contender[Any], case: Any) -> Facts:
+    """Make the operands of a case and keep them in this process, in place of the last ones."""
+    _prepared.cache_clear()  # first: large operands may not fit twice
+    return _prepared(contender, case).facts
+
+
+def time_round(contender: Contender[Any], case: Any) -> list[float]:
     """Time some calls in a row, at least three, and leave out the first."""
-    call = _prepared(contender, case)
+    call = _prepared(contender, case).call
     times: list[float] = []
     begin = time.perf_counter()
     while len(times) < 3 or time.perf_counter() - begin < ROUND_SECONDS:

@@ -2,42 +2,29 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from fcconv_bench.cases import Case
-from fcconv_bench.contenders import Call, Contender
 from fcconv_bench.processes import process
+from fcconv_bench.suite import Call, Contender
 
 # glibc then gives every larger block back to the system when it is freed, so that the next call's
 # blocks show; it reads this when a process starts
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(64 * 1024)}
 
 
-def peak_memory(contender: Contender, case: Case) -> int | None:
-    """Measure the peak of one call, its result included, in a process of its own."""
-    with _environment(ALLOCATOR), process() as worker:
-        return worker.submit(_peak_of, contender, case).result()
+def peak_memory(contender: Contender[Any], cases: Sequence[Any]) -> list[int | None]:
+    """Measure the peak of one call of each case, its result included.
+
+    The contender has a process for that: what its memory takes would slow down its calls.
+    """
+    with process(**ALLOCATOR) as worker:
+        return [worker.submit(_peak_of, contender, case).result() for case in cases]
 
 
-@contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    before = dict(os.environ)
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
-def _peak_of(contender: Contender, case: Case) -> int | None:
-    if contender.uses_jax:  # the compiler knows, on every device
-        analysis = contender.compile(case)[0].memory_analysis()
-        return int(analysis.temp_size_in_bytes + analysis.output_size_in_bytes)
-    return resident_peak(contender.prepare(case))
+def _peak_of(contender: Contender[Any], case: Any) -> int | None:
+    return resident_peak(contender.prepare(case).call)
 
 
 def resident_peak(call: Call) -> int | None:

@@ -1,11 +1,30 @@
-"""The processes in which contenders run."""
+"""The processes in which contenders run, each with as many threads as there are cores."""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from unittest.mock import patch
+
+# the last is XLA's
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")
 
 
-def process() -> ProcessPoolExecutor:
-    """Return one process that starts afresh when it is first given work."""
-    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+def available_cores() -> int:
+    """Count the cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextmanager
+def process(**variables: str) -> Iterator[ProcessPoolExecutor]:
+    """Start one process afresh, with variables in its environment besides those of threads."""
+    settings = dict.fromkeys(THREADS, str(available_cores()))
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        with patch.dict(os.environ, {**settings, **variables}):
+            pool.submit(os.getpid).result()  # a pool starts its process when it is given work
+        yield pool

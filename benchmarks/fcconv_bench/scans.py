@@ -15,7 +15,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +25,13 @@ from rich.console import Console
 from rich.table import Table
 
 import fcconv
-from fcconv.scanning.engine import Cropped, Layout, Shared
+from fcconv.scanning.engine import Layout
 from fcconv.scanning.job import make_job
 from fcconv.scanning.memory import parse_bytes
 from fcconv.scanning.scan import score_tiles
 from fcconv.scanning.store import InMemory
 from fcconv_bench import networks
+from fcconv_bench.crops import Scene, random_image
 from fcconv_bench.environment import environment, in_words
 from fcconv_bench.memory import resident_peak, status
 from fcconv_bench.processes import process
@@ -66,36 +66,25 @@ CASES = {
 }
 
 
-def case(name: str) -> tuple[fcconv.Sliding, Array]:
+def case(name: str) -> Scene:
     """Return a network and an image."""
     real = importlib.import_module("real_networks")
     network, stride = CASES[name]
-    rng = np.random.default_rng(0)
     if network == "bvlc_alexnet":
-        return fcconv.convolutionize(real.light(network)), rng.random((3, 500, 500), np.float32)
+        return Scene(fcconv.convolutionize(real.light(network)), random_image(3, 500))
     sliding = fcconv.convolutionize(getattr(real, network)(), stride=stride)
     if network == "board_to_fen":
-        return sliding, real.board_picture().transpose(2, 0, 1).astype(np.float32)
-    return sliding, rng.random((3, 512, 512), np.float32)
+        return Scene(sliding, real.board_picture().transpose(2, 0, 1).astype(np.float32))
+    return Scene(sliding, random_image(3, 512))
 
 
 def against_crops(name: str, engine: str) -> tuple[int, float, float, float]:
     """Return windows, the seconds of one pass and of crops, and the ratio of multiplications."""
-    sliding, image = case(name)
-    layout = Layout.of(sliding.model)
-    cells = [
-        (n - k) // s + 1
-        for n, k, s in zip(image.shape[1:], sliding.window, sliding.stride, strict=True)
-    ]
-    side = [min(math.isqrt(TIMED_CROPS), n) for n in cells]
-    steps = zip(side, sliding.window, sliding.stride, strict=True)
-    part = image[:, *(slice(k + (n - 1) * s) for n, k, s in steps)]
-    shared, cropped = Shared(sliding, engine), Cropped(sliding, engine, min(256, math.prod(side)))
-    one_pass, crops = medians(partial(shared, image), partial(cropped, part), rounds=3)
-    windows = math.prod(cells)
-    patch = networks.multiplications(sliding.model, layout.shape(sliding.window))
-    whole = networks.multiplications(sliding.model, layout.shape(image.shape[1:]))
-    return windows, one_pass, crops * windows / math.prod(side), patch * windows / whole
+    scene = case(name)
+    part = scene.corner(TIMED_CROPS)
+    one_pass, crops = medians(scene.one_pass(engine), part.crops(engine), rounds=3)
+    fewer = scene.crops_multiplications() / scene.one_pass_multiplications()
+    return scene.windows, one_pass, crops * scene.windows / part.windows, fewer
 
 
 # Tiles against one pass ---------------------------------------------------------------------------
@@ -104,7 +93,7 @@ def against_crops(name: str, engine: str) -> tuple[int, float, float, float]:
 def tiling(engine: str, side: int) -> tuple[int, float, float]:
     """Return tiles, and the seconds of a scan in them and of one whole pass."""
     sliding = fcconv.convolutionize(networks.colour())
-    image = np.random.default_rng(0).random((3, side, side), np.float32)
+    image = random_image(3, side)
     job = make_job(sliding, image, None, None, None, None)
     cut, batch = job.planned(parse_bytes("512MB"), engine)
     score = job.score(engine, batch)
@@ -212,7 +201,7 @@ def report(console: Console, engines: tuple[str, ...] = ENGINES) -> None:
         pixels.add_row(engine, f"{windows:,}", f"{seconds:.2f}", f"{peak:.0f}", f"{bare:.2f}",
                        f"{seconds / bare:.2f}")  # fmt: skip
     console.print(pixels)
-    for line in in_words(environment({})):
+    for line in in_words(environment()):
         console.print(line, highlight=False)
 
 

@@ -79,25 +79,43 @@ def demo(backend: str, out: Path) -> int:
 
 @app.command()
 @click.option(
+    "--suite",
+    "suites",
+    type=click.Choice(["layers", "convolutions", "networks"]),
+    multiple=True,
+    default=["layers"],
+    show_default=True,
+    help="What is timed; may be given several times.",
+)
+@click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("fcconv-bench"),
     show_default=True,
-    help="Folder for the chart and the JSON.",
+    help="Folder for the charts and the JSON.",
 )
 @click.option(
     "--rounds",
     type=click.IntRange(min=1),
-    default=7,
+    default=5,
     show_default=True,
     help="Rounds in which the contenders take turns.",
 )
-def bench(out: Path, rounds: int) -> None:
-    """Time the layers beside a bare matrix product, PyTorch and lax."""
+@click.option(
+    "--compare",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="JSON of an older run: says what got slower since.",
+)
+def bench(suites: tuple[str, ...], out: Path, rounds: int, compare: Path | None) -> None:
+    """Time layers and networks beside what they can't be faster than, and beside other libraries.
+
+    A contender is slower than in an older run if its first quartile is above the third quartile
+    that it had.
+    """
     with extra("bench"):
         from fcconv.cli.bench import measure_and_show
     out.mkdir(parents=True, exist_ok=True)
-    measure_and_show(out, rounds)
+    measure_and_show(suites, out, rounds, compare)
 
 
 @app.command()

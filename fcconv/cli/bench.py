@@ -1,33 +1,80 @@
-"""``fcconv bench``: progress while it works, then a table, a chart and JSON."""
+"""``fcconv bench``: progress while it works, then tables, charts and JSON."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from rich.console import Console
+
+from fcconv.cli.options import extra
 from fcconv.cli.output import progress, results
-from fcconv_bench import cases
-from fcconv_bench.cases import Case
+from fcconv_bench.chart import write_chart
+from fcconv_bench.compare import differences, shared, slower
 from fcconv_bench.environment import environment, in_words
-from fcconv_bench.measure import measure, seen_devices
-from fcconv_bench.report import table, to_json, write_chart
+from fcconv_bench.measure import measure, steps
+from fcconv_bench.rows import Row, read_json, write_json
+from fcconv_bench.suite import Suite
+from fcconv_bench.suites import SUITES
+from fcconv_bench.summary import Figure, figures, remarks
+from fcconv_bench.tables import slower_table, suite_table, summary_table
 
 
-def measure_and_show(out: Path, rounds: int) -> None:
-    """Time every layer, print the table, and write the chart and the JSON into a folder."""
-    platforms = seen_devices()
-    record = environment(platforms)
-    with progress() as bar:
-        task = bar.add_task("starting", total=len(cases.CASES))
-
-        def begin(case: Case) -> None:
-            bar.update(task, advance=1, description=case.name)
-
-        rows = list(measure(cases.CASES, platforms, rounds, begin))
+def measure_and_show(names: Iterable[str], out: Path, rounds: int, old: Path | None) -> None:
+    """Time the suites, print tables, and write charts and the JSON into a folder."""
+    with extra("onnx"):
+        suites = [SUITES[name]() for name in dict.fromkeys(names)]
+    before = None if old is None else read_json(old)
+    record = environment()
     console = results()
-    console.print(table(rows))
+    rows: list[Row] = []
+    summary: list[Figure] = []
+    data = out / "bench.json"
+    for suite in suites:
+        found = _measured(suite, record["devices"], rounds)
+        rows += found
+        summary += _shown(console, suite, found)
+        write_chart(out / f"{suite.name}.png", suite, found, record)
+        write_json(data, rows, record, [asdict(figure) for figure in summary])
+    console.print()
     for line in in_words(record):
         console.print(line, highlight=False)
-    chart, data = out / "layers.png", out / "layers.json"
-    write_chart(chart, rows, record)
-    data.write_text(to_json(rows, record), encoding="utf-8")
-    console.print(f"The chart is in {chart}", f"The figures are in {data}", sep="\n", markup=False)
+    if before is not None:
+        _compared(console, *before, rows, record)
+    console.print(f"The charts and the figures, {data.name}, are in {out}", markup=False)
+
+
+def _measured(suite: Suite[Any], platforms: Sequence[str], rounds: int) -> list[Row]:
+    with progress() as bar:
+        task = bar.add_task("starting", total=steps(suite, platforms))
+        return measure(
+            suite, platforms, rounds, lambda name: bar.update(task, advance=1, description=name)
+        )
+
+
+def _shown(console: Console, suite: Suite[Any], rows: Sequence[Row]) -> list[Figure]:
+    """Print the tables of a suite, and return its summary."""
+    summary = figures(suite, rows)
+    console.print(suite_table(suite, rows), "", summary_table(summary), "", sep="\n")
+    for remark in remarks(suite, rows):
+        console.print(remark, highlight=False, markup=False)
+    return summary
+
+
+def _compared(
+    console: Console,
+    then: Sequence[Row],
+    recorded: dict[str, Any],
+    now: Sequence[Row],
+    record: dict[str, Any],
+) -> None:
+    """Print what got slower, and what else is not as it was."""
+    pairs = slower(then, now)
+    if pairs:
+        console.print(slower_table(pairs))
+    console.print(f"{len(pairs)} of {shared(then, now)} figures that both runs have got slower")
+    differing = differences(recorded, record)
+    if differing:
+        console.print(f"The runs differ in {', '.join(differing)}")
