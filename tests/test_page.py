@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.command import Command
@@ -24,8 +26,11 @@ import fcconv
 from fcconv.demo.network import load_faces
 from fcconv.errors import ShapeError
 from fcconv.report import page, write_page
+from fcconv.scanning.peaks import Peak
 from fcconv.scanning.result import Scan
 from small_scans import HOSTILE, LAYERS, make_scan, randoms
+
+Array = npt.NDArray[np.float64]
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 in_browser = pytest.mark.skipif(
@@ -94,11 +99,14 @@ def browser() -> Iterator[webdriver.Chrome]:
 class Page:
     """A page in a browser, and how to use it."""
 
-    def __init__(self, driver: webdriver.Chrome, path: Path, scan: Scan) -> None:
-        write_page(path, scan, randoms(3, 50, 40), None, LAYERS)
+    def __init__(
+        self, driver: webdriver.Chrome, path: Path, scan: Scan, peaks: Sequence[Peak] = ()
+    ) -> None:
+        write_page(path, scan, randoms(3, 50, 40), None, LAYERS, peaks)
         driver.get(path.as_uri())
         self.driver, self.scan = driver, scan
         self.stage = driver.find_element(By.ID, "stage")
+        driver.execute_script("arguments[0].scrollIntoView()", self.stage)  # all of it
 
     def text(self, name: str) -> str:
         return self.driver.find_element(By.ID, name).text
@@ -115,6 +123,11 @@ class Page:
         )
         moves.perform()
 
+    def drag(self, down: int, right: int) -> None:
+        """Move the mouse from the middle of the image with its button pressed."""
+        moves = ActionChains(self.driver).move_to_element(self.stage).click_and_hold()
+        moves.move_by_offset(right, down).release().perform()
+
     def keys(self, *keys: str) -> None:
         ActionChains(self.driver).send_keys(*keys).perform()
 
@@ -125,15 +138,23 @@ class Page:
         top, left = (part.start for part in self.scan.box(*cell))
         high, wide = self.scan.window
         assert self.text("place") == f"left {left}, top {top}, {wide} wide, {high} high"
-        box, size = self.stage.find_element(By.ID, "box"), self.stage.size
+        self.outlines(self.stage.find_element(By.ID, "box"), [top, left, high, wide])
+
+    def area(self, element: WebElement) -> Array:
+        """Return top, left, height and width of what is drawn, from the corner of the stage."""
         drawn = self.driver.execute_script(
             "const [a, b] = [...arguments].map((one) => one.getBoundingClientRect());"
             "return [a.top - b.top, a.left - b.left, a.height, a.width]",
-            box, self.stage,
+            element, self.stage,
         )  # fmt: skip
-        pixels = [size["height"] / self.scan.size[0], size["width"] / self.scan.size[1]]
-        expected = np.array([top, left, high, wide]) * (pixels * 2)
-        np.testing.assert_allclose(drawn, expected, atol=1)
+        return np.array(drawn)
+
+    def outlines(self, element: WebElement, box: Sequence[float]) -> None:
+        """Check that an outline is drawn where a box lies in the image."""
+        whole = self.area(self.stage.find_element(By.ID, "view"))
+        expected = np.array(box) * np.tile(whole[2:] / self.scan.size, 2)
+        expected[:2] += whole[:2]
+        np.testing.assert_allclose(self.area(element), expected, atol=1)
 
     def colour(self, *block: int) -> list[int]:
         """Read a pixel of the heatmap."""
@@ -252,6 +273,97 @@ def test_blocks_read_their_strongest_window(
     clip, heat = (opened.stage.find_element(By.ID, name) for name in ("clip", "heat"))
     assert heat.size["width"] == pytest.approx(clip.size["width"] * 32 / 30, abs=2)
     assert complaints(browser) == []
+
+
+@in_browser
+def test_peaks_of_the_class_are_outlined(
+    browser: webdriver.Chrome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "PEAKS", 3)
+    scan = make_scan(SCORES, (25, 19), (5, 4), ("first", "second"))
+    peaks = [*scan.peaks("first", 2.5), *scan.peaks("second", 0)][::-1]
+    opened = Page(browser, tmp_path / "page.html", scan, peaks)
+    for number, label in enumerate(scan.labels):
+        opened.classes()[number].click()
+        of_label = sorted((p for p in peaks if p.label == label), key=lambda peak: -peak.score)
+        drawn = opened.stage.find_elements(By.CSS_SELECTOR, "#peaks div")
+        assert len(drawn) == min(len(of_label), 3)
+        for element, peak in zip(drawn, of_label, strict=False):
+            (top, bottom), (left, right) = peak.box
+            opened.outlines(element, [top, left, bottom - top, right - left])
+        few = ", the strongest 3 outlined" if len(of_label) > 3 else ""
+        assert opened.text("count").startswith(f"{len(of_label)} peak")
+        assert opened.text("count").endswith(few)
+    opened.driver.find_element(By.ID, "outlined").click()
+    assert not opened.stage.find_element(By.CSS_SELECTOR, "#peaks div").is_displayed()
+    assert complaints(browser) == []
+
+
+@in_browser
+def test_no_peaks_no_switch(opened: Page) -> None:
+    assert not opened.driver.find_elements(By.ID, "outlined")
+
+
+@in_browser
+def test_the_wheel_zooms_in_on_the_pointer(opened: Page) -> None:
+    opened.classes()[0].click()
+    stage, view = opened.area(opened.stage), opened.stage.find_element(By.ID, "view")
+    pixel = centre(opened.scan, 30, 7)
+    opened.point(*pixel)
+    offset = [round((part - n / 2) * side / n) for part, n, side in zip(
+        pixel, opened.scan.size, stage[2:], strict=True
+    )]  # fmt: skip
+    at = ScrollOrigin.from_element(opened.stage, offset[1], offset[0])
+    ActionChains(opened.driver).scroll_from_origin(at, 0, -200).perform()
+    zoomed = opened.area(view)
+    np.testing.assert_allclose(zoomed[2:], 2 * stage[2:], rtol=1e-3)
+    where = stage[2:] / 2 + offset
+    np.testing.assert_allclose(zoomed[:2], where - 2 * where, atol=1)  # the pointer's place stays
+    opened.reads(0, 30, 7)
+    ActionChains(opened.driver).move_by_offset(1, 0).perform()
+    opened.reads(0, 30, 7)
+    ActionChains(opened.driver).scroll_from_origin(at, 0, 5000).perform()
+    np.testing.assert_allclose(opened.area(view), stage, atol=0.5)
+
+
+@in_browser
+def test_buttons_zoom_and_a_drag_moves_what_is_seen(opened: Page) -> None:
+    view = opened.stage.find_element(By.ID, "view")
+    closer, farther, whole = opened.driver.find_elements(By.CSS_SELECTOR, "#zoom button")
+    before = opened.area(view)
+    opened.point(*centre(opened.scan, 20, 13))
+    closer.click()
+    closer.click()
+    zoomed = opened.area(view)
+    np.testing.assert_allclose(zoomed[2:], 4 * before[2:], rtol=1e-3)
+    np.testing.assert_allclose(zoomed[:2], -1.5 * before[2:], rtol=1e-3)  # its centre stays
+    opened.drag(-20, 30)
+    moved = opened.area(view)
+    np.testing.assert_allclose(moved[:2] - zoomed[:2], [-20, 30], atol=1)
+    for _ in range(9):
+        opened.drag(200, 200)
+    np.testing.assert_allclose(opened.area(view)[:2], 0, atol=0.5)  # no farther than its edge
+    farther.click()
+    np.testing.assert_allclose(opened.area(view)[2:], 2 * before[2:], rtol=1e-3)
+    whole.click()
+    np.testing.assert_allclose(opened.area(view), before, atol=0.5)
+
+
+@in_browser
+def test_keys_zoom_and_keep_the_window_in_sight(opened: Page) -> None:
+    opened.classes()[0].click()
+    opened.driver.execute_script("arguments[0].focus()", opened.stage)
+    stage, box = opened.area(opened.stage), opened.stage.find_element(By.ID, "box")
+    opened.keys("+", "+")
+    for keys in (Keys.ARROW_UP * 40, Keys.ARROW_RIGHT * 40, Keys.ARROW_DOWN * 40):
+        opened.keys(keys)
+        drawn = opened.area(box)
+        assert (drawn[:2] >= -1).all()
+        assert (drawn[:2] + drawn[2:] <= stage[2:] + 1).all()
+    opened.reads(0, 39, 29)
+    opened.keys("0")
+    view = opened.stage.find_element(By.ID, "view")
+    np.testing.assert_allclose(opened.area(view), stage, atol=0.5)
 
 
 @in_browser

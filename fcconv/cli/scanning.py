@@ -219,7 +219,7 @@ def _write(
         write_heatmap(options.heatmap, found, overview, peaks=peaks)
     if options.report is not None:
         certificate = None if sliding.patch is None else certify(sliding.patch, sliding)
-        write_page(options.report, found, overview, certificate, sliding.layers)
+        write_page(options.report, found, overview, certificate, sliding.layers, peaks)
 
 
 def _highest(found: Scan) -> float:

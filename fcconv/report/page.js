@@ -4,8 +4,8 @@
   const data = JSON.parse(find("data").textContent);
   const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const palette = bytes(data.palette);
-  const classes = data.classes.map(({ name, scores, offsets }) => ({
-    name,
+  const classes = data.classes.map(({ scores, offsets, ...rest }) => ({
+    ...rest,
     scores: new Float32Array(bytes(scores).buffer),
     offsets: new Uint32Array(bytes(offsets).buffer), // empty where a block is a cell
   }));
@@ -13,6 +13,9 @@
   const stage = find("stage");
   let shown = classes[Number(document.querySelector("[name=class]:checked").value)];
   let at = null; // the block pointed at; null is the strongest
+  const MOST_ZOOM = 64;
+  let zoom = 1;
+  let corner = [0, 0]; // top and left of the image, in parts of the stage, where it shows a part
 
   const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
   const percent = (part, whole) => `${(100 * part) / whole}%`;
@@ -40,20 +43,49 @@
     canvas.getContext("2d").putImageData(image, 0, 0);
   }
 
+  // draw a box of the image as an element, by its centre, as small ones are drawn larger
+  function outline(element, [top, left, high, wide]) {
+    element.style.left = percent(left + wide / 2, data.size[1]);
+    element.style.top = percent(top + high / 2, data.size[0]);
+    element.style.width = percent(wide, data.size[1]);
+    element.style.height = percent(high, data.size[0]);
+  }
+
+  function outlinePeaks() {
+    if (!find("outlined")) return;
+    const { peaks, found } = shown;
+    const few = peaks.length < found ? `, the strongest ${peaks.length} outlined` : "";
+    find("count").textContent = `${found} ${found === 1 ? "peak" : "peaks"}${few}`;
+    find("peaks").hidden = !find("outlined").checked;
+    find("peaks").replaceChildren(
+      ...peaks.map((box) => {
+        const element = document.createElement("div");
+        outline(element, box);
+        return element;
+      }),
+    );
+  }
+
   // the strongest cell of a block, along both axes
   function cell(block) {
-    const corner = [Math.floor(block / columns) * data.side, (block % columns) * data.side];
-    if (data.side === 1) return corner;
+    const first = [Math.floor(block / columns) * data.side, (block % columns) * data.side];
+    if (data.side === 1) return first;
     const offset = shown.offsets[block];
-    return [corner[0] + Math.floor(offset / data.side), corner[1] + (offset % data.side)];
+    return [first[0] + Math.floor(offset / data.side), first[1] + (offset % data.side)];
+  }
+
+  // the window that is read: its block, and its box in the image
+  function current() {
+    const block = at ?? strongest();
+    const starts = cell(block).map((number, axis) => number * data.stride[axis]);
+    return { block, box: [...starts, ...data.window] };
   }
 
   function read() {
-    const block = at ?? strongest();
+    const { block, box } = current();
     const score = shown.scores[block];
     const [row, column] = cell(block);
-    const [top, left] = [row * data.stride[0], column * data.stride[1]];
-    const [high, wide] = data.window;
+    const [top, left, high, wide] = box;
     find("label").textContent = shown.name;
     find("score").textContent = Number.isNaN(score) ? "no number" : digits(score);
     find("cell").textContent = `row ${row}, column ${column}${at === null ? ", highest" : ""}`;
@@ -62,16 +94,12 @@
       `${pixels(wide)} wide, ${pixels(high)} high`.replaceAll(" ", "\u00a0");
     find("mark").hidden = Number.isNaN(score);
     find("mark").style.left = percent(place(score), 1);
-    const box = find("box");
-    box.hidden = false;
-    box.style.left = percent(left + wide / 2, data.size[1]);
-    box.style.top = percent(top + high / 2, data.size[0]);
-    box.style.width = percent(wide, data.size[1]);
-    box.style.height = percent(high, data.size[0]);
+    find("box").hidden = false;
+    outline(find("box"), box);
   }
 
   function point(event) {
-    const area = stage.getBoundingClientRect();
+    const area = find("view").getBoundingClientRect();
     const inside = [
       ((event.clientY - area.top) / area.height) * data.size[0],
       ((event.clientX - area.left) / area.width) * data.size[1],
@@ -84,11 +112,65 @@
     read();
   }
 
-  const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+  // Zoom --------------------------------------------------------------------------------------
 
-  function step(event) {
+  function look(closer, moved) {
+    zoom = clamp(closer, 1, MOST_ZOOM);
+    corner = moved.map((edge) => clamp(edge, 1 - zoom, 0));
+    const { style } = find("view");
+    [style.top, style.left] = corner.map((edge) => percent(edge, 1));
+    style.width = style.height = percent(zoom, 1);
+    stage.classList.toggle("zoomed", zoom > 1);
+  }
+
+  // what is at a place of the stage, in parts of it, stays there
+  function zoomAt(closer, fixed) {
+    const ratio = clamp(closer, 1, MOST_ZOOM) / zoom;
+    look(closer, corner.map((edge, axis) => fixed[axis] - (fixed[axis] - edge) * ratio));
+  }
+
+  function wheel(event) {
+    if (zoom === 1 && event.deltaY > 0) return; // scrolls the page
+    event.preventDefault();
+    const area = stage.getBoundingClientRect();
+    zoomAt(zoom * 2 ** clamp(-event.deltaY / 200, -1, 1), [
+      (event.clientY - area.top) / area.height,
+      (event.clientX - area.left) / area.width,
+    ]);
+  }
+
+  function move(event) {
+    if (event.buttons === 0 || zoom === 1) {
+      point(event);
+    } else {
+      const moved = [event.movementY / stage.clientHeight, event.movementX / stage.clientWidth];
+      look(zoom, corner.map((edge, axis) => edge + moved[axis]));
+    }
+  }
+
+  // bring the window that is read into sight
+  function reveal() {
+    const { box } = current();
+    look(
+      zoom,
+      corner.map((edge, axis) => {
+        const start = edge + (zoom * box[axis]) / data.size[axis];
+        const length = (zoom * box[axis + 2]) / data.size[axis];
+        return start < 0 || start + length > 1 ? edge + 0.5 - start - length / 2 : edge;
+      }),
+    );
+  }
+
+  // Keys and controls -------------------------------------------------------------------------
+
+  const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+  const ZOOMS = { "+": 2, "=": 2, "-": 0.5, 0: 0 };
+
+  function press(event) {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
-    if (event.key === "Home") {
+    if (event.key in ZOOMS) {
+      zoomAt(zoom * ZOOMS[event.key], [0.5, 0.5]);
+    } else if (event.key === "Home") {
       at = null;
     } else if (event.key in STEPS) {
       const from = at ?? strongest();
@@ -100,6 +182,7 @@
     }
     event.preventDefault();
     read();
+    reveal();
   }
 
   function fade() {
@@ -111,6 +194,7 @@
   function choose(event) {
     shown = classes[Number(event.target.value)];
     paint();
+    outlinePeaks();
     read();
   }
 
@@ -137,14 +221,20 @@
     find("high").textContent = digits(data.high);
   }
 
-  stage.addEventListener("pointermove", point);
-  stage.addEventListener("pointerdown", point);
-  stage.addEventListener("keydown", step);
+  find("view").addEventListener("pointermove", move);
+  find("view").addEventListener("pointerdown", point);
+  stage.addEventListener("wheel", wheel, { passive: false });
+  stage.addEventListener("keydown", press);
+  document.querySelectorAll("#zoom button").forEach((button) => {
+    button.addEventListener("click", () => zoomAt(zoom * Number(button.value), [0.5, 0.5]));
+  });
+  find("outlined")?.addEventListener("change", outlinePeaks);
   find("opacity").addEventListener("input", fade);
   document.querySelector("fieldset").addEventListener("change", choose);
   lay();
   drawScale();
   fade();
   paint();
+  outlinePeaks();
   read();
 })();

@@ -26,7 +26,8 @@ from fcconv.report.picture import (
     scoring,
     times,
 )
-from fcconv.scanning.arguments import one
+from fcconv.scanning.arguments import one, several
+from fcconv.scanning.peaks import Peak
 from fcconv.scanning.result import Scan
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ SCORES = 3_100_000
 IMAGE_SIDE = 1600
 """Most pixels of the image along a side."""
 
+PEAKS = 100
+"""Most peaks of a class that are outlined."""
+
 LARGEST_PNG = 400_000
 """Bytes above which the image is written as JPEG."""
 
@@ -55,6 +59,7 @@ def write_page(
     overview: npt.NDArray[Any],
     certificate: Certificate | None,
     layers: Sequence[Layer],
+    peaks: Sequence[Peak] = (),
 ) -> None:
     """Write a page that needs no other file and no network: heatmaps, facts, certificate, layers.
 
@@ -74,6 +79,8 @@ def write_page(
         What is proved of the network.
     layers : sequence of Layer
         The dense layers that became convolutions.
+    peaks : sequence of Peak, optional
+        Windows to outline where their class is shown, the 100 strongest of it.
 
     Raises
     ------
@@ -86,7 +93,7 @@ def write_page(
 
     if len(one(scan, Scan, "scan").size) != 2:
         raise ShapeError(f"a page shows a scan along two axes, this one has {len(scan.size)}")
-    picture = _data_uri(rgb(overview))
+    picture, listed = _data_uri(rgb(overview)), several(peaks, Peak, "peaks")
     pages = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -103,7 +110,8 @@ def write_page(
         strongest=int(np.argmax(heat.highest)),
         coloured=len(overview) > 2,
         picture=picture,
-        data=_data(scan, heat),
+        data=_data(scan, heat, listed),
+        peaked=bool(listed),
         facts=_facts(scan),
         apart=apart(scan),
         scoring=scoring(scan),
@@ -126,7 +134,7 @@ def _shrink(cells: tuple[int, ...], classes: int) -> int:
     return side
 
 
-def _data(scan: Scan, heat: Heat) -> dict[str, Any]:
+def _data(scan: Scan, heat: Heat, peaks: Sequence[Peak]) -> dict[str, Any]:
     """Gather what the page's script reads, in pixels of the picture and rows before columns."""
     side = heat.factor[0]
     classes = zip(heat.labels, heat.values, heat.offsets, strict=True)
@@ -146,10 +154,21 @@ def _data(scan: Scan, heat: Heat) -> dict[str, Any]:
                 "name": name,
                 "scores": _base64(values.astype("<f4").tobytes()),
                 "offsets": _base64(offsets.astype("<u4").tobytes()) if side > 1 else "",
+                **_peaks([peak for peak in peaks if peak.label == name]),
             }
             for name, values, offsets in classes
         ],
     }
+
+
+def _peaks(peaks: Sequence[Peak]) -> dict[str, Any]:
+    """Gather the boxes of the strongest peaks of a class: top, left, height and width."""
+    strongest = sorted(peaks, key=lambda peak: -peak.score)[:PEAKS]
+    boxes = [
+        (top, left, bottom - top, right - left)
+        for (top, bottom), (left, right) in (peak.box for peak in strongest)
+    ]
+    return {"peaks": boxes, "found": len(peaks)}
 
 
 def _facts(scan: Scan) -> list[tuple[str, str]]:
