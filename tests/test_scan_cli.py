@@ -84,8 +84,10 @@ def test_it_writes_what_it_is_asked_for(folder: Path, capsys: pytest.CaptureFixt
         assert f"Written: {name}" in printed
     with PIL.Image.open("h.png") as picture:
         assert min(picture.size) > 100
-    assert (folder / "r.html").read_text().startswith("<!")
+    page = (folder / "r.html").read_text()
     features = json.loads((folder / "p.geojson").read_text())["features"]
+    assert page.startswith("<!")
+    assert f'"found": {len(features)}' in page
     assert len(features) == int(printed.split("Peaks from 0.5 on: ")[1].split()[0].rstrip(","))
     expected = fcconv.scan(
         "faces.onnx", "photo.png", stride=8, engine="numpy", preparation=fcconv.Preparation(True)
@@ -120,6 +122,29 @@ def test_scores_that_are_there(name: str, folder: Path, capsys: pytest.CaptureFi
         assert json.loads(printed)["scans"][0]["computed"] == 0
     assert run(capsys, *words, "--overwrite", "--label", "score")[0] == 0
     assert tree(folder) == before
+
+
+PIPES = {
+    "cut off": ("| head -1", ""),
+    "cut off, JSON": ("--json | head -1", ""),
+    "full": ("> /dev/full", "fcconv: [Errno 28] No space left on device\n"),
+    "full, JSON": ("--json > /dev/full", "fcconv: [Errno 28] No space left on device\n"),
+}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("name", PIPES)
+def test_output_that_goes_nowhere_is_no_traceback(name: str, folder: Path) -> None:
+    where, said = PIPES[name]
+    np.save("x.npy", np.random.default_rng(0).normal(size=(1, 900, 900)).astype(np.float32))
+    words = f"{sys.executable} -m fcconv scan faces.onnx x.npy --engine numpy --threshold -99999"
+    script = f"{words} {where}; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stderr == said
+    assert (done.returncode == 2) == bool(said)
+    assert done.stdout.count("\n") <= 1
 
 
 def test_nothing_but_results_is_printed_into_a_pipe(folder: Path) -> None:
