@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import sys
@@ -162,7 +163,7 @@ def backend(name_or_array: object) -> Backend[Any]:
     known = " or ".join(map(repr, _NAMES))
     if name is None:
         raise BackendError(
-            f"needs the name of a backend ({known}) or an array, got {_kind(name_or_array)}"
+            f"needs the name of a backend ({known}) or an array, got {_named(type(name_or_array))}"
         )
     if name not in _NAMES:
         raise BackendError(f"unknown backend {name!r}: use {known}")
@@ -175,29 +176,33 @@ def backend(name_or_array: object) -> Backend[Any]:
 
 
 def library(array: object) -> str | None:
-    """Name the backend that computes with `array`; None if it is no array of a known library.
+    """Name the backend that computes with `array`; None if it is no array of a known library."""
+    return _library_of(type(array))
 
-    Masked arrays and matrices are none: computing with them as plain arrays would be wrong.
-    """
-    if isinstance(array, np.ndarray):
-        return None if isinstance(array, np.ma.MaskedArray | np.matrix) else "numpy"
+
+def _library_of(kind: type) -> str | None:
+    """Name the backend of a type; masked arrays and matrices would be wrong as plain arrays."""
+    if issubclass(kind, np.ndarray):
+        return None if issubclass(kind, np.ma.MaskedArray | np.matrix) else "numpy"
     jax = sys.modules.get("jax")  # an array of JAX can't exist before JAX is imported
-    return "jax" if jax is not None and isinstance(array, jax.Array) else None
+    known = jax is not None and issubclass(kind, jax.Array | jax.core.Tracer)
+    return "jax" if known else None
 
 
-def common_backend(**arrays: ArrayT) -> Backend[ArrayT]:
-    """Find the one backend of several named arguments.
+@functools.lru_cache
+def backend_of_types(names: tuple[str, ...], types: tuple[type, ...]) -> Backend[Any]:
+    """Find the one backend of the types of several named arguments.
 
     Raises
     ------
     BackendError
-        If an argument is no array, or two are of different libraries.
+        If a type is that of no array, or two are of different libraries.
     """
-    libraries = {name: library(array) for name, array in arrays.items()}
-    for name, found in libraries.items():
-        if found is None:
+    libraries = {name: _library_of(kind) for name, kind in zip(names, types, strict=True)}
+    for name, kind in zip(names, types, strict=True):
+        if libraries[name] is None:
             raise BackendError(
-                f"{name} is {_kind(arrays[name])}, which is no array of a known library: "
+                f"{name} is {_named(kind)}, which is no array of a known library: "
                 f"pass a plain NumPy or JAX array (numpy.asarray, jax.numpy.asarray)"
             )
     first, *others = libraries.values()
@@ -211,5 +216,5 @@ def _module(name: str) -> Backend[Any]:
     return cast("Backend[Any]", importlib.import_module(f"fcconv_{name}"))
 
 
-def _kind(value: object) -> str:
-    return f"a {type(value).__module__}.{type(value).__qualname__}".replace("builtins.", "")
+def _named(kind: type) -> str:
+    return f"a {kind.__module__}.{kind.__qualname__}".replace("builtins.", "")

@@ -6,16 +6,17 @@ import functools
 import inspect
 import reprlib
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
 
 import numpy as np
 
-from fcconv.backend import Array, ArrayT, Backend, common_backend
+from fcconv.backend import ArrayT, Backend, backend_of_types
 from fcconv.errors import DtypeError, FcconvError, ShapeError
 from fcconv.geometry import integer
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Shape: TypeAlias = tuple[int, ...]
 
 
 def door(function: Callable[P, R]) -> Callable[P, R]:
@@ -42,6 +43,33 @@ def _describe(value: object) -> str:
     return reprlib.repr(value)
 
 
+def remembered(function: Callable[P, R]) -> Callable[P, R]:
+    """Remember what a function of shapes and integers returns: layers are called again and again.
+
+    Where an argument is something else the function is called: ``1.0 == 1``, but it is no integer.
+    """
+    cached = functools.lru_cache(maxsize=4096, typed=True)(function)
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        plain = not kwargs and all([type(arg) in _PLAIN or _is_whole(arg) for arg in args])
+        return cached(*args) if plain else function(*args, **kwargs)
+
+    return call
+
+
+_PLAIN = frozenset({int, bool, str, type(None)})
+
+
+def _is_whole(value: object) -> bool:
+    """Say whether an argument is a tuple of integers, or of such tuples."""
+    if type(value) is not tuple:
+        return False
+    entries = cast("tuple[object, ...]", value)
+    kinds = set(map(type, entries))
+    return kinds <= {int} or (kinds == {tuple} and all(map(_is_whole, entries)))
+
+
 def check_arrays(bias: ArrayT | None = None, **arrays: ArrayT) -> Backend[ArrayT]:
     """Check that the named arrays are of one library and one dtype; return their backend.
 
@@ -56,17 +84,24 @@ def check_arrays(bias: ArrayT | None = None, **arrays: ArrayT) -> Backend[ArrayT
     """
     if bias is not None:
         arrays["bias"] = bias
-    backend = common_backend(**arrays)
-    dtypes = {name: array.dtype for name, array in arrays.items()}
-    for name, dtype in dtypes.items():
+    given = arrays.values()
+    backend: Backend[ArrayT] = backend_of_types(tuple(arrays), tuple(map(type, given)))
+    _check_dtypes(tuple(arrays), tuple([array.dtype for array in given]))
+    return backend
+
+
+@functools.lru_cache
+def _check_dtypes(names: tuple[str, ...], dtypes: tuple[Any, ...]) -> None:
+    """Check that there is arithmetic for the one dtype of the named arrays."""
+    for name, dtype in zip(names, dtypes, strict=True):
         if not _has_arithmetic(dtype):
             raise DtypeError(
                 f"{name} has dtype {dtype}: convert it to an integer or real floating point dtype"
             )
-    if len({dtype.newbyteorder("=") for dtype in dtypes.values()}) > 1:
-        which = ", ".join(f"{name} has dtype {dtype}" for name, dtype in dtypes.items())
+    if len({dtype.newbyteorder("=") for dtype in dtypes}) > 1:
+        each = zip(names, dtypes, strict=True)
+        which = ", ".join(f"{name} has dtype {dtype}" for name, dtype in each)
         raise DtypeError(f"{which}: convert all of them to one dtype with .astype")
-    return backend
 
 
 def _has_arithmetic(dtype: Any) -> bool:
@@ -77,28 +112,28 @@ def _has_arithmetic(dtype: Any) -> bool:
 
 
 def check_ndim(
-    name: str, array: Array, layout: str, *, exactly: int | None = None, at_least: int = 0
+    name: str, shape: Shape, layout: str, *, exactly: int | None = None, at_least: int = 0
 ) -> None:
     """Check the number of axes of an array whose `layout` is, say, ``(O, I)``."""
-    axes = len(array.shape)
+    axes = len(shape)
     if exactly is not None and axes != exactly:
         raise ShapeError(f"{name} {layout} needs {exactly} axes, got {axes}")
     if axes < at_least:
         raise ShapeError(f"{name} {layout} needs at least {at_least} axis, got {axes}")
 
 
-def check_spatial(x: Array) -> None:
+def check_spatial(x: Shape) -> None:
     """Check that `x` has a batch, channels and one to three spatial axes."""
-    if not 3 <= len(x.shape) <= 5:
+    if not 3 <= len(x) <= 5:
         raise ShapeError(
-            f"x (N, C, *S) needs 3 to 5 axes, one to three of them spatial, got {len(x.shape)}"
+            f"x (N, C, *S) needs 3 to 5 axes, one to three of them spatial, got {len(x)}"
         )
 
 
-def check_channels(name: str, channels: int, weight: Array, groups: int = 1) -> int:
+def check_channels(name: str, channels: int, weight: Shape, groups: int = 1) -> int:
     """Check that a weight reads the channels of the argument `name`; return groups as an int."""
     groups = integer(groups, "groups", 1)
-    outputs, per_group = weight.shape[:2]
+    outputs, per_group = weight[:2]
     if channels % groups or outputs % groups:
         raise ShapeError(
             f"groups={groups} must divide the {channels} channels of {name} and the {outputs} "
@@ -110,11 +145,11 @@ def check_channels(name: str, channels: int, weight: Array, groups: int = 1) -> 
     return groups
 
 
-def check_bias(bias: Array | None, outputs: int) -> None:
+def check_bias(bias: Shape | None, outputs: int) -> None:
     """Check that a bias, if there is one, has one entry an output."""
-    if bias is not None and tuple(bias.shape) != (outputs,):
+    if bias is not None and tuple(bias) != (outputs,):
         raise ShapeError(
-            f"bias needs the shape ({outputs},), one entry an output of weight, got {bias.shape}"
+            f"bias needs the shape ({outputs},), one entry an output of weight, got {bias}"
         )
 
 

@@ -14,9 +14,18 @@ from typing import Any, cast
 
 from fcconv import geometry
 from fcconv.backend import ArrayT
-from fcconv.checks import check_arrays, check_bias, check_channels, check_ndim, check_spatial, door
+from fcconv.checks import (
+    Shape,
+    check_arrays,
+    check_bias,
+    check_channels,
+    check_ndim,
+    check_spatial,
+    door,
+    remembered,
+)
 from fcconv.errors import ShapeError
-from fcconv.geometry import Ints, Padding
+from fcconv.geometry import Ints, Padding, Window
 
 
 @door
@@ -53,14 +62,17 @@ def dense(x: ArrayT, weight: ArrayT, bias: ArrayT | None = None) -> ArrayT:
     array([11, 17, 24])
     """
     backend = check_arrays(x=x, weight=weight, bias=bias)
+    _check_dense(x.shape, weight.shape, _shape(bias))
+    return backend.dense(x, weight, bias)
+
+
+@remembered
+def _check_dense(x: Shape, weight: Shape, bias: Shape | None) -> None:
     check_ndim("x", x, "(..., I)", at_least=1)
     check_ndim("weight", weight, "(O, I)", exactly=2)
-    if x.shape[-1] != weight.shape[1]:
-        raise ShapeError(
-            f"x has {x.shape[-1]} features in its last axis, but weight reads {weight.shape[1]}"
-        )
-    check_bias(bias, weight.shape[0])
-    return backend.dense(x, weight, bias)
+    if x[-1] != weight[1]:
+        raise ShapeError(f"x has {x[-1]} features in its last axis, but weight reads {weight[1]}")
+    check_bias(bias, weight[0])
 
 
 @door
@@ -127,12 +139,26 @@ def conv(
     (1, 1, 2, 2)
     """
     backend = check_arrays(x=x, weight=weight, bias=bias)
-    check_spatial(x)
-    check_ndim("weight", weight, "(O, C/groups, *K) for x (N, C, *S)", exactly=len(x.shape))
-    groups = check_channels("x", x.shape[1], weight, groups)
-    check_bias(bias, weight.shape[0])
-    window = geometry.window(x.shape[2:], weight.shape[2:], stride, padding, dilation)
+    shapes = x.shape, weight.shape, _shape(bias)
+    window, groups = _conv_window(*shapes, stride, padding, dilation, groups)
     return backend.conv(x, weight, bias, window, groups)
+
+
+@remembered
+def _conv_window(
+    x: Shape,
+    weight: Shape,
+    bias: Shape | None,
+    stride: Ints,
+    padding: Padding,
+    dilation: Ints,
+    groups: int,
+) -> tuple[Window, int]:
+    check_spatial(x)
+    check_ndim("weight", weight, "(O, C/groups, *K) for x (N, C, *S)", exactly=len(x))
+    groups = check_channels("x", x[1], weight, groups)
+    check_bias(bias, weight[0])
+    return geometry.window(x[2:], weight[2:], stride, padding, dilation), groups
 
 
 @door
@@ -170,15 +196,20 @@ def conv1x1(x: ArrayT, weight: ArrayT, bias: ArrayT | None = None) -> ArrayT:
     array([[[31, 42]]])
     """
     backend = check_arrays(x=x, weight=weight, bias=bias)
-    check_spatial(x)
-    ones = (1,) * (len(x.shape) - 2)
-    if len(weight.shape) < 2 or weight.shape[2:] not in ((), ones):
-        needed = ", ".join(("O", "C", *map(str, ones)))
-        raise ShapeError(f"weight needs the shape (O, C) or ({needed}), got {weight.shape}")
-    check_channels("x", x.shape[1], weight)
-    check_bias(bias, weight.shape[0])
+    _check_conv1x1(x.shape, weight.shape, _shape(bias))
     matrix = cast("Any", weight).reshape(weight.shape[:2])
     return backend.conv1x1(x, matrix, bias)
+
+
+@remembered
+def _check_conv1x1(x: Shape, weight: Shape, bias: Shape | None) -> None:
+    check_spatial(x)
+    ones = (1,) * (len(x) - 2)
+    if len(weight) < 2 or weight[2:] not in ((), ones):
+        needed = ", ".join(("O", "C", *map(str, ones)))
+        raise ShapeError(f"weight needs the shape (O, C) or ({needed}), got {weight}")
+    check_channels("x", x[1], weight)
+    check_bias(bias, weight[0])
 
 
 @door
@@ -226,6 +257,10 @@ def im2col(
             [1, 2, 3]]])
     """
     backend = check_arrays(x=x)
-    check_spatial(x)
+    check_spatial(x.shape)
     window = geometry.window(x.shape[2:], kernel, stride, padding, dilation)
     return backend.im2col(x, window)
+
+
+def _shape(bias: ArrayT | None) -> Shape | None:
+    return None if bias is None else bias.shape

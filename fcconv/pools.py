@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from fcconv import geometry
 from fcconv.backend import ArrayT
-from fcconv.checks import check_arrays, check_flag, check_spatial, door
+from fcconv.checks import Shape, check_arrays, check_flag, check_spatial, door, remembered
 from fcconv.errors import DtypeError, ShapeError
 from fcconv.geometry import Ints, Padding, Window
 
@@ -62,11 +62,9 @@ def max_pool(
     array([[[4, 8, 5]]])
     """
     backend = check_arrays(x=x)
-    check_spatial(x)
+    check_spatial(x.shape)
     check_flag("ceil_mode", ceil_mode)
-    stride = kernel if stride is None else stride
-    window = geometry.window(x.shape[2:], kernel, stride, padding, dilation, ceil_mode=ceil_mode)
-    count_samples(window, [(0, n) for n in x.shape[2:]])  # none is an error
+    window, _ = _window(x.shape[2:], kernel, stride, padding, dilation, ceil_mode, False)
     return backend.max_pool(x, window)
 
 
@@ -124,17 +122,31 @@ def avg_pool(
     backend = check_arrays(x=x)
     if x.dtype.kind in "iu":
         raise DtypeError("the mean of integers is no integer: convert x to a floating point dtype")
-    check_spatial(x)
+    check_spatial(x.shape)
     check_flag("ceil_mode", ceil_mode)
     check_flag("count_include_pad", count_include_pad)
+    arguments = kernel, stride, padding, dilation, ceil_mode, count_include_pad
+    return backend.avg_pool(x, *_window(x.shape[2:], *arguments))
+
+
+@remembered
+def _window(
+    size: Shape,
+    kernel: Ints,
+    stride: Ints | None,
+    padding: Padding,
+    dilation: Ints,
+    ceil_mode: bool,
+    count_include_pad: bool,
+) -> tuple[Window, npt.NDArray[np.int64]]:
+    """Work out how a pool moves, and what each window counts; one that counts none is an error."""
     stride = kernel if stride is None else stride
-    size = x.shape[2:]
     window = geometry.window(size, kernel, stride, padding, dilation, ceil_mode=ceil_mode)
     counted = [(0, n) for n in size]
     if count_include_pad:  # the padding that was asked for, without the overhang
         pads = geometry.window(size, kernel, stride, padding, dilation).padding
         counted = [(-before, n + after) for n, (before, after) in zip(size, pads, strict=True)]
-    return backend.avg_pool(x, window, count_samples(window, counted))
+    return window, count_samples(window, counted)
 
 
 def count_samples(window: Window, counted: list[tuple[int, int]]) -> npt.NDArray[np.int64]:
@@ -152,4 +164,6 @@ def count_samples(window: Window, counted: list[tuple[int, int]]) -> npt.NDArray
                 f"window {counts.index(0)} of spatial axis {axis} reads padding only: take less "
                 f"padding or dilation than {window.padding[axis]} and {window.dilation[axis]}"
             )
-    return functools.reduce(np.multiply.outer, map(np.asarray, axes))
+    counts = functools.reduce(np.multiply.outer, map(np.asarray, axes))
+    counts.flags.writeable = False  # they are remembered
+    return counts

@@ -58,7 +58,7 @@ def dense_to_conv(weight: ArrayT, shape: Sequence[int], order: str = "CHW") -> A
             [[2, 4]]]])
     """
     check_arrays(weight=weight)
-    check_ndim("weight", weight, "(O, I)", exactly=2)
+    check_ndim("weight", weight.shape, "(O, I)", exactly=2)
     shape = _block(shape)
     layout = _LAYOUTS[len(shape) - 1]
     if not isinstance(order, str):
@@ -111,7 +111,7 @@ def dense_to_conv1x1(weight: ArrayT, rank: int = 2) -> ArrayT:
     (10, 64, 1, 1)
     """
     check_arrays(weight=weight)
-    check_ndim("weight", weight, "(O, I)", exactly=2)
+    check_ndim("weight", weight.shape, "(O, I)", exactly=2)
     rank = geometry.integer(rank, "rank", 1)
     if rank > 3:
         raise ShapeError(f"rank needs 1, 2 or 3 spatial axes, got {rank}")
@@ -165,8 +165,8 @@ def conv_to_dense(
     """
     check_arrays(weight=weight)
     shape = _block(shape)
-    check_ndim("weight", weight, "(O, C/groups, *K) for shape (C, *S)", exactly=len(shape) + 1)
-    groups = check_channels("shape", shape[0], weight, groups)
+    check_ndim("weight", weight.shape, "(O, C/groups, *K) for shape (C, *S)", exactly=len(shape) + 1)
+    groups = check_channels("shape", shape[0], weight.shape, groups)
     window = geometry.window(shape[1:], weight.shape[2:], stride, padding, dilation)
     index = _matrix_index(weight.shape, shape, window, groups)
     flat = _native(weight).reshape(math.prod(weight.shape))

@@ -32,9 +32,10 @@ def asarray(values: npt.ArrayLike) -> Array:
 
 def dense(x: Array, weight: Array, bias: Array | None) -> Array:
     """Multiply ``x (..., I)`` with ``weight (O, I)`` and add the bias."""
-    rows = wide(x).reshape(math.prod(x.shape[:-1]), 1, x.shape[-1], 1)
-    y = product(wide(weight)[None], rows)
-    return _finish(y.reshape(*x.shape[:-1], len(weight)), bias, x.dtype)
+    outputs, terms = weight.shape
+    rows = wide(x).reshape(math.prod(x.shape[:-1]), 1, terms, 1)
+    y = product(wide(weight)[None], rows, _column(bias, 1), native(x.dtype))
+    return y.reshape(*x.shape[:-1], outputs)
 
 
 def im2col(x: Array, window: Window) -> Array:
@@ -51,31 +52,34 @@ def im2col(x: Array, window: Window) -> Array:
 def conv(x: Array, weight: Array, bias: Array | None, window: Window, groups: int) -> Array:
     """Convolve, ``(N, O, *S')``, as one product on `x` where it lies, or by gathering windows."""
     n, outputs, terms = len(x), len(weight), math.prod(weight.shape[1:])
-    rows = wide(weight).reshape(groups, outputs // groups, terms)
+    rows, shift = wide(weight).reshape(groups, outputs // groups, terms), _column(bias, groups)
     if moves_nothing(window, x.shape[2:]):
-        y = product(rows, wide(x).reshape(n, groups, terms, math.prod(window.output)))
-        return _finish(y.reshape(n, outputs, *window.output), bias, x.dtype, channel=1)
-    shift = None if bias is None else wide(bias).reshape(groups, outputs // groups, 1)
-    return convolve(x, rows, shift, window).reshape(n, outputs, *window.output)
+        columns = wide(x).reshape(n, groups, terms, math.prod(window.output))
+        y = product(rows, columns, shift, native(x.dtype))
+    else:
+        y = convolve(x, rows, shift, window)
+    return y.reshape(n, outputs, *window.output)
 
 
 def conv1x1(x: Array, weight: Array, bias: Array | None) -> Array:
     """Mix channels with ``weight (O, C)``, ``(N, O, *S)``."""
     n, c, *size = x.shape
-    y = product(wide(weight)[None], wide(x).reshape(n, 1, c, math.prod(size)))
-    return _finish(y.reshape(n, len(weight), *size), bias, x.dtype, channel=1)
+    pixels = wide(x).reshape(n, 1, c, math.prod(size))
+    y = product(wide(weight)[None], pixels, _column(bias, 1), native(x.dtype))
+    return y.reshape(n, len(weight), *size)
 
 
 def max_pool(x: Array, window: Window) -> Array:
     """Take the maximum of each window; padding never wins."""
     lowest = np.iinfo(x.dtype).min if x.dtype.kind in "iu" else -np.inf
-    return _finish(_pool(np.maximum, _pad(wide(x), window, lowest), window), None, x.dtype)
+    return _pool(np.maximum, _pad(wide(x), window, lowest), window).astype(native(x.dtype), copy=False)
 
 
 def avg_pool(x: Array, window: Window, count: npt.NDArray[np.int64]) -> Array:
     """Divide the sum of each window by its count."""
     total = _pool(np.add, _pad(wide(x), window, 0), window)
-    return _finish(np.divide(total, count.astype(total.dtype), out=total), None, x.dtype)
+    mean: Array = np.divide(total, count.astype(total.dtype), out=total)
+    return mean.astype(native(x.dtype), copy=False)
 
 
 def matmul(a: Array, b: Array) -> Array:
@@ -129,11 +133,9 @@ def reduce_max(x: Array, axes: Sequence[int]) -> Array:
     return highest
 
 
-def _finish(y: Array, bias: Array | None, dtype: np.dtype[Any], channel: int = -1) -> Array:
-    """Add the bias along the axis `channel` of `y`, in place, and convert to the result's dtype."""
-    if bias is not None:
-        y += wide(bias).reshape(-1, *(1,) * (y.ndim - 1 - channel % y.ndim))
-    return y.astype(native(dtype), copy=False)
+def _column(bias: Array | None, groups: int) -> Array | None:
+    """Arrange a bias ``(O,)`` beside a product, ``(G, O/G, 1)``."""
+    return None if bias is None else wide(bias).reshape(groups, len(bias) // groups, 1)
 
 
 def _pad(x: Array, window: Window, value: float) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,13 +20,22 @@ if TYPE_CHECKING:
 _workspace = Workspace()
 
 
-def product(weight: Array, columns: Array) -> Array:
-    """Multiply ``weight (G, O/G, I)`` with ``columns (N, G, I, P)``, ``(N, G, O/G, P)``."""
-    if columns.shape[-1] == 1:  # one position: the batch takes its place, so that each product
-        # reads the weight once and not once an image; rows @ weight.T can be several times slower
-        products: Array = weight @ columns[..., 0].transpose(1, 2, 0)
-        return products.transpose(2, 0, 1)[..., None]
-    return weight @ columns
+def product(
+    weight: Array, columns: Array, bias: Array | None, dtype: np.dtype[Any]
+) -> Array:
+    """Multiply ``weight (G, O/G, I)`` with ``columns (N, G, I, P)``, ``(N, G, O/G, P)``.
+
+    Adds the bias ``(G, O/G, 1)`` and converts to a dtype.
+    """
+    if columns.shape[-1] == 1 and len(columns) > 1:  # one position: the batch takes its place, so
+        # that the weight is read once and not once an image; rows @ weight.T can be several times
+        # slower
+        y: Array = (weight @ columns[..., 0].transpose(1, 2, 0)).transpose(2, 0, 1)[..., None]
+    else:
+        y = weight @ columns
+    if bias is not None:
+        y += bias
+    return y.astype(dtype, copy=False)
 
 
 def moves_nothing(window: Window, size: tuple[int, ...]) -> bool:
