@@ -114,5 +114,5 @@ def suite() -> Suite[Picture]:
         Picture(networks.colour, 3, 256, 4),
         Picture(networks.colour, 3, 96, 1),
     )
-    title = "One pass of a sliding network against crops"
+    title = "One pass against crops"
     return Suite("networks", title, CROPS, (ONE_PASS,), pictures, ways)

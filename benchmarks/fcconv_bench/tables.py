@@ -100,4 +100,6 @@ def _table(title: str, *headings: str) -> Table:
 def _most(values: Iterable[float | None]) -> str:
     """Write the largest number, or nothing where there is none."""
     numbers = [value for value in values if value is not None]
-    return f"{max(numbers):.3g}" if numbers else ""
+    if not numbers:
+        return ""
+    return f"{max(numbers):.3g}" if max(numbers) < 999.5 else f"{max(numbers):.0f}"

@@ -73,7 +73,7 @@ def _compared(
     """Print what got slower, and what else is not as it was."""
     pairs = slower(then, now)
     if pairs:
-        console.print(slower_table(pairs))
+        console.print("", slower_table(pairs), "", sep="\n")
     console.print(f"{len(pairs)} of {shared(then, now)} figures that both runs have got slower")
     differing = differences(recorded, record)
     if differing:
