@@ -253,7 +253,7 @@ def test_other_memory_and_labels_go_on_in_the_same_tiles(tmp_path: Path) -> None
     given: dict[str, Any] = {"network": network, "image": image, "engine": "numpy"}
     given |= {"out": tmp_path / "x.zarr", "memory": memory_for(6, network, image)}
     interrupted(given)
-    given |= {"memory": "1GB", "labels": "abc"[: len(fcconv.scan(network, image).labels)]}
+    given |= {"memory": "1GB", "labels": ("a", "b")}
     found = fcconv.scan(**given, existing="resume")
     assert 0 < found.computed < found.tiles
     assert_identical(found.scores[...], fcconv.scan(network, image).scores, "resumed")
@@ -330,3 +330,26 @@ def test_a_mended_file_is_another_image(tmp_path: Path) -> None:
     np.save(path, pixels)
     with pytest.raises(OutputError, match=r"its image is .* give the same, or overwrite it"):
         fcconv.scan(**given, existing="resume")
+
+
+def test_scores_in_a_file_are_mapped_and_not_read_whole(tmp_path: Path) -> None:
+    for suffix in (".npy", ".npz"):
+        found = fcconv.scan(
+            small_network(heads=1), picture(), engine="numpy", out=tmp_path / f"out{suffix}"
+        )
+        assert isinstance(found.scores, np.memmap)
+        assert not found.scores.flags.writeable
+
+
+@pytest.mark.parametrize("kept", [0, 30, 500, -30])
+def test_a_damaged_npz_is_said_to_be(kept: int, tmp_path: Path) -> None:
+    out = tmp_path / "out.npz"
+    arguments: dict[str, Any] = {"engine": "numpy", "out": out, "existing": "resume"}
+    fcconv.scan(small_network(), picture(), **arguments)
+    out.write_bytes(out.read_bytes()[:kept])
+    with pytest.raises(OutputError, match=r"out\.npz is damaged: overwrite it"):
+        fcconv.scan(small_network(), picture(), **arguments)
+    scores = fcconv.scan(small_network(), picture(), engine="numpy").scores
+    np.savez_compressed(out, scores)
+    with pytest.raises(OutputError, match=r"out\.npz is damaged: overwrite it"):
+        fcconv.scan(small_network(), picture(), **arguments)

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import struct
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fcconv.errors import BackendError, OutputError
-from fcconv.scanning.mapped import release
+from fcconv.scanning.mapped import map_npz, release
 
 Array = npt.NDArray[Any]
 Record = dict[str, Any]
@@ -188,13 +189,13 @@ class Finished:
         """Take nothing: there is no tile left."""
 
     def finish(self) -> Mapping[str, Any]:
-        """Open the file: a ``.npy`` is read by region, a ``.npz`` whole."""
+        """Open the file, which is read by region."""
         try:
             if self._path.suffix == ".npy":
                 return dict.fromkeys(self._names, np.load(self._path, "r"))
-            with np.load(self._path) as archive:
-                return {name: archive[stored] for name, stored in self._names.items()}
-        except (ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            arrays = map_npz(self._path)
+            return {name: arrays[stored] for name, stored in self._names.items()}
+        except (ValueError, KeyError, EOFError, struct.error, zipfile.BadZipFile):
             raise OutputError(f"{self._path} is damaged: overwrite it") from None
 
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import mmap
-from typing import Any
+import os
+import struct
+import zipfile
+from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 
@@ -16,3 +20,25 @@ def release(array: np.memmap[Any, Any]) -> None:
     mapped: mmap.mmap | None = getattr(array, "_mmap", None)
     if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
         mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def map_npz(path: Path) -> dict[str, np.memmap[Any, Any]]:
+    """Map the arrays of a ``.npz`` into memory, by their names.
+
+    Raises
+    ------
+    ValueError, zipfile.BadZipFile
+        If it is damaged, or its arrays are compressed.
+    """
+    with zipfile.ZipFile(path) as archive, path.open("rb") as file:
+        return {Path(entry.filename).stem: _map(file, entry) for entry in archive.infolist()}
+
+
+def _map(file: IO[bytes], entry: zipfile.ZipInfo) -> np.memmap[Any, Any]:
+    file.seek(entry.header_offset + 26)  # in its header here two lengths follow, name and extra
+    lengths = struct.unpack("<HH", file.read(4))
+    file.seek(sum(lengths), os.SEEK_CUR)
+    if entry.compress_type != zipfile.ZIP_STORED or np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError(f"{entry.filename} is not stored as it is")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    return np.memmap(file, dtype, "r", file.tell(), shape)

@@ -22,8 +22,8 @@ class Scan:
     Attributes
     ----------
     outputs : mapping of str to array, shape (K, *cells) or (N, K, *cells)
-        The scores of each output of the network; where they were written to a ``.zarr`` or
-        ``.npy``, an array that reads it by region.
+        The scores of each output of the network; where they were written to a file, an array that
+        reads it by region.
     labels : tuple of str
         Names of the `K` channels of the first output.
     size : tuple of int

@@ -75,8 +75,7 @@ def scan(
         weights, and scores that stay in memory come on top. Tiles stay near 64 MB, as larger ones
         are not faster, unless their windows need more.
     out : path, optional
-        Where scores go: a ``.zarr`` folder, a ``.npy`` or ``.npz`` file; memory, if left out. The
-        scores of a ``.npz`` are read into memory at the end.
+        Where scores go: a ``.zarr`` folder, a ``.npy`` or ``.npz`` file; memory, if left out.
     windows : {"shared", "exact"}, optional
         Whether windows share one pass, or each is cut out and scored by itself. Where a network
         pads, these differ, and one of them must be chosen.
