@@ -52,13 +52,17 @@ def remembered(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        plain = not kwargs and all([type(arg) in _PLAIN or _is_whole(arg) for arg in args])
+        plain = not kwargs and all(map(_is_plain, args))
         return cached(*args) if plain else function(*args, **kwargs)
 
     return call
 
 
 _PLAIN = frozenset({int, bool, str, type(None)})
+
+
+def _is_plain(value: object) -> bool:
+    return type(value) in _PLAIN or _is_whole(value)
 
 
 def _is_whole(value: object) -> bool:

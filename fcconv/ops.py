@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from fcconv import geometry
-from fcconv.backend import ArrayT
+from fcconv.backend import Array, ArrayT
 from fcconv.checks import (
     Shape,
     check_arrays,
@@ -262,5 +262,5 @@ def im2col(
     return backend.im2col(x, window)
 
 
-def _shape(bias: ArrayT | None) -> Shape | None:
+def _shape(bias: Array | None) -> Shape | None:
     return None if bias is None else bias.shape

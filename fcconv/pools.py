@@ -158,12 +158,12 @@ def count_samples(window: Window, counted: list[tuple[int, int]]) -> npt.NDArray
         If a window has none.
     """
     axes = [geometry.tap_counts(window, axis, *span) for axis, span in enumerate(counted)]
-    for axis, counts in enumerate(axes):
-        if 0 in counts:
+    for axis, taps in enumerate(axes):
+        if 0 in taps:
             raise ShapeError(
-                f"window {counts.index(0)} of spatial axis {axis} reads padding only: take less "
+                f"window {taps.index(0)} of spatial axis {axis} reads padding only: take less "
                 f"padding or dilation than {window.padding[axis]} and {window.dilation[axis]}"
             )
-    counts = functools.reduce(np.multiply.outer, map(np.asarray, axes))
+    counts: npt.NDArray[np.int64] = functools.reduce(np.multiply.outer, map(np.asarray, axes))
     counts.flags.writeable = False  # they are remembered
     return counts

@@ -165,7 +165,9 @@ def conv_to_dense(
     """
     check_arrays(weight=weight)
     shape = _block(shape)
-    check_ndim("weight", weight.shape, "(O, C/groups, *K) for shape (C, *S)", exactly=len(shape) + 1)
+    check_ndim(
+        "weight", weight.shape, "(O, C/groups, *K) for shape (C, *S)", exactly=len(shape) + 1
+    )
     groups = check_channels("shape", shape[0], weight.shape, groups)
     window = geometry.window(shape[1:], weight.shape[2:], stride, padding, dilation)
     index = _matrix_index(weight.shape, shape, window, groups)

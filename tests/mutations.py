@@ -18,6 +18,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 NUMPY = "backends/fcconv_numpy/__init__.py"
+NUMPY_CONV = "backends/fcconv_numpy/convolution.py"
+NUMPY_COLUMNS = "backends/fcconv_numpy/columns.py"
+NUMPY_DTYPES = "backends/fcconv_numpy/dtypes.py"
+NUMPY_PLAN = "backends/fcconv_numpy/plan.py"
 JAX = "backends/fcconv_jax/__init__.py"
 FORMS = "test_three_forms.py::test_forms_are_equal_on_integers"
 MATRIX = "test_three_forms.py::test_every_convolution_is_a_matrix"
@@ -33,6 +37,7 @@ ONE_PASS = "test_sliding.py::test_one_pass_equals_the_crops"
 PROOF = "test_sliding.py::test_verdict_and_proof_agree"
 OPERATORS = "test_sliding.py::test_operators_slide"
 PLAN = "fcconv/scanning/plan.py"
+IN_TILES = "test_tiles.py::test_definitions_hold_in_tiles"
 TILES = "test_plan.py::test_tiles_equal_the_whole_image"
 PEAKS = "test_scan_peaks.py::test_peaks_equal_those_of_brute_force"
 
@@ -51,9 +56,9 @@ class Mutation:
 MUTATIONS = [
     Mutation(
         "kernel axes swapped",
-        NUMPY,
-        "0, 1, *range(2 + rank, 2 + 2 * rank),",
-        "0, 1, *reversed(range(2 + rank, 2 + 2 * rank)),",
+        NUMPY_COLUMNS,
+        "(step * e for step, e in zip(steps, window.dilation, strict=True))",
+        "(step * e for step, e in zip(steps[::-1], window.dilation[::-1], strict=True))",
         f"{CONV}[numpy]",
     ),
     Mutation(
@@ -70,20 +75,26 @@ MUTATIONS = [
         "back = [1 + layout.index(axis) for axis in order]",
         f"{FORMS}[numpy]",
     ),
-    Mutation("bias dropped", NUMPY, "if bias is not None:", "if False:", f"{FORMS}[numpy]"),
+    Mutation(
+        "bias dropped",
+        NUMPY,
+        "return None if bias is None else",
+        "return None if True else",
+        f"{FORMS}[numpy]",
+    ),
     Mutation("bias dropped in JAX", JAX, "if bias is not None:", "if False:", f"{FORMS}[jax]"),
     Mutation(
         "windows shifted by one",
-        NUMPY,
-        "padded = _pad(x, window, 0)",
-        "padded = np.roll(_pad(x, window, 0), 1, axis=-1)",
+        NUMPY_COLUMNS,
+        "padded[:, :, *target] = inside",
+        "padded[:, :, *target] = np.roll(inside, 1, axis=-1)",
         f"{CONV}[numpy]",
     ),
     Mutation(
         "stride and dilation exchanged",
-        NUMPY,
-        "(*window.stride, *window.dilation)",
-        "(*window.dilation, *window.stride)",
+        NUMPY_COLUMNS,
+        "zip(steps, window.stride, strict=True)",
+        "zip(steps, window.dilation, strict=True)",
         f"{CONV}[numpy]",
     ),
     Mutation(
@@ -96,8 +107,8 @@ MUTATIONS = [
     Mutation(
         "groups interleaved",
         NUMPY,
-        "_wide(weight).reshape(groups, outputs // groups, terms)",
-        "_wide(weight).reshape(outputs // groups, groups, terms).swapaxes(0, 1)",
+        "wide(weight).reshape(groups, outputs // groups, terms), _column",
+        "wide(weight).reshape(outputs // groups, groups, terms).swapaxes(0, 1), _column",
         f"{CONV}[numpy]",
     ),
     Mutation(
@@ -144,23 +155,23 @@ MUTATIONS = [
     ),
     Mutation(
         "results leave their dtype",
-        NUMPY,
-        "return y.astype(_native(dtype), copy=False)",
+        NUMPY_CONV,
+        "return y.astype(dtype, copy=False)",
         "return y",
         "test_three_forms.py::test_forms_agree_on_floats[numpy]",
     ),
     Mutation(
         "float16 accumulates in float16",
-        NUMPY,
-        "x.dtype.itemsize == 2 and",
-        "x.dtype.itemsize == 0 and",
+        NUMPY_DTYPES,
+        "dtype.itemsize == 2 and",
+        "dtype.itemsize == 0 and",
         "test_definitions.py::test_avg_pool_on_floats[numpy]",
     ),
     Mutation(
         "integers go through float64",
-        NUMPY,
-        "np.float32 if narrow else _native(x.dtype)",
-        "np.float32 if narrow else np.result_type(x.dtype, np.float64)",
+        NUMPY_DTYPES,
+        "np.dtype(np.float32) if narrow else native(dtype)",
+        "np.dtype(np.float32) if narrow else np.result_type(dtype, np.float64)",
         "test_definitions.py::test_integers_are_exact_modulo_their_size[numpy]",
     ),
     Mutation(
@@ -202,7 +213,7 @@ MUTATIONS = [
     ),
     Mutation(
         "big-endian results",
-        NUMPY,
+        NUMPY_DTYPES,
         'return dtype.newbyteorder("=")',
         "return dtype",
         "test_layouts.py::test_layouts_do_not_matter",
@@ -213,6 +224,55 @@ MUTATIONS = [
         "if any(other != first for other in others):",
         "if False:",
         "test_errors.py::test_libraries_must_agree",
+    ),
+    Mutation(
+        "a tile lands beside its place",
+        NUMPY_CONV,
+        "first = first * n + start",
+        "first = first * n + (start if n == window.output[-1] else 0)",
+        f"{IN_TILES}[1x8-test_conv]",
+    ),
+    Mutation(
+        "a pool's tile misses its neighbours",
+        "fcconv/geometry.py",
+        "+ self.extent[axis]",
+        "+ min(self.extent[axis], self.stride[axis])",
+        f"{IN_TILES}[1x8-test_max_pool]",
+    ),
+    Mutation(
+        "images of a tile exchanged",
+        NUMPY_CONV,
+        "made.reshape(groups, outputs, images, windows).transpose(2, 0, 1, 3)",
+        "made.reshape(groups, outputs, images, windows)[:, :, ::-1].transpose(2, 0, 1, 3)",
+        f"{CONV}[numpy]",
+    ),
+    Mutation(
+        "threads share one workspace",
+        NUMPY_COLUMNS,
+        "class Workspace(threading.local):",
+        "class Workspace:",
+        "test_tiles.py::test_each_thread_has_its_own_workspace",
+    ),
+    Mutation(
+        "BLAS stays on one thread",
+        "backends/fcconv_numpy/threads.py",
+        "self._set(self._before)",
+        "pass",
+        "test_tiles.py::test_threads_take_every_item_once_and_leave_blas_as_it_was",
+    ),
+    Mutation(
+        "True is remembered as 1",
+        "fcconv/checks.py",
+        "maxsize=4096, typed=True",
+        "maxsize=4096",
+        "test_errors.py::test_what_is_remembered_for_integers_holds_for_them_alone",
+    ),
+    Mutation(
+        "what is read again is overwritten",
+        "fcconv/graph/run.py",
+        "held is not None and is_unshared(x, held)",
+        "held is not None",
+        "test_entrywise.py::test_blocks_change_no_number_and_no_other_array",
     ),
     Mutation(
         "step ignores the stride of windows",

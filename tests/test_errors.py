@@ -273,3 +273,12 @@ def test_no_other_error_escapes_bad_arguments(
 )
 def test_no_other_error_escapes_bad_arrays(function: Any, first: Any, second: Any) -> None:
     assert_answers_or_refuses(function, first, second)
+
+
+@pytest.mark.parametrize("value", [True, 1.0, (1.0, 1.0), (True, 1), ((1.0, 1), (1, 1))])
+def test_what_is_remembered_for_integers_holds_for_them_alone(value: Any) -> None:
+    x, weight = np.ones((1, 1, 4, 4)), np.ones((1, 1, 2, 2))
+    whole = ((1, 1), (1, 1)) if np.ndim(value) == 2 else (1, 1) if np.ndim(value) else 1
+    fcconv.conv(x, weight, padding=whole)
+    with pytest.raises(fcconv.ShapeError, match="padding needs"):
+        fcconv.conv(x, weight, padding=value)

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fcconv_numpy.columns import Workspace, gather
+from fcconv_numpy.columns import gather
 from fcconv_numpy.convolution import convolve, moves_nothing, product
 from fcconv_numpy.dtypes import Array, native, wide
 from fcconv_numpy.plan import Tile
+from fcconv_numpy.pooling import pool
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
@@ -45,7 +46,7 @@ def im2col(x: Array, window: Window) -> Array:
     every = tuple((0, count) for count in window.output)
     for image in range(n):  # gather puts the images of a tile side by side, so one at a time
         target = columns[image].reshape(c, *window.kernel, 1, *window.output)
-        gather(target, x, window, Tile((image, image + 1), every), Workspace())
+        gather(target, x, window, Tile((image, image + 1), every))
     return columns.reshape(n, c * math.prod(window.kernel), math.prod(window.output))
 
 
@@ -72,14 +73,12 @@ def conv1x1(x: Array, weight: Array, bias: Array | None) -> Array:
 def max_pool(x: Array, window: Window) -> Array:
     """Take the maximum of each window; padding never wins."""
     lowest = np.iinfo(x.dtype).min if x.dtype.kind in "iu" else -np.inf
-    return _pool(np.maximum, _pad(wide(x), window, lowest), window).astype(native(x.dtype), copy=False)
+    return pool(np.maximum, x, window, lowest, None)
 
 
 def avg_pool(x: Array, window: Window, count: npt.NDArray[np.int64]) -> Array:
     """Divide the sum of each window by its count."""
-    total = _pool(np.add, _pad(wide(x), window, 0), window)
-    mean: Array = np.divide(total, count.astype(total.dtype), out=total)
-    return mean.astype(native(x.dtype), copy=False)
+    return pool(np.add, x, window, 0, count)
 
 
 def matmul(a: Array, b: Array) -> Array:
@@ -136,26 +135,6 @@ def reduce_max(x: Array, axes: Sequence[int]) -> Array:
 def _column(bias: Array | None, groups: int) -> Array | None:
     """Arrange a bias ``(O,)`` beside a product, ``(G, O/G, 1)``."""
     return None if bias is None else wide(bias).reshape(groups, len(bias) // groups, 1)
-
-
-def _pad(x: Array, window: Window, value: float) -> Array:
-    if not any(map(any, window.padding)):
-        return x
-    return np.pad(x, [(0, 0), (0, 0), *window.padding], constant_values=value)
-
-
-def _pool(reduce: Callable[..., Array], x: Array, window: Window) -> Array:
-    """Reduce each window, one axis after the other: sum(K) passes instead of prod(K)."""
-    for axis, kernel in enumerate(window.kernel):
-        stride, dilation = window.stride[axis], window.dilation[axis]
-        span = (window.output[axis] - 1) * stride + 1
-        taps = (
-            x[(slice(None),) * (2 + axis) + (slice(a, a + span, stride),)]
-            for a in range(0, kernel * dilation, dilation)
-        )
-        first = next(taps).copy()
-        x = functools.reduce(lambda total, tap: reduce(total, tap, out=total), taps, first)
-    return x
 
 
 if TYPE_CHECKING:

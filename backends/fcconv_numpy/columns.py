@@ -32,9 +32,12 @@ class Workspace(threading.local):
         return held[:size].view(dtype).reshape(shape)
 
 
-def gather(columns: Array, x: Array, window: Window, tile: Tile, workspace: Workspace) -> None:
+WORKSPACE = Workspace()
+
+
+def gather(columns: Array, x: Array, window: Window, tile: Tile) -> None:
     """Write the windows of a tile of `x (N, C, *S)` into `columns (C, *K, n, *cells)`."""
-    pixels = _pixels(x[slice(*tile.images)], window, tile, workspace)
+    pixels = pixels_of(x, window, tile, 0)
     _, rows, *steps = pixels.strides
     taps = (step * e for step, e in zip(steps, window.dilation, strict=True))
     cells = (step * r for step, r in zip(steps, window.stride, strict=True))
@@ -42,19 +45,18 @@ def gather(columns: Array, x: Array, window: Window, tile: Tile, workspace: Work
     np.copyto(columns, view)
 
 
-def _pixels(x: Array, window: Window, tile: Tile, workspace: Workspace) -> Array:
-    """Return the pixels that a tile reads, and zeros where it reads padding."""
+def pixels_of(x: Array, window: Window, tile: Tile, blank: float) -> Array:
+    """Return the pixels that a tile of `x (N, C, *S)` reads, with blanks for padding."""
     spans = [window.span(axis, *cells) for axis, cells in enumerate(tile.cells)]
-    sizes = x.shape[2:]
     starts = [max(start, 0) for start, _ in spans]
-    stops = [max(min(b, n), a) for (_, b), n, a in zip(spans, sizes, starts, strict=True)]
+    stops = [max(min(b, n), a) for (_, b), n, a in zip(spans, x.shape[2:], starts, strict=True)]
     held = list(zip(starts, stops, strict=True))
-    inside = x[:, :, *itertools.starmap(slice, held)]
+    inside = x[slice(*tile.images), :, *itertools.starmap(slice, held)]
     if held == spans:
         return inside
-    shape = (*x.shape[:2], *(stop - start for start, stop in spans))
-    padded = workspace.take("padded", shape, x.dtype)
-    padded.fill(0)
+    shape = (*inside.shape[:2], *(stop - start for start, stop in spans))
+    padded = WORKSPACE.take("padded", shape, x.dtype)
+    padded.fill(blank)
     target = (slice(a - first, b - first) for (a, b), (first, _) in zip(held, spans, strict=True))
     padded[:, :, *target] = inside
     return padded

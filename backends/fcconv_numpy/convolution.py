@@ -9,20 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fcconv_numpy.columns import Workspace, gather
+from fcconv_numpy.columns import WORKSPACE, gather
 from fcconv_numpy.dtypes import Array, native
 from fcconv_numpy.plan import Tile, plan
-from fcconv_numpy.threads import share, threads
+from fcconv_numpy.threads import blas_threads, share
 
 if TYPE_CHECKING:
     from fcconv.geometry import Window
 
-_workspace = Workspace()
 
-
-def product(
-    weight: Array, columns: Array, bias: Array | None, dtype: np.dtype[Any]
-) -> Array:
+def product(weight: Array, columns: Array, bias: Array | None, dtype: np.dtype[Any]) -> Array:
     """Multiply ``weight (G, O/G, I)`` with ``columns (N, G, I, P)``, ``(N, G, O/G, P)``.
 
     Adds the bias ``(G, O/G, 1)`` and converts to a dtype.
@@ -57,7 +53,7 @@ def convolve(x: Array, weight: Array, bias: Array | None, window: Window) -> Arr
     positions = math.prod(window.output)
     y = np.empty((len(x), groups, outputs, positions), native(x.dtype))
     column = groups * terms * weight.itemsize
-    chosen = plan(len(x), outputs, column, window.output, threads())
+    chosen = plan(len(x), outputs, column, window.output, blas_threads())
     work = functools.partial(_convolve_tiles, y, x, weight, bias, window)
     share(work, chosen.tiles(len(x), window.output), chosen.workers)
     return y
@@ -73,13 +69,13 @@ def _convolve_tiles(
         part = _part(y, window, tile)
         images, windows = len(part), math.prod(cells)
         shape = (x.shape[1], *window.kernel, images, *cells)
-        columns = _workspace.take("columns", shape, weight.dtype)
-        gather(columns, x, window, tile, _workspace)
+        columns = WORKSPACE.take("columns", shape, weight.dtype)
+        gather(columns, x, window, tile)
         columns = columns.reshape(groups, terms, images * windows)
         if images == 1 and y.dtype == weight.dtype:
             _multiply(weight, columns, bias, part[0])
         else:
-            made = _workspace.take("made", (groups, outputs, images * windows), weight.dtype)
+            made = WORKSPACE.take("made", (groups, outputs, images * windows), weight.dtype)
             _multiply(weight, columns, bias, made)
             image_by_image = made.reshape(groups, outputs, images, windows).transpose(2, 0, 1, 3)
             np.copyto(part, image_by_image, casting="same_kind")

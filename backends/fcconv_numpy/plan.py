@@ -16,6 +16,7 @@ gathers prod(K[1:]) times the input and adds K[0] products.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator, Sequence
@@ -81,9 +82,8 @@ class Plan:
             yield Tile(images, tuple(cells))
 
 
-def plan(
-    batch: int, outputs: int, column: int, output: Sequence[int], threads: int
-) -> Plan:
+@functools.lru_cache(maxsize=1024)
+def plan(batch: int, outputs: int, column: int, output: tuple[int, ...], threads: int) -> Plan:
     """Choose how a convolution is cut.
 
     Parameters
@@ -94,7 +94,7 @@ def plan(
         Output channels of a group.
     column : int
         Bytes of a gathered window, of all channels.
-    output : sequence of int
+    output : tuple of int
         Windows of an image along each axis.
     threads : int
         Threads that there are.

@@ -73,7 +73,7 @@ def _pool() -> ThreadPoolExecutor:
 os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of the threads
 
 
-def threads() -> int:
+def blas_threads() -> int:
     """Count the threads to work on: as many as BLAS has been given."""
     return _blas().threads()
 

@@ -31,9 +31,13 @@ class Operator:
         integers, never as data.
     static : bool
         Whether the result depends on the shapes of the inputs only.
+    entrywise : bool
+        Whether each entry of the result depends on the same entry of the first input only, and on
+        single numbers.
     """
 
     compute: Compute
     slide: SlideRule
     structural: frozenset[int] = frozenset()
     static: bool = False
+    entrywise: bool = False

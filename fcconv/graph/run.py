@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,6 +14,7 @@ import onnx_ir as ir
 import fcconv_numpy
 from fcconv.backend import Backend
 from fcconv.errors import ShapeError, UnsupportedError
+from fcconv.graph.entrywise import fits, in_blocks, is_unshared
 from fcconv.graph.node import Node, named
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators import OPERATORS
@@ -107,7 +109,13 @@ class Program:
                     else data(value)
                     for position, value in enumerate(node.ir.inputs)
                 ]
-                made = compute(operator, backend, node, arguments)
+                if operator.entrywise and backend is fcconv_numpy and fits(arguments):
+                    spent = visit is None and node.ir.inputs[0] in step.spent
+                    others = (array for key, array in values.items() if key != node.ir.inputs[0])
+                    held = chain(inputs, parameters.values(), others)
+                    made = (_in_blocks(step, arguments, held if spent else None),)
+                else:
+                    made = compute(operator, backend, node, arguments)
                 target = static if operator.static else values
                 target.update(zip(node.ir.outputs, made, strict=False))
                 if visit is not None and not operator.static:
@@ -130,6 +138,19 @@ class Program:
             inputs,
             backend.namespace.concatenate,
         )
+
+
+def _in_blocks(step: Step, arguments: Sequence[Any], held: Iterable[Any] | None) -> Any:
+    """Compute a node that works entry by entry on a large array, on NumPy.
+
+    In place, unless its first argument lies in memory that is held; None holds it all.
+    """
+
+    def function(*block: Any) -> Any:
+        return compute(step.operator, fcconv_numpy, step.node, block)[0]
+
+    x, *others = arguments
+    return in_blocks(function, x, others, held is not None and is_unshared(x, held))
 
 
 def compute(

@@ -41,7 +41,7 @@ def _arithmetic(name: str) -> Operator:
     def compute(backend: Backend[Any], _node: Node, *xs: Any) -> Any:
         return functools.reduce(getattr(backend, name), xs)
 
-    return Operator(compute, slide)
+    return Operator(compute, slide, entrywise=True)
 
 
 def _mean(backend: Backend[Any], _node: Node, *xs: Any) -> Any:
@@ -65,7 +65,7 @@ def _function(function: Callable[..., Any], **defaults: float | str) -> Operator
         key = " ".join([node.op, *(f"{name}={value}" for name, value in options.items())])
         return backend.elementwise(key, rounded_once(functools.partial(function, **options)), *xs)
 
-    return Operator(compute, slide)
+    return Operator(compute, slide, entrywise=True)
 
 
 def rounded_once(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -165,7 +165,7 @@ OPERATORS = {
     "Mean": Operator(_mean, slide),
     "Neg": Operator(_neg, slide),
     "Reciprocal": Operator(_reciprocal, slide),
-    "Clip": Operator(_clip, slide),
+    "Clip": Operator(_clip, slide, entrywise=True),
     "Cast": Operator(_cast, slide),
     "Abs": _function(lambda xp, x: xp.abs(x)),
     "Ceil": _function(lambda xp, x: xp.ceil(x)),

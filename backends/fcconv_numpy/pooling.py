@@ -1,0 +1,71 @@
+"""Pools, tile by tile: one axis after the other, so that no window is copied."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fcconv_numpy.columns import pixels_of
+from fcconv_numpy.dtypes import Array, computed, native
+from fcconv_numpy.plan import Tile, plan
+from fcconv_numpy.threads import blas_threads, share
+
+if TYPE_CHECKING:
+    from fcconv.geometry import Window
+
+
+def pool(reduce: np.ufunc, x: Array, window: Window, blank: float, count: Array | None) -> Array:
+    """Reduce each window of `x (N, C, *S)`, whose padding is blank, and divide by its count."""
+    y = np.empty((*x.shape[:2], *window.output), native(x.dtype))
+    cell = x.shape[1] * math.prod(window.stride) * x.itemsize
+    chosen = plan(len(x), 1, cell, window.output, blas_threads())
+    work = functools.partial(_pool_tiles, y, reduce, x, window, blank, count)
+    share(work, chosen.tiles(len(x), window.output), chosen.workers)
+    return y
+
+
+def _pool_tiles(
+    y: Array,
+    reduce: np.ufunc,
+    x: Array,
+    window: Window,
+    blank: float,
+    count: Array | None,
+    tiles: Iterator[Tile],
+) -> None:
+    """Compute tiles of `y`, as many as there are left."""
+    dtype = computed(x.dtype)
+    for tile in tiles:
+        pixels = pixels_of(x, window, tile, blank).astype(dtype, copy=False)
+        for axis, (start, stop) in enumerate(tile.cells):
+            pixels = _reduced(reduce, pixels, window, axis, stop - start)
+        cells = tuple(slice(*cells) for cells in tile.cells)
+        target = y[slice(*tile.images), :, *cells]
+        if count is None:
+            target[...] = pixels
+        else:
+            np.divide(pixels, count[cells].astype(dtype), out=target, casting="same_kind")
+
+
+def _reduced(reduce: np.ufunc, x: Array, window: Window, axis: int, cells: int) -> Array:
+    """Reduce the windows along one spatial axis."""
+    kernel, stride, dilation = window.kernel[axis], window.stride[axis], window.dilation[axis]
+    before = (slice(None),) * (2 + axis)
+    if cells == 1:  # one window, as of a global pool
+        samples = x[*before, : (kernel - 1) * dilation + 1 : dilation]
+        only: Array = reduce.reduce(samples, axis=2 + axis, keepdims=True)
+        return only
+    span = (cells - 1) * stride + 1
+    first, *others = (
+        x[*before, a : a + span : stride] for a in range(0, kernel * dilation, dilation)
+    )
+    if not others:
+        return first
+    total: Array = reduce(first, others[0])
+    for tap in others[1:]:
+        reduce(total, tap, out=total)
+    return total
