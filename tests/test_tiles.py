@@ -19,51 +19,50 @@ import fcconv_numpy
 import test_definitions
 from fcconv_numpy import plan as planning
 from fcconv_numpy.columns import WORKSPACE
-from fcconv_numpy.plan import FEW_OUTPUTS, LARGE, TILE, WHOLE, plan
+from fcconv_numpy.plan import LARGE, TILE, plan
 from fcconv_numpy.threads import blas_threads, share
 
-OUTPUTS = st.lists(st.integers(1, 300), min_size=1, max_size=3).map(tuple)
+def lengths(largest: int) -> st.SearchStrategy[tuple[int, ...]]:
+    """Images, groups, and windows along one to three axes."""
+    windows = st.lists(st.integers(1, largest), min_size=1, max_size=3)
+    return st.tuples(st.integers(0, 9), st.integers(1, 9), windows).map(
+        lambda drawn: (drawn[0], drawn[1], *drawn[2])
+    )
 
 
 @given(
-    batch=st.integers(0, 40),
-    outputs=st.sampled_from([1, 64]),
-    column=st.integers(0, 10**6),
-    output=OUTPUTS,
+    lengths=lengths(300),
+    column=st.integers(1, 10**6),
     threads=st.integers(1, 4),
 )
 def test_plans_stay_within_their_memory(
-    batch: int, outputs: int, column: int, output: tuple[int, ...], threads: int
+    lengths: tuple[int, ...], column: int, threads: int
 ) -> None:
-    chosen = plan(batch, outputs, column, output, threads)
-    several = threads > 1 and batch * math.prod(output) * column >= LARGE
-    assert chosen.workers == (threads if several else 1)
-    windows = chosen.images * math.prod(chosen.cells)
-    limit = TILE if several or outputs < FEW_OUTPUTS else WHOLE
-    assert windows == 1 or windows * column <= limit
-    # no smaller than it has to be: one more step along the axis that is cut would not fit
-    cut = next((k for k, n in enumerate(output) if chosen.cells[k] < n), None)
+    chosen = plan(lengths, column, threads)
+    assert chosen.workers == (threads if math.prod(lengths) * column >= LARGE else 1)
+    windows = math.prod(chosen.sizes)
+    assert windows == 1 or windows * column <= TILE
+    # no smaller than it has to be: one more along the axis that is cut would not fit
+    sizes = zip(lengths, chosen.sizes, strict=True)
+    cut = next((axis for axis, (n, size) in enumerate(sizes) if size < n), None)
     if cut is not None:
-        assert chosen.images == 1
-        assert windows // chosen.cells[cut] * (chosen.cells[cut] + 1) * column > limit
+        assert windows // chosen.sizes[cut] * (chosen.sizes[cut] + 1) * column > TILE
 
 
 @given(
-    batch=st.integers(0, 4),
-    output=st.lists(st.integers(1, 6), min_size=1, max_size=3).map(tuple),
+    lengths=lengths(6),
     column=st.sampled_from([1, 2**17, 2**19, 2**20, 2**22]),
     threads=st.integers(1, 3),
 )
 def test_tiles_hold_every_window_once_and_in_one_piece(
-    batch: int, output: tuple[int, ...], column: int, threads: int
+    lengths: tuple[int, ...], column: int, threads: int
 ) -> None:
-    seen = np.zeros((batch, *output), int)
-    for tile in plan(batch, 64, column, output, threads).tiles(batch, output):
-        images, *cells = (slice(*part) for part in (tile.images, *tile.cells))
-        seen[images, *cells] += 1
-        for image in range(*tile.images):
-            numbers = np.arange(math.prod(output)).reshape(output)[*cells].ravel()
-            assert (np.diff(numbers) == 1).all(), (image, tile)
+    seen = np.zeros(lengths, int)
+    numbers = np.arange(seen.size).reshape(lengths)
+    for tile in plan(lengths, column, threads).tiles(lengths):
+        part = tuple(slice(*range_) for range_ in (tile.images, tile.groups, *tile.cells))
+        seen[part] += 1
+        assert (np.diff(numbers[part].ravel()) == 1).all(), tile
     assert (seen == 1).all()
 
 
@@ -73,7 +72,7 @@ def test_tiles_hold_every_window_once_and_in_one_piece(
 def cut(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Cut everything into tiles of a few bytes, on one thread or several."""
     threads, size = request.param
-    for name, value in {"WHOLE": size, "TILE": size, "LARGE": 0 if threads > 1 else LARGE}.items():
+    for name, value in {"TILE": size, "LARGE": 0 if threads > 1 else LARGE}.items():
         monkeypatch.setattr(planning, name, value)
     for module in ("convolution", "pooling"):
         monkeypatch.setattr(f"fcconv_numpy.{module}.blas_threads", lambda: threads)

@@ -45,8 +45,8 @@ def im2col(x: Array, window: Window) -> Array:
     columns = np.empty((n, c, *window.kernel, *window.output), native(x.dtype))
     every = tuple((0, count) for count in window.output)
     for image in range(n):  # gather puts the images of a tile side by side, so one at a time
-        target = columns[image].reshape(c, *window.kernel, 1, *window.output)
-        gather(target, x, window, Tile((image, image + 1), every))
+        target = columns[image].reshape(1, c, *window.kernel, 1, *window.output)
+        gather(target, x[:, None], window, Tile((image, image + 1), (0, 1), every))
     return columns.reshape(n, c * math.prod(window.kernel), math.prod(window.output))
 
 
@@ -58,7 +58,8 @@ def conv(x: Array, weight: Array, bias: Array | None, window: Window, groups: in
         columns = wide(x).reshape(n, groups, terms, math.prod(window.output))
         y = product(rows, columns, shift, native(x.dtype))
     else:
-        y = convolve(x, rows, shift, window)
+        channels = x.reshape(n, groups, x.shape[1] // groups, *x.shape[2:])
+        y = convolve(channels, rows, shift, window)
     return y.reshape(n, outputs, *window.output)
 
 

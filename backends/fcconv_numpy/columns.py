@@ -36,27 +36,26 @@ WORKSPACE = Workspace()
 
 
 def gather(columns: Array, x: Array, window: Window, tile: Tile) -> None:
-    """Write the windows of a tile of `x (N, C, *S)` into `columns (C, *K, n, *cells)`."""
+    """Write the windows of a tile of `x (N, G, C/G, *S)` into `columns (g, C/G, *K, n, *cells)`."""
     pixels = pixels_of(x, window, tile, 0)
-    _, rows, *steps = pixels.strides
+    images, groups, channels, *steps = pixels.strides
     taps = (step * e for step, e in zip(steps, window.dilation, strict=True))
     cells = (step * r for step, r in zip(steps, window.stride, strict=True))
-    view = as_strided(pixels, columns.shape, (rows, *taps, pixels.strides[0], *cells))
-    np.copyto(columns, view)
+    np.copyto(columns, as_strided(pixels, columns.shape, (groups, channels, *taps, images, *cells)))
 
 
 def pixels_of(x: Array, window: Window, tile: Tile, blank: float) -> Array:
-    """Return the pixels that a tile of `x (N, C, *S)` reads, with blanks for padding."""
+    """Return what a tile of `x (N, G, C/G, *S)` reads, ``(n, g, C/G, *s)``, with blank padding."""
     spans = [window.span(axis, *cells) for axis, cells in enumerate(tile.cells)]
     starts = [max(start, 0) for start, _ in spans]
-    stops = [max(min(b, n), a) for (_, b), n, a in zip(spans, x.shape[2:], starts, strict=True)]
+    stops = [max(min(b, n), a) for (_, b), n, a in zip(spans, x.shape[3:], starts, strict=True)]
     held = list(zip(starts, stops, strict=True))
-    inside = x[slice(*tile.images), :, *itertools.starmap(slice, held)]
+    inside = x[slice(*tile.images), slice(*tile.groups), :, *itertools.starmap(slice, held)]
     if held == spans:
         return inside
-    shape = (*inside.shape[:2], *(stop - start for start, stop in spans))
+    shape = (*inside.shape[:3], *(stop - start for start, stop in spans))
     padded = WORKSPACE.take("padded", shape, x.dtype)
     padded.fill(blank)
     target = (slice(a - first, b - first) for (a, b), (first, _) in zip(held, spans, strict=True))
-    padded[:, :, *target] = inside
+    padded[:, :, :, *target] = inside
     return padded

@@ -45,17 +45,16 @@ def moves_nothing(window: Window, size: tuple[int, ...]) -> bool:
 
 
 def convolve(x: Array, weight: Array, bias: Array | None, window: Window) -> Array:
-    """Convolve ``x (N, C, *S)`` with ``weight (G, O/G, I)``, ``(N, G, O/G, prod(S'))``.
+    """Convolve ``x (N, G, C/G, *S)`` with ``weight (G, O/G, I)``, ``(N, G, O/G, prod(S'))``.
 
     Weight and bias ``(G, O/G, 1)`` have the dtype to compute in, the result has that of `x`.
     """
     groups, outputs, terms = weight.shape
-    positions = math.prod(window.output)
-    y = np.empty((len(x), groups, outputs, positions), native(x.dtype))
-    column = groups * terms * weight.itemsize
-    chosen = plan(len(x), outputs, column, window.output, blas_threads())
+    lengths = (len(x), groups, *window.output)
+    y = np.empty((len(x), groups, outputs, math.prod(window.output)), native(x.dtype))
+    chosen = plan(lengths, terms * weight.itemsize, blas_threads())
     work = functools.partial(_convolve_tiles, y, x, weight, bias, window)
-    share(work, chosen.tiles(len(x), window.output), chosen.workers)
+    share(work, chosen.tiles(lengths), chosen.workers)
     return y
 
 
@@ -63,20 +62,20 @@ def _convolve_tiles(
     y: Array, x: Array, weight: Array, bias: Array | None, window: Window, tiles: Iterator[Tile]
 ) -> None:
     """Compute tiles of `y`, as many as there are left."""
-    groups, outputs, terms = weight.shape
     for tile in tiles:
-        cells = [stop - start for start, stop in tile.cells]
+        group, cells = slice(*tile.groups), [stop - start for start, stop in tile.cells]
+        rows, shift = weight[group], None if bias is None else bias[group]
         part = _part(y, window, tile)
-        images, windows = len(part), math.prod(cells)
-        shape = (x.shape[1], *window.kernel, images, *cells)
+        images, groups, outputs, windows = part.shape
+        shape = (groups, x.shape[2], *window.kernel, images, *cells)
         columns = WORKSPACE.take("columns", shape, weight.dtype)
         gather(columns, x, window, tile)
-        columns = columns.reshape(groups, terms, images * windows)
+        columns = columns.reshape(groups, rows.shape[-1], images * windows)
         if images == 1 and y.dtype == weight.dtype:
-            _multiply(weight, columns, bias, part[0])
+            _multiply(rows, columns, shift, part[0])
         else:
             made = WORKSPACE.take("made", (groups, outputs, images * windows), weight.dtype)
-            _multiply(weight, columns, bias, made)
+            _multiply(rows, columns, shift, made)
             image_by_image = made.reshape(groups, outputs, images, windows).transpose(2, 0, 1, 3)
             np.copyto(part, image_by_image, casting="same_kind")
 
@@ -93,4 +92,4 @@ def _part(y: Array, window: Window, tile: Tile) -> Array:
     for (start, _), n in zip(tile.cells, window.output, strict=True):
         first = first * n + start
     count = math.prod(stop - start for start, stop in tile.cells)
-    return y[slice(*tile.images), :, :, first : first + count]
+    return y[slice(*tile.images), slice(*tile.groups), :, first : first + count]

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def pool(reduce: np.ufunc, x: Array, window: Window, blank: float, count: Array | None) -> Array:
-    """Reduce each window of `x (N, C, *S)`, whose padding is blank, and divide by its count."""
-    y = np.empty((*x.shape[:2], *window.output), native(x.dtype))
-    cell = x.shape[1] * math.prod(window.stride) * x.itemsize
-    chosen = plan(len(x), 1, cell, window.output, blas_threads())
-    work = functools.partial(_pool_tiles, y, reduce, x, window, blank, count)
-    share(work, chosen.tiles(len(x), window.output), chosen.workers)
+    """Reduce each window of ``x (N, C, *S)``, whose padding is blank, and divide by its count."""
+    lengths = (*x.shape[:2], *window.output)
+    y = np.empty(lengths, native(x.dtype))
+    chosen = plan(lengths, math.prod(window.stride) * x.itemsize, blas_threads())
+    work = functools.partial(_pool_tiles, y, reduce, x[:, :, None], window, blank, count)
+    share(work, chosen.tiles(lengths), chosen.workers)
     return y
 
 
@@ -40,11 +40,11 @@ def _pool_tiles(
     """Compute tiles of `y`, as many as there are left."""
     dtype = computed(x.dtype)
     for tile in tiles:
-        pixels = pixels_of(x, window, tile, blank).astype(dtype, copy=False)
+        pixels = pixels_of(x, window, tile, blank)[:, :, 0].astype(dtype, copy=False)
         for axis, (start, stop) in enumerate(tile.cells):
             pixels = _reduced(reduce, pixels, window, axis, stop - start)
         cells = tuple(slice(*cells) for cells in tile.cells)
-        target = y[slice(*tile.images), :, *cells]
+        target = y[slice(*tile.images), slice(*tile.groups), *cells]
         if count is None:
             target[...] = pixels
         else:
