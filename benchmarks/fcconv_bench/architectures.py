@@ -80,5 +80,9 @@ def _case(
     name = f"{group} {kernel}x{kernel}{move}, {sizes}, {size}x{size}"
     padding = (kernel - 1) // 2
     return Case(
-        name, group, channels, size, outputs, kernel, stride=stride, padding=padding, groups=groups
+        *(name, group, channels, size, outputs, kernel),
+        stride=stride,
+        padding=padding,
+        groups=groups,
+        has_bias=group == VGG16,  # in the others a normalisation follows
     )

@@ -31,6 +31,8 @@ class Case:
         Shape of the weight, ``(outputs, channels / groups, kernel, kernel)``.
     batch, stride, padding, groups : int
         As in :func:`fcconv.conv`.
+    has_bias : bool
+        Whether the layer adds a bias; where a normalisation follows, none does.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Case:
     stride: int = 1
     padding: int = 0
     groups: int = 1
+    has_bias: bool = True
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -86,10 +89,11 @@ class Case:
         """Whether the kernel covers the whole input, as that of a dense layer does."""
         return self.kernel == self.size and not self.padding
 
-    def arrays(self) -> tuple[Array, Array, Array]:
-        """Make input, weight and bias, the same at each call."""
+    def arrays(self) -> tuple[Array, ...]:
+        """Make input, weight and the bias, if there is one, the same at each call."""
         weight = (self.outputs, self.channels // self.groups, self.kernel, self.kernel)
-        return _normal(self.input), _normal(weight), _normal((self.outputs,))
+        bias = [(self.outputs,)] if self.has_bias else []
+        return tuple(map(_normal, [self.input, weight, *bias]))
 
     def matrices(self) -> tuple[Array, Array]:
         """Make the operands of the matrix product, the same at each call."""

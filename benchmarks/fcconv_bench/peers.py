@@ -66,7 +66,7 @@ def lax_program(case: Case) -> Callable[..., Any]:
     """Return what JAX offers, as it stands in its documentation: NCHW and OIHW."""
     from jax import lax
 
-    def program(x: Any, weight: Any, bias: Any) -> Any:
+    def program(x: Any, weight: Any, bias: Any = None) -> Any:
         y = lax.conv_general_dilated(
             x,
             weight,
@@ -75,7 +75,7 @@ def lax_program(case: Case) -> Callable[..., Any]:
             feature_group_count=case.groups,
             precision=lax.Precision.HIGHEST,
         )
-        return y + bias[None, :, None, None]
+        return y if bias is None else y + bias[None, :, None, None]
 
     return program
 
@@ -85,8 +85,8 @@ def onnxruntime(case: Case) -> Call:
     import onnxruntime
     from onnx import TensorProto, helper
 
-    x, weight, bias = case.arrays()
-    weights = {"weight": weight, "bias": bias}
+    x, *operands = case.arrays()
+    weights = dict(zip(("weight", "bias"), operands, strict=False))
     node = helper.make_node(
         "Conv",
         ["x", *weights],
@@ -134,13 +134,14 @@ def _in_memory(name: str, array: Array) -> Any:
 def scipy(case: Case) -> Call:
     """Return a correlation for each output, by the method that SciPy chooses; see `scipy_can`."""
     signal = importlib.import_module("scipy.signal")
-    x, weight, bias = case.arrays()
+    x, weight, *biases = case.arrays()
+    bias = biases[0][:, None, None] if biases else 0
     pad = (case.padding, case.padding)
     x = np.pad(x, ((0, 0), (0, 0), pad, pad))
 
     def call() -> Array:
         maps = [signal.correlate(x, kernel[None], mode="valid") for kernel in weight]
-        return np.concatenate(maps, axis=1) + bias[:, None, None]
+        return np.concatenate(maps, axis=1) + bias
 
     return call
 
