@@ -22,6 +22,7 @@ from fcconv_numpy.columns import WORKSPACE
 from fcconv_numpy.plan import LARGE, TILE, plan
 from fcconv_numpy.threads import blas_threads, share
 
+
 def lengths(largest: int) -> st.SearchStrategy[tuple[int, ...]]:
     """Images, groups, and windows along one to three axes."""
     windows = st.lists(st.integers(1, largest), min_size=1, max_size=3)
