@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,9 @@ import onnx_ir as ir
 import fcconv_numpy
 from fcconv.errors import ModelError, ShapeError
 from fcconv.graph.node import Node
-from fcconv.graph.run import Program
+from fcconv.graph.run import Program, Step
+from fcconv_numpy.plan import TILE
+from fcconv_numpy.threads import blas_threads
 
 UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 BINARY = {"KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
@@ -52,19 +54,23 @@ class Extent:
         Its shape for one window, and for an image that is one stride larger along each axis.
     itemsize : int
         Bytes of an entry.
+    most : int, optional
+        Bytes that are there at a time.
     """
 
     native: tuple[int, ...]
     next: tuple[int, ...]
     itemsize: int
+    most: int | None = None
 
     def bytes(self, strides: Sequence[int]) -> int:
         """Count its bytes, for a tile so many strides larger than a window along each axis."""
         further = iter(strides)  # the axes that grow are the image's, in order
-        return self.itemsize * math.prod(
+        whole = self.itemsize * math.prod(
             a if a == b else a + (b - a) * next(further)
             for a, b in zip(self.native, self.next, strict=True)
         )
+        return whole if self.most is None else min(whole, self.most)
 
 
 @dataclass(frozen=True)
@@ -106,7 +112,7 @@ class Footprint:
         self._stages = [
             Stage(
                 tuple(extents[v] for v in step.node.ir.outputs if v in extents),
-                tuple(_workspace(step.node, extents, engine)),
+                tuple(_workspace(step, extents, engine)),
                 tuple(extents[v] for v in step.spent if v in extents),
             )
             for step in program.steps
@@ -161,24 +167,27 @@ def seen(program: Program, shape: tuple[int, ...]) -> dict[ir.Value, tuple[tuple
     return found
 
 
-def _workspace(node: Node, extents: dict[ir.Value, Extent], engine: str) -> list[Extent]:
-    """Estimate what a node works in: columns or padded copies, and temporaries of elementwise."""
+def _workspace(step: Step, extents: dict[ir.Value, Extent], engine: str) -> list[Extent]:
+    """Estimate what a node works in: tiles of columns or padded copies, and temporaries."""
+    node = step.node
     read = [extents[v] for v in node.ir.inputs if v in extents]
     made = [extents[v] for v in node.ir.outputs if v in extents]
     if engine != "numpy":
         return [*read, *made]  # copies in the layout that the library prefers
-    if node.op != "Conv":
-        return [*read[:1], *made]
-    weight = node.ir.inputs[1]
-    kernel = () if weight is None or weight.shape is None else weight.shape.numpy()[2:]
-    taps = math.prod(kernel)
-    if taps == 1:
-        return []
-    return [*read, *(_columns(made[0], read[0], taps) if made and read else ())]
+    most = 2 * TILE * blas_threads()  # the pixels of a tile take no more than its columns
+    if node.op == "Conv":
+        weight = node.ir.inputs[1]
+        kernel = () if weight is None or weight.shape is None else weight.shape.numpy()[2:]
+        taps = math.prod(kernel)
+        return [_columns(made[0], read[0], taps, most)] if taps > 1 and made and read else []
+    if node.op in ("MaxPool", "AveragePool"):
+        return [replace(extent, most=most) for extent in read[:1]]
+    return [] if step.operator.entrywise else [*read[:1], *made]
 
 
-def _columns(made: Extent, read: Extent, taps: int) -> list[Extent]:
+def _columns(made: Extent, read: Extent, taps: int, most: int) -> Extent:
     """Describe the columns of a convolution: `taps` samples of each channel for each position."""
     batch, channels = read.native[:2]
-    lead = (batch, channels * taps)
-    return [Extent((*lead, *made.native[2:]), (*lead, *made.next[2:]), made.itemsize)]
+    lead = (batch, channels * (taps + 1))  # and the pixels that they are gathered from
+    native, further = ((*lead, *shape[2:]) for shape in (made.native, made.next))
+    return Extent(native, further, made.itemsize, most)
