@@ -11,12 +11,22 @@ import tifffile
 import fcconv
 from fcconv.graph.load import load
 from fcconv_bench import networks, scans
+from fcconv_bench.crops import Scene, random_image
 
 
 def test_multiplications_are_those_of_the_layers() -> None:
     # 8 channels of 13x13 from 9 terms, 16 of 4x4 from 72, 128 of one pixel from 64, 113 from 128
     expected = 8 * 9 * 13**2 + 16 * 72 * 4**2 + 128 * 64 + 113 * 128
     assert networks.multiplications(load(networks.bailer()), (1, 1, 15, 15)) == expected
+
+
+def test_crops_take_the_multiplications_of_the_patch_network_at_any_stride() -> None:
+    # a pass of stride 1 computes what pools skip, and a crop does not
+    patch = networks.multiplications(load(networks.colour()), (1, 3, 32, 32))
+    for stride in (1, 4):
+        sliding = fcconv.convolutionize(networks.colour(), stride=stride)
+        scene = Scene(sliding, random_image(3, 40))
+        assert scene.crops_multiplications() == patch * scene.windows
 
 
 def test_every_pixel_is_scored() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx_ir as ir
 
 import fcconv
 from fcconv.scanning.engine import Cropped, Layout, Shared
@@ -56,15 +58,15 @@ class Scene:
 
     def one_pass_multiplications(self) -> int:
         """Count the multiplications of one pass."""
-        return self._multiplications(self.image.shape[1:])
+        return self._multiplications(self.sliding.model, self.image.shape[1:])
 
     def crops_multiplications(self) -> int:
-        """Count the multiplications of all crops."""
-        return self.windows * self._multiplications(self.sliding.window)
+        """Count the multiplications of all crops: those of the patch network, which skips more."""
+        patch = self.sliding.patch or self.sliding.model
+        return self.windows * self._multiplications(patch, self.sliding.window)
 
-    def _multiplications(self, size: tuple[int, ...]) -> int:
-        model = self.sliding.model
-        return networks.multiplications(model, Layout.of(model).shape(size))
+    def _multiplications(self, model: ir.Model, size: Sequence[int]) -> int:
+        return networks.multiplications(model, Layout.of(self.sliding.model).shape(size))
 
 
 def random_image(channels: int, side: int) -> Array:
