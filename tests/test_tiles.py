@@ -19,7 +19,7 @@ import fcconv_numpy
 import test_definitions
 from fcconv_numpy import plan as planning
 from fcconv_numpy.columns import WORKSPACE
-from fcconv_numpy.plan import LARGE, TILE, plan
+from fcconv_numpy.plan import FEWEST, MOST, TILE, TILES_A_THREAD, plan
 from fcconv_numpy.threads import blas_threads, share
 
 
@@ -32,7 +32,7 @@ def lengths(largest: int) -> st.SearchStrategy[tuple[int, ...]]:
 
 
 @given(
-    lengths=lengths(300),
+    lengths=lengths(40),
     column=st.integers(1, 10**6),
     threads=st.integers(1, 4),
 )
@@ -40,14 +40,17 @@ def test_plans_stay_within_their_memory(
     lengths: tuple[int, ...], column: int, threads: int
 ) -> None:
     chosen = plan(lengths, column, threads)
-    assert chosen.workers == (threads if math.prod(lengths) * column >= LARGE else 1)
+    tiles = sum(1 for _ in chosen.tiles(lengths))
+    assert chosen.workers in (1, threads)
+    assert chosen.workers == 1 or tiles >= TILES_A_THREAD * threads
     windows = math.prod(chosen.sizes)
-    assert windows == 1 or windows * column <= TILE
+    limit = TILE if FEWEST * column <= TILE else min(FEWEST * column, MOST)
+    assert windows == 1 or windows * column <= limit
     # no smaller than it has to be: one more along the axis that is cut would not fit
     sizes = zip(lengths, chosen.sizes, strict=True)
     cut = next((axis for axis, (n, size) in enumerate(sizes) if size < n), None)
     if cut is not None:
-        assert windows // chosen.sizes[cut] * (chosen.sizes[cut] + 1) * column > TILE
+        assert windows // chosen.sizes[cut] * (chosen.sizes[cut] + 1) * column > limit
 
 
 @given(
@@ -73,7 +76,8 @@ def test_tiles_hold_every_window_once_and_in_one_piece(
 def cut(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Cut everything into tiles of a few bytes, on one thread or several."""
     threads, size = request.param
-    for name, value in {"TILE": size, "LARGE": 0 if threads > 1 else LARGE}.items():
+    limits = {"TILE": size, "MOST": size, "FEWEST": 1, "TILES_A_THREAD": 0 if threads > 1 else 9**9}
+    for name, value in limits.items():
         monkeypatch.setattr(planning, name, value)
     for module in ("convolution", "pooling"):
         monkeypatch.setattr(f"fcconv_numpy.{module}.blas_threads", lambda: threads)

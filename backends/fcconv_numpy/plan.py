@@ -26,8 +26,14 @@ from typing import TypeAlias
 TILE = 2**22
 """Bytes of columns that are gathered at a time."""
 
-LARGE = 2**25
-"""Bytes of columns, in all, from which several threads are worth waking."""
+FEWEST = 128
+"""Windows that are gathered at a time all the same: a product of fewer reads weights too often."""
+
+MOST = 3 * TILE
+"""Bytes of columns that are never exceeded, unless one window does."""
+
+TILES_A_THREAD = 3
+"""Tiles from which a thread is worth waking."""
 
 Range: TypeAlias = tuple[int, int]
 """The first, and one past the last."""
@@ -80,8 +86,10 @@ def plan(lengths: tuple[int, ...], column: int, threads: int) -> Plan:
     threads : int
         Threads that there are.
     """
-    large = math.prod(lengths) * column >= LARGE
-    return Plan(_fitting(lengths, TILE // max(column, 1)), threads if large else 1)
+    column = max(column, 1)
+    sizes = _fitting(lengths, min(max(TILE, FEWEST * column), MOST) // column)
+    tiles = math.prod(-(-n // size) for n, size in zip(lengths, sizes, strict=True))
+    return Plan(sizes, threads if tiles >= TILES_A_THREAD * threads else 1)
 
 
 def _fitting(lengths: Sequence[int], most: int) -> tuple[int, ...]:

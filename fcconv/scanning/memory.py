@@ -15,7 +15,7 @@ import fcconv_numpy
 from fcconv.errors import ModelError, ShapeError
 from fcconv.graph.node import Node
 from fcconv.graph.run import Program, Step
-from fcconv_numpy.plan import TILE
+from fcconv_numpy.plan import MOST
 from fcconv_numpy.threads import blas_threads
 
 UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
@@ -174,7 +174,7 @@ def _workspace(step: Step, extents: dict[ir.Value, Extent], engine: str) -> list
     made = [extents[v] for v in node.ir.outputs if v in extents]
     if engine != "numpy":
         return [*read, *made]  # copies in the layout that the library prefers
-    most = 2 * TILE * blas_threads()  # the pixels of a tile take no more than its columns
+    most = 2 * MOST * blas_threads()  # the pixels of a tile take no more than its columns
     if node.op == "Conv":
         weight = node.ir.inputs[1]
         kernel = () if weight is None or weight.shape is None else weight.shape.numpy()[2:]
