@@ -64,7 +64,7 @@ def max_pool(
     backend = check_arrays(x=x)
     check_spatial(x.shape)
     check_flag("ceil_mode", ceil_mode)
-    window, _ = _window(x.shape[2:], kernel, stride, padding, dilation, ceil_mode, False)
+    window, _ = _moves(x.shape[2:], kernel, stride, padding, dilation, ceil_mode, False)
     return backend.max_pool(x, window)
 
 
@@ -126,11 +126,12 @@ def avg_pool(
     check_flag("ceil_mode", ceil_mode)
     check_flag("count_include_pad", count_include_pad)
     arguments = kernel, stride, padding, dilation, ceil_mode, count_include_pad
-    return backend.avg_pool(x, *_window(x.shape[2:], *arguments))
+    window, counts = _moves(x.shape[2:], *arguments)
+    return backend.avg_pool(x, window, _outer(counts))
 
 
 @remembered
-def _window(
+def _moves(
     size: Shape,
     kernel: Ints,
     stride: Ints | None,
@@ -138,15 +139,15 @@ def _window(
     dilation: Ints,
     ceil_mode: bool,
     count_include_pad: bool,
-) -> tuple[Window, npt.NDArray[np.int64]]:
-    """Work out how a pool moves, and what each window counts; one that counts none is an error."""
+) -> tuple[Window, list[list[int]]]:
+    """Work out how a pool moves, and what its windows count along each axis."""
     stride = kernel if stride is None else stride
     window = geometry.window(size, kernel, stride, padding, dilation, ceil_mode=ceil_mode)
     counted = [(0, n) for n in size]
     if count_include_pad:  # the padding that was asked for, without the overhang
         pads = geometry.window(size, kernel, stride, padding, dilation).padding
         counted = [(-before, n + after) for n, (before, after) in zip(size, pads, strict=True)]
-    return window, count_samples(window, counted)
+    return window, _tap_counts(window, counted)
 
 
 def count_samples(window: Window, counted: list[tuple[int, int]]) -> npt.NDArray[np.int64]:
@@ -157,6 +158,10 @@ def count_samples(window: Window, counted: list[tuple[int, int]]) -> npt.NDArray
     ShapeError
         If a window has none.
     """
+    return _outer(_tap_counts(window, counted))
+
+
+def _tap_counts(window: Window, counted: list[tuple[int, int]]) -> list[list[int]]:
     axes = [geometry.tap_counts(window, axis, *span) for axis, span in enumerate(counted)]
     for axis, taps in enumerate(axes):
         if 0 in taps:
@@ -164,6 +169,9 @@ def count_samples(window: Window, counted: list[tuple[int, int]]) -> npt.NDArray
                 f"window {taps.index(0)} of spatial axis {axis} reads padding only: take less "
                 f"padding or dilation than {window.padding[axis]} and {window.dilation[axis]}"
             )
-    counts: npt.NDArray[np.int64] = functools.reduce(np.multiply.outer, map(np.asarray, axes))
-    counts.flags.writeable = False  # they are remembered
-    return counts
+    return axes
+
+
+def _outer(counts: list[list[int]]) -> npt.NDArray[np.int64]:
+    product: npt.NDArray[np.int64] = functools.reduce(np.multiply.outer, map(np.asarray, counts))
+    return product

@@ -275,6 +275,13 @@ MUTATIONS = [
         "test_entrywise.py::test_blocks_change_no_number_and_no_other_array",
     ),
     Mutation(
+        "constants are overwritten",
+        "fcconv/graph/run.py",
+        "static.values(), others",
+        "others",
+        "test_entrywise.py::test_blocks_change_no_number_and_no_other_array",
+    ),
+    Mutation(
         "step ignores the stride of windows",
         SAMPLES,
         "step = math.gcd(apart, stride)",

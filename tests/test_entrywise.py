@@ -20,6 +20,14 @@ def image() -> Array:
     return np.random.default_rng(0).standard_normal((2, 2, 6, 6)).astype(np.float32)
 
 
+def folded(name: str, values: npt.ArrayLike) -> onnx.TensorProto:
+    """Make a constant as folding does: in numbers, which are no read-only bytes."""
+    tensor = onnx.TensorProto(name=name, data_type=onnx.TensorProto.FLOAT)
+    tensor.dims.extend(np.shape(values))
+    tensor.float_data.extend(np.ravel(values))
+    return tensor
+
+
 NETWORKS = {
     "a chain": model(
         [
@@ -56,6 +64,25 @@ NETWORKS = {
             node("Add", ["x", "b"], ["y"]),
         ],
         [constant("w", np.arange(-72, 72))],
+    ),
+    "a large constant, a single number beside it": model(
+        [
+            node("ReduceMax", ["x"], ["r"], keepdims=0),
+            node("Reshape", ["r", "one"], ["a"]),
+            node("Add", ["w", "a"], ["b"]),
+            node("Add", ["x", "b"], ["y"]),
+        ],
+        [folded("w", np.arange(144).reshape(2, 2, 6, 6)), ints("one", 1)],
+    ),
+    "what depends on the shape alone": model(
+        [
+            node("Shape", ["x"], ["s"]),
+            node("ConstantOfShape", ["s"], ["z"], value=constant("", [0.0])),
+            node("Identity", ["z"], ["z2"]),
+            node("ReduceMax", ["x"], ["r"], keepdims=0),
+            node("Add", ["z", "r"], ["a"]),
+            node("Add", ["z2", "a"], ["y"]),
+        ]
     ),
     "a transposed value": model(
         [

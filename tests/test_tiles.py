@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -124,6 +127,39 @@ def test_errors_of_any_thread_arrive() -> None:
     with pytest.raises(ValueError, match="7"):
         share(work, [7], 2)
     assert blas_threads() == before
+
+
+def test_a_failure_ends_the_work_of_all() -> None:
+    before, main, taken = blas_threads(), threading.get_ident(), list[int]()
+
+    def work(items: Iterator[int]) -> None:
+        if threading.get_ident() == main:
+            raise KeyboardInterrupt
+        taken.extend(items)
+
+    with pytest.raises(KeyboardInterrupt):
+        share(work, itertools.count(), 2)
+    assert blas_threads() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes do not fork here")
+def test_a_forked_process_computes() -> None:
+    code = """
+import os, warnings
+import numpy as np
+from fcconv_numpy import threads
+warnings.simplefilter("ignore")  # Python warns of forks beside threads
+before = threads.blas_threads()
+threads.share(list, [1, 2], 2)
+with threads._blas.held_to_one():
+    child = os.fork()
+    if child == 0:
+        threads.share(list, [1, 2], 2)
+        os._exit(threads.blas_threads() != before)
+    assert os.waitpid(child, 0)[1] == 0
+"""
+    done = subprocess.run([sys.executable, "-c", code], timeout=60, check=False)
+    assert done.returncode == 0
 
 
 def test_the_callers_errstate_holds_on_every_thread() -> None:

@@ -5,10 +5,9 @@ Every function trusts its arguments, see :class:`fcconv.backend.Backend` for wha
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt

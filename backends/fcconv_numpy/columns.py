@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from fcconv.geometry import Window
 
 
+KEPT = 2**24
+"""Bytes of an array that are kept for the next call; what is larger is rare, and given back."""
+
+
 class Workspace(threading.local):
     """Memory of a thread that tiles use one after the other: fresh pages cost more than a copy."""
 
@@ -26,6 +30,8 @@ class Workspace(threading.local):
     def take(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         """Return an array of any content, which is overwritten when its name is taken again."""
         size = math.prod(shape) * dtype.itemsize
+        if size > KEPT:
+            return np.empty(shape, dtype)
         held = self._held.get(name)
         if held is None or len(held) < size:
             held = self._held[name] = np.empty(size, np.uint8)

@@ -52,7 +52,8 @@ def convolve(x: Array, weight: Array, bias: Array | None, window: Window) -> Arr
     groups, outputs, terms = weight.shape
     lengths = (len(x), groups, *window.output)
     y = np.empty((len(x), groups, outputs, math.prod(window.output)), native(x.dtype))
-    chosen = plan(lengths, terms * weight.itemsize, blas_threads())
+    # a window, and its results, which go through memory of their own where there are several images
+    chosen = plan(lengths, (terms + outputs) * weight.itemsize, blas_threads())
     work = functools.partial(_convolve_tiles, y, x, weight, bias, window)
     share(work, chosen.tiles(lengths), chosen.workers)
     return y

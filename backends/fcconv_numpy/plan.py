@@ -82,7 +82,7 @@ def plan(lengths: tuple[int, ...], column: int, threads: int) -> Plan:
     lengths : tuple of int
         Images, groups, and windows along each axis.
     column : int
-        Bytes of a gathered window of one group.
+        Bytes of a gathered window of one group, and of what is computed from it.
     threads : int
         Threads that there are.
     """

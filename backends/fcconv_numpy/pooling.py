@@ -55,7 +55,7 @@ def _reduced(reduce: np.ufunc, x: Array, window: Window, axis: int, cells: int) 
     """Reduce the windows along one spatial axis."""
     kernel, stride, dilation = window.kernel[axis], window.stride[axis], window.dilation[axis]
     before = (slice(None),) * (2 + axis)
-    if cells == 1:  # one window, as of a global pool
+    if window.output[axis] == 1:  # as of a global pool
         samples = x[*before, : (kernel - 1) * dilation + 1 : dilation]
         only: Array = reduce.reduce(samples, axis=2 + axis, keepdims=True)
         return only

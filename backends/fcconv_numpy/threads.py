@@ -11,9 +11,9 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import threadpoolctl
@@ -25,18 +25,22 @@ class _Blas:
     """The threads of BLAS, and how many callers have asked it to use one."""
 
     def __init__(self) -> None:
-        np.dot(np.ones((2, 2)), np.ones((2, 2)))  # loads BLAS, which is then found
-        found = threadpoolctl.ThreadpoolController().select(user_api="blas").lib_controllers
-        self._libraries = [library for library in found if library.get_num_threads()]
         self._lock = threading.Lock()
         self._callers = 0
         self._before: list[int] = []
+
+    @functools.cached_property
+    def _libraries(self) -> list[Any]:
+        """What there is of BLAS; found under the lock, once there is something to compute."""
+        np.dot(np.ones((2, 2)), np.ones((2, 2)))  # loads it
+        found = threadpoolctl.ThreadpoolController().select(user_api="blas").lib_controllers
+        return [library for library in found if library.get_num_threads()]
 
     def threads(self) -> int:
         """Count the threads that a product would use, were nobody holding BLAS to one."""
         with self._lock:
             counts = self._before or [library.get_num_threads() for library in self._libraries]
-        return max(counts, default=1)
+        return min(counts, default=1)
 
     @contextmanager
     def held_to_one(self) -> Iterator[None]:
@@ -52,17 +56,25 @@ class _Blas:
             with self._lock:
                 self._callers -= 1
                 if self._callers == 0:
-                    self._set(self._before)
-                    self._before = []
+                    self._restore()
+
+    def begin_anew(self) -> None:
+        """Forget the callers: in a forked process there is none of their threads."""
+        self._lock = threading.Lock()
+        self._callers = 0
+        if self._before:
+            self._restore()
+
+    def _restore(self) -> None:
+        self._set(self._before)
+        self._before = []
 
     def _set(self, counts: list[int]) -> None:
         for library, count in zip(self._libraries, counts, strict=True):
             library.set_num_threads(count)
 
 
-@functools.cache
-def _blas() -> _Blas:
-    return _Blas()
+_blas = _Blas()
 
 
 @functools.cache
@@ -70,12 +82,14 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(os.cpu_count())
 
 
-os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of the threads
+if hasattr(os, "register_at_fork"):  # where processes can fork
+    os.register_at_fork(after_in_child=_pool.cache_clear)
+    os.register_at_fork(after_in_child=_blas.begin_anew)
 
 
 def blas_threads() -> int:
     """Count the threads to work on: as many as BLAS has been given."""
-    return _blas().threads()
+    return _blas.threads()
 
 
 def share(work: Callable[[Iterator[T]], None], items: Iterable[T], workers: int) -> None:
@@ -84,18 +98,22 @@ def share(work: Callable[[Iterator[T]], None], items: Iterable[T], workers: int)
         work(iter(items))
         return
     shared = _Locked(items)
-    with _blas().held_to_one():
+    with _blas.held_to_one():
         # a context holds numpy.errstate, which is the caller's to say
         others = [
             _pool().submit(contextvars.copy_context().run, work, shared) for _ in range(workers - 1)
         ]
-        work(shared)
+        try:
+            work(shared)
+        finally:
+            shared.stop()
+            wait(others)
         for other in others:
             other.result()
 
 
 class _Locked(Iterator[T]):
-    """An iterator that several threads may take from."""
+    """An iterator that several threads may take from, and that one can end for all."""
 
     def __init__(self, items: Iterable[T]) -> None:
         self._items = iter(items)
@@ -104,3 +122,8 @@ class _Locked(Iterator[T]):
     def __next__(self) -> T:
         with self._lock:
             return next(self._items)
+
+    def stop(self) -> None:
+        """Leave nothing to take."""
+        with self._lock:
+            self._items = iter(())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ def write_chart(
     height = 2.2 + LINE_INCHES * len(cases)
     figure = Figure(figsize=(11, height), dpi=110, layout="constrained")
     axes = figure.subplots()
-    for name, marker in zip(names, MARKERS, strict=False):
+    for name, marker in zip(names, itertools.cycle(MARKERS), strict=False):
         own = [row for row in compared if row.name == name]
         ratios = [ratio(known, row, suite.reference) or float("nan") for row in own]
         at = [cases.index(row.case) for row in own]

@@ -8,7 +8,7 @@ from typing import Any
 from fcconv_bench.rows import Row, index, key
 
 RULE = "its first quartile is above the third quartile that it had"
-"""When a contender is slower on a case: half of all calls then, and half now, lie apart."""
+"""When a contender is slower on a case: half of all timings then, and half now, lie apart."""
 
 FACTS = ("processor", "cores", "python", "versions", "threads", "blas", "devices", "settings")
 

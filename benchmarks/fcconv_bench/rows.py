@@ -25,7 +25,7 @@ class Row:
     low, high : float
         First and third quartile.
     calls : int
-        Calls that were timed.
+        Timings; one of a short call is a mean of several.
     multiplications : int
         Multiplications of a call.
     output_bytes : int or None

@@ -112,7 +112,7 @@ class Program:
                 if operator.entrywise and backend is fcconv_numpy and fits(arguments):
                     spent = visit is None and node.ir.inputs[0] in step.spent
                     others = (array for key, array in values.items() if key != node.ir.inputs[0])
-                    held = chain(inputs, parameters.values(), others)
+                    held = chain(inputs, parameters.values(), static.values(), others)
                     made = (_in_blocks(step, arguments, held if spent else None),)
                 else:
                     made = compute(operator, backend, node, arguments)

@@ -185,7 +185,7 @@ class Job:
         }
 
     def record(self, engine: str, cut: Plan, batch: int) -> Record:
-        """Write down, for JSON, all that the bytes of the scores depend on."""
+        """Write down, for JSON, all that the scores depend on; threads may change last bits."""
         return {
             "fcconv": fcconv.__version__,
             "network": digest(self.sliding.model),

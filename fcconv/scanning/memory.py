@@ -174,7 +174,7 @@ def _workspace(step: Step, extents: dict[ir.Value, Extent], engine: str) -> list
     made = [extents[v] for v in node.ir.outputs if v in extents]
     if engine != "numpy":
         return [*read, *made]  # copies in the layout that the library prefers
-    most = 2 * MOST * blas_threads()  # the pixels of a tile take no more than its columns
+    most = 2 * MOST * blas_threads()  # columns, and pixels beside them
     if node.op == "Conv":
         weight = node.ir.inputs[1]
         kernel = () if weight is None or weight.shape is None else weight.shape.numpy()[2:]
@@ -182,7 +182,7 @@ def _workspace(step: Step, extents: dict[ir.Value, Extent], engine: str) -> list
         return [_columns(made[0], read[0], taps, most)] if taps > 1 and made and read else []
     if node.op in ("MaxPool", "AveragePool"):
         return [replace(extent, most=most) for extent in read[:1]]
-    return [] if step.operator.entrywise else [*read[:1], *made]
+    return [*read[:1], *made]
 
 
 def _columns(made: Extent, read: Extent, taps: int, most: int) -> Extent:
