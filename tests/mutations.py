@@ -23,6 +23,8 @@ NUMPY_COLUMNS = "backends/fcconv_numpy/columns.py"
 NUMPY_DTYPES = "backends/fcconv_numpy/dtypes.py"
 NUMPY_PLAN = "backends/fcconv_numpy/plan.py"
 JAX = "backends/fcconv_jax/__init__.py"
+JAX_CONV = "backends/fcconv_jax/convolution.py"
+JAX_FORMS = "backends/fcconv_jax/forms.py"
 FORMS = "test_three_forms.py::test_forms_are_equal_on_integers"
 MATRIX = "test_three_forms.py::test_every_convolution_is_a_matrix"
 CONV = "test_definitions.py::test_conv"
@@ -63,9 +65,9 @@ MUTATIONS = [
     ),
     Mutation(
         "kernel flipped, a true convolution",
-        JAX,
-        "            _wide(weight),\n            window_strides",
-        "            _wide(weight)[:, :, ::-1],\n            window_strides",
+        JAX_CONV,
+        "        weight,\n        window_strides",
+        "        weight[:, :, ::-1],\n        window_strides",
         f"{CONV}[jax]",
     ),
     Mutation(
@@ -86,8 +88,8 @@ MUTATIONS = [
     Mutation(
         "windows shifted by one",
         NUMPY_COLUMNS,
-        "padded[:, :, *target] = inside",
-        "padded[:, :, *target] = np.roll(inside, 1, axis=-1)",
+        "padded[:, :, :, *target] = inside",
+        "padded[:, :, :, *target] = np.roll(inside, 1, axis=-1)",
         f"{CONV}[numpy]",
     ),
     Mutation(
@@ -99,7 +101,7 @@ MUTATIONS = [
     ),
     Mutation(
         "dilation ignored",
-        JAX,
+        JAX_CONV,
         "rhs_dilation=window.dilation,",
         "rhs_dilation=None,",
         f"{CONV}[jax]",
@@ -120,9 +122,9 @@ MUTATIONS = [
     ),
     Mutation(
         "padding on one side only",
-        JAX,
-        "            padding=window.padding,",
-        "            padding=[(sum(pads), 0) for pads in window.padding],",
+        JAX_CONV,
+        "        padding=window.padding,",
+        "        padding=[(sum(pads), 0) for pads in window.padding],",
         f"{CONV}[jax]",
     ),
     Mutation(
@@ -145,6 +147,20 @@ MUTATIONS = [
         "    return backend.dense(x, weight, bias)",
         "    import fcconv_numpy\n    return fcconv_numpy.dense(x, weight, bias)",
         f"{FORMS}[jax]",
+    ),
+    Mutation(
+        "padding is taken for input that the kernel covers",
+        JAX_FORMS,
+        "return x[2:] == window.kernel and not any(map(any, window.padding))",
+        "return x[2:] == window.kernel",
+        "test_jax.py::test_the_form_follows_from_the_shape",
+    ),
+    Mutation(
+        "taps of a product backwards",
+        JAX_CONV,
+        "jnp.stack(list(_taps(x, window)), axis=2)",
+        "jnp.stack(list(_taps(x, window))[::-1], axis=2)",
+        "test_jax.py::test_forms_equal_lax",
     ),
     Mutation(
         "results leave their library",

@@ -13,9 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import fcconv
 from comparing import assert_identical
+from fcconv import geometry
+from fcconv_jax.convolution import FORMS
+from fcconv_jax.forms import MOST_TAPS, Form, on_cpu
 from strategies import ConvCase, conv_cases, integers, seeds
 
 
@@ -84,3 +88,104 @@ def test_floats_go_through_lax() -> None:
     program = str(jax.make_jaxpr(fcconv.conv)(x, weight))
     assert "conv_general_dilated" in program
     assert "preferred_element_type=None" in program  # operands are widened: gradients need that
+
+
+@pytest.mark.parametrize("form", [Form.PRODUCT, Form.SHIFTED])
+@given(case=conv_cases(), seed=seeds, dtype=st.sampled_from(["float64", "int64"]))
+def test_forms_equal_lax(form: Form, case: ConvCase, seed: int, dtype: str) -> None:
+    if form is Form.PRODUCT:  # one group reads all channels
+        shape, groups = (case.weight[0], case.x[1], *case.weight[2:]), 1
+    else:  # a group is a channel
+        shape, groups = (case.weight[0] * case.x[1], 1, *case.weight[2:]), case.x[1]
+    x, weight = integers(seed, case.x, dtype), integers(seed + 1, shape, dtype)
+    window = geometry.window(x.shape[2:], shape[2:], case.stride, case.padding, case.dilation)
+    found, expected = (
+        jax.jit(partial(FORMS[f], window=window, groups=groups, precision=None))(x, weight)
+        for f in (form, Form.LAX)
+    )
+    assert found.dtype == expected.dtype
+    assert_identical(found, np.asarray(expected), case)
+
+
+def chosen(x: tuple[int, ...], weight: tuple[int, ...], groups: int = 1, **arguments: Any) -> Form:
+    return on_cpu(x, weight, geometry.window(x[2:], weight[2:], **arguments), groups)
+
+
+@pytest.mark.parametrize("batch", [0, 1, 32])
+def test_the_form_follows_from_the_shape(batch: int) -> None:
+    assert chosen((batch, 512, 7, 7), (4096, 512, 7, 7)) is Form.PRODUCT
+    assert chosen((batch, 512, 7, 7), (512, 512, 7, 7), padding=3) is Form.LAX
+    assert chosen((batch, 2, 999), (2, 2, 999)) is Form.PRODUCT  # no tap is named
+    assert chosen((batch, 64, 56, 56), (64, 64, 1, 1), stride=2) is Form.PRODUCT
+    assert chosen((batch, 64, 56, 56), (64, 32, 1, 1), groups=2) is Form.LAX
+    assert chosen((batch, 1, 2, 2), (2, 1, 2, 2)) is Form.LAX  # no work
+    assert chosen((batch, 8, 7), (64, 8, 4)) is Form.PRODUCT  # 4 cells
+    assert chosen((batch, 8, 8), (64, 8, 4)) is Form.LAX
+    assert chosen((batch, 8, 7), (64, 4, 4), groups=2) is Form.LAX
+    assert chosen((batch, 32, 112, 112), (64, 1, 3, 3), groups=32, padding=1) is Form.SHIFTED
+    assert chosen((batch, 1, 112, 112), (8, 1, 3, 3)) is Form.LAX
+    assert chosen((batch, 4, 999), (4, 1, MOST_TAPS), groups=4) is Form.SHIFTED
+    assert chosen((batch, 4, 999), (4, 1, MOST_TAPS + 1), groups=4) is Form.LAX
+    assert chosen((batch, 64, 56, 56), (64, 64, 3, 3), padding=1) is Form.LAX
+
+
+SHAPES = {
+    "covering": ((2, 16, 5, 5), (120, 16, 5, 5), 1, "dot_general"),
+    "1x1": ((2, 8, 9, 9), (4, 8, 1, 1), 1, "dot_general"),
+    "few cells": ((2, 8, 4, 4), (64, 8, 3, 3), 1, "dot_general"),
+    "depthwise": ((2, 8, 9, 9), (16, 1, 3, 3), 8, "multiply"),
+}
+"""Shapes with a form of their own, and the operation that it is made of."""
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+@pytest.mark.parametrize("transformed", ["as it is", "vmap", "grad"])
+def test_the_platform_chooses(kind: str, transformed: str) -> None:
+    x_shape, weight_shape, groups, operation = SHAPES[kind]
+
+    def convolve(x: Any, weight: Any) -> Any:
+        return fcconv.conv(x, weight, groups=groups)
+
+    function: Any = {
+        "as it is": convolve,
+        "vmap": jax.vmap(convolve),
+        "grad": jax.grad(lambda x, weight: jnp.square(convolve(x, weight)).sum(), argnums=(0, 1)),
+    }[transformed]
+    lead = (3,) if transformed == "vmap" else ()
+    traced = jax.jit(function).trace(jnp.ones(lead + x_shape), jnp.ones(lead + weight_shape))
+    cpu, cuda = (traced.lower(lowering_platforms=(name,)).as_text() for name in ("cpu", "cuda"))
+    assert f"stablehlo.{operation}" in cpu
+    assert "stablehlo.convolution" not in cpu
+    assert "stablehlo.convolution" in cuda
+    assert "stablehlo.dot_general" not in cuda
+    # one branch is left, and nothing decides while it runs
+    assert "conditional(" not in str(traced.lower().compile().as_text())
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_forms_of_a_cpu_have_the_gradients_of_lax(kind: str) -> None:
+    x_shape, weight_shape, groups, _ = SHAPES[kind]
+    x, weight = integers(0, x_shape, "float64"), integers(1, weight_shape, "float64")
+    window = geometry.window(x_shape[2:], weight_shape[2:])
+    plain = partial(FORMS[Form.LAX], window=window, groups=groups, precision=None)
+
+    def gradients(function: Any) -> Any:
+        return jax.jit(jax.grad(lambda x, w: jnp.square(function(x, w)).sum(), argnums=(0, 1)))(
+            jnp.asarray(x), jnp.asarray(weight)
+        )
+
+    found, expected = gradients(partial(fcconv.conv, groups=groups)), gradients(plain)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert_identical(ours, np.asarray(theirs), kind)
+
+
+@pytest.mark.parametrize("kind", ["covering", "1x1", "few cells"])
+def test_products_of_a_cpu_keep_float32_whole(kind: str) -> None:
+    x, weight = (jnp.ones(shape, jnp.float32) for shape in SHAPES[kind][:2])
+
+    def program() -> str:
+        return str(jax.jit(fcconv.conv).trace(x, weight).lower().as_text())
+
+    assert "precision = [HIGHEST, HIGHEST]" in program()
+    with jax.default_matmul_precision("tensorfloat32"):
+        assert "precision = [HIGH, HIGH]" in program()

@@ -1,5 +1,7 @@
 """The JAX backend: mirrors the reference through ``lax.conv_general_dilated`` and its kin.
 
+On a CPU `forms` names the convolutions that another form computes faster.
+
 Every function is traceable (``jit``, ``vmap``, ``grad``) and runs on any device. It trusts its
 arguments, see :class:`fcconv.backend.Backend` for what they mean.
 """
@@ -15,6 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 from jax import lax
+
+from fcconv_jax.convolution import convolve
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
@@ -49,15 +53,7 @@ def conv(
     if x.dtype.kind in "iu":
         y = _integer_conv(x, weight, window, groups)
     else:
-        y = lax.conv_general_dilated(
-            _wide(x),
-            _wide(weight),
-            window_strides=window.stride,
-            padding=window.padding,
-            rhs_dilation=window.dilation,
-            feature_group_count=groups,
-            precision=_precision(),
-        )
+        y = convolve(_wide(x), _wide(weight), window, groups, _precision())
     return _finish(y, bias, x.dtype, channel=1)
 
 

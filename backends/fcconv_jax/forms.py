@@ -1,0 +1,98 @@
+"""The form of a convolution on a CPU, by its shape: integers in, form out.
+
+Measured in float32 on 2 cores of an AMD EPYC, jax 0.10.2, compiled, bias included, as
+a part of the time of plain ``lax.conv_general_dilated`` in NCHW: in turn in one process, a pause of
+0.1 s between them, the first call left out, medians. Rows are those of the suites of
+``fcconv bench``, and a few more where a rule needs them.
+
+============================  ============  ====================================================
+rule                          takes         instead, or beyond the rule
+============================  ============  ====================================================
+the kernel covers the input   0.02 to 0.60  plain lax moves the axes of all weights
+1x1                           0.14 to 0.91  the input first, then transposed: 0.24 to 0.80;
+                                            a product for each picture: 0.16 to 1.56
+outputs are 16 times          0.07 to 0.68  512 of 7x7 by 3x3: 0.74, batch 8: 0.70, 32: 1.21;
+the cells of a picture                      64 of 224x224 by 3x3: 4.7;
+                                            a product for each tap: 0.60 to 1.46
+depthwise                     0.01 to 0.16  one channel: 0.14 to 0.48, 25x25 taps: 1.06
+============================  ============  ====================================================
+
+Below a thousand multiplications a call takes what a call takes. Plain lax in NHWC, with the axes
+moved before and after, takes 0.9 to 1.1, as XLA makes that of NCHW. In float64 and in gradients,
+measured on a row of each rule, the forms take 0.05 to 0.6. ``python -m fcconv_bench.forms``
+measures every form on every row of the suites again, whatever the rules say. Other platforms were
+not measured: they keep plain lax.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fcconv.geometry import Window
+
+LEAST_MULTIPLICATIONS = 1000
+"""Work for a picture below which only the call takes time."""
+
+OUTPUTS_PER_CELL = 16
+"""Outputs, as a multiple of the cells, from which moving weights costs more than gathering."""
+
+MOST_TAPS = 225
+"""Taps that a program may name one by one; the most that were measured with a gain."""
+
+
+class Form(enum.Enum):
+    """How a convolution is computed.
+
+    Attributes
+    ----------
+    LAX
+        ``lax.conv_general_dilated``.
+    PRODUCT
+        One matrix product; the windows are gathered as columns, unless they are the input itself.
+    SHIFTED
+        A sum over the taps: the shifted input times the tap's weights, in one loop.
+    """
+
+    LAX = "lax"
+    PRODUCT = "product"
+    SHIFTED = "shifted"
+
+
+def on_cpu(x: tuple[int, ...], weight: tuple[int, ...], window: Window, groups: int) -> Form:
+    """Choose the form of a convolution on a CPU.
+
+    The batch does not matter, so that a picture has the same form alone and among others.
+
+    Parameters
+    ----------
+    x, weight : tuple of int
+        Shapes, ``(N, C, *S)`` and ``(O, C / groups, *K)``.
+    window : Window
+        How the kernel moves.
+    groups : int
+        Parts of the channels that are convolved apart.
+
+    Returns
+    -------
+    Form
+        Plain lax wherever nothing is clearly faster.
+    """
+    outputs, cells, taps = weight[0], math.prod(window.output), math.prod(window.kernel)
+    if cells * math.prod(weight) < LEAST_MULTIPLICATIONS:
+        return Form.LAX
+    if groups == 1 and (taps == 1 or covers(x, window)):
+        return Form.PRODUCT
+    if taps > MOST_TAPS:
+        return Form.LAX
+    if groups == 1 and cells * OUTPUTS_PER_CELL <= outputs:
+        return Form.PRODUCT
+    # not for one channel: a loop may round otherwise in another program, and lax is not slow there
+    return Form.SHIFTED if groups > 1 and weight[1] == 1 else Form.LAX
+
+
+def covers(x: tuple[int, ...], window: Window) -> bool:
+    """Whether the kernel reads the whole input, each pixel once, and no padding."""
+    return x[2:] == window.kernel and not any(map(any, window.padding))
