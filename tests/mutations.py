@@ -156,6 +156,27 @@ MUTATIONS = [
         "test_jax.py::test_the_form_follows_from_the_shape",
     ),
     Mutation(
+        "a form of the CPU everywhere",
+        JAX_CONV,
+        "cpu=chosen, default=default",
+        "cpu=chosen, default=chosen",
+        "test_jax.py::test_the_platform_chooses",
+    ),
+    Mutation(
+        "channels of shifted sums repeated as a whole",
+        JAX_CONV,
+        "jnp.repeat(x, outputs // groups, axis=1)",
+        "jnp.tile(x, (1, outputs // groups, *[1] * len(window.kernel)))",
+        "test_jax.py::test_forms_equal_lax",
+    ),
+    Mutation(
+        "products of a CPU lose precision",
+        JAX_CONV,
+        "        precision=precision,\n    )\n    return jnp.moveaxis",
+        "        precision=None,\n    )\n    return jnp.moveaxis",
+        "test_jax.py::test_products_of_a_cpu_keep_float32_whole",
+    ),
+    Mutation(
         "taps of a product backwards",
         JAX_CONV,
         "jnp.stack(list(_taps(x, window)), axis=2)",
