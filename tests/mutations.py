@@ -520,7 +520,7 @@ MUTATIONS = [
         "fcconv/scanning/peaks.py",
         "boxes[left[0]]) <= overlap]",
         "boxes[left[0]]) <= 0]",
-        PEAKS,
+        "test_scan_peaks.py::test_peaks_that_overlap_a_little_are_both_kept",
     ),
     Mutation(
         "red and blue swapped in grey",

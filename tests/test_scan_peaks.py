@@ -125,6 +125,13 @@ def by_brute_force(scan: Scan, label: str, threshold: float, overlap: float) -> 
     return kept
 
 
+def test_peaks_that_overlap_a_little_are_both_kept() -> None:
+    scores = np.array([[0, 0, 0, 0, 0], [9, 0, 0, 8, 0]], np.float32)
+    scan = make_scan(scores, (4,), (1,), ("cat", "dog"))  # boxes 0 to 4 and 3 to 7 share 1 of 7
+    assert [peak.cell for peak in scan.peaks("dog", 1, overlap=1 / 7)] == [(0,), (3,)]
+    assert [peak.cell for peak in scan.peaks("dog", 1, overlap=0)] == [(0,)]
+
+
 @given(
     geometry=geometries, seed=seeds, levels=st.integers(2, 40), block=st.integers(1, 40),
     threshold=st.integers(-1, 20), overlap=st.sampled_from([0, 0.2, 1 / 3, 0.5, 1]),
