@@ -54,6 +54,10 @@ class Window:
         """Pixels from a window's first sample to its last, both included, an axis."""
         return tuple(map(extent, self.kernel, self.dilation))
 
+    def covers(self, size: tuple[int, ...]) -> bool:
+        """Say whether the kernel reads the whole of an input, each pixel once, and no padding."""
+        return self.kernel == size and not any(map(any, self.padding))
+
     def span(self, axis: int, start: int, stop: int) -> tuple[int, int]:
         """Pixels that the windows in ``range(start, stop)`` read along an axis.
 

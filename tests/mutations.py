@@ -24,7 +24,6 @@ NUMPY_DTYPES = "backends/fcconv_numpy/dtypes.py"
 NUMPY_PLAN = "backends/fcconv_numpy/plan.py"
 JAX = "backends/fcconv_jax/__init__.py"
 JAX_CONV = "backends/fcconv_jax/convolution.py"
-JAX_FORMS = "backends/fcconv_jax/forms.py"
 FORMS = "test_three_forms.py::test_forms_are_equal_on_integers"
 MATRIX = "test_three_forms.py::test_every_convolution_is_a_matrix"
 CONV = "test_definitions.py::test_conv"
@@ -150,9 +149,9 @@ MUTATIONS = [
     ),
     Mutation(
         "padding is taken for input that the kernel covers",
-        JAX_FORMS,
-        "return x[2:] == window.kernel and not any(map(any, window.padding))",
-        "return x[2:] == window.kernel",
+        "fcconv/geometry.py",
+        "return self.kernel == size and not any(map(any, self.padding))",
+        "return self.kernel == size",
         "test_jax.py::test_the_form_follows_from_the_shape",
     ),
     Mutation(

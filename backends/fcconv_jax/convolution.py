@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fcconv_jax.forms import Form, covers, on_cpu
+from fcconv_jax.forms import Form, on_cpu
 
 if TYPE_CHECKING:
     from fcconv.geometry import Window
@@ -73,7 +73,7 @@ def product(
     n, outputs = len(x), len(weight)
     terms, cells = math.prod(weight.shape[1:]), math.prod(window.output)
     # an input of one window is its own column
-    columns = x if covers(x.shape, window) else jnp.stack(list(_taps(x, window)), axis=2)
+    columns = x if window.covers(x.shape[2:]) else jnp.stack(list(_taps(x, window)), axis=2)
     # weights first: with a batch the other order took up to 1.8 times as long
     y = lax.dot_general(
         weight.reshape(outputs, terms),

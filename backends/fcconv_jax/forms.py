@@ -83,7 +83,7 @@ def on_cpu(x: tuple[int, ...], weight: tuple[int, ...], window: Window, groups: 
     outputs, cells, taps = weight[0], math.prod(window.output), math.prod(window.kernel)
     if cells * math.prod(weight) < LEAST_MULTIPLICATIONS:
         return Form.LAX
-    if groups == 1 and (taps == 1 or covers(x, window)):
+    if groups == 1 and (taps == 1 or window.covers(x[2:])):
         return Form.PRODUCT
     if taps > MOST_TAPS:
         return Form.LAX
@@ -91,8 +91,3 @@ def on_cpu(x: tuple[int, ...], weight: tuple[int, ...], window: Window, groups: 
         return Form.PRODUCT
     # not for one channel: a loop may round otherwise in another program, and lax is not slow there
     return Form.SHIFTED if groups > 1 and weight[1] == 1 else Form.LAX
-
-
-def covers(x: tuple[int, ...], window: Window) -> bool:
-    """Whether the kernel reads the whole input, each pixel once, and no padding."""
-    return x[2:] == window.kernel and not any(map(any, window.padding))

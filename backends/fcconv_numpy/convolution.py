@@ -39,9 +39,10 @@ def moves_nothing(window: Window, size: tuple[int, ...]) -> bool:
 
     They are for a kernel that covers the input, or one pixel.
     """
-    if any(map(any, window.padding)):
-        return False
-    return window.kernel == size or (max(window.kernel) == 1 and window.output == size)
+    if window.covers(size):
+        return True
+    pixel = max(window.kernel) == 1 and window.output == size
+    return pixel and not any(map(any, window.padding))
 
 
 def convolve(x: Array, weight: Array, bias: Array | None, window: Window) -> Array:
