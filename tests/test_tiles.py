@@ -20,9 +20,11 @@ from hypothesis import strategies as st
 import fcconv
 import fcconv_numpy
 import test_definitions
+from fcconv.demo.network import load_faces
 from fcconv_numpy import plan as planning
+from fcconv_numpy import products, threads
 from fcconv_numpy.columns import WORKSPACE
-from fcconv_numpy.plan import FEWEST, MOST, TILE, TILES_A_THREAD, plan
+from fcconv_numpy.plan import FEWEST, MOST, TILE, WORTH, Plan, plan
 from fcconv_numpy.threads import blas_threads, share
 
 
@@ -37,18 +39,19 @@ def lengths(largest: int) -> st.SearchStrategy[tuple[int, ...]]:
 @given(
     lengths=lengths(40),
     column=st.integers(1, 10**6),
+    work=st.integers(1, WORTH),
     threads=st.integers(1, 4),
 )
 def test_plans_stay_within_their_memory(
-    lengths: tuple[int, ...], column: int, threads: int
+    lengths: tuple[int, ...], column: int, work: int, threads: int
 ) -> None:
-    chosen = plan(lengths, column, threads)
-    tiles = sum(1 for _ in chosen.tiles(lengths))
-    assert chosen.workers in (1, threads)
-    assert chosen.workers == 1 or tiles >= TILES_A_THREAD * threads
+    chosen = plan(lengths, column, work, threads)
+    assert chosen.workers == (threads if math.prod(lengths) * work >= WORTH else 1)
     windows = math.prod(chosen.sizes)
     limit = TILE if FEWEST * column <= TILE else min(FEWEST * column, MOST)
     assert windows == 1 or windows * column <= limit
+    if chosen.workers > 1:
+        return
     # no smaller than it has to be: one more along the axis that is cut would not fit
     sizes = zip(lengths, chosen.sizes, strict=True)
     cut = next((axis for axis, (n, size) in enumerate(sizes) if size < n), None)
@@ -56,17 +59,35 @@ def test_plans_stay_within_their_memory(
         assert windows // chosen.sizes[cut] * (chosen.sizes[cut] + 1) * column > limit
 
 
+@pytest.mark.parametrize(
+    ("lengths", "column", "sizes"),
+    [
+        ((1, 1, 7, 7), 1, (1, 1, 4, 7)),  # fits as a whole, and is cut for the threads
+        ((1, 1, 9, 2), TILE // 6, (1, 1, 3, 2)),  # three tiles would leave a thread idle: four
+        ((3, 1, 8), TILE // 8, (1, 1, 8)),  # three images of one tile each: they are left whole
+        ((1, 5, 1), 1, (1, 3, 1)),
+        ((1, 1, 1), 1, (1, 1, 1)),
+    ],
+)
+def test_each_thread_has_as_many_tiles(
+    lengths: tuple[int, ...], column: int, sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "FEWEST", 1)
+    assert plan.__wrapped__(lengths, column, WORTH, 2) == Plan(sizes, 2)
+
+
 @given(
     lengths=lengths(6),
     column=st.sampled_from([1, 2**17, 2**19, 2**20, 2**22]),
+    work=st.sampled_from([0, WORTH]),
     threads=st.integers(1, 3),
 )
 def test_tiles_hold_every_window_once_and_in_one_piece(
-    lengths: tuple[int, ...], column: int, threads: int
+    lengths: tuple[int, ...], column: int, work: int, threads: int
 ) -> None:
     seen = np.zeros(lengths, int)
     numbers = np.arange(seen.size).reshape(lengths)
-    for tile in plan(lengths, column, threads).tiles(lengths):
+    for tile in plan(lengths, column, work, threads).tiles(lengths):
         part = tuple(slice(*range_) for range_ in (tile.images, tile.groups, *tile.cells))
         seen[part] += 1
         assert (np.diff(numbers[part].ravel()) == 1).all(), tile
@@ -79,7 +100,7 @@ def test_tiles_hold_every_window_once_and_in_one_piece(
 def cut(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Cut everything into tiles of a few bytes, on one thread or several."""
     threads, size = request.param
-    limits = {"TILE": size, "MOST": size, "FEWEST": 1, "TILES_A_THREAD": 0 if threads > 1 else 9**9}
+    limits = {"TILE": size, "MOST": size, "FEWEST": 1, "WORTH": 1 if threads > 1 else 9**99}
     for name, value in limits.items():
         monkeypatch.setattr(planning, name, value)
     for module in ("convolution", "pooling"):
@@ -111,6 +132,65 @@ def test_threads_take_every_item_once_and_leave_blas_as_it_was() -> None:
     share(taken.extend, range(100), 3)
     assert sorted(taken) == list(range(100))
     assert blas_threads() == before
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [((7, 3), (3, 5)), ((5, 3), (3, 7)), ((2, 1, 3, 4), (5, 4, 1)), ((1, 4), (2, 4, 9))],
+    ids=str,
+)
+@pytest.mark.parametrize("into", [False, True], ids=["new", "into"])
+def test_own_threads_divide_products(
+    a: tuple[int, ...], b: tuple[int, ...], into: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(-9, 9, a), rng.integers(-9, 9, b)
+    bias = rng.integers(-9, 9, (a[-2], 1))
+    right = x @ y + bias
+    out = np.zeros_like(right) if into else None
+    counts: list[int] = []
+
+    def counted(work: Any, items: Any, workers: int) -> None:
+        counts.append(len(items))
+        share(work, items, workers)
+
+    monkeypatch.setattr(products, "WORTH", 0)
+    monkeypatch.setattr(products, "product_threads", lambda: 3)
+    monkeypatch.setattr(products, "share", counted)
+    made = products.matrix_product(x, y, bias, out)
+    assert counts == [3]
+    assert np.array_equal(made, right)
+    assert out is None or made is out
+
+
+def test_networks_hold_blas_to_one_thread_and_divide_products_themselves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network, seen = fcconv.compile(load_faces()), list[tuple[list[int], int]]()
+    libraries = threads._blas._libraries
+
+    def watched(*arguments: Any) -> Any:
+        seen.append(([one.get_num_threads() for one in libraries], threads.product_threads()))
+        return conv(*arguments)
+
+    conv = fcconv_numpy.conv
+    monkeypatch.setattr(fcconv_numpy, "conv", watched)
+    network(np.zeros((1, 1, 25, 25), np.float32))
+    assert seen
+    assert set(map(str, seen)) == {str(([1] * len(libraries), blas_threads()))}
+    assert threads.product_threads() == 1
+
+
+def test_what_is_shared_is_not_divided_again() -> None:
+    seen: list[int] = []
+
+    def work(items: Iterator[int]) -> None:
+        seen.extend(threads.product_threads() for _ in items)
+
+    with threads.own_threads():
+        share(work, range(8), 2)
+        assert threads.product_threads() == blas_threads()
+    assert seen == [1] * 8
 
 
 def test_errors_of_any_thread_arrive() -> None:

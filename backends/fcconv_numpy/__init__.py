@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fcconv_numpy.columns import gather
-from fcconv_numpy.convolution import convolve, moves_nothing, product
+from fcconv_numpy.convolution import convolve, moves_nothing
 from fcconv_numpy.dtypes import Array, native, wide
 from fcconv_numpy.plan import Tile
 from fcconv_numpy.pooling import pool
+from fcconv_numpy.products import matrix_product, product
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
@@ -83,8 +84,7 @@ def avg_pool(x: Array, window: Window, count: npt.NDArray[np.int64]) -> Array:
 
 def matmul(a: Array, b: Array) -> Array:
     """Multiply stacks of matrices."""
-    product: Array = wide(a) @ wide(b)
-    return product.astype(native(a.dtype), copy=False)
+    return matrix_product(wide(a), wide(b)).astype(native(a.dtype), copy=False)
 
 
 def add(a: Array, b: Array) -> Array:

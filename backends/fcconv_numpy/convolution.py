@@ -1,37 +1,22 @@
-"""Matrix products and convolutions: windows gathered as columns, and multiplied."""
+"""Convolutions: windows gathered as columns, tile by tile, and multiplied."""
 
 from __future__ import annotations
 
 import functools
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fcconv_numpy.columns import WORKSPACE, gather
 from fcconv_numpy.dtypes import Array, native
-from fcconv_numpy.plan import Tile, plan
+from fcconv_numpy.plan import MOVED, Tile, plan
+from fcconv_numpy.products import matrix_product
 from fcconv_numpy.threads import blas_threads, share
 
 if TYPE_CHECKING:
     from fcconv.geometry import Window
-
-
-def product(weight: Array, columns: Array, bias: Array | None, dtype: np.dtype[Any]) -> Array:
-    """Multiply ``weight (G, O/G, I)`` with ``columns (N, G, I, P)``, ``(N, G, O/G, P)``.
-
-    Adds the bias ``(G, O/G, 1)`` and converts to a dtype.
-    """
-    if columns.shape[-1] == 1 and len(columns) > 1:  # one position: the batch takes its place, so
-        # that the weight is read once and not once an image; rows @ weight.T can be several times
-        # slower
-        y: Array = (weight @ columns[..., 0].transpose(1, 2, 0)).transpose(2, 0, 1)[..., None]
-    else:
-        y = weight @ columns
-    if bias is not None:
-        y += bias
-    return y.astype(dtype, copy=False)
 
 
 def moves_nothing(window: Window, size: tuple[int, ...]) -> bool:
@@ -54,9 +39,12 @@ def convolve(x: Array, weight: Array, bias: Array | None, window: Window) -> Arr
     lengths = (len(x), groups, *window.output)
     y = np.empty((len(x), groups, outputs, math.prod(window.output)), native(x.dtype))
     # a window, and its results, which go through memory of their own where there are several images
-    chosen = plan(lengths, (terms + outputs) * weight.itemsize, blas_threads())
-    work = functools.partial(_convolve_tiles, y, x, weight, bias, window)
-    share(work, chosen.tiles(lengths), chosen.workers)
+    column, work = (terms + outputs) * weight.itemsize, terms * (outputs + MOVED)
+    # each thread reads all weights: where these are more than windows, only products are divided
+    threads = blas_threads() if math.prod(lengths) >= groups * outputs else 1
+    chosen = plan(lengths, column, work, threads)
+    part = functools.partial(_convolve_tiles, y, x, weight, bias, window)
+    share(part, chosen.tiles(lengths), chosen.workers)
     return y
 
 
@@ -74,18 +62,12 @@ def _convolve_tiles(
         gather(columns, x, window, tile)
         columns = columns.reshape(groups, rows.shape[-1], images * windows)
         if images == 1 and y.dtype == weight.dtype:
-            _multiply(rows, columns, shift, part[0])
+            matrix_product(rows, columns, shift, part[0])
         else:
             made = WORKSPACE.take("made", (groups, outputs, images * windows), weight.dtype)
-            _multiply(rows, columns, shift, made)
+            matrix_product(rows, columns, shift, made)
             image_by_image = made.reshape(groups, outputs, images, windows).transpose(2, 0, 1, 3)
             np.copyto(part, image_by_image, casting="same_kind")
-
-
-def _multiply(weight: Array, columns: Array, bias: Array | None, out: Array) -> None:
-    np.matmul(weight, columns, out=out)
-    if bias is not None:
-        out += bias
 
 
 def _part(y: Array, window: Window, tile: Tile) -> Array:

@@ -3,11 +3,9 @@
 What is compared is moving and multiplying. The windows of a convolution, gathered as the columns
 of a matrix, take prod(K) times the memory of its input, and a matrix product does the rest.
 
-- Columns are gathered a tile at a time, which keeps memory bounded and most of a tile in the cache,
-  and multiplied on all threads of BLAS. One thread gathers, which is little beside the product as
-  long as there are many outputs.
-- For large maps several threads take tiles in turn, with BLAS on one thread each: gathering is
-  divided, too. A small layer ends before its second thread has woken.
+- Columns are gathered a tile at a time, which keeps memory bounded and most of a tile in the cache.
+- Several threads take tiles in turn, with BLAS on one thread each: gathering is divided, too.
+  A small layer ends before its second thread has woken.
 
 Left out because they gained less than they took: products by kernel offset (a pass over the result
 for each), and the row-lowered form (Cho & Brand, *MEC: memory-efficient convolution*, 2017), which
@@ -32,8 +30,11 @@ FEWEST = 128
 MOST = 3 * TILE
 """Bytes of columns that are never exceeded, unless one window does."""
 
-TILES_A_THREAD = 3
-"""Tiles from which a thread is worth waking."""
+MOVED = 16
+"""Multiplications that take as long as moving an entry."""
+
+WORTH = 2**26
+"""Multiplications from which threads are worth waking, which takes a tenth of a millisecond."""
 
 Range: TypeAlias = tuple[int, int]
 """The first, and one past the last."""
@@ -68,13 +69,13 @@ class Plan:
 
     def tiles(self, lengths: Sequence[int]) -> Iterator[Tile]:
         """Cut images, groups, and the windows along each axis, into tiles of nearly equal size."""
-        cuts = [_cut(n, most) for n, most in zip(lengths, self.sizes, strict=True)]
+        cuts = [cut(n, -(-n // most)) for n, most in zip(lengths, self.sizes, strict=True)]
         for images, groups, *cells in itertools.product(*cuts):
             yield Tile(images, groups, tuple(cells))
 
 
 @functools.lru_cache(maxsize=1024)
-def plan(lengths: tuple[int, ...], column: int, threads: int) -> Plan:
+def plan(lengths: tuple[int, ...], column: int, work: int, threads: int) -> Plan:
     """Choose how a convolution is cut.
 
     Parameters
@@ -83,13 +84,26 @@ def plan(lengths: tuple[int, ...], column: int, threads: int) -> Plan:
         Images, groups, and windows along each axis.
     column : int
         Bytes of a gathered window of one group, and of what is computed from it.
+    work : int
+        Multiplications that it takes, `MOVED` for each entry that is moved among them.
     threads : int
         Threads that there are.
     """
     column = max(column, 1)
     sizes = _fitting(lengths, min(max(TILE, FEWEST * column), MOST) // column)
-    tiles = math.prod(-(-n // size) for n, size in zip(lengths, sizes, strict=True))
-    return Plan(sizes, threads if tiles >= TILES_A_THREAD * threads else 1)
+    if math.prod(lengths) * work < WORTH:
+        return Plan(sizes, 1)
+    return Plan(_even(lengths, sizes, threads), threads)
+
+
+def _even(lengths: Sequence[int], sizes: tuple[int, ...], threads: int) -> tuple[int, ...]:
+    """Make tiles smaller until each thread has as many as the others."""
+    long = [axis for axis, n in enumerate(lengths) if n > 1]
+    axis = next((axis for axis in long if sizes[axis] < lengths[axis]), long[0] if long else 0)
+    n, before = lengths[axis], math.prod(lengths[:axis])
+    tiles = -(-n // sizes[axis]) * before
+    tiles += -tiles % threads
+    return *sizes[:axis], -(-n // -(-tiles // before)), *sizes[axis + 1 :]
 
 
 def _fitting(lengths: Sequence[int], most: int) -> tuple[int, ...]:
@@ -100,8 +114,7 @@ def _fitting(lengths: Sequence[int], most: int) -> tuple[int, ...]:
     )
 
 
-def _cut(length: int, most: int) -> list[Range]:
-    """Cut a length into as few ranges of at most `most` as there can be, nearly equal ones."""
-    count = max(-(-length // most), 1)
-    edges = [length * i // count for i in range(count + 1)]
+def cut(length: int, count: int) -> list[Range]:
+    """Cut a length into ranges of nearly equal size, the larger ones first."""
+    edges = [-(-length * i // max(count, 1)) for i in range(count + 1)]
     return list(itertools.pairwise(edges))

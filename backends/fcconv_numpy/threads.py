@@ -6,13 +6,13 @@ last to leave restores it.
 
 from __future__ import annotations
 
-import contextvars
 import functools
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
 from typing import Any, TypeVar
 
 import numpy as np
@@ -75,6 +75,8 @@ class _Blas:
 
 
 _blas = _Blas()
+_own_threads = ContextVar("own_threads", default=False)
+"""Whether a product is to be divided among own threads, as BLAS is held to one."""
 
 
 @functools.cache
@@ -92,17 +94,31 @@ def blas_threads() -> int:
     return _blas.threads()
 
 
+def product_threads() -> int:
+    """Count the threads to divide a product among: one, where BLAS divides it itself."""
+    return _blas.threads() if _own_threads.get() else 1
+
+
+@contextmanager
+def own_threads() -> Iterator[None]:
+    """Let BLAS use one thread, and products own ones, while many layers are computed in a row.
+
+    Threads of BLAS spin on for some 25 milliseconds after each product, on the core of whoever
+    works next.
+    """
+    with _blas.held_to_one(), _set(_own_threads, True):
+        yield
+
+
 def share(work: Callable[[Iterator[T]], None], items: Iterable[T], workers: int) -> None:
     """Call `work` on several threads with one iterator, of which each takes what it can do."""
     if workers == 1:
         work(iter(items))
         return
     shared = _Locked(items)
-    with _blas.held_to_one():
+    with _blas.held_to_one(), _set(_own_threads, False):
         # a context holds numpy.errstate, which is the caller's to say
-        others = [
-            _pool().submit(contextvars.copy_context().run, work, shared) for _ in range(workers - 1)
-        ]
+        others = [_pool().submit(copy_context().run, work, shared) for _ in range(workers - 1)]
         try:
             work(shared)
         finally:
@@ -110,6 +126,15 @@ def share(work: Callable[[Iterator[T]], None], items: Iterable[T], workers: int)
             wait(others)
         for other in others:
             other.result()
+
+
+@contextmanager
+def _set(variable: ContextVar[T], value: T) -> Iterator[None]:
+    token = variable.set(value)
+    try:
+        yield
+    finally:
+        variable.reset(token)
 
 
 class _Locked(Iterator[T]):
