@@ -30,7 +30,7 @@ FEWEST = 128
 MOST = 3 * TILE
 """Bytes of columns that are never exceeded, unless one window does."""
 
-MOVED = 16
+MOVED = 32
 """Multiplications that take as long as moving an entry."""
 
 WORTH = 2**26

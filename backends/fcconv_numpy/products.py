@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 
 from fcconv_numpy.dtypes import Array
-from fcconv_numpy.plan import MOVED, WORTH, Range, cut
+from fcconv_numpy.plan import WORTH, Range, cut
 from fcconv_numpy.threads import product_threads, share
+
+READ = 8
+"""Multiplications that take as long as reading an entry."""
 
 
 def product(weight: Array, columns: Array, bias: Array | None, dtype: np.dtype[Any]) -> Array:
@@ -47,10 +50,10 @@ def matrix_product(
 
 
 def _work(a: Array, b: Array) -> int:
-    """Count multiplications, and entries moved."""
+    """Count multiplications, and those that take as long as reading the entries."""
     rows, columns = a.shape[-2], b.shape[-1]
     multiplications: int = max(a.size * columns, b.size * rows)
-    return multiplications + (a.size + b.size) * MOVED
+    return multiplications + (a.size + b.size) * READ
 
 
 def _multiply_parts(
