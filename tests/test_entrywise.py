@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import onnx
 import pytest
 
 import fcconv
-from fcconv.graph import entrywise
+from fcconv.graph import entrywise, run
 from small_networks import constant, ints, model, node
 
 Array = npt.NDArray[Any]
@@ -135,3 +136,19 @@ def test_what_is_read_no_more_is_overwritten(monkeypatch: pytest.MonkeyPatch) ->
     fcconv.compile(NETWORKS["a chain"])(image())
     fcconv.compile(NETWORKS["the input itself"])(image())
     assert places == [True, True, True, True, False]
+
+
+def test_what_nothing_reads_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    split = model([node("Split", ["x"], ["a", "spare"], axis=1), node("Relu", ["a"], ["y"])])
+    made: list[weakref.ref[Array]] = []
+    compute = run.compute
+
+    def noting(operator: Any, backend: Any, node: Any, arguments: Any) -> Any:
+        assert all(array() is None for array in made[1:])
+        parts = compute(operator, backend, node, arguments)
+        made.extend(weakref.ref(part) for part in parts)
+        return parts
+
+    monkeypatch.setattr(run, "compute", noting)
+    fcconv.compile(split)(image())
+    assert len(made) == 3

@@ -24,8 +24,8 @@ class Row:
         Median time of a call.
     low, high : float
         First and third quartile.
-    calls : int
-        Timings; one of a short call is a mean of several.
+    timings : int
+        How many there were; one of a short call is the mean of several calls.
     multiplications : int
         Multiplications of a call.
     output_bytes : int or None
@@ -45,7 +45,7 @@ class Row:
     seconds: float
     low: float
     high: float
-    calls: int
+    timings: int
     multiplications: int
     output_bytes: int | None
     compile_seconds: float | None

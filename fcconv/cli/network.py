@@ -12,9 +12,9 @@ from rich.table import Table
 from fcconv.certificate.certify import certify
 from fcconv.certificate.report import Certificate
 from fcconv.cli.output import results
+from fcconv.graph.layer import Layer
 from fcconv.graph.pointwise import Pointwise, pointwise
 from fcconv.graph.slide import convolutionize
-from fcconv.graph.slider import Layer
 from fcconv.graph.sliding import Sliding
 
 Stride = int | tuple[int, ...] | None

@@ -14,11 +14,11 @@ import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
 from fcconv.graph import engines
+from fcconv.graph.layer import Layer
 from fcconv.graph.load import Source, read
 from fcconv.graph.node import Node
 from fcconv.graph.save import save
 from fcconv.graph.shapes import infer_shapes
-from fcconv.graph.slider import Layer
 from fcconv.graph.writer import Writer
 
 MOST_AXES = 3

@@ -120,6 +120,7 @@ class Program:
                 target.update(zip(node.ir.outputs, made, strict=False))
                 if visit is not None and not operator.static:
                     visit(node, made)
+            del arguments, made  # so that nothing else holds what is spent
             for value in step.spent:
                 values.pop(value, None)
         return [data(value) for value in self.graph.outputs]
@@ -170,7 +171,8 @@ def compute(
 
 def _steps(graph: ir.Graph) -> Iterator[Step]:
     nodes = list(graph)
-    last_use = {value: node for node in nodes for value in node.inputs if value is not None}
+    last_use = {value: node for node in nodes for value in node.outputs}  # if nothing reads it
+    last_use |= {value: node for node in nodes for value in node.inputs if value is not None}
     kept = set(graph.outputs)
     spent: dict[ir.Node, list[ir.Value]] = {}
     for value, user in last_use.items():

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx_ir as ir
 
 import fcconv_numpy
 from fcconv.errors import ShapeError
+from fcconv.graph.layer import Layer
 from fcconv.graph.node import Node
 from fcconv.graph.samples import Samples, Slide
 from fcconv.graph.values import (
@@ -22,7 +22,6 @@ from fcconv.graph.values import (
     Slid,
     Whole,
     find_layout,
-    flatten_order,
 )
 from fcconv.graph.writer import Writer
 
@@ -36,29 +35,6 @@ ELSEWHERE = "score crops in batches instead, or cut the network before it"
 """What to do where windows share nothing."""
 
 Emit = Callable[[ir.Value], ir.Value]
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A dense layer that became a convolution.
-
-    Attributes
-    ----------
-    name : str
-        Name of the node.
-    method : str
-        "kernel" if the convolution covers a block of several samples, "1x1" if one.
-    before, after : tuple of int
-        Shape of the weight in the patch network and in the rewritten one.
-    order : str
-        In which order the block was flattened: "CHW", "HWC", ..., or "mixed".
-    """
-
-    name: str
-    method: str
-    before: tuple[int, ...]
-    after: tuple[int, ...]
-    order: str
 
 
 @dataclass
@@ -173,12 +149,15 @@ class Slider(Writer):
         return found[0], found[1].order
 
     def _cut_out(self, node: Node, x: Slid, layout: Layout) -> Slid:
-        tensor, axes = x.tensor, x.axes
-        if not np.array_equal(layout.channels, np.arange(x.channels)):
-            index = self.ints(layout.channels.tolist(), node, "/channels")
-            tensor = self.emit(node, "Gather", [tensor, index], {"axis": 1}, "/channels")
-        tensor, axes = self._sliced(node, tensor, axes, layout.parts)
+        tensor = self._gathered(node, x, layout.channels, "/channels")
+        tensor, axes = self._sliced(node, tensor, x.axes, layout.parts)
         return self.map(tensor, len(layout.channels), axes)
+
+    def _gathered(self, node: Node, x: Slid, channels: Numbers, suffix: str) -> ir.Value:
+        if np.array_equal(channels, np.arange(x.channels)):
+            return x.tensor
+        index = self.ints(channels.tolist(), node, suffix)
+        return self.emit(node, "Gather", [x.tensor, index], {"axis": 1}, suffix)
 
     def _sliced(
         self,
@@ -196,7 +175,7 @@ class Slider(Writer):
         cut = self.cut(node, tensor, [slide for _, slide in sliced], every=True)
         return cut, tuple(made for made, _ in sliced)
 
-    def _as_read(self, node: Node, x: Slid) -> Slid:
+    def as_read(self, node: Node, x: Slid) -> Slid:
         """Cut off the ends of a block that a value has no entry of."""
         if isinstance(x.arrangement, Whole) or not x.numbers.size:
             return x
@@ -225,7 +204,7 @@ class Slider(Writer):
         """Give each window its own features: the entries of its block become channels."""
         if all(axis.is_settled(s) for axis, s in zip(x.axes, self.stride, strict=True)):
             return x
-        x = self._as_read(node, x)
+        x = self.as_read(node, x)
         count = math.prod(x.block)
         if count > MOST_SAMPLES:
             raise node.unsupported(
@@ -246,7 +225,7 @@ class Slider(Writer):
             x,
             tensor=tensor,
             channels=x.entries,
-            axes=self._covered(x)[0],
+            axes=self.covered(x)[0],
             arrangement=sample * x.channels + channel,
             unshared=unshared,
         )
@@ -259,14 +238,12 @@ class Slider(Writer):
         except ValueError:
             raise node.unsupported(f"{x.shape} does not broadcast to {shape}") from None
         wide = self.renumbered(node, x, numbers)
-        order, tensor = wide.numbers.ravel(), x.tensor
-        if not np.array_equal(order, np.arange(x.channels)):
-            index = self.ints(order.tolist(), node, "/order")
-            tensor = self.emit(node, "Gather", [tensor, index], {"axis": 1}, "/order")
+        order = wide.numbers.ravel()
+        tensor = self._gathered(node, x, order, "/order")
         ordered = np.arange(len(order)).reshape(shape[1:])
         return replace(wide, tensor=tensor, channels=len(order), arrangement=ordered)
 
-    # Windows and dense layers -------------------------------------------------------------------
+    # Windows ------------------------------------------------------------------------------------
 
     def windows(
         self,
@@ -309,58 +286,8 @@ class Slider(Writer):
             self.padded.setdefault(str(node), f"reads padding ({told})")
         return self.cut(node, x.tensor, slides), tuple(made), padding
 
-    def dense(
-        self,
-        node: Node,
-        x: Slid,
-        shape: tuple[int, ...],
-        matrix: npt.NDArray[Any],
-        bias: ir.Value | None = None,
-    ) -> Slid:
-        """Write a dense layer over all entries of a block as a convolution that covers it.
-
-        Parameters
-        ----------
-        node : Node
-            The dense layer.
-        x : Slid
-            Its input, features in any order.
-        shape : tuple of int
-            Shape of its weight.
-        matrix : array, shape (O, I)
-            The weight, one row an output feature.
-        bias : onnx_ir.Value, optional
-            Bias of shape (O,).
-        """
-        numbers = x.numbers.ravel()
-        if len(np.unique(numbers)) < len(numbers):  # an entry that is read twice: as two features
-            x = self.features(node, x, x.shape, "reads an entry twice")
-        x = self._as_read(node, x)
-        numbers = x.numbers.ravel()
-        axes, slides = self._covered(x)
-        kernel = matrix
-        if not np.array_equal(numbers, np.arange(x.entries)):
-            kernel = np.zeros((len(matrix), x.entries), matrix.dtype)
-            kernel[:, numbers] = matrix
-        kernel = kernel.reshape(len(matrix), x.channels, *x.block)
-        inputs = [x.tensor, self.constant(kernel, f"{node.name}/kernel")]
-        inputs += [] if bias is None else [bias]
-        tensor = self.emit(node, "Conv", inputs, window_attributes(slides))
-        method = "kernel" if math.prod(x.block) > 1 else "1x1"
-        order = flatten_order(numbers, x.channels, x.block) if method == "kernel" else "C"
-        self.layers.append(Layer(node.name, method, shape, kernel.shape, order))
-        return self.reshaped(self.map(tensor, len(matrix), axes), (self.batch, len(matrix)))
-
-    def pixelwise(
-        self, node: Node, x: Slid, shape: tuple[int, ...], matrix: npt.NDArray[Any]
-    ) -> ir.Value:
-        """Write a dense layer over the channels of each pixel of a map."""
-        kernel = matrix.reshape(*matrix.shape, *(1,) * len(x.axes))
-        weight = self.constant(kernel, f"{node.name}/kernel")
-        self.layers.append(Layer(node.name, "1x1", shape, kernel.shape, "C"))
-        return self.emit(node, "Conv", [x.tensor, weight])
-
-    def _covered(self, x: Slid) -> tuple[tuple[Samples, ...], list[Slide]]:
+    def covered(self, x: Slid) -> tuple[tuple[Samples, ...], list[Slide]]:
+        """Read the whole block of a value: the samples made, and the window that does so."""
         pairs = [axis.covered(stride) for axis, stride in zip(x.axes, self.stride, strict=True)]
         return tuple(made for made, _ in pairs), [slide for _, slide in pairs]
 

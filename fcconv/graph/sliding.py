@@ -15,8 +15,8 @@ import onnx_ir as ir
 
 from fcconv.errors import ModelError, ShapeError
 from fcconv.graph import engines
+from fcconv.graph.layer import Layer
 from fcconv.graph.save import save
-from fcconv.graph.slider import Layer
 
 LARGEST = 2**26
 """Most pixels of a window, of a margin, or from one window to the next."""

@@ -32,7 +32,7 @@ from fcconv.scanning.result import Scan
 
 if TYPE_CHECKING:
     from fcconv.certificate.report import Certificate
-    from fcconv.graph.slider import Layer
+    from fcconv.graph.layer import Layer
 
 CLASSES = 12
 """Most classes on the page."""

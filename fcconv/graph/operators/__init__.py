@@ -8,6 +8,7 @@ from fcconv.graph.operators import (
     linear,
     moves,
     normalization,
+    padding,
     reductions,
     windows,
 )
@@ -17,6 +18,7 @@ OPERATORS: dict[str, Operator] = {
     **linear.OPERATORS,
     **moves.OPERATORS,
     **normalization.OPERATORS,
+    **padding.OPERATORS,
     **reductions.OPERATORS,
     **windows.OPERATORS,
 }

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fcconv.errors import ShapeError
+from fcconv.graph.layer import Layer
 from fcconv.graph.operator import Operator
-from fcconv.graph.slider import Layer
-from fcconv.graph.values import Constant, Slid
+from fcconv.graph.slider import window_attributes
+from fcconv.graph.values import Constant, Slid, flatten_order
 from fcconv.graph.writer import dtype_of
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+    import onnx_ir as ir
+
     from fcconv.backend import Backend
     from fcconv.graph.node import Node
     from fcconv.graph.slider import Slider
@@ -61,13 +65,13 @@ def _slide_gemm(
         raise node.unsupported(f"{a.shape[1]} features do not fit a weight of {b.shape}")
     alpha = node.attribute("alpha", 1.0)  # beta is folded into C by then
     if c is None:
-        return _times(slider, node, slider.dense(node, a, b.shape, matrix), alpha, "/alpha")
+        return _times(slider, node, _dense(slider, node, a, b.shape, matrix), alpha, "/alpha")
     bias = _as_bias(c, len(matrix))
     if bias is None:
         raise node.unsupported(f"its C of shape {c.shape} is no bias, one entry an output")
     if alpha == 1:
-        return slider.dense(node, a, b.shape, matrix, slider.keep(bias, node))
-    product = slider.dense(node, a, b.shape, matrix)
+        return _dense(slider, node, a, b.shape, matrix, slider.keep(bias, node))
+    product = _dense(slider, node, a, b.shape, matrix)
     scaled = _times(slider, node, product, alpha, "/alpha")
     column = bias.array.reshape(-1, *(1,) * len(a.axes))
     addend = slider.constant(column, f"{node.name}/bias")
@@ -99,13 +103,13 @@ def _slide_matmul(slider: Slider, node: Node, a: Slid | Constant, b: Slid | Cons
     if len(b.shape) != 2 or a.shape[-1] != b.shape[0]:
         raise node.unsupported(f"the shapes {a.shape} and {b.shape} are no dense layer")
     if math.prod(a.shape[1:-1]) == 1:  # one row an image
-        made = slider.dense(node, a, b.shape, b.array.T)
+        made = _dense(slider, node, a, b.shape, b.array.T)
         return slider.reshaped(made, (*a.shape[:-1], b.shape[1]))
     found = slider.try_map(node, a, len(a.shape) - 1)
     if found is None:
         return _row_by_row(slider, node, a, b)
     whole, layout = found  # channels last: every pixel goes through the layer
-    tensor = slider.pixelwise(node, whole, b.shape, b.array.T)
+    tensor = _pixelwise(slider, node, whole, b.shape, b.array.T)
     return slider.map(tensor, b.shape[1], whole.axes, layout.order, len(a.shape) - 1)
 
 
@@ -120,6 +124,61 @@ def _row_by_row(slider: Slider, node: Node, a: Slid, b: Constant) -> Slid:
     slider.layers.append(Layer(node.name, "1x1", b.shape, kernel.shape, "C"))
     made = slider.map(tensor, rows * outputs, own.axes)
     return slider.reshaped(made, (*a.shape[:-1], outputs))
+
+
+def _dense(
+    slider: Slider,
+    node: Node,
+    x: Slid,
+    shape: tuple[int, ...],
+    matrix: npt.NDArray[Any],
+    bias: ir.Value | None = None,
+) -> Slid:
+    """Write a dense layer over all entries of a block as a convolution that covers it.
+
+    Parameters
+    ----------
+    slider : Slider
+        What writes it.
+    node : Node
+        The dense layer.
+    x : Slid
+        Its input, features in any order.
+    shape : tuple of int
+        Shape of its weight.
+    matrix : array, shape (O, I)
+        The weight, one row an output feature.
+    bias : onnx_ir.Value, optional
+        Bias of shape (O,).
+    """
+    numbers = x.numbers.ravel()
+    if len(np.unique(numbers)) < len(numbers):  # an entry that is read twice: as two features
+        x = slider.features(node, x, x.shape, "reads an entry twice")
+    x = slider.as_read(node, x)
+    numbers = x.numbers.ravel()
+    axes, slides = slider.covered(x)
+    kernel = matrix
+    if not np.array_equal(numbers, np.arange(x.entries)):
+        kernel = np.zeros((len(matrix), x.entries), matrix.dtype)
+        kernel[:, numbers] = matrix
+    kernel = kernel.reshape(len(matrix), x.channels, *x.block)
+    inputs = [x.tensor, slider.constant(kernel, f"{node.name}/kernel")]
+    inputs += [] if bias is None else [bias]
+    tensor = slider.emit(node, "Conv", inputs, window_attributes(slides))
+    method = "kernel" if math.prod(x.block) > 1 else "1x1"
+    order = flatten_order(numbers, x.channels, x.block) if method == "kernel" else "C"
+    slider.layers.append(Layer(node.name, method, shape, kernel.shape, order))
+    return slider.reshaped(slider.map(tensor, len(matrix), axes), (slider.batch, len(matrix)))
+
+
+def _pixelwise(
+    slider: Slider, node: Node, x: Slid, shape: tuple[int, ...], matrix: npt.NDArray[Any]
+) -> ir.Value:
+    """Write a dense layer over the channels of each pixel of a map."""
+    kernel = matrix.reshape(*matrix.shape, *(1,) * len(x.axes))
+    weight = slider.constant(kernel, f"{node.name}/kernel")
+    slider.layers.append(Layer(node.name, "1x1", shape, kernel.shape, "C"))
+    return slider.emit(node, "Conv", [x.tensor, weight])
 
 
 OPERATORS = {

@@ -270,64 +270,7 @@ def _global_pool(op: str) -> Any:
     return slide
 
 
-def _pad(
-    backend: Backend[Any], node: Node, x: Any, pads: Any = None, value: Any = None, axes: Any = None
-) -> Any:
-    xp = backend.namespace
-    pairs = _pad_pairs(node, x, pads, axes)
-    cut = x[
-        tuple(slice(max(-b, 0), n - max(-a, 0)) for n, (b, a) in zip(x.shape, pairs, strict=True))
-    ]
-    wide = [(max(b, 0), max(a, 0)) for b, a in pairs]
-    mode = node.attribute("mode", "constant")
-    if mode != "constant":
-        return xp.pad(cut, wide, mode=mode)
-    if value is None:
-        value = backend.asarray(np.array(node.attribute("value", 0), x.dtype))
-    return xp.pad(cut, wide, constant_values=xp.reshape(value, ()))
-
-
-def _pad_pairs(node: Node, x: Any, pads: Any, axes: Any) -> list[tuple[int, int]]:
-    rank = len(x.shape)
-    along = [axis % rank for axis in node.ints("axes", axes, tuple(range(rank)))]
-    numbers = node.ints("pads", pads)
-    pairs = [(0, 0)] * rank
-    for axis, *pair in zip(along, numbers[: len(along)], numbers[len(along) :], strict=True):
-        pairs[axis] = (pair[0], pair[1])
-    return pairs
-
-
-def _slide_pad(
-    slider: Slider,
-    node: Node,
-    x: Slid,
-    pads: Constant | None = None,
-    value: Constant | None = None,
-    axes: Constant | None = None,
-) -> Slid:
-    given = [None if c is None else c.array for c in (pads, axes)]
-    pairs = _pad_pairs(node, x, *given)
-    whole, order = slider.whole_map(node, x)
-    if pairs[0] != (0, 0):
-        raise node.unsupported("it pads the batch")
-    spec = [(1, 1, 1, before, after) for before, after in pairs[2:]]
-    tensor, made, slides = slider.windows(node, whole, order, spec)
-    mode = node.attribute("mode", "constant")
-    if mode != "constant" and any(axis.scale > 1 for axis in whole.axes):
-        raise node.unsupported(f"at this stride it can't pad by {mode}: take the default stride")
-    ends = [0, pairs[1][0], *(s.before for s in slides), 0, pairs[1][1], *(s.after for s in slides)]
-    if slider.opset < 11:
-        attributes = {"mode": mode, "pads": ends, "value": node.attribute("value", 0.0)}
-        tensor = slider.emit(node, "Pad", [tensor], attributes)
-    else:
-        inputs = [tensor, slider.ints(ends, node, "/pads")]
-        inputs += [] if value is None else [slider.keep(value, node)]
-        tensor = slider.emit(node, "Pad", inputs, {"mode": mode})
-    return slider.map(tensor, whole.channels + sum(pairs[1]), made, order)
-
-
 OPERATORS = {
-    "Pad": Operator(_pad, _slide_pad, frozenset([1, 3])),
     "Conv": Operator(_conv, _slide_conv),
     "MaxPool": Operator(_max_pool, _slide_pool),
     "AveragePool": Operator(_average_pool, _slide_pool),
