@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import numpy as np
@@ -72,6 +73,10 @@ class Backend(Protocol[ArrayT]):
 
     def avg_pool(self, x: ArrayT, window: Window, count: npt.NDArray[np.int64]) -> ArrayT:
         """Divide the sum of each window by ``count (*S')``."""
+        ...
+
+    def in_a_row(self) -> AbstractContextManager[None]:
+        """Give a context in which many layers are computed one after the other."""
         ...
 
     @property

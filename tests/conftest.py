@@ -1,7 +1,8 @@
-"""Settings of every test, and the backends that each test body runs on."""
+"""Settings of every test, and what several are given: backends, and where a network is saved."""
 
 import importlib.util
 import shutil
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -11,6 +12,9 @@ from hypothesis import HealthCheck, Phase, settings
 import fcconv
 import real_networks
 from fcconv.backend import Backend
+from fcconv.graph import save as saving
+
+pytest.register_assert_rewrite("browsing", "comparing", "refusing", "regions", "sliding_windows")
 
 PARTS = {
     "test_torch.py": ["torch"],
@@ -52,10 +56,26 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.write_line(f"{part}: {state}")
     browser = all(map(shutil.which, ("chromium", "chromedriver")))
     state = "a browser is there" if browser else "skipped, without chromium and chromedriver"
-    terminalreporter.write_line(f"test_page.py, in a browser: {state}")
+    terminalreporter.write_line(f"test_page_browser.py: {state}")
 
 
 @pytest.fixture(scope="session", params=["numpy", "jax"])
 def xp(request: pytest.FixtureRequest) -> Backend[Any]:
     """The backend to compute on; a test fails, and is not skipped, where one is missing."""
     return fcconv.backend(str(request.param))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a network may be saved, in a folder of its own."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    return folder / "model.onnx"
+
+
+@pytest.fixture(params=["one file", "two files"])
+def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Where the weights go; the size from which on they have a file of their own is lowered."""
+    if request.param == "two files":
+        monkeypatch.setattr(saving, "LARGEST_FILE", 0)
+    return str(request.param)

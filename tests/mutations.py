@@ -19,9 +19,11 @@ ROOT = Path(__file__).parents[1]
 
 NUMPY = "backends/fcconv_numpy/__init__.py"
 NUMPY_CONV = "backends/fcconv_numpy/convolution.py"
+NUMPY_PRODUCTS = "backends/fcconv_numpy/products.py"
 NUMPY_COLUMNS = "backends/fcconv_numpy/columns.py"
 NUMPY_DTYPES = "backends/fcconv_numpy/dtypes.py"
 NUMPY_PLAN = "backends/fcconv_numpy/plan.py"
+NUMPY_THREADS = "backends/fcconv_numpy/threads.py"
 JAX = "backends/fcconv_jax/__init__.py"
 JAX_CONV = "backends/fcconv_jax/convolution.py"
 FORMS = "test_three_forms.py::test_forms_are_equal_on_integers"
@@ -36,7 +38,7 @@ WALK = "fcconv/graph/walk.py"
 WINDOWS = "fcconv/graph/operators/windows.py"
 ONE_PASS = "test_sliding.py::test_one_pass_equals_the_crops"
 PROOF = "test_sliding.py::test_verdict_and_proof_agree"
-OPERATORS = "test_sliding.py::test_operators_slide"
+OPERATORS = "test_sliding_operators.py::test_operators_slide"
 PLAN = "fcconv/scanning/plan.py"
 IN_TILES = "test_tiles.py::test_definitions_hold_in_tiles"
 TILES = "test_plan.py::test_tiles_equal_the_whole_image"
@@ -191,7 +193,7 @@ MUTATIONS = [
     ),
     Mutation(
         "results leave their dtype",
-        NUMPY_CONV,
+        NUMPY_PRODUCTS,
         "return y.astype(dtype, copy=False)",
         "return y",
         "test_three_forms.py::test_forms_agree_on_floats[numpy]",
@@ -291,10 +293,45 @@ MUTATIONS = [
     ),
     Mutation(
         "BLAS stays on one thread",
-        "backends/fcconv_numpy/threads.py",
-        "self._set(self._before)",
-        "pass",
-        "test_tiles.py::test_threads_take_every_item_once_and_leave_blas_as_it_was",
+        NUMPY_THREADS,
+        "self._holders -= 1\n                    self._set(self._before)",
+        "self._holders -= 1",
+        "test_threads.py::test_threads_take_every_item_once_and_leave_blas_as_it_was",
+    ),
+    Mutation(
+        "threads divide what others share already",
+        NUMPY_THREADS,
+        "_is_shared.set(True)",
+        "_is_shared.set(False)",
+        "test_threads.py::test_what_is_shared_is_not_divided_again",
+    ),
+    Mutation(
+        "only the first thread that holds BLAS does so",
+        NUMPY_THREADS,
+        "release(force=True)\n                library",
+        "library",
+        "test_threads.py::test_any_thread_may_hold_blas_and_the_last_restores_it",
+    ),
+    Mutation(
+        "networks leave BLAS its threads",
+        "fcconv/graph/run.py",
+        "with backend.in_a_row():",
+        "if True:",
+        "test_threads.py::test_networks_hold_blas_to_one_thread_and_divide_products_themselves",
+    ),
+    Mutation(
+        "each part of a product adds the first part's bias",
+        NUMPY_PRODUCTS,
+        "None if bias is None else bias[rows]",
+        "None if bias is None else bias[: stop - start]",
+        "test_products.py::test_parts_make_the_whole",
+    ),
+    Mutation(
+        "a thread has no tile",
+        NUMPY_PLAN,
+        "tiles + -tiles % threads",
+        "tiles",
+        "test_tiles.py::test_each_thread_has_as_many_tiles",
     ),
     Mutation(
         "True is remembered as 1",
@@ -350,7 +387,7 @@ MUTATIONS = [
         SAMPLES,
         "after -= unread",
         "pass",
-        "test_sliding.py::test_what_no_window_reads_is_left_out",
+        "test_sliding_networks.py::test_what_no_window_reads_is_left_out",
     ),
     Mutation(
         "dense layers move by one sample",
@@ -375,7 +412,7 @@ MUTATIONS = [
     ),
     Mutation(
         "blocks flattened channels first, always",
-        SLIDER,
+        "fcconv/graph/operators/linear.py",
         "kernel[:, numbers] = matrix",
         "kernel[:, np.sort(numbers)] = matrix",
         f"{OPERATORS}[features, channels last-1]",
@@ -463,14 +500,14 @@ MUTATIONS = [
         WALK,
         "for name, v in graph.initializers.items():",
         "for name, v in ():",
-        "test_sliding.py::test_names_do_not_collide",
+        "test_sliding_networks.py::test_names_do_not_collide",
     ),
     Mutation(
         "values take the names of others",
         WALK,
         "        passes.NameFixPass()(written)\n",
         "",
-        "test_sliding.py::test_names_do_not_collide",
+        "test_sliding_networks.py::test_names_do_not_collide",
     ),
     Mutation(
         "a tile without the context before it",
@@ -505,7 +542,7 @@ MUTATIONS = [
         "fcconv/scanning/store.py",
         "if before.get(name) != record.get(name):",
         "if not before:",
-        "test_scan_files.py::test_another_run_is_not_gone_on_with[image-.zarr]",
+        "test_scan_resume.py::test_another_run_is_not_gone_on_with[image-.zarr]",
     ),
     Mutation(
         "of equal neighbours all are peaks",

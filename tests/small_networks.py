@@ -1,4 +1,4 @@
-"""A small patch classifier to break, and its parts."""
+"""A small patch classifier to break, its parts, and its scores."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+import fcconv
 
 node = helper.make_node
 
@@ -60,3 +62,8 @@ def classifier(
     ]
     weights = [weight("w", 4, 2, 3, 3), weight("m", 64, 3)]
     return model(nodes, [*weights, *constants], opset=opset)
+
+
+def scores(network: Any) -> Any:
+    x = np.random.default_rng(1).integers(-3, 4, (2, 2, 6, 6)).astype(np.float32)
+    return fcconv.compile(network)(x)

@@ -19,6 +19,7 @@ import fcconv
 from fcconv.demo import demo, network, peaks, proof, train
 from fcconv.demo.photos import Image, grey, pyramid
 from fcconv.graph.node import Node
+from fcconv.graph.operators import linear
 from fcconv.graph.slider import Slider
 from fcconv.graph.values import Slid
 
@@ -79,14 +80,14 @@ def test_one_pass_scores_what_crops_score(backend: str, photo: list[Image]) -> N
 def test_the_proof_notices_a_wrong_rewriting(
     monkeypatch: pytest.MonkeyPatch, photo: list[Image]
 ) -> None:
-    right = Slider.dense
+    right = linear.write_dense
 
-    def transposed(self: Slider, node: Node, x: Slid, *arguments: Any) -> Slid:
+    def transposed(slider: Slider, node: Node, x: Slid, *arguments: Any) -> Slid:
         if x.entries > 64:  # features from W-H-C instead of C-H-W
             x = replace(x, arrangement=x.numbers.reshape(32, 5, 5).transpose(0, 2, 1).ravel())
-        return right(self, node, x, *arguments)
+        return right(slider, node, x, *arguments)
 
-    monkeypatch.setattr(Slider, "dense", transposed)
+    monkeypatch.setattr(linear, "write_dense", transposed)
     found = prove("numpy", photo)
     assert not found.holds
     assert not found.certificate.holds

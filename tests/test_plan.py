@@ -22,9 +22,9 @@ from fcconv.scanning.network import as_sliding
 from fcconv.scanning.plan import Axis, Plan, plans
 from fcconv_modular import Field, P
 from random_graphs import Case, cases
+from sliding_windows import larger, slid
 from strategies import seeds
 from test_scan import picture, small_network
-from test_sliding import larger, slid
 
 few = st.integers(1, 6)
 axes = st.builds(

@@ -22,9 +22,10 @@ from fcconv.errors import ShapeError
 from fcconv.scanning.job import Job, make_job
 from fcconv.scanning.network import as_sliding
 from fcconv.scanning.plan import Plan
-from random_graphs import Case, Graph, cases
+from graphs import Graph
+from random_graphs import Case, cases
+from sliding_windows import crops, larger, listed, slid
 from strategies import integers, seeds
-from test_sliding import crops, larger, listed, slid
 
 Array: TypeAlias = npt.NDArray[Any]
 

@@ -30,9 +30,9 @@ def test_crops_take_the_multiplications_of_the_patch_network_at_any_stride() -> 
 
 
 def test_every_pixel_is_scored() -> None:
-    windows, seconds, _, bare = scans.all_pixels("numpy", (20, 30))
-    assert windows == 600
-    assert min(seconds, bare) > 0
+    assert Scene(*scans.all_pixels((20, 30))).windows == 600
+    assert min(scans.all_pixels_seconds("numpy", (20, 30))) > 0
+    assert scans.all_pixels_memory("numpy", (20, 30)) >= 0
 
 
 def test_tiles_and_whole_are_timed() -> None:

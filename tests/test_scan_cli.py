@@ -17,8 +17,8 @@ import skimage as ski
 
 import fcconv
 from fcconv.cli import app
+from score_files import tree
 from test_scan import small_network
-from test_scan_files import tree
 
 FACES = files("fcconv.demo") / "faces.onnx"
 QUICK = ("--gray", "--engine", "numpy", "--stride", 8)

@@ -22,7 +22,7 @@ import tifffile
 import zarr
 
 import fcconv
-from random_graphs import Graph
+from graphs import Graph
 from test_scan import Array
 
 SIDE = 20_000 if os.environ.get("FCCONV_LARGE") else 4_000

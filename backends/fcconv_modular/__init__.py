@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -62,6 +63,10 @@ class Field:
         self._key = key
         self.operations = 0
         """Operations so far: what :func:`false_agreement` counts."""
+
+    def in_a_row(self) -> AbstractContextManager[None]:
+        """Do as the reference does, which computes the products."""
+        return fcconv_numpy.in_a_row()
 
     def asarray(self, values: npt.ArrayLike) -> Residues:
         """Give each number its residue: small integers themselves, others one keyed by their bits.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ from fcconv_numpy.dtypes import Array, native, wide
 from fcconv_numpy.plan import Tile
 from fcconv_numpy.pooling import pool
 from fcconv_numpy.products import matrix_product, product
+from fcconv_numpy.threads import own_threads
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
@@ -29,6 +31,11 @@ namespace = np
 def asarray(values: npt.ArrayLike) -> Array:
     """Make an array."""
     return np.asarray(values)
+
+
+def in_a_row() -> AbstractContextManager[None]:
+    """Hold BLAS to one thread: its idle threads would spin on the cores of own ones."""
+    return own_threads()
 
 
 def dense(x: Array, weight: Array, bias: Array | None) -> Array:

@@ -1,7 +1,7 @@
-"""Which windows of a convolution are gathered at a time, and by whom. Integers in, plan out.
+"""Which windows are gathered at a time, and on how many threads. Integers in, plan out.
 
-What is compared is moving and multiplying. The windows of a convolution, gathered as the columns
-of a matrix, take prod(K) times the memory of its input, and a matrix product does the rest.
+The windows of a convolution, gathered as the columns of a matrix, take prod(K) times the memory of
+its input, and a matrix product does the rest.
 
 - Columns are gathered a tile at a time, which keeps memory bounded and most of a tile in the cache.
 - Several threads take tiles in turn, with BLAS on one thread each: gathering is divided, too.
@@ -58,25 +58,25 @@ class Plan:
 
     Attributes
     ----------
-    sizes : tuple of int
-        Images, groups, and windows along each axis that a tile has at most.
+    parts : tuple of int
+        Ranges that images, groups, and the windows along each axis are cut into.
     workers : int
-        Threads that gather and multiply tiles; one leaves BLAS its own threads.
+        Threads that take tiles in turn.
     """
 
-    sizes: tuple[int, ...]
+    parts: tuple[int, ...]
     workers: int
 
     def tiles(self, lengths: Sequence[int]) -> Iterator[Tile]:
         """Cut images, groups, and the windows along each axis, into tiles of nearly equal size."""
-        cuts = [cut(n, -(-n // most)) for n, most in zip(lengths, self.sizes, strict=True)]
-        for images, groups, *cells in itertools.product(*cuts):
+        ranges = [cut(n, parts) for n, parts in zip(lengths, self.parts, strict=True)]
+        for images, groups, *cells in itertools.product(*ranges):
             yield Tile(images, groups, tuple(cells))
 
 
 @functools.lru_cache(maxsize=1024)
 def plan(lengths: tuple[int, ...], column: int, work: int, threads: int) -> Plan:
-    """Choose how a convolution is cut.
+    """Choose how a convolution or a pool is cut.
 
     Parameters
     ----------
@@ -90,31 +90,36 @@ def plan(lengths: tuple[int, ...], column: int, work: int, threads: int) -> Plan
         Threads that there are.
     """
     column = max(column, 1)
-    sizes = _fitting(lengths, min(max(TILE, FEWEST * column), MOST) // column)
+    parts = _fitting(lengths, min(max(TILE, FEWEST * column), MOST) // column)
     if math.prod(lengths) * work < WORTH:
-        return Plan(sizes, 1)
-    return Plan(_even(lengths, sizes, threads), threads)
+        return Plan(tuple(parts), 1)
+    tiles = math.prod(parts)
+    parts = _at_least(lengths, parts, tiles + -tiles % threads)
+    return Plan(tuple(parts), min(threads, math.prod(parts)))
 
 
-def _even(lengths: Sequence[int], sizes: tuple[int, ...], threads: int) -> tuple[int, ...]:
-    """Make tiles smaller until each thread has as many as the others."""
-    long = [axis for axis, n in enumerate(lengths) if n > 1]
-    axis = next((axis for axis in long if sizes[axis] < lengths[axis]), long[0] if long else 0)
-    n, before = lengths[axis], math.prod(lengths[:axis])
-    tiles = -(-n // sizes[axis]) * before
-    tiles += -tiles % threads
-    return *sizes[:axis], -(-n // -(-tiles // before)), *sizes[axis + 1 :]
+def _fitting(lengths: Sequence[int], most: int) -> list[int]:
+    """Cut so that a tile has at most so many windows, in one piece: the first lengths are cut."""
+    parts = []
+    for axis, n in enumerate(lengths):
+        behind = math.prod(lengths[axis + 1 :])
+        size = max(min(n, most // max(behind, 1)), 1)
+        parts.append(max(-(-n // size), 1))
+    return parts
 
 
-def _fitting(lengths: Sequence[int], most: int) -> tuple[int, ...]:
-    """Take at most so many windows in one piece: the first length that has to be is cut."""
-    inner = [math.prod(lengths[axis + 1 :]) for axis in range(len(lengths))]
-    return tuple(
-        max(min(n, most // max(behind, 1)), 1) for n, behind in zip(lengths, inner, strict=True)
-    )
+def _at_least(lengths: Sequence[int], parts: Sequence[int], tiles: int) -> list[int]:
+    """Cut on, the first lengths first, until there are so many tiles."""
+    more = list(parts)
+    for axis, n in enumerate(lengths):
+        others = math.prod(more) // more[axis]
+        more[axis] = min(-(-tiles // others), n)
+        if more[axis] < n:  # what comes after stays whole, so that tiles lie in one piece
+            break
+    return more
 
 
-def cut(length: int, count: int) -> list[Range]:
-    """Cut a length into ranges of nearly equal size, the larger ones first."""
-    edges = [-(-length * i // max(count, 1)) for i in range(count + 1)]
+def cut(length: int, parts: int) -> list[Range]:
+    """Cut a length into ranges of nearly equal size."""
+    edges = [-(-length * i // parts) for i in range(parts + 1)]
     return list(itertools.pairwise(edges))

@@ -43,14 +43,14 @@ def matrix_product(
     rows, columns = a.shape[-2], b.shape[-1]
     if out is None:
         stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-        out = np.empty((*stack, rows, columns), a.dtype)
+        out = np.empty((*stack, rows, columns), np.result_type(a, b))
     part = functools.partial(_multiply_parts, a, b, bias, out)
     share(part, cut(max(rows, columns), threads), threads)
     return out
 
 
 def _work(a: Array, b: Array) -> int:
-    """Count multiplications, and those that take as long as reading the entries."""
+    """Count multiplications, at least, and those that take as long as reading the entries."""
     rows, columns = a.shape[-2], b.shape[-1]
     multiplications: int = max(a.size * columns, b.size * rows)
     return multiplications + (a.size + b.size) * READ

@@ -1,7 +1,7 @@
-"""Work on several threads, each with BLAS to itself: one thread a tile, not all for each product.
+"""Own threads, and BLAS held to one meanwhile: a thread computes a tile, not all a product.
 
-BLAS has one number of threads for the whole process, so whoever lowers it says so here, and the
-last to leave restores it.
+Threads of BLAS spin on for some 25 milliseconds after each product, on the core of whoever works
+next. Own ones sleep.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
 from typing import Any, TypeVar
 
@@ -22,11 +22,11 @@ T = TypeVar("T")
 
 
 class _Blas:
-    """The threads of BLAS, and how many callers have asked it to use one."""
+    """The threads of BLAS: the first to hold them to one does so, and the last restores them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._callers = 0
+        self._holders = 0
         self._before: list[int] = []
 
     @functools.cached_property
@@ -36,6 +36,11 @@ class _Blas:
         found = threadpoolctl.ThreadpoolController().select(user_api="blas").lib_controllers
         return [library for library in found if library.get_num_threads()]
 
+    @property
+    def is_held(self) -> bool:
+        """Whether products use one thread."""
+        return self._holders > 0
+
     def threads(self) -> int:
         """Count the threads that a product would use, were nobody holding BLAS to one."""
         with self._lock:
@@ -44,49 +49,69 @@ class _Blas:
 
     @contextmanager
     def held_to_one(self) -> Iterator[None]:
-        """Let products run on the thread that calls them."""
+        """Let each product run on the thread that calls it."""
         with self._lock:
-            self._callers += 1
-            if self._callers == 1:
+            if not self._holders:
                 self._before = [library.get_num_threads() for library in self._libraries]
-                self._set([1] * len(self._libraries))
+            self._set([1] * len(self._before))
+            self._holders += 1
         try:
             yield
         finally:
             with self._lock:
-                self._callers -= 1
-                if self._callers == 0:
-                    self._restore()
+                if self._holders:  # there is none after a fork
+                    self._holders -= 1
+                    self._set(self._before)
+                if not self._holders:
+                    self._before = []
+
+    def hold_this_thread(self) -> None:
+        """Let products on the calling thread use no other, for good."""
+        for library in self._libraries:
+            if _counts_by_thread(library):
+                library.set_num_threads(1)
 
     def begin_anew(self) -> None:
-        """Forget the callers: in a forked process there is none of their threads."""
+        """Forget who holds BLAS: in a forked process there is none of their threads."""
         self._lock = threading.Lock()
-        self._callers = 0
+        self._holders = 0
         if self._before:
-            self._restore()
-
-    def _restore(self) -> None:
-        self._set(self._before)
-        self._before = []
+            self._set(self._before)
+            self._before = []
 
     def _set(self, counts: list[int]) -> None:
+        """Set the numbers of threads: each holder those of its own, the first and last all."""
         for library, count in zip(self._libraries, counts, strict=True):
-            library.set_num_threads(count)
+            if not self._holders or _counts_by_thread(library):
+                # threadpoolctl 3.8 obeys only the first thread that sets a number, here any may
+                release = getattr(library, "clear_controlling_thread", lambda force: None)
+                release(force=True)
+                library.set_num_threads(count)
+                release(force=True)
+
+
+def _counts_by_thread(library: Any) -> bool:
+    """Say whether each thread that calls a library of BLAS has a number of threads of its own."""
+    return "mkl" in library.internal_api or getattr(library, "threading_layer", "") == "openmp"
 
 
 _blas = _Blas()
-_own_threads = ContextVar("own_threads", default=False)
-"""Whether a product is to be divided among own threads, as BLAS is held to one."""
+_is_shared = ContextVar("is_shared", default=False)
+"""Whether the work at hand is a part of what several threads do."""
 
 
 @functools.cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count())
+    return ThreadPoolExecutor(max(blas_threads() - 1, 1), initializer=_blas.hold_this_thread)
 
 
 if hasattr(os, "register_at_fork"):  # where processes can fork
     os.register_at_fork(after_in_child=_pool.cache_clear)
     os.register_at_fork(after_in_child=_blas.begin_anew)
+
+
+own_threads = _blas.held_to_one
+"""A context in which many layers are computed one after the other, none on threads of BLAS."""
 
 
 def blas_threads() -> int:
@@ -96,18 +121,7 @@ def blas_threads() -> int:
 
 def product_threads() -> int:
     """Count the threads to divide a product among: one, where BLAS divides it itself."""
-    return _blas.threads() if _own_threads.get() else 1
-
-
-@contextmanager
-def own_threads() -> Iterator[None]:
-    """Let BLAS use one thread, and products own ones, while many layers are computed in a row.
-
-    Threads of BLAS spin on for some 25 milliseconds after each product, on the core of whoever
-    works next.
-    """
-    with _blas.held_to_one(), _set(_own_threads, True):
-        yield
+    return blas_threads() if _blas.is_held and not _is_shared.get() else 1
 
 
 def share(work: Callable[[Iterator[T]], None], items: Iterable[T], workers: int) -> None:
@@ -115,26 +129,29 @@ def share(work: Callable[[Iterator[T]], None], items: Iterable[T], workers: int)
     if workers == 1:
         work(iter(items))
         return
-    shared = _Locked(items)
-    with _blas.held_to_one(), _set(_own_threads, False):
-        # a context holds numpy.errstate, which is the caller's to say
-        others = [_pool().submit(copy_context().run, work, shared) for _ in range(workers - 1)]
+    taken, others = _Locked(items), list[Future[None]]()
+    with _blas.held_to_one(), _shared():
         try:
-            work(shared)
+            with suppress(RuntimeError):  # no thread can be started: this one does it all
+                for _ in range(workers - 1):
+                    # a context holds numpy.errstate, which is the caller's to say
+                    others.append(_pool().submit(copy_context().run, work, taken))
+            work(taken)
         finally:
-            shared.stop()
-            wait(others)
-        for other in others:
+            taken.stop()
+            begun = [other for other in others if not other.cancel()]
+            wait(begun)
+        for other in begun:
             other.result()
 
 
 @contextmanager
-def _set(variable: ContextVar[T], value: T) -> Iterator[None]:
-    token = variable.set(value)
+def _shared() -> Iterator[None]:
+    token = _is_shared.set(True)
     try:
         yield
     finally:
-        variable.reset(token)
+        _is_shared.reset(token)
 
 
 class _Locked(Iterator[T]):

@@ -133,17 +133,17 @@ def prepare(contender: Contender[Any], case: Any) -> Facts:
 
 
 def time_round(contender: Contender[Any], case: Any) -> list[float]:
-    """Time some calls in a row, at least three, and leave out the first.
+    """Time some calls in a row, at least two, and leave out one before them.
 
     Short calls are timed several at a time: reading the clock takes as long as the smallest.
     """
-    call = _prepared(contender, case).call
-    times = [_timed_calls(call, 1)]
+    call, times = _prepared(contender, case).call, list[float]()
+    call()
     begin = time.perf_counter()
-    repeat = max(int(CLOCK_SECONDS / times[0]), 1)
-    while len(times) < 3 or time.perf_counter() - begin < ROUND_SECONDS:
+    repeat = max(int(CLOCK_SECONDS / _timed_calls(call, 1)), 1)
+    while len(times) < 2 or time.perf_counter() - begin < ROUND_SECONDS:
         times.append(_timed_calls(call, repeat))
-    return times[1:]
+    return times
 
 
 def _timed_calls(call: Call, repeat: int) -> float:

@@ -15,15 +15,20 @@ ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(64 * 1024)}
 
 
 def peak_memory(contender: Contender[Any], cases: Sequence[Any]) -> list[int | None]:
-    """Measure the peak of one call of each case, its result included.
+    """Measure the peak of the first call of each case, its result included, and buffers it keeps.
 
-    The contender has a process for that: what its memory takes would slow down its calls.
+    Each has a process for that: what a call keeps would hide in the next one.
     """
+    return [_alone(contender, case) for case in cases]
+
+
+def _alone(contender: Contender[Any], case: Any) -> int | None:
     with process(**ALLOCATOR) as worker:
-        return [worker.submit(_peak_of, contender, case).result() for case in cases]
+        return worker.submit(_peak_of, contender, case).result()
 
 
 def _peak_of(contender: Contender[Any], case: Any) -> int | None:
+    contender.prepare(case.small()).call()  # what is loaded at first is not the call's
     return resident_peak(contender.prepare(case).call)
 
 
@@ -32,7 +37,6 @@ def resident_peak(call: Call) -> int | None:
     reset = Path("/proc/self/clear_refs")
     if not reset.exists():
         return None
-    call()  # threads and buffers that stay are not the call's
     reset.write_text("5", encoding="ascii")  # sets the peak to what the process holds now
     before = status("VmRSS")
     call()

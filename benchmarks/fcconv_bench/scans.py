@@ -33,7 +33,7 @@ from fcconv.scanning.store import InMemory
 from fcconv_bench import networks
 from fcconv_bench.crops import Scene, random_image
 from fcconv_bench.environment import environment, in_words
-from fcconv_bench.memory import resident_peak, status
+from fcconv_bench.memory import ALLOCATOR, resident_peak, status
 from fcconv_bench.processes import process
 
 Array = npt.NDArray[Any]
@@ -44,10 +44,10 @@ TIMED_CROPS = 1024
 """Windows that are cropped for a time; that of all windows is in proportion."""
 
 
-def medians(*calls: Callable[[], object], rounds: int = ROUNDS) -> list[float]:
+def medians(*calls: Callable[[], object]) -> list[float]:
     """Time some calls in turn, and leave out the first round."""
     times: list[list[float]] = [[] for _ in calls]
-    for _ in range(1 + rounds):
+    for _ in range(1 + ROUNDS):
         for call, measured in zip(calls, times, strict=True):
             time.sleep(PAUSE)
             begin = time.perf_counter()
@@ -82,7 +82,7 @@ def against_crops(name: str, engine: str) -> tuple[int, float, float, float]:
     """Return windows, the seconds of one pass and of crops, and the ratio of multiplications."""
     scene = case(name)
     part = scene.corner(TIMED_CROPS)
-    one_pass, crops = medians(scene.one_pass(engine), part.crops(engine), rounds=3)
+    one_pass, crops = medians(scene.one_pass(engine), part.crops(engine))
     fewer = scene.crops_multiplications() / scene.one_pass_multiplications()
     return scene.windows, one_pass, crops * scene.windows / part.windows, fewer
 
@@ -101,7 +101,7 @@ def tiling(engine: str, side: int) -> tuple[int, float, float]:
     def scanned() -> None:
         score_tiles(job, score, cut, InMemory(job.outputs(cut)), lambda _: None)
 
-    in_tiles, whole = medians(scanned, lambda: score(image), rounds=3)
+    in_tiles, whole = medians(scanned, lambda: score(image))
     return len(cut), in_tiles, whole
 
 
@@ -134,19 +134,26 @@ def memory(engine: str, path: str, out: str) -> tuple[float, float, int]:
 # All pixels ---------------------------------------------------------------------------------------
 
 
-def all_pixels(engine: str, size: tuple[int, int]) -> tuple[int, float, float, float]:
-    """Score each pixel by Bailer's network: windows, seconds, megabytes, seconds of products."""
+def all_pixels(size: tuple[int, int]) -> tuple[fcconv.Sliding, Array]:
+    """Return Bailer's network, and an image that holds a window for each pixel of a size."""
     sliding = fcconv.convolutionize(networks.bailer(), stride=1)
     image = np.random.default_rng(0).random((1, *(n + 14 for n in size)), np.float32)
+    return sliding, image
 
-    def scanned() -> None:
-        fcconv.scan(sliding, image, engine=engine)
 
-    (seconds,) = medians(scanned, rounds=3)
-    peak = resident_peak(scanned) or 0
+def all_pixels_seconds(engine: str, size: tuple[int, int]) -> tuple[float, float]:
+    """Return the seconds of a score for each pixel, and of bare products."""
+    sliding, image = all_pixels(size)
+    (seconds,) = medians(lambda: fcconv.scan(sliding, image, engine=engine))
     shape = Layout.of(sliding.model).shape(image.shape[1:])
-    bare = sum(map(_product, networks.products(sliding.model, shape)))
-    return math.prod(size), seconds, peak / 1e6, bare
+    return seconds, sum(map(_product, networks.products(sliding.model, shape)))
+
+
+def all_pixels_memory(engine: str, size: tuple[int, int]) -> int:
+    """Return the bytes that a score for each pixel takes, once the engine is loaded."""
+    sliding, image = all_pixels(size)
+    fcconv.scan(sliding, image[:, :64, :64], engine=engine)
+    return resident_peak(lambda: fcconv.scan(sliding, image, engine=engine)) or 0
 
 
 def _product(sizes: tuple[int, int, int]) -> float:
@@ -155,16 +162,16 @@ def _product(sizes: tuple[int, int, int]) -> float:
     rng = np.random.default_rng(0)
     weight, x = (rng.random(shape, np.float32) for shape in ((rows, terms), (terms, columns)))
     y = np.empty((rows, columns), np.float32)
-    (seconds,) = medians(lambda: np.matmul(weight, x, out=y), rounds=3)
+    (seconds,) = medians(lambda: np.matmul(weight, x, out=y))
     return seconds
 
 
 # The report ---------------------------------------------------------------------------------------
 
 
-def alone(function: Callable[..., Any], *arguments: object) -> Any:
-    """Run a function in a process of its own."""
-    with process() as worker:
+def alone(function: Callable[..., Any], *arguments: object, **variables: str) -> Any:
+    """Run a function in a process of its own, with variables in its environment."""
+    with process(**variables) as worker:
         return worker.submit(function, *arguments).result()
 
 
@@ -197,9 +204,11 @@ def report(console: Console, engines: tuple[str, ...] = ENGINES) -> None:
     pixels = _table("Every pixel of 1080x720 (Bailer's network)", "engine", "windows", "s", "MB",
                     "products, s", "ratio")  # fmt: skip
     for engine in engines:
-        windows, seconds, peak, bare = alone(all_pixels, engine, (720, 1080))
-        pixels.add_row(engine, f"{windows:,}", f"{seconds:.2f}", f"{peak:.0f}", f"{bare:.2f}",
-                       f"{seconds / bare:.2f}")  # fmt: skip
+        size = (720, 1080)
+        seconds, bare = alone(all_pixels_seconds, engine, size)
+        peak = alone(all_pixels_memory, engine, size, **ALLOCATOR)
+        pixels.add_row(engine, f"{math.prod(size):,}", f"{seconds:.2f}", f"{peak / 1e6:.0f}",
+                       f"{bare:.2f}", f"{seconds / bare:.2f}")  # fmt: skip
     console.print(pixels)
     for line in in_words(environment()):
         console.print(line, highlight=False)

@@ -125,9 +125,9 @@ def _fixed_cost(known: Index, row: Row, suite: Suite[Any]) -> str:
 def _memory(row: Row) -> str:
     extra, output = row.extra_bytes or 0, row.output_bytes or 0
     return (
-        f"{row.name}: memory beyond the result is at most {_excess(row):.2f} times the result, or "
-        f"{FREE_BYTES / 1e6:.0f} MB if that is more: {extra / 1e6:.1f} beside {output / 1e6:.1f} "
-        f"MB, {row.case}"
+        f"{row.name}: takes the most memory for {row.case}: {extra / 1e6:.1f} MB beyond a result "
+        f"of {output / 1e6:.1f} MB, which is {_excess(row):.2f} times the larger of that and "
+        f"{FREE_BYTES / 1e6:.0f} MB"
     )
 
 

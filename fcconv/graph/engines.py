@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
-import fcconv_numpy
 from fcconv.backend import Backend, library
 from fcconv.backend import backend as find_backend
 from fcconv.errors import BackendError, DtypeError, ShapeError, UnsupportedError
 from fcconv.graph.load import Source, load
 from fcconv.graph.run import Program, data_inputs, in_batches
-from fcconv_numpy.threads import own_threads
 
 
 def compile(  # noqa: A001 - fcconv.compile, as re.compile
@@ -83,7 +81,6 @@ class Compiled:
     def __init__(self, program: Program, backend: Backend[Any]) -> None:
         self._program = program
         self._backend = backend
-        self._within = own_threads if backend is fcconv_numpy else nullcontext
         self.params = program.parameters(backend)
         self._call: Callable[..., Any] = self.apply
         if backend.namespace.__name__ == "jax.numpy":
@@ -109,8 +106,7 @@ class Compiled:
         """
         _check_inputs(self._program.inputs, inputs)
         _check_params(self.params, params)
-        with self._within():
-            outputs = self._program.run_batches(self._backend, params, inputs)
+        outputs = self._program.run_batches(self._backend, params, inputs)
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     def __call__(self, *inputs: Any) -> Any:

@@ -133,12 +133,13 @@ class Program:
         visit: Visit | None = None,
     ) -> list[Any]:
         """Compute the outputs for any batch: in parts, where the network fixes its size."""
-        return in_batches(
-            lambda part: self.run(backend, parameters, part, visit),
-            self.inputs,
-            inputs,
-            backend.namespace.concatenate,
-        )
+        with backend.in_a_row():
+            return in_batches(
+                lambda part: self.run(backend, parameters, part, visit),
+                self.inputs,
+                inputs,
+                backend.namespace.concatenate,
+            )
 
 
 def _in_blocks(step: Step, arguments: Sequence[Any], held: Iterable[Any] | None) -> Any:

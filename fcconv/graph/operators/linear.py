@@ -65,13 +65,13 @@ def _slide_gemm(
         raise node.unsupported(f"{a.shape[1]} features do not fit a weight of {b.shape}")
     alpha = node.attribute("alpha", 1.0)  # beta is folded into C by then
     if c is None:
-        return _times(slider, node, _dense(slider, node, a, b.shape, matrix), alpha, "/alpha")
+        return _times(slider, node, write_dense(slider, node, a, b.shape, matrix), alpha, "/alpha")
     bias = _as_bias(c, len(matrix))
     if bias is None:
         raise node.unsupported(f"its C of shape {c.shape} is no bias, one entry an output")
     if alpha == 1:
-        return _dense(slider, node, a, b.shape, matrix, slider.keep(bias, node))
-    product = _dense(slider, node, a, b.shape, matrix)
+        return write_dense(slider, node, a, b.shape, matrix, slider.keep(bias, node))
+    product = write_dense(slider, node, a, b.shape, matrix)
     scaled = _times(slider, node, product, alpha, "/alpha")
     column = bias.array.reshape(-1, *(1,) * len(a.axes))
     addend = slider.constant(column, f"{node.name}/bias")
@@ -103,13 +103,13 @@ def _slide_matmul(slider: Slider, node: Node, a: Slid | Constant, b: Slid | Cons
     if len(b.shape) != 2 or a.shape[-1] != b.shape[0]:
         raise node.unsupported(f"the shapes {a.shape} and {b.shape} are no dense layer")
     if math.prod(a.shape[1:-1]) == 1:  # one row an image
-        made = _dense(slider, node, a, b.shape, b.array.T)
+        made = write_dense(slider, node, a, b.shape, b.array.T)
         return slider.reshaped(made, (*a.shape[:-1], b.shape[1]))
     found = slider.try_map(node, a, len(a.shape) - 1)
     if found is None:
         return _row_by_row(slider, node, a, b)
     whole, layout = found  # channels last: every pixel goes through the layer
-    tensor = _pixelwise(slider, node, whole, b.shape, b.array.T)
+    tensor = write_pixelwise(slider, node, whole, b.shape, b.array.T)
     return slider.map(tensor, b.shape[1], whole.axes, layout.order, len(a.shape) - 1)
 
 
@@ -126,7 +126,7 @@ def _row_by_row(slider: Slider, node: Node, a: Slid, b: Constant) -> Slid:
     return slider.reshaped(made, (*a.shape[:-1], outputs))
 
 
-def _dense(
+def write_dense(
     slider: Slider,
     node: Node,
     x: Slid,
@@ -171,7 +171,7 @@ def _dense(
     return slider.reshaped(slider.map(tensor, len(matrix), axes), (slider.batch, len(matrix)))
 
 
-def _pixelwise(
+def write_pixelwise(
     slider: Slider, node: Node, x: Slid, shape: tuple[int, ...], matrix: npt.NDArray[Any]
 ) -> ir.Value:
     """Write a dense layer over the channels of each pixel of a map."""

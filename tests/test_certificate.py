@@ -1,0 +1,115 @@
+"""A certificate can't be fooled: not by a weight, by geometry, nor by what shows elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+
+import fcconv
+from graphs import Array, Net, i
+
+
+def _one_ulp(weight: Array) -> Array:
+    changed = weight.copy()
+    changed.flat[0] = np.nextafter(changed.flat[0], np.float32(np.inf))
+    return changed
+
+
+FORGERIES: dict[str, tuple[str, Callable[[Array], Array]]] = {
+    "input channels exchanged": ("second", lambda weight: weight[:, [1, 0, 2]]),
+    "spatial axes transposed": ("second", lambda weight: weight.swapaxes(2, 3)),
+    "rows exchanged": ("hidden", lambda weight: weight[[1, 0, 2, 3]]),
+    "one unit in the last place": ("last", _one_ulp),
+}
+"""The layer that is changed, and how its weight is."""
+
+
+def _honest() -> onnx.ModelProto:
+    net = Net()
+    first = net.add("Relu", net.add("Conv", "image", net.w(3, 2, 3, 2), name="first"))
+    second = net.add("Conv", first, net.w(2, 3, 2, 2), strides=[2, 2], name="second")
+    x = net.add("Flatten", net.add("Relu", second))
+    x = net.add("Gemm", x, net.w(4, 18), transB=1, name="hidden")
+    return net.model(net.add("MatMul", net.add("Relu", x), net.w(4, 3), name="last"))
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+@pytest.mark.parametrize("form", ["sliding", "pointwise"])
+def test_a_changed_weight_is_found(form: str, forgery: str) -> None:
+    original = _honest()
+    rewrite: Any = {"sliding": fcconv.convolutionize, "pointwise": fcconv.pointwise}[form]
+    rewritten: Any = ir.to_proto(rewrite(original).model)
+    assert fcconv.certify(original, rewritten).holds
+    layer, change = FORGERIES[forgery]
+    (node,) = [node for node in rewritten.graph.node if node.name == layer]
+    (weight,) = [w for w in rewritten.graph.initializer if w.name == node.input[1]]
+    weight.CopyFrom(
+        onnx.numpy_helper.from_array(change(onnx.numpy_helper.to_array(weight)), weight.name)
+    )
+    certificate = fcconv.certify(original, rewritten)
+    assert not certificate.holds
+    assert certificate.difference is not None
+    assert layer in certificate.difference
+
+
+def _reads_far(end: str) -> tuple[onnx.NodeProto, dict[str, Array]]:
+    kernel = np.zeros((3, 1, 3, 3), np.float32)
+    kernel[:, :, 1, 1], kernel[:, :, 2, 2] = 1, 0.5
+    wide: dict[str, Any] = {"dilations": [5, 5], "pads": [5] * 4, "group": 3}
+    return onnx.helper.make_node("Conv", [end, "far"], ["out"], "far", **wide), {"far": kernel}
+
+
+def _keeps_few(end: str) -> tuple[onnx.NodeProto, dict[str, Array]]:
+    bounds = {"few/from": i(0, 0), "few/to": i(7, 7), "few/axes": i(2, 3)}
+    return onnx.helper.make_node("Slice", [end, *bounds], ["out"], "few"), bounds
+
+
+def _mixes_images(end: str) -> tuple[onnx.NodeProto, dict[str, Array]]:
+    inputs = [end, "mixed/axes"]
+    return onnx.helper.make_node("ReduceSum", inputs, ["out"], "mixed"), {"mixed/axes": i(0)}
+
+
+@pytest.mark.parametrize("spoil", [_reads_far, _keeps_few, _mixes_images])
+def test_what_shows_elsewhere_only_is_found(spoil: Any) -> None:
+    net = Net()
+    original = net.model(net.dense(net.map(), 96))
+    rewritten: Any = ir.to_proto(fcconv.convolutionize(original).model)
+    end = rewritten.graph.output[0].name
+    node, constants = spoil(end)
+    rewritten.graph.node.append(node)
+    rewritten.graph.initializer.extend(
+        onnx.numpy_helper.from_array(array, name) for name, array in constants.items()
+    )
+    rewritten.graph.output[0].name = "out"
+    certificate = fcconv.certify(original, rewritten)
+    assert not certificate.exact
+    assert not certificate.holds
+
+
+@pytest.mark.parametrize(
+    ("layer", "attribute"),
+    [
+        ("first", "pads"),
+        ("second", "pads"),
+        ("hidden", "pads"),
+        ("hidden", "strides"),
+        ("first", "strides"),
+        ("second", "strides"),
+        ("second", "dilations"),
+    ],
+)
+def test_a_changed_geometry_is_found(layer: str, attribute: str) -> None:
+    original = _honest()
+    rewritten: Any = ir.to_proto(fcconv.convolutionize(original, stride=3).model)
+    (node,) = [node for node in rewritten.graph.node if node.name == layer]
+    (numbers,) = [a for a in node.attribute if a.name == attribute]
+    numbers.ints[0] += 1
+    certificate = fcconv.certify(original, rewritten)
+    assert not certificate.holds
+    assert certificate.difference is not None
+    assert layer in certificate.difference

@@ -1,0 +1,116 @@
+"""Sound, volumes and other files, read by region; broken ones say so, and nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+import soundfile
+import zarr
+
+from fcconv.errors import BackendError, ImageError
+from regions import RGB, check_regions, opened, tampered, whole
+
+nifti: Any = nibabel.Nifti1Image  # typed in part
+
+
+@pytest.mark.parametrize(
+    ("name", "subtype"),
+    [("a.wav", "PCM_16"), ("a.wav", "FLOAT"), ("a.flac", "PCM_16"), ("a.ogg", "VORBIS")],
+)
+def test_sound(name: str, subtype: str, tmp_path: Path) -> None:
+    samples = np.random.default_rng(2).normal(0, 0.1, (30_000, 2)).astype(np.float32)
+    soundfile.write(tmp_path / name, samples, 8000, subtype=subtype)
+    expected = soundfile.read(tmp_path / name, dtype="float32", always_2d=True)[0].T
+    if subtype == "FLOAT":
+        np.testing.assert_array_equal(expected, samples.T)
+    image = opened(tmp_path / name, 1)
+    check_regions(image, expected)
+
+    def read(start: int, found: list[bool]) -> None:
+        for at in range(start, 29_000, 1000):
+            part = image.read((slice(at, at + 300),))
+            found.append(np.array_equal(part, expected[:, at : at + 300]))
+
+    found: list[bool] = []
+    threads = [Thread(target=read, args=(start, found)) for start in (0, 500)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 58
+    assert all(found)
+
+
+def test_sound_that_ends_early(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    soundfile.write(tmp_path / "a.flac", rng.normal(0, 0.1, 90_000), 8000)
+    cut = tampered(tmp_path / "a.flac", "cut.flac", 40_000)
+    image = opened(cut, 1)
+    assert image.read((slice(0, 100),)).any()
+    with pytest.raises(ImageError, match=r"cut\.flac .* region \[80000:80100\]"):
+        image.read((slice(80_000, 80_100),))
+
+
+@pytest.mark.parametrize("suffix", ["nii", "nii.gz"])
+@pytest.mark.parametrize("channels", [(), (2,), (1, 3)])
+def test_volumes(suffix: str, channels: tuple[int, ...], tmp_path: Path) -> None:
+    path = tmp_path / f"a.{suffix}"
+    rng = np.random.default_rng(4)
+    voxels = rng.integers(-100, 100, (7, 8, 9, *channels), dtype=np.int16)
+    volume = nifti(voxels, np.eye(4))
+    volume.header.set_slope_inter(0.5, 3)
+    nibabel.save(volume, path)
+    ordered = np.moveaxis(voxels.reshape(7, 8, 9, -1), -1, 0)
+    check_regions(opened(path, 3), 0.5 * ordered + 3)
+    if suffix == "nii":
+        cut = tampered(path, "cut.nii", path.stat().st_size - 20)
+        with pytest.raises(ImageError, match=r"cut\.nii"):
+            whole(opened(cut, 3))
+
+
+def test_files_that_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.xyz").write_bytes(b"1")
+    np.save(tmp_path / "a.npy", np.array([{}, {}]))
+    np.save(tmp_path / "b.npy", RGB)
+    tampered(tmp_path / "b.npy", "cut.npy", 5000)
+    zarr.create_group(tmp_path / "group.zarr")
+    for name, said in [
+        ("none.png", "does not exist"), (".", "folder"), ("a.xyz", r"suffix .*\.png"),
+        ("a.npy", "can't be read"), ("cut.npy", "can't be read"), ("group.zarr", "group"),
+    ]:  # fmt: skip
+        with pytest.raises(ImageError, match=said) as caught:
+            opened(tmp_path / name)
+        assert str(tmp_path / name) in str(caught.value)
+    monkeypatch.setitem(sys.modules, "tifffile", None)
+    (tmp_path / "a.tif").write_bytes(b"1")
+    with pytest.raises(BackendError, match=r"tifffile.*pip install 'fcconv\[scan\]'"):
+        opened(tmp_path / "a.tif")
+
+
+def test_libraries_print_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(b"II*\0" + b"\xa5" * 50)
+    nibabel.save(nifti(np.zeros((2, 3, 4), np.uint8), np.eye(4)), tmp_path / "a.nii")
+    data = bytearray((tmp_path / "a.nii").read_bytes())
+    data[252] = 99  # of a form that is not known
+    (tmp_path / "a.nii").write_bytes(data)
+    code = """
+from fcconv.errors import ImageError
+from fcconv.scanning.images import open_images
+try:
+    open_images("a.tif", 2)
+except ImageError:
+    print("refused")
+print(open_images("a.nii", 3)[0][0].size)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "refused\n(2, 3, 4)\n"
+    assert done.stderr == ""

@@ -1,0 +1,90 @@
+"""Matrix products of the NumPy backend, divided among own threads: the same numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fcconv
+import test_definitions
+import test_three_forms
+from fcconv_numpy import products, threads
+from fcconv_numpy.threads import share
+
+PARTS = 3
+
+
+@pytest.fixture
+def parts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Divide every product, and count the parts."""
+    counts: list[int] = []
+
+    def counted(work: Any, items: Any, workers: int) -> None:
+        counts.append(len(items))
+        share(work, items, workers)
+
+    monkeypatch.setattr(products, "WORTH", 0)
+    monkeypatch.setattr(products, "product_threads", lambda: PARTS)
+    monkeypatch.setattr(products, "share", counted)
+    return counts
+
+
+@pytest.mark.parametrize("into", [False, True], ids=["new", "into"])
+@pytest.mark.parametrize("bias", [False, True], ids=["no bias", "bias"])
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ((7, 3), (3, 5)),
+        ((5, 3), (3, 7)),
+        ((2, 1, 3, 4), (5, 4, 1)),
+        ((1, 4), (2, 4, 9)),
+        ((2, 3), (3, 2)),
+        ((0, 3), (3, 4)),
+        ((4, 0), (0, 2)),
+        ((0, 4, 3), (3, 2)),
+    ],
+    ids=str,
+)
+def test_parts_make_the_whole(
+    a: tuple[int, ...], b: tuple[int, ...], bias: bool, into: bool, parts: list[int]
+) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(-9, 9, a), rng.integers(-9, 9, b[::-1]).T  # whose columns lie in one piece
+    shift = rng.integers(-9, 9, (a[-2], 1)) if bias else None
+    right = x @ y + (0 if shift is None else shift)
+    out = np.zeros((*right.shape, 2), right.dtype)[..., 0] if into else None
+    made = products.matrix_product(x, y, shift, out)
+    assert parts == [PARTS]
+    assert np.array_equal(made, right)
+    assert out is None or made is out
+
+
+def test_dtypes_are_promoted(parts: list[int]) -> None:
+    x, y = np.ones((3, 2), np.float32), np.full((2, 3), 1 / 3)
+    assert np.array_equal(products.matrix_product(x, y), x @ y)
+    assert parts == [PARTS]
+
+
+@pytest.mark.usefixtures("parts")
+@pytest.mark.parametrize(
+    "definition",
+    [
+        test_definitions.test_conv,
+        test_definitions.test_conv_on_floats,
+        test_definitions.test_integers_are_exact_modulo_their_size,
+        test_three_forms.test_forms_are_equal_on_integers,
+        test_three_forms.test_forms_agree_on_floats,
+    ],
+    ids=lambda definition: definition.__name__,
+)
+def test_definitions_hold(definition: Callable[..., None]) -> None:
+    definition(fcconv.backend("numpy"))
+
+
+def test_small_products_are_not_divided(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "share", None)
+    with threads.own_threads():
+        assert products.matrix_product(np.ones((9, 9)), np.ones((9, 9)))[0, 0] == 9

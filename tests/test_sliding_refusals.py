@@ -1,0 +1,75 @@
+"""What can't slide is refused, with the node and the reason."""
+
+from __future__ import annotations
+
+import onnx
+import pytest
+
+import fcconv
+from fcconv.errors import UnsupportedError
+from graphs import Build, Net, excited, i
+
+
+def _attention(g: Net) -> str:
+    rows = g.reshape(g.map(), 0, 12, 8)
+    return g.add("MatMul", rows, g.add("Transpose", rows, perm=[0, 2, 1]))
+
+
+def _places(g: Net) -> str:
+    return g.add("Cast", g.parts("MaxPool", g.map(), outputs=2, kernel_shape=[2, 2])[1], to=1)
+
+
+def _padded(op: str, kernel: int) -> Build:
+    options = {"kernel_shape": [kernel, 2], "pads": [1, 0, 0, 0]}
+    return lambda g: g.add(op, g.map(strides=[2, 1]), **options)
+
+
+SIDES = (0, 0, 1, 0, 0, 0, 0, 0)
+
+REFUSED: list[tuple[str, str, Build]] = [
+    ("Conv", "share no map.*Mul.*all samples", lambda g: g.conv(excited(g), 2, 2, 2, 2)),
+    ("Conv", "share no map.*Add", lambda g: g.conv(g.add("Add", g.map(), g.w(8, 6)), 1, 2, 1, 1)),
+    ("Conv", "no map of the image, channels first", lambda g: g.conv(g.last(g.map()), 2, 8, 1, 1)),
+    ("Conv", "weight depends on", lambda g: g.add("Conv", g.map(), g.reshape(g.map(), 2, 2, 8, 6))),
+    ("Conv", "is padding", lambda g: g.conv(g.map(), 2, 2, 1, 1, pads=SIDES[2:6], strides=[9, 1])),
+    ("MatMul", "as attention does", _attention),
+    ("MatMul", "a weight from the left", lambda g: g.add("MatMul", g.w(3, 8), g.map())),
+    ("Gemm", "its C", lambda g: g.add("Gemm", g.add("Flatten", g.map()), g.w(96, 3), g.w(3, 1))),
+    ("MaxPool", "the places of maxima", _places),
+    ("MaxPool", "its padding would be as long as its kernel", _padded("MaxPool", 2)),
+    ("AveragePool", "dilations of opset 19", _padded("AveragePool", 3)),
+    ("LpPool", "dilations of opset 18", _padded("LpPool", 3)),
+    ("Pad", "by edge", lambda g: g.add("Pad", g.map(strides=[2, 1]), i(*SIDES), mode="edge")),
+    ("Reshape", "the batch must stay the first axis", lambda g: g.reshape(g.map(), 1, -1)),
+    ("Flatten", "the batch must stay", lambda g: g.add("Flatten", g.map(), axis=2)),
+    ("Transpose", "mixes the images", lambda g: g.add("Transpose", g.map(), perm=[1, 0, 2, 3])),
+    ("Concat", "joins along the batch", lambda g: g.add("Concat", g.map(), g.map(), axis=0)),
+    ("Concat", "joins a constant", lambda g: g.add("Concat", g.map(), g.w(1, 2, 8, 6), axis=1)),
+    ("ReduceMean", "reduces the batch", lambda g: g.reduce("ReduceMean", g.map(), [0])),
+    ("ReduceMin", "neither the channels nor", lambda g: g.reduce("ReduceMin", g.map(), [2])),
+    ("Softmax", "normalises over the batch", lambda g: g.add("Softmax", g.map(), axis=0)),
+    ("Softmax", "not the channels of a map", lambda g: g.add("Softmax", g.map(), axis=3)),
+    ("LRN", "no map, channels first", lambda g: g.add("LRN", g.last(g.map()), size=3)),
+    ("Hardmax", "not known", lambda g: g.add("Hardmax", g.map())),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("op", "reason", "build"), REFUSED, ids=lambda value: str(value)[:40])
+def test_refuses_with_the_node_and_the_reason(op: str, reason: str, build: Build) -> None:
+    net = Net(opset=17)
+    x = build(net)
+    named = [node.name for node in net.nodes if node.op_type == op][-1]
+    model = net.model(net.add("Relu", x))
+    with pytest.raises(UnsupportedError, match=rf"^{named} \({op}\): .*{reason}"):
+        fcconv.convolutionize(model, stride=1)
+
+
+def test_refuses_what_is_no_image_classifier() -> None:
+    net = Net()
+    with pytest.raises(UnsupportedError, match=r"the output 'val_\d' does not depend on the image"):
+        fcconv.convolutionize(net.model(net.add("Relu", net.w(1, 3))))
+    net = Net()
+    model = net.model(net.add("Add", net.map(), "other"))
+    model.graph.input.append(onnx.helper.make_tensor_value_info("other", 1, ["N", 2, 8, 6]))
+    with pytest.raises(UnsupportedError, match="one input, the image; got image, other"):
+        fcconv.convolutionize(model)

@@ -1,0 +1,178 @@
+"""Own threads: each item once, products divided, BLAS held to one meanwhile, by anyone."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fcconv
+import fcconv_numpy
+from fcconv.demo.network import load_faces
+from fcconv_numpy import threads
+from fcconv_numpy.threads import blas_threads, share
+
+
+def in_use() -> int:
+    """Count the threads that a product would use now."""
+    return min(int(library.get_num_threads()) for library in threads._blas._libraries)
+
+
+def held_there() -> int:
+    with threads.own_threads():
+        return in_use()
+
+
+def test_threads_take_every_item_once_and_leave_blas_as_it_was() -> None:
+    before = blas_threads()
+    taken: list[int] = []
+    share(taken.extend, range(100), 3)
+    assert sorted(taken) == list(range(100))
+    assert blas_threads() == before
+
+
+def test_networks_hold_blas_to_one_thread_and_divide_products_themselves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network, seen = fcconv.compile(load_faces()), set[tuple[int, int]]()
+
+    def watched(*arguments: Any) -> Any:
+        seen.add((in_use(), threads.product_threads()))
+        return conv(*arguments)
+
+    conv = fcconv_numpy.conv
+    monkeypatch.setattr(fcconv_numpy, "conv", watched)
+    monkeypatch.setattr(threads, "blas_threads", lambda: 7)
+    network(np.zeros((1, 1, 25, 25), np.float32))
+    assert seen == {(1, 7)}
+    assert threads.product_threads() == 1
+
+
+def test_what_is_shared_is_not_divided_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "blas_threads", lambda: 7)
+    both, seen = threading.Barrier(2), list[int]()
+
+    def work(_items: Iterator[int]) -> None:
+        both.wait()
+        seen.append(threads.product_threads())
+
+    with threads.own_threads():
+        share(work, [], 2)
+        assert threads.product_threads() == 7
+    assert seen == [1, 1]
+
+
+def test_any_thread_may_hold_blas_and_the_last_restores_it() -> None:
+    before = in_use()
+    with ThreadPoolExecutor(1) as other, ExitStack() as first, ExitStack() as second:
+        assert other.submit(held_there).result() == 1
+        assert in_use() == before
+        first.enter_context(threads.own_threads())
+        other.submit(second.enter_context, threads.own_threads()).result()
+        first.close()
+        assert in_use() == 1
+        assert blas_threads() == before
+        other.submit(second.close).result()
+        assert in_use() == before
+        with threads.own_threads():
+            assert in_use() == 1
+
+
+def test_a_share_waits_for_no_thread_that_has_not_begun() -> None:
+    release, taken = threading.Event(), list[int]()
+    # one more than there can be: none is left for the share
+    waiting = [threads._pool().submit(release.wait) for _ in range(threads._pool()._max_workers)]
+    try:
+        share(taken.extend, range(9), 2)
+    finally:
+        release.set()
+    assert taken == list(range(9))
+    assert all(future.result() for future in waiting)
+
+
+def test_a_share_needs_no_other_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = ThreadPoolExecutor(1)
+    closed.shutdown()
+    monkeypatch.setattr(threads, "_pool", lambda: closed)
+    before, taken = in_use(), list[int]()
+    share(taken.extend, range(9), 2)
+    assert taken == list(range(9))
+    assert in_use() == before
+
+
+def test_errors_of_any_thread_arrive() -> None:
+    before, main = blas_threads(), threading.get_ident()
+    ready = threading.Event()
+
+    def work(items: Iterator[int]) -> None:
+        if threading.get_ident() == main:
+            ready.wait()
+            return
+        ready.set()
+        raise ValueError(next(items))
+
+    with pytest.raises(ValueError, match="7"):
+        share(work, [7], 2)
+    assert blas_threads() == before
+
+
+def test_a_failure_ends_the_work_of_all() -> None:
+    before, main, taken = blas_threads(), threading.get_ident(), list[int]()
+
+    def work(items: Iterator[int]) -> None:
+        if threading.get_ident() == main:
+            raise KeyboardInterrupt
+        taken.extend(items)
+
+    with pytest.raises(KeyboardInterrupt):
+        share(work, itertools.count(), 2)
+    assert blas_threads() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes do not fork here")
+def test_a_forked_process_computes() -> None:
+    code = """
+import os, warnings
+import numpy as np
+from fcconv_numpy import threads
+warnings.simplefilter("ignore")  # Python warns of forks beside threads
+before = threads.blas_threads()
+threads.share(list, [1, 2], 2)
+with threads.own_threads():
+    child = os.fork()
+    if child == 0:
+        threads.share(list, [1, 2], 2)
+        assert not threads._blas.is_held
+        assert threads.blas_threads() == before
+if child == 0:
+    assert not threads._blas.is_held
+    with threads.own_threads():
+        assert threads._blas.is_held
+    os._exit(not threads.blas_threads() == before)
+assert os.waitpid(child, 0)[1] == 0
+"""
+    done = subprocess.run([sys.executable, "-c", code], timeout=60, check=False)
+    assert done.returncode == 0
+
+
+def test_the_callers_errstate_holds_on_every_thread() -> None:
+    states: dict[int, Any] = {}
+    both = threading.Barrier(2)
+
+    def work(_items: Iterator[int]) -> None:
+        states[threading.get_ident()] = np.geterr()
+        both.wait()
+
+    with np.errstate(over="ignore", invalid="raise"):
+        expected = np.geterr()
+        share(work, [], 2)
+    assert list(states.values()) == [expected] * 2
