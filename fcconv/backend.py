@@ -75,8 +75,8 @@ class Backend(Protocol[ArrayT]):
         """Divide the sum of each window by ``count (*S')``."""
         ...
 
-    def in_a_row(self) -> AbstractContextManager[None]:
-        """Give a context in which many layers are computed one after the other."""
+    def running_network(self) -> AbstractContextManager[None]:
+        """Give the context in which the layers of a network are computed, one after the other."""
         ...
 
     @property

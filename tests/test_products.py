@@ -1,4 +1,4 @@
-"""Matrix products of the NumPy backend, divided among own threads: the same numbers."""
+"""Matrix products of the NumPy backend, divided among worker threads: the same numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import fcconv
 import test_definitions
 import test_three_forms
-from fcconv_numpy import products, threads
+from fcconv_numpy import products
 from fcconv_numpy.threads import share
 
 PARTS = 3
@@ -45,6 +45,7 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         ((0, 3), (3, 4)),
         ((4, 0), (0, 2)),
         ((0, 4, 3), (3, 2)),
+        ((1, 9), (9, 1)),
     ],
     ids=str,
 )
@@ -57,7 +58,7 @@ def test_parts_make_the_whole(
     right = x @ y + (0 if shift is None else shift)
     out = np.zeros((*right.shape, 2), right.dtype)[..., 0] if into else None
     made = products.matrix_product(x, y, shift, out)
-    assert parts == [PARTS]
+    assert parts == [max(min(PARTS, max(right.shape[-2:])), 1)]
     assert np.array_equal(made, right)
     assert out is None or made is out
 
@@ -86,5 +87,5 @@ def test_definitions_hold(definition: Callable[..., None]) -> None:
 
 def test_small_products_are_not_divided(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(products, "share", None)
-    with threads.own_threads():
-        assert products.matrix_product(np.ones((9, 9)), np.ones((9, 9)))[0, 0] == 9
+    monkeypatch.setattr(products, "product_threads", lambda: PARTS)
+    assert products.matrix_product(np.ones((9, 9)), np.ones((9, 9)))[0, 0] == 9

@@ -54,7 +54,9 @@ REFUSED: list[tuple[str, str, Build]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("op", "reason", "build"), REFUSED, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(
+    ("op", "reason", "build"), REFUSED, ids=[f"{op}: {reason}" for op, reason, _ in REFUSED]
+)
 def test_refuses_with_the_node_and_the_reason(op: str, reason: str, build: Build) -> None:
     net = Net(opset=17)
     x = build(net)

@@ -1,4 +1,4 @@
-"""Own threads: each item once, products divided, BLAS held to one meanwhile, by anyone."""
+"""Worker threads: each item once, and BLAS held to one thread meanwhile, by anyone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def in_use() -> int:
 
 
 def held_there() -> int:
-    with threads.own_threads():
+    with threads.single_threaded_blas():
         return in_use()
 
 
@@ -65,7 +65,7 @@ def test_what_is_shared_is_not_divided_again(monkeypatch: pytest.MonkeyPatch) ->
         both.wait()
         seen.append(threads.product_threads())
 
-    with threads.own_threads():
+    with threads.single_threaded_blas():
         share(work, [], 2)
         assert threads.product_threads() == 7
     assert seen == [1, 1]
@@ -74,23 +74,27 @@ def test_what_is_shared_is_not_divided_again(monkeypatch: pytest.MonkeyPatch) ->
 def test_any_thread_may_hold_blas_and_the_last_restores_it() -> None:
     before = in_use()
     with ThreadPoolExecutor(1) as other, ExitStack() as first, ExitStack() as second:
+        for library in threads._blas._libraries:  # as a user of threadpoolctl may
+            other.submit(library.set_num_threads, before).result()
+        with threads.single_threaded_blas():
+            assert in_use() == 1
         assert other.submit(held_there).result() == 1
         assert in_use() == before
-        first.enter_context(threads.own_threads())
-        other.submit(second.enter_context, threads.own_threads()).result()
+        first.enter_context(threads.single_threaded_blas())
+        other.submit(second.enter_context, threads.single_threaded_blas()).result()
         first.close()
         assert in_use() == 1
         assert blas_threads() == before
         other.submit(second.close).result()
         assert in_use() == before
-        with threads.own_threads():
+        with threads.single_threaded_blas():
             assert in_use() == 1
 
 
 def test_a_share_waits_for_no_thread_that_has_not_begun() -> None:
     release, taken = threading.Event(), list[int]()
-    # one more than there can be: none is left for the share
-    waiting = [threads._pool().submit(release.wait) for _ in range(threads._pool()._max_workers)]
+    pool = threads._pool(blas_threads())
+    waiting = [pool.submit(release.wait) for _ in range(pool._max_workers)]  # none is left
     try:
         share(taken.extend, range(9), 2)
     finally:
@@ -99,14 +103,45 @@ def test_a_share_waits_for_no_thread_that_has_not_begun() -> None:
     assert all(future.result() for future in waiting)
 
 
-def test_a_share_needs_no_other_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_that_can_not_be_had_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     closed = ThreadPoolExecutor(1)
     closed.shutdown()
-    monkeypatch.setattr(threads, "_pool", lambda: closed)
-    before, taken = in_use(), list[int]()
-    share(taken.extend, range(9), 2)
-    assert taken == list(range(9))
+    monkeypatch.setattr(threads, "_pool", lambda _: closed)
+    before = in_use()
+    with pytest.raises(RuntimeError, match="cannot schedule"):
+        share(list[int]().extend, range(9), 2)
     assert in_use() == before
+
+
+class ByThread(threading.local):
+    """A library of BLAS that has a number of threads for each thread that calls it."""
+
+    internal_api, count = "mkl", 4
+
+    def get_num_threads(self) -> int:
+        return self.count
+
+    def set_num_threads(self, count: int) -> None:
+        self.count = count
+
+
+def test_libraries_that_count_by_thread_are_held_on_each() -> None:
+    blas, library = threads._Blas(), ByThread()
+    blas.__dict__["_libraries"] = [library]
+    with ThreadPoolExecutor(1) as other, ExitStack() as there:
+        with blas.held_to_one():
+            with blas.held_to_one():
+                assert library.count == 1
+            assert library.count == 1
+            other.submit(there.enter_context, blas.held_to_one()).result()
+            assert other.submit(library.get_num_threads).result() == 1
+        assert library.count == 4
+        assert blas.is_held
+        other.submit(there.close).result()
+        assert other.submit(library.get_num_threads).result() == 4
+    assert not blas.is_held
+    with ThreadPoolExecutor(1, initializer=blas.hold_this_thread) as worker:
+        assert worker.submit(library.get_num_threads).result() == 1
 
 
 def test_errors_of_any_thread_arrive() -> None:
@@ -126,12 +161,15 @@ def test_errors_of_any_thread_arrive() -> None:
 
 
 def test_a_failure_ends_the_work_of_all() -> None:
-    before, main, taken = blas_threads(), threading.get_ident(), list[int]()
+    before, main, begun = blas_threads(), threading.get_ident(), threading.Event()
 
     def work(items: Iterator[int]) -> None:
         if threading.get_ident() == main:
+            begun.wait()
             raise KeyboardInterrupt
-        taken.extend(items)
+        begun.set()
+        for _ in items:
+            pass
 
     with pytest.raises(KeyboardInterrupt):
         share(work, itertools.count(), 2)
@@ -147,7 +185,7 @@ from fcconv_numpy import threads
 warnings.simplefilter("ignore")  # Python warns of forks beside threads
 before = threads.blas_threads()
 threads.share(list, [1, 2], 2)
-with threads.own_threads():
+with threads.single_threaded_blas():
     child = os.fork()
     if child == 0:
         threads.share(list, [1, 2], 2)
@@ -155,7 +193,7 @@ with threads.own_threads():
         assert threads.blas_threads() == before
 if child == 0:
     assert not threads._blas.is_held
-    with threads.own_threads():
+    with threads.single_threaded_blas():
         assert threads._blas.is_held
     os._exit(not threads.blas_threads() == before)
 assert os.waitpid(child, 0)[1] == 0

@@ -33,7 +33,7 @@ def asarray(values: npt.ArrayLike) -> jax.Array:
     return jnp.asarray(values)
 
 
-def in_a_row() -> AbstractContextManager[None]:
+def running_network() -> AbstractContextManager[None]:
     """Change nothing: XLA has threads of its own."""
     return nullcontext()
 

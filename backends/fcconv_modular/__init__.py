@@ -64,9 +64,9 @@ class Field:
         self.operations = 0
         """Operations so far: what :func:`false_agreement` counts."""
 
-    def in_a_row(self) -> AbstractContextManager[None]:
+    def running_network(self) -> AbstractContextManager[None]:
         """Do as the reference does, which computes the products."""
-        return fcconv_numpy.in_a_row()
+        return fcconv_numpy.running_network()
 
     def asarray(self, values: npt.ArrayLike) -> Residues:
         """Give each number its residue: small integers themselves, others one keyed by their bits.

@@ -19,7 +19,7 @@ from fcconv_numpy.dtypes import Array, native, wide
 from fcconv_numpy.plan import Tile
 from fcconv_numpy.pooling import pool
 from fcconv_numpy.products import matrix_product, product
-from fcconv_numpy.threads import own_threads
+from fcconv_numpy.threads import single_threaded_blas
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
@@ -33,9 +33,9 @@ def asarray(values: npt.ArrayLike) -> Array:
     return np.asarray(values)
 
 
-def in_a_row() -> AbstractContextManager[None]:
-    """Hold BLAS to one thread: its idle threads would spin on the cores of own ones."""
-    return own_threads()
+def running_network() -> AbstractContextManager[None]:
+    """Hold BLAS to one thread: its idle ones would spin on the cores of worker threads."""
+    return single_threaded_blas()
 
 
 def dense(x: Array, weight: Array, bias: Array | None) -> Array:

@@ -40,8 +40,8 @@ def convolve(x: Array, weight: Array, bias: Array | None, window: Window) -> Arr
     y = np.empty((len(x), groups, outputs, math.prod(window.output)), native(x.dtype))
     # a window, and its results, which go through memory of their own where there are several images
     column, work = (terms + outputs) * weight.itemsize, terms * (outputs + MOVED)
-    # each thread reads all weights: where these are more than windows, only products are divided
-    threads = blas_threads() if math.prod(lengths) >= groups * outputs else 1
+    # each thread reads all weights: with fewer windows than outputs, only products are divided
+    threads = blas_threads() if len(x) * math.prod(window.output) >= outputs else 1
     chosen = plan(lengths, column, work, threads)
     part = functools.partial(_convolve_tiles, y, x, weight, bias, window)
     share(part, chosen.tiles(lengths), chosen.workers)

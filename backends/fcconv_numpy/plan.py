@@ -85,9 +85,9 @@ def plan(lengths: tuple[int, ...], column: int, work: int, threads: int) -> Plan
     column : int
         Bytes of a gathered window of one group, and of what is computed from it.
     work : int
-        Multiplications that it takes, `MOVED` for each entry that is moved among them.
+        Multiplications that a window of one group takes, with `MOVED` for each entry moved.
     threads : int
-        Threads that there are.
+        Threads available.
     """
     column = max(column, 1)
     parts = _fitting(lengths, min(max(TILE, FEWEST * column), MOST) // column)
@@ -109,7 +109,7 @@ def _fitting(lengths: Sequence[int], most: int) -> list[int]:
 
 
 def _at_least(lengths: Sequence[int], parts: Sequence[int], tiles: int) -> list[int]:
-    """Cut on, the first lengths first, until there are so many tiles."""
+    """Cut further, the first lengths first, into at least so many tiles."""
     more = list(parts)
     for axis, n in enumerate(lengths):
         others = math.prod(more) // more[axis]

@@ -1,4 +1,4 @@
-"""Matrix products, on the threads of BLAS, or on own ones where BLAS is held to one."""
+"""Matrix products, on the threads of BLAS, or on workers where BLAS is held to one thread."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def matrix_product(
 ) -> Array:
     """Multiply stacks of matrices as ``np.matmul(a, b, out)``, and add a bias ``(..., rows, 1)``.
 
-    On all threads: those of BLAS or, where it is held to one, own ones.
+    On all threads: those of BLAS or, where it is held to one, workers.
     """
     threads = product_threads()
     if threads == 1 or min(a.ndim, b.ndim) < 2 or _work(a, b) < WORTH:
@@ -44,29 +44,35 @@ def matrix_product(
     if out is None:
         stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         out = np.empty((*stack, rows, columns), np.result_type(a, b))
-    part = functools.partial(_multiply_parts, a, b, bias, out)
-    share(part, cut(max(rows, columns), threads), threads)
+    part = functools.partial(
+        _multiply_rows if rows >= columns else _multiply_columns, a, b, bias, out
+    )
+    parts = min(threads, max(rows, columns, 1))
+    share(part, cut(max(rows, columns), parts), parts)
     return out
 
 
 def _work(a: Array, b: Array) -> int:
-    """Count multiplications, at least, and those that take as long as reading the entries."""
+    """Estimate the work in multiplications, and `READ` for each entry read, from below."""
     rows, columns = a.shape[-2], b.shape[-1]
     multiplications: int = max(a.size * columns, b.size * rows)
     return multiplications + (a.size + b.size) * READ
 
 
-def _multiply_parts(
+def _multiply_rows(
     a: Array, b: Array, bias: Array | None, out: Array, parts: Iterator[Range]
 ) -> None:
-    """Compute some rows, or some columns where there are more of those."""
     for start, stop in parts:
-        if out.shape[-2] >= out.shape[-1]:
-            rows = ..., slice(start, stop), slice(None)
-            _multiply(a[rows], b, None if bias is None else bias[rows], out[rows])
-        else:
-            columns = ..., slice(start, stop)
-            _multiply(a, b[columns], bias, out[columns])
+        rows = ..., slice(start, stop), slice(None)
+        _multiply(a[rows], b, None if bias is None else bias[rows], out[rows])
+
+
+def _multiply_columns(
+    a: Array, b: Array, bias: Array | None, out: Array, parts: Iterator[Range]
+) -> None:
+    for start, stop in parts:
+        columns = ..., slice(start, stop)
+        _multiply(a, b[columns], bias, out[columns])
 
 
 def _multiply(a: Array, b: Array, bias: Array | None, out: Array | None) -> Array:

@@ -1,7 +1,7 @@
-"""Own threads, and BLAS held to one meanwhile: a thread computes a tile, not all a product.
+"""Worker threads, each computing whole tiles, with BLAS held to one thread meanwhile.
 
-Threads of BLAS spin on for some 25 milliseconds after each product, on the core of whoever works
-next. Own ones sleep.
+BLAS threads spin for some 25 milliseconds after each product, on cores that others need; workers
+sleep.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar, copy_context
 from typing import Any, TypeVar
 
@@ -22,10 +22,13 @@ T = TypeVar("T")
 
 
 class _Blas:
-    """The threads of BLAS: the first to hold them to one does so, and the last restores them."""
+    """The threads of BLAS: the first to hold them to one does so, and the last restores them.
+
+    Where each thread that calls BLAS has a number of its own (MKL, OpenMP), each holder does.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._holders = 0
         self._before: list[int] = []
 
@@ -43,51 +46,62 @@ class _Blas:
 
     def threads(self) -> int:
         """Count the threads that a product would use, were nobody holding BLAS to one."""
-        with self._lock:
-            counts = self._before or [library.get_num_threads() for library in self._libraries]
-        return min(counts, default=1)
+        with self.lock:
+            return min(self._before or self._counts(), default=1)
 
     @contextmanager
     def held_to_one(self) -> Iterator[None]:
         """Let each product run on the thread that calls it."""
-        with self._lock:
+        with self.lock:
+            found = self._counts()
             if not self._holders:
-                self._before = [library.get_num_threads() for library in self._libraries]
-            self._set([1] * len(self._before))
+                self._before = found
+                self._set([1] * len(found))
             self._holders += 1
+            self._set_here([1] * len(found))
         try:
             yield
         finally:
-            with self._lock:
+            with self.lock:
+                self._set_here(found)
                 if self._holders:  # there is none after a fork
                     self._holders -= 1
-                    self._set(self._before)
-                if not self._holders:
-                    self._before = []
+                    if not self._holders:
+                        self._restore()
 
     def hold_this_thread(self) -> None:
         """Let products on the calling thread use no other, for good."""
-        for library in self._libraries:
-            if _counts_by_thread(library):
-                library.set_num_threads(1)
+        self._set_here([1] * len(self._libraries))
 
     def begin_anew(self) -> None:
-        """Forget who holds BLAS: in a forked process there is none of their threads."""
-        self._lock = threading.Lock()
+        """Forget who holds BLAS, under the lock: in a forked process there is none of them."""
         self._holders = 0
         if self._before:
-            self._set(self._before)
-            self._before = []
+            self._restore()
+        self.lock.release()
+
+    def _counts(self) -> list[int]:
+        return [library.get_num_threads() for library in self._libraries]
+
+    def _restore(self) -> None:
+        self._set(self._before)
+        self._before = []
 
     def _set(self, counts: list[int]) -> None:
-        """Set the numbers of threads: each holder those of its own, the first and last all."""
+        """Set the numbers of threads of the process."""
         for library, count in zip(self._libraries, counts, strict=True):
-            if not self._holders or _counts_by_thread(library):
+            if not _counts_by_thread(library):
                 # threadpoolctl 3.8 obeys only the first thread that sets a number, here any may
                 release = getattr(library, "clear_controlling_thread", lambda force: None)
                 release(force=True)
                 library.set_num_threads(count)
                 release(force=True)
+
+    def _set_here(self, counts: list[int]) -> None:
+        """Set the numbers of threads of the calling thread."""
+        for library, count in zip(self._libraries, counts, strict=True):
+            if _counts_by_thread(library):
+                library.set_num_threads(count)
 
 
 def _counts_by_thread(library: Any) -> bool:
@@ -101,22 +115,27 @@ _is_shared = ContextVar("is_shared", default=False)
 
 
 @functools.cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max(blas_threads() - 1, 1), initializer=_blas.hold_this_thread)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max(threads - 1, 1), initializer=_blas.hold_this_thread)
 
 
 if hasattr(os, "register_at_fork"):  # where processes can fork
     os.register_at_fork(after_in_child=_pool.cache_clear)
-    os.register_at_fork(after_in_child=_blas.begin_anew)
-
-
-own_threads = _blas.held_to_one
-"""A context in which many layers are computed one after the other, none on threads of BLAS."""
+    os.register_at_fork(
+        before=_blas.lock.acquire,
+        after_in_parent=_blas.lock.release,
+        after_in_child=_blas.begin_anew,
+    )
 
 
 def blas_threads() -> int:
     """Count the threads to work on: as many as BLAS has been given."""
     return _blas.threads()
+
+
+def single_threaded_blas() -> AbstractContextManager[None]:
+    """Give a context in which products run on the threads that call them."""
+    return _blas.held_to_one()
 
 
 def product_threads() -> int:
@@ -132,10 +151,10 @@ def share(work: Callable[[Iterator[T]], None], items: Iterable[T], workers: int)
     taken, others = _Locked(items), list[Future[None]]()
     with _blas.held_to_one(), _shared():
         try:
-            with suppress(RuntimeError):  # no thread can be started: this one does it all
-                for _ in range(workers - 1):
-                    # a context holds numpy.errstate, which is the caller's to say
-                    others.append(_pool().submit(copy_context().run, work, taken))
+            pool = _pool(blas_threads())
+            for _ in range(workers - 1):
+                # a context holds numpy.errstate, which is the caller's to say
+                others.append(pool.submit(copy_context().run, work, taken))
             work(taken)
         finally:
             taken.stop()

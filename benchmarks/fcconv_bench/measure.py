@@ -133,9 +133,10 @@ def prepare(contender: Contender[Any], case: Any) -> Facts:
 
 
 def time_round(contender: Contender[Any], case: Any) -> list[float]:
-    """Time some calls in a row, at least two, and leave out one before them.
+    """Time at least two calls in a row, after two that are left out.
 
-    Short calls are timed several at a time: reading the clock takes as long as the smallest.
+    These are the first, and one that says how many to time at once: reading the clock takes as
+    long as the smallest.
     """
     call, times = _prepared(contender, case).call, list[float]()
     call()

@@ -25,7 +25,7 @@ class Row:
     low, high : float
         First and third quartile.
     timings : int
-        How many there were; one of a short call is the mean of several calls.
+        Number of timings; each of a short call is the mean of several calls.
     multiplications : int
         Multiplications of a call.
     output_bytes : int or None

@@ -110,10 +110,8 @@ class Program:
                     for position, value in enumerate(node.ir.inputs)
                 ]
                 if operator.entrywise and backend is fcconv_numpy and fits(arguments):
-                    spent = visit is None and node.ir.inputs[0] in step.spent
-                    others = (array for key, array in values.items() if key != node.ir.inputs[0])
-                    held = chain(inputs, parameters.values(), static.values(), others)
-                    made = (_in_blocks(step, arguments, held if spent else None),)
+                    kept = None if visit else chain(inputs, parameters.values(), static.values())
+                    made = (_in_blocks(step, arguments, values, kept),)
                 else:
                     made = compute(operator, backend, node, arguments)
                 target = static if operator.static else values
@@ -133,7 +131,7 @@ class Program:
         visit: Visit | None = None,
     ) -> list[Any]:
         """Compute the outputs for any batch: in parts, where the network fixes its size."""
-        with backend.in_a_row():
+        with backend.running_network():
             return in_batches(
                 lambda part: self.run(backend, parameters, part, visit),
                 self.inputs,
@@ -142,17 +140,27 @@ class Program:
             )
 
 
-def _in_blocks(step: Step, arguments: Sequence[Any], held: Iterable[Any] | None) -> Any:
+def _in_blocks(
+    step: Step,
+    arguments: Sequence[Any],
+    values: Mapping[ir.Value | None, Any],
+    kept: Iterable[Any] | None,
+) -> Any:
     """Compute a node that works entry by entry on a large array, on NumPy.
 
-    In place, unless its first argument lies in memory that is held; None holds it all.
+    In place, if its first argument is needed no more and shares no memory with other values, or
+    with what is kept; None keeps all.
     """
 
     def function(*block: Any) -> Any:
         return compute(step.operator, fcconv_numpy, step.node, block)[0]
 
-    x, *others = arguments
-    return in_blocks(function, x, others, held is not None and is_unshared(x, held))
+    first = step.node.ir.inputs[0]
+    x, *numbers = arguments
+    others = (array for value, array in values.items() if value != first)
+    is_spent = kept is not None and first in step.spent
+    overwrite = is_spent and is_unshared(x, chain(kept or (), others))
+    return in_blocks(function, x, numbers, overwrite)
 
 
 def compute(

@@ -113,7 +113,10 @@ class Footprint:
             Stage(
                 tuple(extents[v] for v in step.node.ir.outputs if v in extents),
                 tuple(_workspace(step, extents, engine)),
-                tuple(extents[v] for v in step.spent if v in extents),
+                # a part that nothing reads may lie in the memory of one that is read
+                tuple(
+                    extents[v] for v in step.spent if v in extents and v not in step.node.ir.outputs
+                ),
             )
             for step in program.steps
         ]
