@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -165,6 +167,27 @@ def test_first_call_of_a_round_is_left_out() -> None:
     assert len(times) >= 2
     assert max(times) < 0.05
     assert next(contender.calls) > 10 * len(times)  # short calls are timed several at a time
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes end otherwise there")
+def test_processes_end_with_the_one_that_began_them(tmp_path: Path) -> None:
+    code = """
+import os, sys, time
+from fcconv_bench.processes import process
+if __name__ == "__main__":
+    with process() as worker:
+        print(worker.submit(os.getpid).result(), flush=True)
+        worker.submit(time.sleep, 600).result()
+"""
+    (tmp_path / "program.py").write_text(code)
+    began = [sys.executable, str(tmp_path / "program.py")]
+    with subprocess.Popen(began, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        worker = int(program.stdout.readline())
+        os.kill(worker, signal.SIGINT)  # as Ctrl-C sends it to all: it is not the worker's to say
+        os.kill(worker, 0)
+        program.kill()
+        program.communicate(timeout=60)  # until the worker, too, has closed the pipe
 
 
 # What is said of it -------------------------------------------------------------------------------
