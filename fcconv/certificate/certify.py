@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
@@ -19,12 +21,15 @@ from fcconv.graph.sliding import WINDOW, Sliding, told
 KEYS = 2
 """Independent keys of a proof."""
 
+SEED_BITS = 64
+"""Bits of a seed that the system draws; short enough to be typed again."""
+
 
 def certify(
     original: Source,
     rewritten: Source | Sliding | Pointwise,
     *,
-    seed: int = 0,
+    seed: int | None = None,
     window: Sequence[int] | None = None,
 ) -> Certificate:
     """Prove that a rewritten network computes what the original computes, or say where not.
@@ -35,8 +40,10 @@ def certify(
         The patch network.
     rewritten : Sliding, Pointwise, path, onnx.ModelProto or onnx_ir.Model
         Its sliding or pointwise form, from whatever tool.
-    seed : int
-        Chooses the keys and the images.
+    seed : int, optional
+        Chooses the keys and the images. Left out, it is drawn from the system's random source, and
+        the certificate tells it, so that a run can be repeated. A seed that is known in advance
+        does not protect against somebody who forges a network for it.
     window : sequence of int, optional
         Shape of one input without the batch, where neither network tells it.
 
@@ -65,12 +72,15 @@ def certify(
         first = load(original, window or _patch_shape(second))
     except ShapeError as error:
         raise ModelError(f"the two networks do not fit each other: {error}") from error
+    seed = secrets.randbits(SEED_BITS) if seed is None else seed
     rng = np.random.default_rng(seed)
-    keys = [int(key) for key in rng.choice(2**32, KEYS, replace=False)]
+    keys = [int(key) for key in rng.integers(2**63, size=KEYS)]
     axes = _freed_axes(first, second)
     if axes:
-        return Proof(first, second, axes, rng).certificate(keys)
-    return certify_layers(first, second, rng, keys)
+        made = Proof(first, second, axes, rng).certificate(keys)
+    else:
+        made = certify_layers(first, second, rng, keys)
+    return replace(made, seed=seed)
 
 
 def _patch_shape(rewritten: ir.Model) -> list[int] | None:

@@ -47,6 +47,8 @@ class Certificate:
         For each rewritten layer, whether its kernel holds the old weights bit for bit.
     errors : tuple of Rounding
         Rounding errors, original and rewritten side by side.
+    seed : int
+        What the keys and the images were drawn with; repeats the run.
     """
 
     form: str
@@ -62,6 +64,7 @@ class Certificate:
     reasons: tuple[str, ...]
     weights: dict[str, bool]
     errors: tuple[Rounding, ...]
+    seed: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the certificate as plain numbers, strings, lists and dicts."""
@@ -91,6 +94,7 @@ class Certificate:
             yield "every window", "proved equal" if self.exact else "not equal"
             yield "windows compared", f"{self.equal} of {self.windows} equal"
         yield "a wrong one passes", f"with probability below {self.false_pass_probability:.1e}"
+        yield "seed", str(self.seed)
         for reason in self.reasons:
             yield "because", reason
         moved = sum(self.weights.values())

@@ -30,14 +30,14 @@ class Side:
     """
 
     def __init__(self, program: Program, backend: Any, dtype: npt.DTypeLike | None = None) -> None:
-        self._program, self._backend = program, backend
+        self._program, self.backend = program, backend
         self._weights = program.parameters(backend, dtype)
 
     def run(self, images: Array, visit: Visit | None = None) -> list[Array]:
         """Compute the outputs for a batch."""
 
         def call(images: Array) -> list[Array]:
-            return self._program.run_batches(self._backend, self._weights, [images], visit)
+            return self._program.run_batches(self.backend, self._weights, [images], visit)
 
         return filled_up(call, images, fixed_batch(self._program.inputs))
 

@@ -24,7 +24,7 @@ from fcconv.graph.node import Node
 from fcconv.graph.run import Program
 from fcconv.graph.slide import convolutionize
 from fcconv.graph.sliding import STRIDE, told
-from fcconv_modular import Field, P, false_agreement
+from fcconv_modular import Field
 
 LARGE_WINDOW = 128**2
 """Pixels from which on two windows are compared along an axis, and not three."""
@@ -73,14 +73,14 @@ class Proof:
 
     def certificate(self, keys: Sequence[int]) -> Certificate:
         """Compare every window under every key, and the native size."""
-        native, agree, operations = True, np.ones(0, bool), 0
+        native, agree, false_pass = True, np.ones(0, bool), 1.0
         for key, grid in zip(keys, self._grids, strict=True):
             fields = Field(key), Field(key)
             first, second = map(Side, self._programs, fields)
             native &= bool(self._agreeing(first, second, self._native, batch=2).all())
-            operations = max(operations, *(field.operations for field in fields))
             if agree.all():  # one window that differs is enough
                 agree = np.append(agree, self._agreeing(first, second, grid, batch=1))
+            false_pass *= max(field.false_agreement() for field in fields)
         exact = native and bool(agree.all())
         difference, reasons = (None, ()) if exact else self._why(keys)
         errors: list[Rounding] = []
@@ -99,7 +99,7 @@ class Proof:
             holds=native and difference is None,
             windows=len(agree),
             equal=int(agree.sum()),
-            false_pass_probability=false_agreement(operations, len(keys)),
+            false_pass_probability=min(false_pass, 1.0),
             difference=difference,
             reasons=reasons,
             weights=moved_weights(*self._models),
@@ -118,8 +118,8 @@ class Proof:
             )
         return Grid(self._shape, tuple(image), self._axes, self._stride, self._most)
 
-    def _residues(self, batch: int, shape: Ints) -> Array:
-        return self._rng.integers(0, P, (batch, *shape))
+    def _residues(self, side: Side, batch: int, shape: Ints) -> Array:
+        return self._rng.integers(0, side.backend.prime, (batch, *shape))
 
     def _find_stride(self) -> Ints:
         """Find the pixels that it takes from a second window to a third."""
@@ -128,7 +128,7 @@ class Proof:
         def cells(k: int, pixels: int) -> int:
             size = list(self._shape)
             size[self._axes[k] - 1] += pixels
-            shape = side.run(self._residues(1, tuple(size)))[0].shape
+            shape = side.run(self._residues(side, 1, tuple(size)))[0].shape
             if len(shape) != 2 + len(self._axes):
                 raise ModelError(f"the rewritten network gives scores of shape {shape}, no map")
             return int(shape[2 + k])
@@ -148,7 +148,7 @@ class Proof:
 
     def _agreeing(self, first: Side, second: Side, grid: Grid, batch: int) -> Array:
         """Say for each window whether one pass gives it the scores of its crop."""
-        images = self._residues(batch, grid.image)
+        images = self._residues(first, batch, grid.image)
         crops = flat(first.run(grid.crops(images)))
         agree = np.ones((len(grid.compared) * batch), bool)
         try:
@@ -173,7 +173,8 @@ class Proof:
         program = Program(load(expected.model))
         for key in keys:
             right, found = Side(program, Field(key)), Side(self._programs[1], Field(key))
-            difference = first_difference(right, found, self._residues(1, self._grids[0].image))
+            images = self._residues(right, 1, self._grids[0].image)
+            difference = first_difference(right, found, images)
             if difference is not None:
                 return difference, expected.reasons
         right_reach = reach(expected.model.graph, len(self._axes))
@@ -185,7 +186,10 @@ class Proof:
 
 
 def first_difference(expected: Side, found: Side, images: Array) -> str | None:
-    """Name the first node that does not compute what the node of its name should."""
+    """Name the first node that does not compute what the node of its name should.
+
+    Outputs decide whether there is a difference; names only help to say where.
+    """
     wanted: dict[str, Array] = {}
     made: list[tuple[Node, Array]] = []
     results = expected.run(images, lambda node, outputs: wanted.update({node.name: outputs[0]}))
@@ -195,8 +199,9 @@ def first_difference(expected: Side, found: Side, images: Array) -> str | None:
         outputs = found.run(images, lambda node, arrays: made.append((node, arrays[0])))
     except FcconvError as error:
         failure = str(error)
+    if len(results) == len(outputs) and all(map(np.array_equal, results, outputs)):
+        return None
     for node, output in made:
         if node.name in wanted and not np.array_equal(wanted[node.name], output):
             return str(node)
-    same = len(results) == len(outputs) and all(map(np.array_equal, results, outputs))
-    return None if same else failure
+    return failure
