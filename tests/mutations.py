@@ -604,7 +604,7 @@ MUTATIONS = [
     ),
     Mutation(
         "nodes of one name decide, not outputs",
-        "fcconv/certificate/sliding.py",
+        "fcconv/certificate/expected.py",
         "if len(results) == len(outputs) and all(map(np.array_equal, results, outputs)):",
         "if False:",
         f"{FORGERIES}::test_a_bias_may_be_written_as_a_sum",

@@ -137,8 +137,6 @@ def _clipped(xp: Any, x: Any, present: str, ends: tuple[Any, ...]) -> Any:
 
 def _cast(backend: Backend[Any], node: Node, x: Any) -> Any:
     target = _numpy_dtype(node)
-    if target.kind == "f" and backend.namespace.dtype(x.dtype).kind in "fiub":
-        return backend.elementwise(f"Cast {target.kind}", lambda _xp, x: x.astype(target), x)
     return backend.elementwise(f"Cast {target}", lambda _xp, x: x.astype(target), x)
 
 
