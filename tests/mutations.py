@@ -609,6 +609,27 @@ MUTATIONS = [
         "if False:",
         f"{FORGERIES}::test_a_bias_may_be_written_as_a_sum",
     ),
+    Mutation(
+        "an absolute end of a slice taken for local",
+        "fcconv/graph/receptive.py",
+        "(a < 0 or step < 1 or 0 <= b < TO_THE_END)",
+        "(a < 0 or step < 1)",
+        f"{FORGERIES}::test_what_shows_in_large_images_only_is_not_proved",
+    ),
+    Mutation(
+        "padding that is not noticed",
+        "fcconv/graph/receptive.py",
+        "after=max(self.after + after * self.jump, 0),",
+        "after=0,",
+        f"{FORGERIES}::test_what_shows_in_large_images_only_is_not_proved",
+    ),
+    Mutation(
+        "margins that are believed",
+        "fcconv/graph/sliding.py",
+        "if told != value:",
+        'if told != value and name != "margins":',
+        f"{FORGERIES}::test_a_network_is_not_believed_what_it_says_of_itself",
+    ),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,13 @@ SAME_CRC = (0.028972, 0.148458)
 
 def _rewritten(original: onnx.ModelProto) -> onnx.ModelProto:
     return ir.to_proto(fcconv.convolutionize(original).model)
+
+
+def _without_metadata(original: onnx.ModelProto) -> onnx.ModelProto:
+    """Slide a network as somebody else's tool does."""
+    rewritten = _rewritten(original)
+    del rewritten.metadata_props[:]
+    return rewritten
 
 
 def _exchange(model: onnx.ModelProto, name: str, value: Array) -> None:
@@ -124,3 +132,122 @@ def test_a_bias_may_be_written_as_a_sum() -> None:
     certificate = fcconv.certify(original, rewritten)
     assert certificate.holds
     assert not certificate.exact
+
+
+def _sliding() -> tuple[onnx.ModelProto, onnx.ModelProto]:
+    """A network that pads, and one that slides."""
+    net = Net()
+    x = net.conv("image", 2, 2, 2, 3, pads=[1, 1, 0, 1])
+    original = net.model(net.dense(net.add("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2]), 32))
+    return original, _rewritten(original)
+
+
+@pytest.mark.parametrize("name", ["margins", "reach", "stride", "window"])
+def test_a_network_is_not_believed_what_it_says_of_itself(name: str) -> None:
+    original, forged = _sliding()
+    assert fcconv.certify(original, forged).holds
+    for entry in forged.metadata_props:
+        if name in entry.key:
+            entry.value = "4 4" if name == "stride" else "9 10"
+        elif name in entry.value:
+            said = json.loads(entry.value)
+            entry.value = json.dumps({**said, name: [[0, 0]] * 2})
+    with pytest.raises(fcconv.ModelError, match=name):
+        fcconv.scan(forged, np.zeros((2, 30, 30), np.float32), windows="shared")
+    if name != "window":  # it chooses what the two are compared by
+        certificate = fcconv.certify(original, forged)
+        assert not certificate.holds
+        assert not certificate.exact
+
+
+def _row_doubled(end: str) -> tuple[list[onnx.NodeProto], dict[str, Array]]:
+    """Double row 20 of the map: smaller maps have none."""
+    make = helper.make_node
+    constants = {
+        "zero": np.array([0]), "from": np.array([20]), "to": np.array([21]),
+        "rest": np.array([2**62]), "axis": np.array([2]), "two": np.array(2, np.float32),
+    }  # fmt: skip
+    nodes = [
+        make("Slice", [end, "zero", "from", "axis"], ["above"], "above"),
+        make("Slice", [end, "from", "to", "axis"], ["row"], "row"),
+        make("Slice", [end, "to", "rest", "axis"], ["below"], "below"),
+        make("Mul", ["row", "two"], ["doubled"], "doubled"),
+        make("Concat", ["above", "doubled", "below"], ["out"], "joined", axis=2),
+    ]
+    return nodes, constants
+
+
+def _by_size(end: str) -> tuple[list[onnx.NodeProto], dict[str, Array]]:
+    """Add one in maps of more than 500 rows."""
+    make = helper.make_node
+    constants = {"axis": np.array(2), "many": np.array(500)}
+    nodes = [
+        make("Shape", [end], ["shape"], "shape"),
+        make("Gather", ["shape", "axis"], ["rows"], "rows"),
+        make("Greater", ["rows", "many"], ["is large"], "compare"),
+        make("Cast", ["is large"], ["one"], "cast", to=onnx.TensorProto.FLOAT),
+        make("Add", [end, "one"], ["out"], "add"),
+    ]
+    return nodes, constants
+
+
+def _shifted(end: str) -> tuple[list[onnx.NodeProto], dict[str, Array]]:
+    """Add the score 60 cells further down."""
+    make = helper.make_node
+    pads = [0, 0, 0, 0, 0, 0, 60, 0]
+    constants = {
+        "pads": np.array(pads), "from": np.array([60]), "rest": np.array([2**62]),
+        "axis": np.array([2]),
+    }  # fmt: skip
+    nodes = [
+        make("Pad", [end, "pads"], ["wide"], "pad"),
+        make("Slice", ["wide", "from", "rest", "axis"], ["moved"], "cut"),
+        make("Add", [end, "moved"], ["out"], "add"),
+    ]
+    return nodes, constants
+
+
+@pytest.mark.parametrize("spoil", [_row_doubled, _by_size, _shifted])
+def test_what_shows_in_large_images_only_is_not_proved(spoil: Any) -> None:
+    net = Net(shape=(2, 8, 8))
+    original = net.model(net.dense(net.map(), 84))
+    forged = _without_metadata(original)
+    assert fcconv.certify(original, forged).holds
+    nodes, constants = spoil(forged.graph.output[0].name)
+    forged.graph.node.extend(nodes)
+    held = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    forged.graph.initializer.extend(held)
+    forged.graph.output[0].name = "out"
+    certificate = fcconv.certify(original, forged)
+    assert not certificate.holds
+    assert not certificate.exact
+
+
+def test_one_more_pad_at_the_end_makes_a_false_column() -> None:
+    """Of images whose size leaves a remainder; others have no cell more."""
+    net = Net(shape=(2, 9, 9))
+    x = net.add("MaxPool", net.conv("image", 2, 2, 2, 2), kernel_shape=[2, 2], strides=[3, 3])
+    original = net.model(net.dense(x, 18))
+    forged = _without_metadata(original)
+    assert fcconv.certify(original, forged).exact
+    (pool,) = [node for node in forged.graph.node if node.op_type == "MaxPool"]
+    (pads,) = [a for a in pool.attribute if a.name == "pads"]
+    pads.ints[3] += 1
+    certificate = fcconv.certify(original, forged)
+    assert not certificate.holds
+    assert not certificate.exact
+
+
+def test_rows_and_columns_are_not_exchanged() -> None:
+    net = Net(shape=(2, 8, 8))
+    original = net.model(net.dense(net.map(), 84))
+    forged = _rewritten(original)
+    turned = helper.make_node(
+        "Transpose", [forged.graph.output[0].name], ["out"], perm=[0, 1, 3, 2]
+    )
+    forged.graph.node.append(turned)
+    forged.graph.output[0].name = "out"
+    assert not fcconv.certify(original, forged).holds
+    del forged.metadata_props[:]
+    with pytest.raises(fcconv.ModelError, match="does not slide along axis 2"):
+        fcconv.certify(original, forged)

@@ -215,7 +215,7 @@ class Field:
         True
         """
         most_divisors = 128 // BITS
-        return 3 * self._operations / 2**BITS + self._integers * most_divisors / PRIMES
+        return 3 * self._operations / (1 << BITS) + self._integers * most_divisors / PRIMES
 
 
 @functools.cache

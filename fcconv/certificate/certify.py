@@ -16,7 +16,7 @@ from fcconv.errors import ModelError, ShapeError
 from fcconv.graph.load import Source, load
 from fcconv.graph.pointwise import Pointwise
 from fcconv.graph.run import data_inputs
-from fcconv.graph.sliding import WINDOW, Sliding, told
+from fcconv.graph.sliding import WINDOW, Sliding, restored, told
 
 SEED_BITS = 64
 """Bits of a seed that the system draws; short enough to be typed again."""
@@ -73,10 +73,21 @@ def certify(
     rng = np.random.default_rng(seed)
     axes = _freed_axes(first, second)
     if axes:
-        made = Proof(first, second, axes, rng).certificate()
+        made = _with_metadata(Proof(first, second, axes, rng).certificate(), second)
     else:
         made = certify_layers(first, second, rng)
     return replace(made, seed=seed)
+
+
+def _with_metadata(certificate: Certificate, rewritten: ir.Model) -> Certificate:
+    """Refuse a network that says of itself what its nodes do not show."""
+    if not certificate.holds:
+        return certificate
+    try:
+        restored(rewritten)
+    except ModelError as error:
+        return replace(certificate, exact=False, holds=False, difference=str(error))
+    return certificate
 
 
 def _patch_shape(rewritten: ir.Model) -> list[int] | None:

@@ -74,7 +74,8 @@ class Proof:
             if not native:
                 break
             keys.agreed(max(first.chance, second.chance))
-        exact = native and bool(agree.all()) and self._has_a_cell_for_every_window()
+        everywhere = self._locality.has_cells(self._stride) and not self._locality.pads
+        exact = native and bool(agree.all()) and everywhere
         difference, unproved, reasons = (None, None, ()) if exact else self._why(native, keys)
         errors: list[Rounding] = []
         if native and difference is None:
@@ -152,7 +153,11 @@ class Proof:
             while cells(k, high) < count:
                 low, high = high, 2 * high
                 if high > 2 * LONGEST_STRIDE:
-                    raise ModelError(f"no window {count} within {high} pixels more")
+                    raise ModelError(
+                        f"the rewritten network has no cell {count} along axis {self._axes[k]} in "
+                        f"an image {high} pixels longer: it does not slide along axis "
+                        f"{self._axes[k]}"
+                    )
             while high - low > 1:
                 middle = (low + high) // 2
                 low, high = (low, middle) if cells(k, middle) >= count else (middle, high)
@@ -175,17 +180,6 @@ class Proof:
         for a, b in zip(crops, scores, strict=True):
             agree &= (a == b).all(axis=1)
         return agree
-
-    def _has_a_cell_for_every_window(self) -> bool:
-        """Say whether no cell sees padding, and there are as many as windows, at every size."""
-        for cells in self._locality.outputs:
-            for along, stride in zip(cells, self._stride, strict=True):
-                windows = np.arange(len(along.counts)) // stride + 1
-                if along.jump != stride or along.before or along.after:
-                    return False
-                if not np.array_equal(along.counts, windows):
-                    return False
-        return self._locality.outside is None
 
     def _why(self, native: bool, keys: Keys) -> tuple[str | None, str | None, tuple[str, ...]]:
         """Tell a wrong rewriting from a right one of a network that pads, and from unproved ones.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,23 @@ class Locality:
     outputs: tuple[tuple[Along, ...], ...]
     outside: str | None
     period: int
+
+    def each(self, number: Callable[[Along], int]) -> list[list[int]]:
+        """List a number of every output, for each axis."""
+        return [[number(along) for along in same] for same in zip(*self.outputs, strict=True)]
+
+    def has_cells(self, stride: Sequence[int]) -> bool:
+        """Say whether every output has a cell for each window, at every size of the image."""
+        return self.outside is None and all(
+            along.jump == s and np.array_equal(along.counts, np.arange(len(along.counts)) // s + 1)
+            for cells in self.outputs
+            for along, s in zip(cells, stride, strict=True)
+        )
+
+    @property
+    def pads(self) -> bool:
+        """Whether padding has a part in a cell."""
+        return any(along.before or along.after for cells in self.outputs for along in cells)
 
 
 def find_locality(graph: ir.Graph, axes: Sequence[int], window: Sequence[int]) -> Locality:
