@@ -630,6 +630,27 @@ MUTATIONS = [
         'if told != value and name != "margins":',
         f"{FORGERIES}::test_a_network_is_not_believed_what_it_says_of_itself",
     ),
+    Mutation(
+        "the other branch of a constant If",
+        "fcconv/graph/fold.py",
+        '"then_branch" if condition.item() else "else_branch"',
+        '"else_branch" if condition.item() else "then_branch"',
+        "test_folding.py::test_constants_are_computed",
+    ),
+    Mutation(
+        "random numbers are constants",
+        "fcconv/graph/reference.py",
+        "and node.op not in RANDOM",
+        "and node.op not in ()",
+        "test_folding.py::test_random_numbers_are_not",
+    ),
+    Mutation(
+        "features of any length",
+        "fcconv/certificate/layerwise.py",
+        'shape[0 if product.attribute("transA", 0) else -1] = features',
+        "del features",
+        "test_pointwise_sizes.py::test_free_sizes_are_proved",
+    ),
 ]
 
 

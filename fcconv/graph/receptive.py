@@ -271,6 +271,16 @@ def unsqueeze(node: Node, x: Local, axes: Constant | None = None) -> Local | Non
 
 
 @of_first
+def reshape(node: Node, x: Local, shape: Constant | None = None) -> Local | None:
+    """Reshape what comes after the axes of the image, which it copies."""
+    wanted = node.ints("shape", shape)
+    copied = next((k for k, n in enumerate(wanted) if n), len(wanted))
+    if node.attribute("allowzero", 0) or max(x.along) >= copied:
+        return None
+    return Local(len(wanted), x.along)
+
+
+@of_first
 def gather(node: Node, x: Local, indices: Constant) -> Local | None:
     """Pick entries along an axis that is not of the image."""
     axis, more = x.place(node.attribute("axis", 0)), indices.ndim - 1

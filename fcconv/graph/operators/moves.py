@@ -216,7 +216,7 @@ def _structural(*positions: int) -> frozenset[int]:
 OPERATORS = {
     "Identity": Operator(_identity, slide, spread=receptive.entrywise),
     "Dropout": Operator(_dropout, slide, _structural(1, 2), spread=receptive.entrywise),
-    "Reshape": Operator(_reshape, slide, _structural(1)),
+    "Reshape": Operator(_reshape, slide, _structural(1), spread=receptive.reshape),
     "Flatten": Operator(_flatten, slide),
     "Transpose": Operator(_transpose, slide, spread=receptive.transpose),
     "Squeeze": Operator(_squeeze, slide, _structural(1), spread=receptive.squeeze),
