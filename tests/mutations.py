@@ -547,6 +547,20 @@ MUTATIONS = [
         "test_scan_resume.py::test_another_run_is_not_gone_on_with[image-.zarr]",
     ),
     Mutation(
+        "a chunk of another place is taken for a tile's own",
+        "fcconv/scanning/chunks.py",
+        "json.dumps([self.record, chunk], sort_keys=True)",
+        "json.dumps([self.record], sort_keys=True)",
+        "test_scan_damage.py::test_damaged_tiles_are_computed_again[tiles exchanged-.zarr]",
+    ),
+    Mutation(
+        "a finished tile is one whose files are there",
+        "fcconv/scanning/chunks.py",
+        "return scores if np.array_equal(written, self._digest(chunk, scores)) else None",
+        "return scores",
+        "test_scan_damage.py::test_damaged_tiles_are_computed_again[chunks exchanged-.zarr]",
+    ),
+    Mutation(
         "of equal neighbours all are peaks",
         "fcconv/scanning/peaks.py",
         "wide > beside if shift < first else wide >= beside",

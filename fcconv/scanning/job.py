@@ -11,7 +11,7 @@ import fcconv
 from fcconv.errors import ImageError, ShapeError
 from fcconv.graph.sliding import Sliding
 from fcconv.scanning.arguments import one
-from fcconv.scanning.chunks import Output, Record
+from fcconv.scanning.chunks import Output
 from fcconv.scanning.engine import Array, Cropped, Layout, Score, Shared, fastest
 from fcconv.scanning.images import Image, open_images
 from fcconv.scanning.layouts import unit
@@ -19,6 +19,7 @@ from fcconv.scanning.memory import Footprint
 from fcconv.scanning.network import digest, explained, labels_of, shared_if_exact
 from fcconv.scanning.plan import Plan, plans
 from fcconv.scanning.preparation import Preparation, check_channels
+from fcconv.scanning.records import Record
 from fcconv.scanning.scales import Resized
 
 MOST_CROPS = 256

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +25,7 @@ from fcconv.scanning.plan import Plan, Tile
 from fcconv.scanning.preparation import Preparation
 from fcconv.scanning.result import Scan
 from fcconv.scanning.scales import Resized
-from fcconv.scanning.store import Store, check_out, open_store, recorded
+from fcconv.scanning.store import Store, check_count, check_out, open_store, recorded
 
 
 class Progress(NamedTuple):
@@ -133,14 +133,15 @@ def scan(
         chosen = checked(str(before.get("engine"))) if before else job.fastest(budget)
     cut, batch = job.planned_before(before) or job.planned(budget, chosen)
     record = {} if target is None else job.record(chosen, cut, batch)
-    report = progress or (lambda _: None)
+    report, outputs = progress or (lambda _: None), job.outputs(cut)
+    check_count(target, outputs)
     with locked(target):
-        store = open_store(target, job.outputs(cut), record, existing)
+        store = open_store(target, outputs, record, existing)
         try:
             computed = score_tiles(job, job.score(chosen, batch), cut, store, report)
             found = store.finish()
         except BaseException as error:
-            if target is not None:
+            if target is not None and recorded(target) == record:
                 error.add_note("The tiles that are finished are kept: resume goes on from there")
             raise
     return Scan(
@@ -170,15 +171,15 @@ def score_tiles(
     def chunk(number: int, tile: Tile) -> tuple[int, ...]:
         return (*job.lead(number), 0, *tile.index)
 
-    def left() -> Iterator[tuple[int, Tile]]:
-        for number in range(len(job.images)):
-            yield from ((number, tile) for tile in cut if not store.is_done(chunk(number, tile)))
-
-    count, windows = 0, 0  # left
-    for _, tile in left():
-        count, windows = count + 1, windows + tile.windows
+    left = [  # found out once, as it reads what is finished
+        (number, tile)
+        for number in range(len(job.images))
+        for tile in cut
+        if not store.is_done(chunk(number, tile))
+    ]
     tiles, all_windows = (n * len(job.images) for n in (len(cut), math.prod(cut.cells)))
-    done = Progress(tiles - count, tiles, all_windows - windows, all_windows)
+    windows = sum(tile.windows for _, tile in left)
+    done = Progress(tiles - len(left), tiles, all_windows - windows, all_windows)
     report(done)
 
     def read(item: tuple[int, Tile]) -> tuple[Tile, Array]:
@@ -197,5 +198,5 @@ def score_tiles(
         done = done._replace(tiles=done.tiles + 1, windows=done.windows + tile.windows)
         report(done)
 
-    pipeline(left(), read, compute, write)
-    return count
+    pipeline(left, read, compute, write)
+    return len(left)
