@@ -53,6 +53,8 @@ class Options:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     layout: str | None
+    series: int | None
+    page: int | None
     labels: tuple[str, ...] | None
     scales: tuple[float, ...]
     heatmap: Path | None
@@ -71,9 +73,14 @@ def scan_and_show(options: Options) -> int:
     sliding = as_sliding(options.model, options.stride, options.window)
     _check_request(options, sliding)
     with explained(sliding):
-        images, _ = open_images(options.image, len(sliding.window), options.layout)
+        images, _ = open_images(
+            options.image, len(sliding.window), options.layout, options.series, options.page
+        )
     if len(images) != 1:
-        raise click.BadParameter("needs one image, not a batch", param_hint="IMAGE")
+        raise click.BadParameter(
+            f"needs one image, not a batch: --page 0 to {len(images) - 1} takes one of it",
+            param_hint="IMAGE",
+        )
     (image,) = images
     sizes = [image if scale == 1 else Resized(image, scale) for scale in options.scales]
     for resized in sizes:
@@ -230,7 +237,7 @@ def _highest(found: Scan) -> float:
 def _facts(found: Scan, out: Path | None) -> dict[str, Any]:
     names = (
         *("size", "window", "stride", "windows", "exact", "reasons", "engine", "preparation"),
-        *("labels", "tiles", "computed", "seconds", "scale"),
+        *("labels", "tiles", "computed", "seconds", "scale", "notes"),
     )
     shapes = {name: list(scores.shape) for name, scores in found.outputs.items()}
     return {
@@ -268,6 +275,8 @@ def _table(found: Scan) -> Table:
     }
     for name, value in rows.items():
         table.add_row(name, value)
+    for note in found.notes:
+        table.add_row("note", note)
     for reason in () if found.exact else found.reasons:
         table.add_row("because", reason)
     return table

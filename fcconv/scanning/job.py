@@ -209,6 +209,8 @@ def make_job(
     preparation: Preparation | None,
     layout: str | None,
     labels: Sequence[str] | None,
+    series: int | None = None,
+    page: int | None = None,
 ) -> Job:
     """Check what is to be scanned; see :func:`fcconv.scanning.scan.scan`."""
     if windows not in (None, "shared", "exact"):
@@ -219,10 +221,10 @@ def make_job(
         if isinstance(image, Image | Resized):
             images, batched = [image], False
         else:
-            images, batched = open_images(image, len(sliding.window), layout)
-        prepared = steps.resolved(images[0].dtype)
+            images, batched = open_images(image, len(sliding.window), layout, series, page)
+        prepared = steps.resolved(images[0].dtype, images[0].bits)
         needed = Layout.of(sliding.model).channels
-        check_channels(images[0].channels, prepared, needed, images[0].name)
+        check_channels(images[0], prepared, needed)
     return Job(
         sliding,
         images,

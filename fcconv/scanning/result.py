@@ -48,6 +48,9 @@ class Scan:
         Time that this run took.
     scale : float
         Size of the scanned image in parts of the picture that peaks are about.
+    notes : tuple of str
+        What was decided about the file of the image, or found in it: which of its pictures was
+        taken, how it was turned, which way the axes of a volume run.
     """
 
     outputs: Mapping[str, Any]
@@ -64,6 +67,7 @@ class Scan:
     computed: int
     seconds: float
     scale: float = 1.0
+    notes: tuple[str, ...] = ()
 
     @property
     def scores(self) -> Any:

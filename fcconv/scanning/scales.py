@@ -48,7 +48,8 @@ class Resized:
         self.name = f"{image.name} times {scale:g}"
         # whole pixels only, so that pixel i is what lies from i / scale to (i + 1) / scale
         self.size = tuple(max(math.floor(n * scale + 1e-9), 1) for n in image.size)
-        self.channels, self.dtype = image.channels, image.dtype
+        self.channels, self.dtype, self.bits = image.channels, image.dtype, image.bits
+        self.notes, self.other_channels = image.notes, image.other_channels
 
     def identity(self) -> str:
         """Return what tells this image from another."""

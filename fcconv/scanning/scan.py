@@ -49,6 +49,8 @@ def scan(
     windows: str | None = None,
     preparation: Preparation | None = None,
     layout: str | None = None,
+    series: int | None = None,
+    page: int | None = None,
     labels: Sequence[str] | None = None,
     existing: str = "refuse",
     progress: Callable[[Progress], None] | None = None,
@@ -83,6 +85,13 @@ def scan(
         What is done to pixels first; by default 8-bit and 16-bit ones are scaled to 0 to 1.
     layout : str, optional
         The axes of `image`, "HWC" say; channels first, or as its format has them, if left out.
+        Where it names C, opacity counts as a channel.
+    series : int, optional
+        Which picture of a file that holds several; the largest that is not a label, a macro image
+        or a thumbnail, if left out.
+    page : int, optional
+        Which one to take along axes that the network knows nothing of: the page of a stack, the
+        time, the image of a batch; counted with the last of these axes fastest.
     labels : sequence of str, optional
         Names of the channels of the first output.
     existing : {"refuse", "resume", "overwrite"}
@@ -126,7 +135,7 @@ def scan(
     if target is not None:
         check_out(target, existing, image)
     sliding = as_sliding(network, stride, window)
-    job = make_job(sliding, image, windows, preparation, layout, labels)
+    job = make_job(sliding, image, windows, preparation, layout, labels, series, page)
     begin = time.perf_counter()
     before = recorded(target) if existing == "resume" else None
     if chosen == "auto":
@@ -159,6 +168,7 @@ def scan(
         computed=computed,
         seconds=time.perf_counter() - begin,
         scale=image.scale if isinstance(image, Resized) else 1.0,
+        notes=job.images[0].notes,
     )
 
 
