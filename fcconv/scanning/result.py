@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from fcconv.errors import ShapeError
 from fcconv.scanning.arguments import as_integer, as_number
-from fcconv.scanning.peaks import Peak, find_peaks
+from fcconv.scanning.peaks import Criterion, Peak, Progress, find_peaks
 
 Box: TypeAlias = tuple[slice, ...]
 """A part of an image or of a map of scores: a slice an axis, to index it with."""
@@ -130,24 +130,36 @@ class Scan:
         return tuple(found)
 
     def peaks(
-        self, label: int | str, threshold: float, *, overlap: float = 0.3, image: int = 0
+        self,
+        label: int | str | Sequence[int | str],
+        threshold: float,
+        *,
+        overlap: float = 0.3,
+        image: int = 0,
+        most: int | None = None,
+        progress: Progress | None = None,
     ) -> list[Peak]:
         """Find the windows that score highest around, strongest first.
 
         A peak scores at least `threshold` and no less than the cells beside it, more than those
-        before it, so that a flat part has one; and no stronger peak overlaps it by more than
-        `overlap` (greedy non-maximum suppression).
+        before it, so that a flat part has one; and no stronger peak of its class overlaps it by
+        more than `overlap` (greedy non-maximum suppression). Scores in a file are read once for all
+        classes.
 
         Parameters
         ----------
-        label : int or str
-            Channel of the first output, or its name.
+        label : int or str, or a sequence of these
+            Channels of the first output, or their names; ``scan.labels`` for all.
         threshold : float
             Lowest score of a peak.
         overlap : float
             Area that two peaks may share, in parts of the area that both cover; 0 to 1.
         image : int
             Which image of a batch.
+        most : int, optional
+            Peaks to return, the strongest of all; by default all. A million take some 500 MB.
+        progress : callable, optional
+            Is told which part is done, from 0 to 1.
 
         Returns
         -------
@@ -157,19 +169,42 @@ class Scan:
         Raises
         ------
         ShapeError
-            If there is no such label or image, `threshold` is no number, or `overlap` none from 0
-            to 1.
+            If there is no such label or image, `threshold` is not a number, `overlap` is not one
+            from 0 to 1, or `most` is not an integer from 0 on.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fcconv
+        >>> from fcconv.demo.network import load_faces
+        >>> found = fcconv.scan(load_faces(), np.zeros((1, 28, 31), np.float32), engine="numpy")
+        >>> [(peak.cell, peak.box) for peak in found.peaks("score", -99)]
+        [((0, 0), ((0.0, 25.0), (0.0, 25.0)))]
         """
-        channel, lead = self._channel(label), self.lead(image)
-        lowest, most = as_number(threshold), as_number(overlap)
+        several_of = label if isinstance(label, Sequence) and not isinstance(label, str) else [label]
+        channels, lead = [self._channel(one) for one in several_of], self.lead(image)
+        lowest, shared = as_number(threshold), as_number(overlap)
         if math.isnan(lowest):
             raise ShapeError(f"threshold needs a number, got {threshold!r}")
-        if not 0 <= most <= 1:
+        if not 0 <= shared <= 1:
             raise ShapeError(f"overlap is a part of an area, 0 to 1, got {overlap!r}")
-        return find_peaks(
-            self.scores, (*lead, channel), self.labels[channel], self.window, self.stride, lowest,
-            most, self.scale,
-        )  # fmt: skip
+        limit = None if most is None else as_integer(most)
+        if most is not None and (limit is None or limit < 0):
+            raise ShapeError(f"most needs an integer from 0 on, got {most!r}")
+        if not channels:
+            return []
+        criterion = Criterion(self.window, self.stride, lowest, shared)
+        cells, scores = find_peaks(
+            self.scores, lead, channels, criterion, progress or (lambda part: None)
+        )
+        cells, scores = cells[:limit], scores[:limit]
+        boxes = criterion.boxes(cells[:, 1:]) / self.scale
+        return [
+            Peak(self.labels[channel], score, tuple(map(tuple, box)), tuple(cell))
+            for (channel, *cell), score, box in zip(
+                cells.tolist(), scores.astype(float).tolist(), boxes.tolist(), strict=True
+            )
+        ]
 
     def lead(self, image: int = 0) -> tuple[int, ...]:
         """Return what `scores` are indexed by before their channel: the image of a batch, if any.
