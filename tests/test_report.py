@@ -99,8 +99,33 @@ def test_bytes_are_shown_as_they_are_and_other_numbers_stretched() -> None:
 def test_the_scale_is_that_of_probabilities_or_from_the_median_on(scores: Any, scale: Any) -> None:
     values = np.array(scores, np.float32)
     ends = float(np.nanmin(values)), float(np.nanmax(values))
-    assert colour_scale(*ends, values) == scale
-    assert colour_scale(np.inf, -np.inf, values[:0]) == (0, 1)
+    assert colour_scale(*ends, values)[:2] == scale
+    assert colour_scale(np.inf, -np.inf, values[:0])[:2] == (0, 1)
+
+
+def test_the_scale_does_not_end_at_a_few_scores_far_above_the_others() -> None:
+    values = np.random.default_rng(0).permutation(np.arange(1001, dtype=np.float32)) - 3
+    values[values > 994] = 1e30  # 3 of 1001
+    low, high, words = colour_scale(-3, 1e30, values)
+    assert (low, high) == (497, 992)  # 5 of 1001 are higher
+    assert "percentile 99.5" in words
+    values[:996] = 0  # and here nothing but a few is above the median
+    low, high, words = colour_scale(0, 9, np.append(np.zeros(1000, np.float32), 9))
+    assert (low, high) == (0, 9)
+    assert words.endswith("to the highest score")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int16"])
+def test_a_few_hot_or_dead_pixels_leave_the_others_their_contrast(dtype: str) -> None:
+    image = np.arange(100 * 100).reshape(1, 100, 100).astype(dtype)
+    expected = rgb(image)
+    hot = image.copy()
+    hot[0, 99, 60:], hot[0, 0, :40] = 32000, -32000  # 40 of 10,000 each
+    shown = rgb(hot)
+    assert np.abs(shown.astype(int) - expected).max() <= 1
+    assert expected[0, 0, 0] == 0
+    assert expected[-1, -1, 0] == 255
+    assert len(np.unique(expected)) == 256
 
 
 # Heatmaps -----------------------------------------------------------------------------------------
@@ -256,6 +281,19 @@ def test_csv_names_where_a_peak_is(tmp_path: Path, rank: int, columns: dict[str,
     assert (row["label"], float(row["score"])) == (HOSTILE, 0.1 + 0.2)
     assert len(row) == 2 + 2 * rank
     assert {name: float(row[name]) for name in columns} == columns
+
+
+@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r", "\n"])
+def test_a_label_is_never_a_formula_and_a_number_stays_one(tmp_path: Path, first: str) -> None:
+    peaks = [
+        Peak(f'{first}HYPERLINK("x")', -2.5, ((-4.0, 6.0),), (0,)),
+        Peak("a=b", 1, ((0, 1),), (1,)),
+    ]
+    write_peaks(tmp_path / "peaks.csv", peaks, 1)
+    with (tmp_path / "peaks.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))[1:]
+    assert rows[0] == [f'\'{first}HYPERLINK("x")', "-2.5", "-4.0", "10.0"]
+    assert rows[1][0] == "a=b"
 
 
 def test_no_peaks_are_an_empty_file(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 Array: TypeAlias = npt.NDArray[Any]
 
-KEPT = 2**27
+KEPT = 2**28
 """Bytes of chunks that are kept, at most, unless one has more."""
 
 
@@ -21,7 +21,7 @@ class Cached:
     """An array in chunks that keeps those that were read last.
 
     Maps are looked at block by block, row by row, and blocks share chunks with those beside and
-    below: as long as a row of chunks fits, each is read once.
+    below: as long as the chunks that a row of blocks touches fit, each is read once.
 
     Parameters
     ----------
@@ -58,7 +58,11 @@ def _places(part: slice, length: int) -> Iterator[tuple[int, slice, slice]]:
     for chunk in range(part.start // length, -(-part.stop // length)):
         first = chunk * length
         start, stop = max(part.start, first), min(part.stop, first + length)
-        yield chunk, slice(start - part.start, stop - part.start), slice(start - first, stop - first)
+        yield (
+            chunk,
+            slice(start - part.start, stop - part.start),
+            slice(start - first, stop - first),
+        )
 
 
 def cached(scores: Any) -> Any:
