@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import numpy as np
 
 from fcconv.errors import ShapeError
 from fcconv.scanning.arguments import as_integer, as_number
+from fcconv.scanning.layouts import unit
 from fcconv.scanning.peaks import Criterion, Peak, Progress, find_peaks
+
+if TYPE_CHECKING:
+    from fcconv.certificate.report import Certificate
+    from fcconv.graph.layer import Layer
 
 Box: TypeAlias = tuple[slice, ...]
 """A part of an image or of a map of scores: a slice an axis, to index it with."""
 
 
-@dataclass(frozen=True)
+class Pictured(Protocol):
+    """An image of any size that can be looked at."""
+
+    def overview(self, most: int) -> np.ndarray:
+        """Return the whole image, ``(C, *small)``, in so many pixels along an axis, at most."""
+        ...
+
+
+MOST_PIXELS = {1: 2**18, 2: 1600, 3: 256}
+"""Pixels along the longest axis of the image in a picture or page, by the number of axes."""
+
+NAMED = 5
+"""Most classes that a scan's text names."""
+
+
+@dataclass(frozen=True, repr=False)
 class Scan:
     """The scores of every window of an image.
 
@@ -48,6 +71,10 @@ class Scan:
         Time that this run took.
     scale : float
         Size of the scanned image in parts of the picture that peaks are about.
+    images : tuple
+        What was scanned, a picture each, of which reports show an overview.
+    layers : tuple of Layer
+        The dense layers of the network that became convolutions.
     """
 
     outputs: Mapping[str, Any]
@@ -64,6 +91,19 @@ class Scan:
     computed: int
     seconds: float
     scale: float = 1.0
+    images: tuple[Pictured, ...] = ()
+    layers: tuple[Layer, ...] = ()
+
+    def __repr__(self) -> str:
+        """Say what was scanned and how, without the scores."""
+        few = ", ".join(self.labels[:NAMED]) + (", ..." if len(self.labels) > NAMED else "")
+        arrays = ", ".join(f"{name} {y.shape} {y.dtype}" for name, y in self.outputs.items())
+        return (
+            f"<Scan of {self.size} {unit(len(self.size))}: {self.cells} windows of {self.window}, "
+            f"{self.stride} apart; scores: {arrays}; {len(self.labels)} "
+            f"{'class' if len(self.labels) == 1 else 'classes'}: {few}; windows {self.windows}, "
+            f"{'exact' if self.exact else 'not exact'}; {self.engine}, {self.seconds:.3g} s>"
+        )
 
     @property
     def scores(self) -> Any:
@@ -181,8 +221,11 @@ class Scan:
         >>> [(peak.cell, peak.box) for peak in found.peaks("score", -99)]
         [((0, 0), ((0.0, 25.0), (0.0, 25.0)))]
         """
-        several_of = label if isinstance(label, Sequence) and not isinstance(label, str) else [label]
-        channels, lead = [self._channel(one) for one in several_of], self.lead(image)
+        several: Sequence[Any] = (label,)
+        if isinstance(label, Sequence) and not isinstance(label, str | bytes):
+            several = label
+        channels = [self._channel(one) for one in several]
+        lead = self.lead(image)
         lowest, shared = as_number(threshold), as_number(overlap)
         if math.isnan(lowest):
             raise ShapeError(f"threshold needs a number, got {threshold!r}")
@@ -205,6 +248,67 @@ class Scan:
                 cells.tolist(), scores.astype(float).tolist(), boxes.tolist(), strict=True
             )
         ]
+
+    def overview(self, most: int | None = None, *, image: int = 0) -> np.ndarray:
+        """Return the whole image in few pixels, reading it part by part.
+
+        Parameters
+        ----------
+        most : int, optional
+            Pixels along the longest axis, at most; by default as many as a picture shows.
+        image : int
+            Which image of a batch.
+
+        Returns
+        -------
+        array, shape (C, *small)
+            Every n-th pixel of what peaks are about: of a scan at another scale, of the image
+            before it was resized.
+
+        Raises
+        ------
+        ShapeError
+            If there is no such image, or `most` is not an integer from 1 on.
+        ImageError
+            If it can no longer be read.
+        """
+        number = as_integer(image)
+        pixels = as_integer(MOST_PIXELS[len(self.size)] if most is None else most)
+        if number is None or not 0 <= number < len(self.images):
+            raise ShapeError(f"there is no image {image!r}: the scan knows {len(self.images)}")
+        if pixels is None or pixels < 1:
+            raise ShapeError(f"most needs an integer from 1 on, got {most!r}")
+        return self.images[number].overview(pixels)
+
+    def write_heatmap(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        labels: Sequence[str] | None = None,
+        peaks: Sequence[Peak] = (),
+    ) -> None:
+        """Write the scores over the image, a PNG; see :func:`fcconv.report.write_heatmap`."""
+        from fcconv.report.heatmap import write_heatmap
+
+        write_heatmap(path, self, self.overview(), labels, peaks)
+
+    def write_page(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        certificate: Certificate | None = None,
+        peaks: Sequence[Peak] = (),
+    ) -> None:
+        """Write a page to look into the scores, HTML; see :func:`fcconv.report.write_page`."""
+        from fcconv.report.page import write_page
+
+        write_page(path, self, self.overview(), certificate, self.layers, peaks)
+
+    def write_peaks(self, path: str | os.PathLike[str], peaks: Sequence[Peak]) -> None:
+        """Write peaks, GeoJSON or CSV; see :func:`fcconv.report.write_peaks`."""
+        from fcconv.report.files import write_peaks
+
+        write_peaks(path, peaks, len(self.size))
 
     def lead(self, image: int = 0) -> tuple[int, ...]:
         """Return what `scores` are indexed by before their channel: the image of a batch, if any.

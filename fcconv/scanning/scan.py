@@ -158,6 +158,8 @@ def scan(
         computed=computed,
         seconds=time.perf_counter() - begin,
         scale=image.scale if isinstance(image, Resized) else 1.0,
+        images=tuple(job.images),
+        layers=tuple(job.sliding.layers),
     )
 
 

@@ -91,28 +91,28 @@ class Near(NamedTuple):
     ----------
     listed : array, shape (n,)
         Boxes, sorted by tile.
-    first, count : array, shape (m, runs)
+    first, length : array, shape (m, runs)
         Where the runs of each of `m` boxes begin in it, and how long they are.
     """
 
     listed: Numbers
     first: Numbers
-    count: Numbers
+    length: Numbers
 
     def fitting(self) -> int:
         """Count the first boxes whose runs hold no more pairs than are compared at a time."""
-        return max(1, int(np.searchsorted(np.cumsum(self.count.sum(axis=1)), PAIRS, "right")))
+        return max(1, int(np.searchsorted(np.cumsum(self.length.sum(axis=1)), PAIRS, "right")))
 
     def of(self, most: int) -> Near:
         """Leave out all but the first boxes."""
-        return Near(self.listed, self.first[:most], self.count[:most])
+        return Near(self.listed, self.first[:most], self.length[:most])
 
     def pairs(self, boxes: Numbers) -> tuple[Numbers, Numbers]:
         """List each of the boxes with each that lies around it, whichever of them is stronger."""
-        many = self.count.ravel()
+        many = self.length.ravel()
         before = np.cumsum(many) - many
         places = np.arange(many.sum()) - np.repeat(before - self.first.ravel(), many)
-        return np.repeat(boxes, self.count.sum(axis=1)), self.listed[places]
+        return np.repeat(boxes, self.length.sum(axis=1)), self.listed[places]
 
 
 class Grid:
@@ -184,7 +184,7 @@ def _settle(grid: Grid, prefix: Numbers, by_tile: Numbers) -> tuple[int, Numbers
 
 
 def _tiles(boxes: Boxes, overlap: float) -> tuple[Numbers, Numbers]:
-    """Number the tiles of a grid row by row.
+    """Lay a grid whose tiles are numbered row by row.
 
     Returns
     -------
