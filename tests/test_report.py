@@ -16,11 +16,15 @@ from hypothesis import strategies as st
 from matplotlib.patches import Rectangle
 from PIL import Image
 
+import fcconv
+from fcconv.demo.network import load_faces
 from fcconv.errors import OutputError, ShapeError
 from fcconv.report import blocks, write_heatmap, write_page, write_peaks
 from fcconv.report.heatmap import draw
 from fcconv.report.picture import colour_scale, read_heat, rgb
+from fcconv.scanning.images import open_images
 from fcconv.scanning.peaks import Peak
+from fcconv.scanning.scales import Resized
 from small_scans import HOSTILE, LAYERS, make_scan, randoms
 
 # Blocks -------------------------------------------------------------------------------------------
@@ -235,6 +239,59 @@ def test_scores_on_disk_are_drawn_as_those_in_memory(tmp_path: Path) -> None:
     for suffix in ("png", "html"):
         disk, memory = (tmp_path / f"{name}.{suffix}" for name in ("disk", "memory"))
         assert disk.read_bytes() == memory.read_bytes()
+
+
+# What a scan writes by itself --------------------------------------------------------------------
+
+
+def test_a_scan_writes_what_the_functions_write(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).random((2, 1, 60, 90), np.float32)
+    scan = fcconv.scan(load_faces(), image, stride=6, engine="numpy")
+    peaks = scan.peaks("score", -99)
+    scan.write_heatmap(tmp_path / "a.png", peaks=peaks)
+    scan.write_page(tmp_path / "a.html", peaks=peaks)
+    scan.write_peaks(tmp_path / "a.csv", peaks)
+    layers = fcconv.convolutionize(load_faces()).layers
+    assert layers
+    write_heatmap(tmp_path / "b.png", scan, image[0], peaks=peaks)
+    write_page(tmp_path / "b.html", scan, image[0], None, layers, peaks)
+    write_peaks(tmp_path / "b.csv", peaks, 2)
+    for suffix in ("png", "html", "csv"):
+        one, two = (tmp_path / f"{name}.{suffix}" for name in "ab")
+        assert one.read_bytes() == two.read_bytes()
+    np.testing.assert_array_equal(scan.overview(image=1), image[1])
+    np.testing.assert_array_equal(scan.overview(30, image=1), image[1][:, ::3, ::3])
+
+
+def test_an_overview_that_there_is_none_of() -> None:
+    scan = fcconv.scan(load_faces(), np.zeros((1, 30, 30), np.float32), engine="numpy")
+    with pytest.raises(ShapeError, match="there is no image 1"):
+        scan.overview(image=1)
+    for most in (0, -1, 2.5, "9"):
+        with pytest.raises(ShapeError, match="most needs an integer"):
+            scan.overview(most)  # type: ignore[arg-type]
+    with pytest.raises(ShapeError, match="the scan knows 0"):
+        make_scan(randoms(1, 5, 5), (4, 4), (2, 2)).overview()
+
+
+def test_a_resized_scan_shows_the_picture_that_its_boxes_are_about() -> None:
+    (image,), _ = open_images(np.random.default_rng(0).random((1, 60, 80), np.float32), 2)
+    scan = fcconv.scan(load_faces(), Resized(image, 0.5), engine="numpy")
+    assert scan.overview().shape == (1, 60, 80)
+
+
+def test_a_scan_prints_in_a_line_without_its_scores() -> None:
+    text = repr(make_scan(randoms(1000, 50, 60), (8, 9), (2, 3), exact=False))
+    assert "\n" not in text
+    assert len(text) < 400
+    for part in ("(50, 60) windows of (8, 9)", "(2, 3) apart", "(1000, 50, 60) float32",
+                 "1000 classes: class 0, class 1", "not exact", "numpy"):  # fmt: skip
+        assert part in text
+    assert "1.7" not in text
+    assert str(make_scan(randoms(1, 5), (2,), (1,))) == (
+        "<Scan of (6,) samples: (5,) windows of (2,), (1,) apart; scores: y (1, 5) float32; "
+        "1 class: class 0; windows shared, exact; numpy, 0.5 s>"
+    )
 
 
 # Peaks --------------------------------------------------------------------------------------------

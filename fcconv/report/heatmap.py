@@ -151,9 +151,15 @@ def _panels(scan: Scan, heat: Heat, overview: npt.NDArray[Any], peaks: Sequence[
     for axes in drawn[max(0, count - columns) : count]:  # the lowest that is left of each column
         axes.tick_params(labelbottom=True)
     figure.supxlabel("pixels", fontsize=8)
-    low, high, words = heat.scale
-    bar = ScalarMappable(Normalize(low, high), "inferno")
-    figure.colorbar(bar, ax=drawn[:count], label=f"score, {words}", pad=0.02, aspect=30)
+    scale = heat.scale
+    figure.colorbar(
+        ScalarMappable(Normalize(scale.low, scale.high), "inferno"),
+        ax=drawn[:count],
+        label=f"score, {scale.words}",
+        extend="both" if scale.ends_within else "neither",
+        pad=0.02,
+        aspect=30,
+    )
     return figure
 
 

@@ -39,6 +39,11 @@ class Scale(NamedTuple):
     high: float
     words: str
 
+    @property
+    def ends_within(self) -> bool:
+        """Whether there can be scores beyond its ends."""
+        return (self.low, self.high) != (0, 1)
+
 
 @dataclass(frozen=True)
 class Heat:
