@@ -63,6 +63,10 @@ class Resized:
         floats = 4 * self.channels * (math.prod(covered) + math.prod(pixels))
         return self._image.bytes(covered) + floats
 
+    def overview(self, most: int) -> np.ndarray:
+        """Return the whole image before it is resized, in few pixels."""
+        return self._image.overview(most)
+
     def read(self, region: tuple[slice, ...]) -> np.ndarray:
         """Read a region ``(C, *region)``, bilinear, averaged over what a pixel covers."""
         pillow = needed("PIL.Image")

@@ -169,6 +169,8 @@ def scan(
         seconds=time.perf_counter() - begin,
         scale=image.scale if isinstance(image, Resized) else 1.0,
         notes=job.images[0].notes,
+        images=tuple(job.images),
+        layers=tuple(job.sliding.layers),
     )
 
 
