@@ -6,11 +6,13 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pytest
 import tifffile
 
 import fcconv
 from fcconv.graph.load import load
 from fcconv_bench import networks, scans
+from fcconv_bench import peaks as after
 from fcconv_bench.crops import Scene, random_image
 
 
@@ -53,3 +55,33 @@ def test_the_tiff_is_what_is_scanned(tmp_path: Path) -> None:
     assert (tiles, 0) == (resumed.tiles, resumed.computed)
     np.testing.assert_array_equal(resumed.scores[:], expected.scores)
     assert math.prod(expected.cells) == expected.scores[0].size
+
+
+@pytest.mark.parametrize("name", after.MAPS)
+@pytest.mark.parametrize("cells", [(40, 30), (200,), (9, 8, 7)])
+def test_peaks_are_timed_on_maps_half_of_which_reach_the_threshold(
+    name: str, cells: tuple[int, ...]
+) -> None:
+    scan = after.scan_of(name, cells, 16)
+    assert (scan.scores >= 0.5).mean() > 0.4
+    count, seconds, taken = after.peaks(name, cells, 16, 0.3)
+    assert count == len(scan.peaks("score", 0.5)) > 0
+    assert seconds > 0
+    assert taken is None or taken >= 0
+
+
+@pytest.mark.parametrize("files", [False, True])
+def test_the_whole_command_is_timed(files: bool) -> None:
+    whole, scored = after.whole_command("numpy", 600, files)
+    assert 0 < scored < whole
+
+
+@pytest.mark.parametrize("out", [False, True])
+def test_many_classes_are_timed(out: bool) -> None:
+    whole, scored = after.classes("numpy", 20, 60, out)
+    assert 0 < scored < whole
+
+
+def test_a_command_that_fails_is_not_timed(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="exit code 2"):
+        after.command(after.grey(), str(tmp_path / "none.npy"), {})

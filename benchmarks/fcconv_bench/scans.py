@@ -177,7 +177,7 @@ def alone(function: Callable[..., Any], *arguments: object, **variables: str) ->
 
 def report(console: Console, engines: tuple[str, ...] = ENGINES) -> None:
     """Measure everything, and print tables."""
-    crops = _table("One pass against crops", "network", "engine", "windows", "one pass, s",
+    crops = table("One pass against crops", "network", "engine", "windows", "one pass, s",
                    "crops, s", "ratio", "multiplications", "share")  # fmt: skip
     for name in CASES:
         for engine in engines:
@@ -186,12 +186,12 @@ def report(console: Console, engines: tuple[str, ...] = ENGINES) -> None:
             figures = f"{one:.3f}", f"{many:.2f}", f"{ratio:.1f}", f"{fewer:.1f}"
             crops.add_row(name, engine, f"{windows:,}", *figures, f"{ratio / fewer:.2f}")
     console.print(crops)
-    tiled = _table("Tiles against one pass", "engine", "tiles", "tiles, s", "whole, s", "ratio")
+    tiled = table("Tiles against one pass", "engine", "tiles", "tiles, s", "whole, s", "ratio")
     for engine in engines:
         tiles, cut, whole = alone(tiling, engine, 2048)
         tiled.add_row(engine, f"{tiles}", f"{cut:.2f}", f"{whole:.2f}", f"{cut / whole:.2f}")
     console.print(tiled)
-    resident = _table("From BigTIFF to zarr", "engine", "pixels", "tiles", "s", "resident MB")
+    resident = table("From BigTIFF to zarr", "engine", "pixels", "tiles", "s", "resident MB")
     with tempfile.TemporaryDirectory() as folder:
         for side in (5_000, 10_000, 20_000):
             path = Path(folder) / f"{side}.tif"
@@ -201,7 +201,7 @@ def report(console: Console, engines: tuple[str, ...] = ENGINES) -> None:
                 row = (f"{side:,} x {side:,}", f"{tiles}", f"{seconds:.1f}", f"{peak:.0f}")
                 resident.add_row(engine, *row)
     console.print(resident)
-    pixels = _table("Every pixel of 1080x720 (Bailer's network)", "engine", "windows", "s", "MB",
+    pixels = table("Every pixel of 1080x720 (Bailer's network)", "engine", "windows", "s", "MB",
                     "products, s", "ratio")  # fmt: skip
     for engine in engines:
         size = (720, 1080)
@@ -214,7 +214,8 @@ def report(console: Console, engines: tuple[str, ...] = ENGINES) -> None:
         console.print(line, highlight=False)
 
 
-def _table(title: str, *headings: str) -> Table:
+def table(title: str, *headings: str) -> Table:
+    """Return an empty table."""
     table = Table(title=title, title_justify="left")
     for heading in headings:
         table.add_column(heading)
