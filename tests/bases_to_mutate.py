@@ -140,7 +140,7 @@ def with_constants() -> onnx.ModelProto:
 
 
 def with_if() -> onnx.ModelProto:
-    branches = {
+    branches: dict[str, Any] = {
         f"{name}_branch": helper.make_graph(
             [node(op, ["b"], [name], name=op)],
             name,
@@ -149,7 +149,7 @@ def with_if() -> onnx.ModelProto:
         )
         for name, op in (("then", "Neg"), ("else", "Relu"))
     }
-    choose = helper.make_node("If", ["choice"], ["c"], "if", None, None, None, **branches)  # type: ignore[arg-type]
+    choose = helper.make_node("If", ["choice"], ["c"], "if", None, None, None, **branches)
     return classifier(choose, constants=[constant("choice", False, bool)])
 
 

@@ -21,11 +21,34 @@ Mutation: TypeAlias = Callable[[Draw, onnx.ModelProto], object]
 
 NUMBERS = (0, 1, -1, 2, -2, 3, 9, 2**31, -(2**31), 2**62, -(2**62), 2**63 - 1)
 FLOATS = (0.0, 1.0, -1.0, 0.5, 1e38, -1e-38, float("nan"), float("inf"), -float("inf"))
-WORDS = ("", "é", "/a/b", "val_0", "x", "NOTSET", "SAME_UPPER", "VALID", "edge", "CRD", "\0", "n" * 999)
+WORDS = (
+    "",
+    "é",
+    "/a/b",
+    "val_0",
+    "x",
+    "NOTSET",
+    "SAME_UPPER",
+    "VALID",
+    "edge",
+    "CRD",
+    "\0",
+    "n" * 999,
+)
 SIZES = (0, -1, 1, 2, 3, 7, 2**20, 2**31, 2**62)
 DTYPES = tuple(range(25))
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft", "own", "é")
-ATTRIBUTES = ("axis", "axes", "auto_pad", "broadcast", "is_test", "kernel_shape", "pads", "value", "é")
+ATTRIBUTES = (
+    "axis",
+    "axes",
+    "auto_pad",
+    "broadcast",
+    "is_test",
+    "kernel_shape",
+    "pads",
+    "value",
+    "é",
+)
 PLACES = ("", "weights", "missing", "/etc/passwd", "../weights", "link", "folder", ".", "\0")
 """Where a tensor in another file may be said to lie."""
 
@@ -83,7 +106,8 @@ def write(damaged: Mutant, folder: Path) -> Path:
 
 
 def a_node(draw: Draw, model: onnx.ModelProto) -> onnx.NodeProto:
-    return draw.choice(draw.choice([row for row in _rows(model) if row]))
+    node: onnx.NodeProto = draw.choice(draw.choice([row for row in _rows(model) if row]))
+    return node
 
 
 def _rows(model: onnx.ModelProto) -> list[Any]:
@@ -205,7 +229,7 @@ def attribute_added(draw: Draw, model: onnx.ModelProto) -> None:
 def _attributes(op_type: str) -> dict[str, str]:
     """Return the attributes that any version of an operator has, each with its type."""
     return {
-        name: attribute.type.name
+        name: str(attribute.type).rpartition(".")[2]
         for schema in onnx.defs.get_all_schemas_with_history()
         if schema.name == op_type and not schema.domain
         for name, attribute in schema.attributes.items()
@@ -255,8 +279,11 @@ def output_removed(draw: Draw, model: onnx.ModelProto) -> None:
 
 
 def outputs_added(draw: Draw, model: onnx.ModelProto) -> None:
+    """Add outputs that the operator has in some version, or more."""
     node = a_node(draw, model)
-    for _ in range(draw.choice((1, 1, 2, 4))):
+    schemas = onnx.defs.get_all_schemas_with_history()
+    most = max((s.max_output for s in schemas if s.name == node.op_type), default=1)
+    for _ in range(draw.choice((1, min(most, 5) - len(node.output)))):
         node.output.append(draw.choice(["", f"more{len(node.output)}", a_name(draw, model)]))
 
 
@@ -338,9 +365,10 @@ def tensor_values(draw: Draw, model: onnx.ModelProto) -> None:
     value: Any = draw.choice(FLOATS if array.dtype.kind == "f" else NUMBERS)
     if array.dtype.kind == "i":
         value = max(min(value, np.iinfo(array.dtype).max), np.iinfo(array.dtype).min)
-    place = draw.choice([..., np.unravel_index(draw.randrange(array.size), array.shape)])
-    array[place] = value
-    held.CopyFrom(numpy_helper.from_array(array, held.name))
+    numbers = array.ravel()
+    place = draw.randrange(array.size)
+    numbers[place if draw.random() < 0.5 else slice(None)] = value
+    held.CopyFrom(numpy_helper.from_array(numbers.reshape(array.shape), held.name))
 
 
 def tensor_named(draw: Draw, model: onnx.ModelProto) -> None:
@@ -541,7 +569,8 @@ def value_renamed(draw: Draw, model: onnx.ModelProto) -> None:
     for node in graph.node:
         node.input[:] = [new if name == old else name for name in node.input]
         node.output[:] = [new if name == old else name for name in node.output]
-    for value in [*graph.input, *graph.output, *graph.initializer]:
+    named: list[Any] = [*graph.input, *graph.output, *graph.initializer]
+    for value in named:
         value.name = new if value.name == old else value.name
 
 
@@ -562,7 +591,7 @@ MUTATIONS: dict[str, Mutation] = {
     function.__name__.replace("_", " "): function
     for function in [
         *(attribute_removed, attribute_retyped, attribute_mislabelled, attribute_changed),
-        *(attribute_added,  attribute_doubled, attribute_referred),
+        *(attribute_added, attribute_doubled, attribute_referred),
         *(input_removed, input_left_out, input_added, inputs_exchanged, input_redirected),
         *(output_removed, outputs_added, output_renamed, operator_exchanged, node_renamed),
         *(domain_changed, opset_changed, opset_named, version_changed),

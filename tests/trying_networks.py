@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import faulthandler
 import json
+import math
 import os
 import resource
 import subprocess
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import traceback
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -26,6 +28,7 @@ import onnx
 import onnxruntime
 
 import fcconv
+import fcconv_numpy
 from fcconv import FcconvError
 from graphs import Array
 from mutated_networks import Mutant, mutant, write
@@ -43,7 +46,7 @@ LARGEST_INPUT = 2**18
 EXACT = 2.0**24
 """Integers below it are exact in float32, and so are their sums."""
 
-CHUNK = 75
+CHUNK = 150
 """Networks that one process tries."""
 
 
@@ -58,7 +61,7 @@ class Outcome:
     doubts: list[str]
 
 
-class Fault(AssertionError):
+class FaultError(AssertionError):
     """What may not become of a network."""
 
 
@@ -67,6 +70,10 @@ class Trial:
     """What becomes of one network."""
 
     path: Path
+    images: dict[str, Array] | None = None
+    compiled: Any = None
+    outputs: list[Array] | None = None
+    certificates: dict[str, Any] = field(default_factory=dict)
     said: dict[str, str] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
@@ -76,7 +83,7 @@ class Trial:
         try:
             result = function(*arguments)
         except FcconvError as error:
-            self.said[name] = " ".join(str(error).split())
+            self.said[name] = _in_one_line(error)
             if not self.said[name]:
                 self.faults.append(f"{name}: a {type(error).__name__} that says nothing")
         except Exception as error:
@@ -89,68 +96,89 @@ class Trial:
 
 def tried(damaged: Mutant, folder: Path) -> Trial:
     """Do with a network all that one can do."""
-    trial = Trial(write(damaged, folder))
-    path = trial.path
-    compiled = trial.use("compile", fcconv.compile, path)
-    sliding = trial.use("convolutionize", fcconv.convolutionize, path)
-    pointwise = trial.use("pointwise", fcconv.pointwise, path)
-    images = _images(damaged)
-    session = None if images is None else _session(path)
-    outputs = None
-    if images is not None and compiled is not None:
-        outputs = trial.use("call", compiled, *images.values())
-    wanted = _called(session, images)
-    if outputs is not None and wanted is not None:
-        trial.use("onnxruntime", _compare, trial, compiled, images, listed(outputs), wanted)
-    for name, made in (("sliding", sliding), ("pointwise", pointwise)):
+    trial = Trial(write(damaged, folder), _images(damaged))
+    trial.compiled = trial.use("compile", fcconv.compile, trial.path)
+    if trial.images is not None and trial.compiled is not None:
+        outputs = trial.use("call", trial.compiled, *trial.images.values())
+        trial.outputs = None if outputs is None else listed(outputs)
+    for name, rewrite in (("sliding", fcconv.convolutionize), ("pointwise", fcconv.pointwise)):
+        made = trial.use(name, rewrite, trial.path)
         if made is None:
             continue
-        certificate = trial.use(f"certify {name}", fcconv.certify, path, made)
+        certificate = trial.use(f"certify {name}", certify, trial.path, made)
         if certificate is not None:
-            runs = outputs is not None or wanted is not None
-            trial.use(f"{name} proved", _check_certificate, made, certificate, runs)
+            trial.certificates[name] = certificate
+            trial.use(f"{name} is proved", _check_certificate, made, certificate, trial)
         saved = folder / f"{name}.onnx"
         trial.use(f"save {name}", made.save, saved)
-        if saved.exists():
-            trial.use(f"{name} saved", _check_saved, trial, made, saved, images, session, wanted)
+        if saved.exists() and trial.compiled is not None:
+            trial.use(f"{name} is read again", _check_saved, made, saved, trial.images)
     return trial
 
 
-def _check_certificate(made: Any, certificate: Any, runs: bool) -> None:
-    """See that the rewriting is proved right; of what no engine runs, nothing need be."""
-    if not certificate.holds and runs:
-        raise Fault(f"the proof fails at {certificate.difference}")
-    if certificate.holds and isinstance(made, fcconv.Sliding) and certificate.exact != made.exact:
-        raise Fault(f"exact is {made.exact}, the proof says {certificate.exact}")
+def certify(path: Path, made: Any) -> Any:
+    return fcconv.certify(path, made, seed=0)
 
 
-def _check_saved(
-    trial: Trial,
-    made: Any,
-    saved: Path,
-    images: dict[str, Array] | None,
-    session: Any,
-    wanted: list[Array] | None,
-) -> None:
+def _check_certificate(made: Any, certificate: Any, trial: Trial) -> None:
+    """See that the rewriting is proved right; of what does not run, nothing need be."""
+    if not certificate.holds and trial.outputs is not None:
+        raise FaultError(f"the proof fails at {certificate.difference}")
+    exact = isinstance(made, fcconv.Sliding) and made.exact
+    if exact and certificate.holds and not certificate.exact:
+        raise FaultError("the proof says that it is not exact")
+
+
+def _check_saved(made: Any, saved: Path, images: dict[str, Array] | None) -> None:
     """See that a saved network loads, and computes what the rewritten one computes."""
-    again = fcconv.compile(saved) if trial.said.get("compile") == "ok" else None
-    if session is not None and wanted is not None:
-        loaded = _session(saved)
-        if loaded is None:
-            raise Fault(f"onnxruntime refuses the saved file: {_refusal(saved)}")
-    if images is None or again is None:
+    again = fcconv.compile(saved)
+    if images is None:
         return
     arrays = list(images.values())
-    if isinstance(made, fcconv.Sliding):
-        arrays = [np.concatenate([array] * 2, -1) for array in arrays[:1]]
-        arrays = [np.concatenate([array] * 2, -2) if array.ndim > 3 else array for array in arrays]
+    if isinstance(made, fcconv.Sliding):  # twice as large
+        declared = list(made.model.graph.inputs[0].shape or [])
+        arrays = [np.tile(arrays[0], [1 if isinstance(n, int) else 2 for n in declared])]
     try:
         expected = listed(made(*arrays))
     except FcconvError:
         return
     for one, other in zip(expected, listed(again(*arrays)), strict=True):
-        if one.dtype != other.dtype or not np.array_equal(one, other, equal_nan=one.dtype.kind == "f"):
-            raise Fault("the saved network computes something else")
+        if not _same(one, other):
+            raise FaultError("the saved network computes something else")
+
+
+def _same(one: Array, other: Array) -> bool:
+    floats = one.dtype.kind == "f"
+    return one.dtype == other.dtype and np.array_equal(one, other, equal_nan=floats)
+
+
+def compared(trial: Trial) -> None:
+    """Compare with onnxruntime, where it takes the damaged network."""
+    session = _session(trial.path)
+    if session is None or trial.images is None:
+        return
+    wanted = _called(session, trial.images)
+    if wanted is None:
+        return
+    if trial.outputs is not None:
+        trial.use("same as onnxruntime", _compare, trial, trial.outputs, wanted)
+    for name, certificate in trial.certificates.items():
+        if not certificate.holds and trial.outputs is None:
+            trial.faults.append(f"{name} is proved: the proof fails at {certificate.difference}")
+        saved = trial.path.parent / f"{name}.onnx"
+        if saved.exists():
+            trial.use(f"{name} is run by onnxruntime", _check_run, saved, trial.images, wanted)
+
+
+def _check_run(saved: Path, images: dict[str, Array], wanted: Sequence[Array]) -> None:
+    """See that onnxruntime takes what is saved; a pointwise network gives it the same scores."""
+    try:
+        session = onnxruntime.InferenceSession(str(saved), quiet(), ["CPUExecutionProvider"])
+        outputs = session.run(None, images)
+    except Exception as error:
+        raise FaultError(f"onnxruntime refuses it: {_in_one_line(error)}") from error
+    if [np.size(found) for found in outputs] != [np.size(other) for other in wanted]:
+        raise FaultError("onnxruntime makes scores of another shape of it")
 
 
 def _images(damaged: Mutant) -> dict[str, Array] | None:
@@ -158,7 +186,7 @@ def _images(damaged: Mutant) -> dict[str, Array] | None:
     try:
         graph = onnx.ModelProto.FromString(damaged.content).graph
         held = {tensor.name for tensor in graph.initializer}
-        made = {}
+        made: dict[str, Array] = {}
         for value in graph.input:
             if value.name in held:
                 continue
@@ -181,14 +209,6 @@ def _session(path: Path) -> Any:
         return None
 
 
-def _refusal(path: Path) -> str:
-    try:
-        onnxruntime.InferenceSession(str(path), quiet(), ["CPUExecutionProvider"])
-    except Exception as error:
-        return " ".join(str(error).split())
-    return ""
-
-
 def _called(session: Any, images: dict[str, Array] | None) -> list[Array] | None:
     if session is None or images is None:
         return None
@@ -198,67 +218,57 @@ def _called(session: Any, images: dict[str, Array] | None) -> list[Array] | None
         return None
 
 
-def _compare(
-    trial: Trial,
-    compiled: Any,
-    images: dict[str, Array],
-    outputs: Sequence[Array],
-    wanted: Sequence[Array],
-) -> None:
-    """Compare with onnxruntime: bit for bit, where nothing is rounded."""
+def _compare(trial: Trial, outputs: Sequence[Array], wanted: Sequence[Array]) -> None:
+    """Compare with what onnxruntime makes: bit for bit, where nothing is rounded."""
     for found, other in zip(outputs, wanted, strict=True):
-        found = np.asarray(found)
         if (found.shape, found.dtype) != (other.shape, other.dtype):
-            raise Fault(
+            raise FaultError(
                 f"{found.dtype}{found.shape}, but onnxruntime {other.dtype}{other.shape}"
             )
-        if np.array_equal(found, other, equal_nan=found.dtype.kind == "f"):
+        if _same(found, other):
             continue
         with np.errstate(all="ignore"):
             a, b = found.astype(np.float64), other.astype(np.float64)
             off = float(np.nanmax(np.abs(a - b) / (np.abs(a) + np.abs(b)).max(), initial=0))
         said = f"differs from onnxruntime by {off:.1e} of its size"
-        if _is_exact(compiled, images):
-            raise Fault(said)
+        if _is_exact(trial):
+            raise FaultError(said)
         if not off < 1e-4 or not np.array_equal(np.isnan(a), np.isnan(b)):
             trial.doubts.append(said)
 
 
-def _is_exact(compiled: Any, images: dict[str, Array]) -> bool:
+def _is_exact(trial: Trial) -> bool:
     """Say whether every value and partial sum of a run is an integer that float32 holds."""
-    known: dict[Any, Array] = dict(compiled._program.constants)
-    known |= dict(zip(compiled._program.inputs, images.values(), strict=True))
+    program, images = trial.compiled._program, trial.images or {}
+    known: dict[Any, Array] = dict(program.constants)
+    known |= dict(zip(program.inputs, images.values(), strict=True))
     exact = True
 
     def see(node: Any, made: tuple[Array, ...]) -> None:
         nonlocal exact
         known.update(zip(node.ir.outputs, made, strict=False))
-        given = [np.asarray(known[v]) for v in node.ir.inputs if v is not None and v in known]
-        numbers = [a.astype(np.float64) for a in given if a.dtype.kind in "fiu"]
-        if node.op in ("Div", "AveragePool", "GlobalAveragePool", "ReduceMean", "LRN", "Gemm"):
-            numbers += [a.astype(np.float64) for a in made]
-        sizes = [max(float(np.abs(a).max(initial=1)), 1.0) for a in numbers]
-        count = max((a.size for a in given), default=1)
-        whole = all(bool((a == np.round(a)).all()) for a in [*numbers, *made] if a.dtype.kind == "f")
-        exact &= whole and bool(np.prod(sizes) * count < EXACT) and node.op in WHOLE
+        given = [np.asarray(known[v], np.float64) for v in node.ir.inputs if v in known]
+        given += [np.asarray(node.attribute(name, 1.0), np.float64) for name in ("alpha", "beta")]
+        whole = all(bool((a == np.round(a)).all()) for a in given)
+        largest = math.prod(max(float(np.abs(a).max(initial=1)), 1.0) for a in given)
+        terms = max(a.size for a in given)
+        exact &= node.op in WHOLE.split() and whole and largest * terms < EXACT
 
-    try:
-        compiled._program.run_batches(
-            compiled._backend, compiled.params, list(images.values()), see
-        )
-    except Exception:
-        return False
+    program.run_batches(fcconv_numpy, trial.compiled.params, list(images.values()), see)
     return exact
 
 
-WHOLE = frozenset(
-    "Abs Add ArgMax Cast Ceil Clip Concat Conv ConstantOfShape DepthToSpace Dropout Equal Expand "
-    "Flatten Floor Gather Gemm GlobalMaxPool Greater GreaterOrEqual Identity Less LessOrEqual "
-    "MatMul Max MaxPool Min Mul Neg Not PRelu Pad Range ReduceMax ReduceMin ReduceSum Relu Reshape "
-    "Round Shape Sign Size Slice SpaceToDepth Split Squeeze Sub Sum Tile Transpose Unsqueeze "
-    "Where".split()
-)
+WHOLE = """
+Abs Add ArgMax Cast Ceil Clip Concat Conv ConstantOfShape DepthToSpace Dropout Equal Expand Flatten
+Floor Gather Gemm GlobalMaxPool Greater GreaterOrEqual Identity Less LessOrEqual MatMul Max MaxPool
+Min Mul Neg Not PRelu Pad Range ReduceMax ReduceMin ReduceSum Relu Reshape Round Shape Sign Size
+Slice SpaceToDepth Split Squeeze Sub Sum Tile Transpose Unsqueeze Where
+"""
 """Operators that make integers of integers, by sums and products alone."""
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _described(error: Exception) -> str:
@@ -266,8 +276,8 @@ def _described(error: Exception) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     ours = [f for f in frames if "fcconv" in f.filename] or frames
     place = f"{Path(ours[-1].filename).name}:{ours[-1].name}"
-    text = " ".join(str(error).split())[:200]
-    return text if isinstance(error, Fault) else f"{type(error).__name__} in {place}: {text}"
+    text = _in_one_line(error)[:200]
+    return text if isinstance(error, FaultError) else f"{type(error).__name__} in {place}: {text}"
 
 
 # Processes --------------------------------------------------------------------------------------
@@ -286,36 +296,49 @@ def work(report: Path, numbers: Sequence[int]) -> None:
         faulthandler.dump_traceback_later(LONGEST, exit=True)
         with tempfile.TemporaryDirectory() as folder:
             trial = tried(damaged, Path(folder))
-        faulthandler.cancel_dump_traceback_later()
-        outcome = Outcome(number, damaged.names, trial.said, trial.faults, trial.doubts)
-        with report.open("a") as file:
-            file.write(json.dumps(vars(outcome)) + "\n")
+            faulthandler.cancel_dump_traceback_later()
+            _report(report, number, damaged, trial)
+            compared(trial)  # onnxruntime may die of the damage
+            _report(report, number, damaged, trial)
+
+
+def _report(report: Path, number: int, damaged: Mutant, trial: Trial) -> None:
+    outcome = Outcome(number, damaged.names, trial.said, trial.faults, trial.doubts)
+    with report.open("a") as file:
+        file.write(json.dumps(vars(outcome)) + "\n")
 
 
 def outcomes(numbers: Sequence[int], workers: int = 1) -> Iterator[Outcome]:
     """Try networks in processes of their own, and yield what becomes of each."""
     chunks = [numbers[start : start + CHUNK] for start in range(0, len(numbers), CHUNK)]
     with ThreadPoolExecutor(workers) as pool:
-        for found in pool.map(_chunk, chunks):
+        for found in pool.map(in_one_process, chunks):
             yield from found
 
 
-def _chunk(numbers: Sequence[int]) -> list[Outcome]:
+def in_one_process(numbers: Sequence[int], program: Path = Path(__file__)) -> list[Outcome]:
     """Try some networks in one process, and the rest in another if it dies."""
     found: list[Outcome] = []
     paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     environment = {**os.environ, "PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"}
     while len(found) < len(numbers):
-        left = numbers[len(found) :]
         with tempfile.TemporaryDirectory() as folder:
             report = Path(folder) / "report"
             report.touch()
-            command = [sys.executable, __file__, str(report), *map(str, left)]
+            left = map(str, numbers[len(found) :])
             ended = subprocess.run(
-                command, capture_output=True, text=True, env=environment, check=False
+                [sys.executable, str(program), str(report), *left],
+                capture_output=True,
+                text=True,
+                env=environment,
+                check=False,
             )
-            found += [Outcome(**json.loads(line)) for line in report.read_text().splitlines()]
-        if ended.returncode:
+            outcomes = [Outcome(**json.loads(line)) for line in report.read_text().splitlines()]
+        found += {outcome.number: outcome for outcome in outcomes}.values()  # the last of each
+        lines = Counter(outcome.number for outcome in outcomes)
+        if ended.returncode and found and lines[found[-1].number] == 1:
+            found[-1].doubts.append("onnxruntime ends the process")
+        elif ended.returncode:
             number = numbers[len(found)]
             trace = " | ".join(ended.stderr.strip().splitlines()[-40:])
             fault = f"the process ends with {ended.returncode}: {trace}"

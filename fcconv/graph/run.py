@@ -19,6 +19,13 @@ from fcconv.graph.node import Node, named
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators import OPERATORS
 
+NOT_COMPUTED = {
+    ir.DataType.COMPLEX64: "complex numbers",
+    ir.DataType.COMPLEX128: "complex numbers",
+    ir.DataType.STRING: "text",
+}
+"""Types of values that no operator takes."""
+
 Visit: TypeAlias = Callable[[Node, tuple[Any, ...]], None]
 
 
@@ -198,7 +205,7 @@ def operator_of(node: Node) -> Operator:
     Raises
     ------
     UnsupportedError
-        If it is not known.
+        If it is not known, or reads what no operator computes.
     """
     operator = OPERATORS.get(node.op)
     if operator is None:
@@ -206,6 +213,12 @@ def operator_of(node: Node) -> Operator:
             f"{node}: this operator is not known here; remove it from the network, or cut the "
             f"network before it"
         )
+    for value in node.ir.inputs:
+        if value is not None and value.dtype in NOT_COMPUTED:
+            raise node.unsupported(
+                f"{value.name!r} holds {NOT_COMPUTED[value.dtype]}: only real numbers and booleans "
+                f"are computed here"
+            )
     return operator
 
 
