@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from trying_networks import Outcome, in_one_process, outcomes
+from trying_processes import Outcome, in_one_process, outcomes
 
 COUNT = 4000 if os.environ.get("FCCONV_LARGE") else 300
 
@@ -43,8 +43,9 @@ def test_many_are_refused_and_many_are_not(found: list[Outcome]) -> None:
 HARNESS = """
 import ctypes, os, sys, time
 from pathlib import Path
-import trying_networks
-from trying_networks import Trial, work
+import trying_processes
+from trying_networks import Trial
+from trying_processes import work
 
 def tried(damaged, folder):
     how = next(hows)
@@ -57,7 +58,7 @@ def tried(damaged, folder):
     return trial
 
 hows = iter({0: "crash", 1: "hang", 2: "much", 3: ""}[int(n)] for n in sys.argv[2:])
-trying_networks.tried, trying_networks.LONGEST = tried, 2
+trying_processes.tried, trying_processes.LONGEST = tried, 2
 work(Path(sys.argv[1]), [int(n) for n in sys.argv[2:]])
 """
 

@@ -1,24 +1,10 @@
-"""What becomes of damaged networks: success, an error of fcconv, or a fault.
-
-``python tests/trying_networks.py 0 300`` tries the mutants from 0 to 299, and prints the faults.
-Each is tried in a process that may die of it.
-"""
+"""What becomes of a damaged network: an answer, an error of fcconv, or a fault."""
 
 from __future__ import annotations
 
-import faulthandler
-import json
 import math
-import os
-import resource
-import subprocess
-import sys
-import tempfile
 import traceback
-import warnings
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,34 +17,14 @@ import fcconv
 import fcconv_numpy
 from fcconv import FcconvError
 from graphs import Array
-from mutated_networks import Mutant, mutant, write
+from mutated_networks import Mutant, write
 from sliding_windows import listed, quiet
-
-LONGEST = 30
-"""Seconds that all about one network may take."""
-
-MOST_MEMORY = 4 * 2**30
-"""Bytes of addresses that a process may take beyond those that it begins with."""
 
 LARGEST_INPUT = 2**18
 """Numbers in an input up to which a network is called."""
 
 EXACT = 2.0**24
 """Integers below it are exact in float32, and so are their sums."""
-
-CHUNK = 150
-"""Networks that one process tries."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of the network of a number: what each use said, and what it must not do."""
-
-    number: int
-    names: Sequence[str]
-    said: dict[str, str]
-    faults: list[str]
-    doubts: list[str]
 
 
 class FaultError(AssertionError):
@@ -278,83 +244,3 @@ def _described(error: Exception) -> str:
     place = f"{Path(ours[-1].filename).name}:{ours[-1].name}"
     text = _in_one_line(error)[:200]
     return text if isinstance(error, FaultError) else f"{type(error).__name__} in {place}: {text}"
-
-
-# Processes --------------------------------------------------------------------------------------
-
-
-def work(report: Path, numbers: Sequence[int]) -> None:
-    """Try networks, and write down what becomes of each, a line each."""
-    faulthandler.enable()
-    onnxruntime.set_default_logger_severity(4)
-    warnings.simplefilter("error")
-    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    resource.setrlimit(resource.RLIMIT_AS, (taken + MOST_MEMORY, hard))
-    for number in numbers:
-        damaged = mutant(number)
-        faulthandler.dump_traceback_later(LONGEST, exit=True)
-        with tempfile.TemporaryDirectory() as folder:
-            trial = tried(damaged, Path(folder))
-            faulthandler.cancel_dump_traceback_later()
-            _report(report, number, damaged, trial)
-            compared(trial)  # onnxruntime may die of the damage
-            _report(report, number, damaged, trial)
-
-
-def _report(report: Path, number: int, damaged: Mutant, trial: Trial) -> None:
-    outcome = Outcome(number, damaged.names, trial.said, trial.faults, trial.doubts)
-    with report.open("a") as file:
-        file.write(json.dumps(vars(outcome)) + "\n")
-
-
-def outcomes(numbers: Sequence[int], workers: int = 1) -> Iterator[Outcome]:
-    """Try networks in processes of their own, and yield what becomes of each."""
-    chunks = [numbers[start : start + CHUNK] for start in range(0, len(numbers), CHUNK)]
-    with ThreadPoolExecutor(workers) as pool:
-        for found in pool.map(in_one_process, chunks):
-            yield from found
-
-
-def in_one_process(numbers: Sequence[int], program: Path = Path(__file__)) -> list[Outcome]:
-    """Try some networks in one process, and the rest in another if it dies."""
-    found: list[Outcome] = []
-    paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
-    environment = {**os.environ, "PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"}
-    while len(found) < len(numbers):
-        with tempfile.TemporaryDirectory() as folder:
-            report = Path(folder) / "report"
-            report.touch()
-            left = map(str, numbers[len(found) :])
-            ended = subprocess.run(
-                [sys.executable, str(program), str(report), *left],
-                capture_output=True,
-                text=True,
-                env=environment,
-                check=False,
-            )
-            outcomes = [Outcome(**json.loads(line)) for line in report.read_text().splitlines()]
-        found += {outcome.number: outcome for outcome in outcomes}.values()  # the last of each
-        lines = Counter(outcome.number for outcome in outcomes)
-        if ended.returncode and found and lines[found[-1].number] == 1:
-            found[-1].doubts.append("onnxruntime ends the process")
-        elif ended.returncode:
-            number = numbers[len(found)]
-            trace = " | ".join(ended.stderr.strip().splitlines()[-40:])
-            fault = f"the process ends with {ended.returncode}: {trace}"
-            found.append(Outcome(number, mutant(number).names, {}, [fault], []))
-    return found
-
-
-def main(first: int, last: int) -> None:
-    """Print the faults and the doubts of some networks."""
-    for outcome in outcomes(range(first, last)):
-        if outcome.faults or outcome.doubts:
-            print(json.dumps(vars(outcome)), flush=True)  # noqa: T201 - a report
-
-
-if __name__ == "__main__":
-    if Path(sys.argv[1]).is_file():
-        work(Path(sys.argv[1]), [int(number) for number in sys.argv[2:]])
-    else:
-        main(int(sys.argv[1]), int(sys.argv[2]))
