@@ -114,6 +114,11 @@ def no_bytes_of_text(m: onnx.ModelProto) -> None:
     m.graph.node[1].attribute.add(name="t", type=onnx.AttributeProto.TENSOR)
 
 
+def of_a_function(m: onnx.ModelProto) -> None:
+    kind = onnx.AttributeProto.GRAPH
+    m.graph.node[1].attribute.add(name="body", type=kind, ref_attr_name="body")
+
+
 def branch(reads: str, output: str = "t") -> onnx.GraphProto:
     made = helper.make_tensor_value_info(output, TensorProto.FLOAT, None)
     return helper.make_graph([node("Relu", [reads], ["t"], name="in")], "branch", [], [made])
@@ -171,6 +176,7 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "input of no type": (input_type(99), "99 is not a valid DataType"),
     "input that is a map": (maps, "Map types are not supported"),
     "tensor of nothing": (no_bytes_of_text, "there is no data type 0"),
+    "attribute of a function": (of_a_function, "relu (Relu): its body is that of a function"),
     "undefined in a branch": (conditional(branch("nowhere")), "in (Relu) reads 'nowhere'"),
     "branch of no output": (conditional(branch("b", "none")), "'none' is an output"),
     "kernel of 0": (conv(kernel_shape=[0, 3]), "conv (Conv): kernel_shape is (0, 3)"),

@@ -38,7 +38,12 @@ ODD: dict[str, tuple[onnx.NodeProto, list[TensorProto], str]] = {
     "depth": (node("DepthToSpace", ["b"], ["c"], blocksize=0), [], "by zero"),
     "types": (node("Add", ["b", "k"], ["c"]), [TensorProto(
         name="k", data_type=TensorProto.STRING, dims=[2], string_data=[b"a", b"b"]
-    )], "broadcast"),
+    )], "'k' holds text"),
+    "complex": (
+        node("Mul", ["b", "k"], ["c"]),
+        [constant("k", 1j, np.complex64)],
+        "'k' holds complex numbers",
+    ),
     "constant": (node("ConstantOfShape", ["k"], ["c"]), [ints("k", ABSURD, ABSURD)], "absurd"),
     "expand": (node("Expand", ["b", "k"], ["c"]), [ints("k", ABSURD, ABSURD, 1, 1)], "absurd"),
     "tile": (node("Tile", ["b", "k"], ["c"]), [ints("k", 1, ABSURD, ABSURD, 1)], "absurd"),
