@@ -21,6 +21,7 @@ from fcconv.graph.node import Node
 from fcconv.graph.operators import OPERATORS
 from fcconv.graph.protos import from_file, from_proto, reason
 from fcconv.graph.run import compute
+from fcconv.graph.types import check_types
 from fcconv.graph.writer import add_initializer
 
 Source: TypeAlias = "str | Path | onnx.ModelProto | ir.Model | Any"
@@ -131,6 +132,7 @@ def _check(model: ir.Model) -> None:
         model.graph.sort()
     except ValueError:
         raise ModelError("the graph has a cycle: a node reads what comes from itself") from None
+    check_types(model.graph)
 
 
 def _write_out_functions(model: ir.Model) -> None:

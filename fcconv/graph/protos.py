@@ -233,6 +233,9 @@ def _check_nodes(nodes: Iterable[onnx.NodeProto], beside: _Beside, in_function: 
     for node in nodes:
         attributes = [attribute.name for attribute in node.attribute]
         _check_text(node.name, node.op_type, node.domain, *node.input, *node.output, *attributes)
+        for name, times in Counter(attributes).items():
+            if times > 1:
+                raise ModelError(f"{node.name} ({node.op_type}) has two attributes {name!r}")
         for attribute in node.attribute:
             if attribute.ref_attr_name and not in_function:
                 raise ModelError(

@@ -19,12 +19,8 @@ from fcconv.graph.node import Node, named
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators import OPERATORS
 
-NOT_COMPUTED = {
-    ir.DataType.COMPLEX64: "complex numbers",
-    ir.DataType.COMPLEX128: "complex numbers",
-    ir.DataType.STRING: "text",
-}
-"""Types of values that no operator takes."""
+NOT_COMPUTED = {"c": "complex numbers", "O": "text"}
+"""Kinds of arrays that no operator takes."""
 
 Visit: TypeAlias = Callable[[Node, tuple[Any, ...]], None]
 
@@ -180,6 +176,12 @@ def compute(
         else argument
         for position, argument in enumerate(arguments)
     ]
+    for argument in arguments:
+        kind = getattr(getattr(argument, "dtype", None), "kind", "")
+        if kind in NOT_COMPUTED:
+            raise node.unsupported(
+                f"it reads {NOT_COMPUTED[kind]}: only real numbers and booleans are computed here"
+            )
     with named(node), np.errstate(all="ignore"):  # infinities and NaNs are what ONNX asks for
         made = operator.compute(backend, node, *structural)
     return made if isinstance(made, tuple) else (made,)
@@ -205,7 +207,7 @@ def operator_of(node: Node) -> Operator:
     Raises
     ------
     UnsupportedError
-        If it is not known, or reads what no operator computes.
+        If it is not known.
     """
     operator = OPERATORS.get(node.op)
     if operator is None:
@@ -213,12 +215,6 @@ def operator_of(node: Node) -> Operator:
             f"{node}: this operator is not known here; remove it from the network, or cut the "
             f"network before it"
         )
-    for value in node.ir.inputs:
-        if value is not None and value.dtype in NOT_COMPUTED:
-            raise node.unsupported(
-                f"{value.name!r} holds {NOT_COMPUTED[value.dtype]}: only real numbers and booleans "
-                f"are computed here"
-            )
     return operator
 
 
