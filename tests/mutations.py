@@ -43,6 +43,8 @@ PLAN = "fcconv/scanning/plan.py"
 IN_TILES = "test_tiles.py::test_definitions_hold_in_tiles"
 TILES = "test_plan.py::test_tiles_equal_the_whole_image"
 PEAKS = "test_scan_peaks.py::test_peaks_equal_those_of_brute_force"
+MODULAR = "backends/fcconv_modular/__init__.py"
+FORGERIES = "test_forgeries.py"
 
 
 @dataclass(frozen=True)
@@ -571,6 +573,62 @@ MUTATIONS = [
         "(scan.window[axis] - stride) / 2 + cells * stride",
         "cells * stride",
         "test_report.py::test_hot_window_is_where_its_centre_is",
+    ),
+    Mutation(
+        "one prime for all keys",
+        MODULAR,
+        "self.prime = _random_prime(key)",
+        "self.prime = 1048573",
+        f"{FORGERIES}::test_numbers_that_are_equal_modulo_a_prime",
+    ),
+    Mutation(
+        "attributes hashed by a checksum",
+        MODULAR,
+        'hashlib.blake2b(f"{key} {name}".encode(), digest_size=8).digest()',
+        'bytes([key % 256, *__import__("zlib").crc32(name.encode()).to_bytes(4)])',
+        f"{FORGERIES}::test_attributes_of_one_checksum",
+    ),
+    Mutation(
+        "a seed that is known in advance",
+        "fcconv/certificate/certify.py",
+        "secrets.randbits(SEED_BITS)",
+        "0",
+        f"{FORGERIES}::test_keys_are_not_known_in_advance",
+    ),
+    Mutation(
+        "attributes compared by their print",
+        "fcconv/certificate/layerwise.py",
+        "a.SerializeToString(deterministic=True) for a in proto.attribute",
+        "str(a) for a in node.attributes.values()",
+        f"{FORGERIES}::test_what_is_left_alone_is_compared_by_all_its_bytes",
+    ),
+    Mutation(
+        "nodes of one name decide, not outputs",
+        "fcconv/certificate/expected.py",
+        "if len(results) == len(outputs) and all(map(np.array_equal, results, outputs)):",
+        "if False:",
+        f"{FORGERIES}::test_a_bias_may_be_written_as_a_sum",
+    ),
+    Mutation(
+        "an absolute end of a slice taken for local",
+        "fcconv/graph/receptive.py",
+        "(a < 0 or step < 1 or 0 <= b < TO_THE_END)",
+        "(a < 0 or step < 1)",
+        f"{FORGERIES}::test_what_shows_in_large_images_only_is_not_proved",
+    ),
+    Mutation(
+        "padding that is not noticed",
+        "fcconv/graph/receptive.py",
+        "after=max(self.after + after * self.jump, 0),",
+        "after=0,",
+        f"{FORGERIES}::test_what_shows_in_large_images_only_is_not_proved",
+    ),
+    Mutation(
+        "margins that are believed",
+        "fcconv/graph/sliding.py",
+        "if told != value:",
+        'if told != value and name != "margins":',
+        f"{FORGERIES}::test_a_network_is_not_believed_what_it_says_of_itself",
     ),
 ]
 

@@ -15,7 +15,7 @@ import fcconv
 from fcconv.errors import UnsupportedError
 from fcconv.graph.load import load
 from fcconv.graph.run import Program
-from fcconv_modular import Field, P
+from fcconv_modular import Field
 from graphs import Array
 from random_graphs import Case
 from strategies import integers
@@ -76,7 +76,7 @@ def is_exact(case: Case, sliding: fcconv.Sliding, seed: int) -> bool:
         cell.append(-(-margin // stride))
         shape[axis] += cell[-1] * stride + margin
     field = Field(seed)
-    image = np.random.default_rng(seed).integers(0, P, shape)
+    image = np.random.default_rng(seed).integers(0, field.prime, shape)
     maps, scores = (
         Program(load(model)).run(field, residues(field, model), [pixels])
         for model, pixels in (

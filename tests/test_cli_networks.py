@@ -59,7 +59,7 @@ def test_convert_writes_a_network_that_slides(
     assert code == 0
     assert found["exact"]
     assert found["holds"]
-    assert found["equal"] == found["windows"] == 18
+    assert found["equal"] == found["windows"] == 9
 
 
 def test_convert_pointwise_keeps_shapes(

@@ -67,6 +67,8 @@ def test_an_odd_node_is_named(path: Path, case: str) -> None:
 def test_a_conditional_is_named() -> None:
     network = classifier()
     conditional(branch("b"))(network)
+    network.graph.node[2].input[0] = "p"  # what a constant decides is decided at once
+    network.graph.node.insert(2, node("Equal", ["b", "b"], ["p"]))
     refuse(fcconv.convolutionize, network, "if (If): this operator is not known here")
     assert len(fcconv.pointwise(network).layers) == 1
 

@@ -36,6 +36,38 @@ def _branched(g: Net, x: str) -> str:
     return g.add("Add", x, g.conv(x, 2, 2, 3, 3, pads=[1, 1, 1, 1]))
 
 
+def _divided(g: Net, norm: str) -> str:
+    x = g.map()
+    return g.add("Div", x, g.reduce(norm, x, [1]))
+
+
+def _in_groups(g: Net, parameters: int) -> str:
+    x = g.conv("image", 4, 2, 6, 5)
+    w = [g.w(parameters) for _ in range(2)]
+    return g.add("GroupNormalization", x, *w, num_groups=2, epsilon=0.25)
+
+
+def _twice(g: Net, x: str) -> str:
+    sizes = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric"}
+    return g.add("Resize", x, "", g.array([1, 1, 3, 1]), **sizes)
+
+
+def _rounded(g: Net, x: str) -> str:
+    scale, zero = np.float32(0.5), np.int8(3)
+    per_channel, zeros = np.abs(g.w(2)), np.zeros(2, np.uint8)
+    whole = g.add("QuantizeLinear", x, scale, zero)
+    part = g.add("QuantizeLinear", g.add("DequantizeLinear", whole, scale, zero), per_channel,
+                 zeros, axis=1)  # fmt: skip
+    return g.add("DequantizeLinear", part, per_channel, zeros, axis=1)
+
+
+def _decided(g: Net) -> str:
+    x, y = g.map(), g.map()
+    more, less = g.add("Greater", x, y), g.add("Less", x, g.w(2, 1, 1))
+    either = g.add("Xor", g.add("Or", more, less), g.add("And", more, less))
+    return g.add("Where", either, g.add("Mod", x, g.w(1), fmod=1), y)
+
+
 COUNTED = {"strides": [2, 2], "pads": [1, 0, 0, 1], "count_include_pad": 1}
 
 EXACT: dict[str, Build] = {
@@ -103,6 +135,56 @@ EXACT: dict[str, Build] = {
     "ReduceSum of rows": lambda g: g.dense(g.reduce("ReduceSum", g.map(), [-1], 0), 16),
     "a constant for each pixel": lambda g: g.dense(g.add("Mul", g.map(), g.w(2, 8, 6)), 96),
     "squeeze and excitation": lambda g: g.dense(excited(g), 96),
+    "MatMul of one matrix in a stack": lambda g: g.dense(
+        g.add("MatMul", g.reshape(g.map(), 0, 1, 96), g.w(1, 96, 5)), 5
+    ),
+    "MatMul of a stack, channels last": lambda g: g.dense(
+        g.add("MatMul", g.last(g.map()), g.w(1, 1, 2, 4)), 192
+    ),
+    "MatMul of a stack, row by row": lambda g: g.dense(
+        g.add("MatMul", g.reshape(g.map(), 0, 12, 8), g.w(1, 8, 2)), 24
+    ),
+    "ReduceL2 of channels": lambda g: g.dense(_divided(g, "ReduceL2"), 96),
+    "ReduceL1 of channels": lambda g: g.dense(g.conv(_divided(g, "ReduceL1"), 1, 2, 2, 2), 35),
+    "ReduceL1 of a map": lambda g: g.dense(g.reduce("ReduceL1", g.map(), [2, 3]), 2),
+    "ReduceL2 of a map": lambda g: g.dense(g.reduce("ReduceL2", g.map(), [2, 3], 0), 2),
+    "ReduceProd of channels": lambda g: g.dense(
+        g.conv(g.reduce("ReduceProd", g.conv("image", 5, 2, 2, 3), [1]), 1, 1, 2, 2), 35
+    ),
+    "ReduceProd of columns": lambda g: g.dense(g.reduce("ReduceProd", g.map(), [2]), 12),
+    "ReduceSumSquare of a part": lambda g: g.dense(
+        g.reduce("ReduceSumSquare", g.reshape(g.map(), 0, 2, 4, 2, 6), [1, 3], 0), 24
+    ),
+    "ReduceLogSumExp of a window": lambda g: g.dense(
+        g.reduce("ReduceLogSumExp", g.map(), [1, 2, 3]), 1
+    ),
+    "LpNormalization of features": lambda g: g.dense(
+        g.add("LpNormalization", g.add("Flatten", g.map()), p=1), 96
+    ),
+    "LpNormalization of channels": lambda g: g.dense(
+        g.conv(g.add("LpNormalization", g.map(), axis=1), 1, 2, 2, 2), 35
+    ),
+    "Hardmax of channels": lambda g: g.dense(
+        g.conv(g.first(g.add("Hardmax", g.last(g.map()))), 1, 2, 2, 2), 35
+    ),
+    "Hardmax of a window, opset 11": lambda g: g.dense(g.add("Hardmax", g.map(), axis=1), 96),
+    "Hardmax of channels, opset 11": lambda g: g.add(
+        "Flatten", g.add("Hardmax", g.conv("image", 3, 2, 9, 8), axis=1)
+    ),
+    "CumSum of channels": lambda g: g.dense(
+        g.conv(g.add("CumSum", g.map(), i(1), exclusive=1), 1, 2, 2, 2), 35
+    ),
+    "CumSum of features": lambda g: g.dense(
+        g.add("CumSum", g.add("Flatten", g.map()), i(-1), reverse=1), 96
+    ),
+    "InstanceNormalization": lambda g: g.dense(
+        g.add("InstanceNormalization", g.map(), g.w(2), g.w(2)), 96
+    ),
+    "GroupNormalization": lambda g: g.dense(_in_groups(g, 2), 64),
+    "GroupNormalization, opset 21": lambda g: g.dense(_in_groups(g, 4), 64),
+    "Resize": lambda g: g.dense(_twice(g, g.map()), 288),
+    "QuantizeLinear": lambda g: g.dense(g.conv(_rounded(g, g.map()), 1, 2, 2, 2), 35),
+    "And, Or, Xor, Mod": lambda g: g.dense(g.conv(_decided(g), 1, 2, 2, 2), 35),
     "Where": lambda g: g.dense(g.conv(_chosen(g), 1, 2, 2, 2), 35),
 }
 
@@ -125,7 +207,8 @@ def _two_grids(g: Net, x: str) -> str:
 @pytest.mark.parametrize("stride", [None, 1, (2, 3)], ids=str)
 @pytest.mark.parametrize("name", [*EXACT, *PADDED])
 def test_operators_slide(name: str, stride: Any) -> None:
-    net = Net(11 if name.endswith("opset 11") else 20)
+    opset = name.rpartition("opset ")[2]
+    net = Net(int(opset) if opset.isdigit() else 20)
     model = net.model({**EXACT, **PADDED}[name](net))
     sliding = fcconv.convolutionize(model, stride=stride)
     case = Case(model, sliding.window, (2, 3), stride, "float32")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
@@ -14,17 +16,17 @@ from fcconv.errors import ModelError, ShapeError
 from fcconv.graph.load import Source, load
 from fcconv.graph.pointwise import Pointwise
 from fcconv.graph.run import data_inputs
-from fcconv.graph.sliding import WINDOW, Sliding, told
+from fcconv.graph.sliding import WINDOW, Sliding, restored, told
 
-KEYS = 2
-"""Independent keys of a proof."""
+SEED_BITS = 64
+"""Bits of a seed that the system draws; short enough to be typed again."""
 
 
 def certify(
     original: Source,
     rewritten: Source | Sliding | Pointwise,
     *,
-    seed: int = 0,
+    seed: int | None = None,
     window: Sequence[int] | None = None,
 ) -> Certificate:
     """Prove that a rewritten network computes what the original computes, or say where not.
@@ -35,8 +37,10 @@ def certify(
         The patch network.
     rewritten : Sliding, Pointwise, path, onnx.ModelProto or onnx_ir.Model
         Its sliding or pointwise form, from whatever tool.
-    seed : int
-        Chooses the keys and the images.
+    seed : int, optional
+        Chooses the keys and the images. Left out, it is drawn from the system's random source, and
+        the certificate tells it, so that a run can be repeated. A seed that is known in advance
+        does not protect against somebody who forges a network for it.
     window : sequence of int, optional
         Shape of one input without the batch, where neither network tells it.
 
@@ -58,19 +62,32 @@ def certify(
     >>> from fcconv.demo.network import load_faces
     >>> certificate = certify(load_faces(), fcconv.convolutionize(load_faces(), stride=2))
     >>> certificate.exact, certificate.windows, certificate.equal
-    (True, 18, 18)
+    (True, 9, 9)
     """
     second = load(rewritten)
     try:
         first = load(original, window or _patch_shape(second))
     except ShapeError as error:
         raise ModelError(f"the two networks do not fit each other: {error}") from error
+    seed = secrets.randbits(SEED_BITS) if seed is None else seed
     rng = np.random.default_rng(seed)
-    keys = [int(key) for key in rng.choice(2**32, KEYS, replace=False)]
     axes = _freed_axes(first, second)
     if axes:
-        return Proof(first, second, axes, rng).certificate(keys)
-    return certify_layers(first, second, rng, keys)
+        made = _with_metadata(Proof(first, second, axes, rng).certificate(), second)
+    else:
+        made = certify_layers(first, second, rng)
+    return replace(made, seed=seed)
+
+
+def _with_metadata(certificate: Certificate, rewritten: ir.Model) -> Certificate:
+    """Refuse a network that says of itself what its nodes do not show."""
+    if not certificate.holds:
+        return certificate
+    try:
+        restored(rewritten)
+    except ModelError as error:
+        return replace(certificate, exact=False, holds=False, difference=str(error))
+    return certificate
 
 
 def _patch_shape(rewritten: ir.Model) -> list[int] | None:

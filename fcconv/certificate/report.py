@@ -41,12 +41,16 @@ class Certificate:
         A bound on the chance that a wrong rewriting passes.
     difference : str, optional
         The layer where a wrong rewriting first differs.
+    unproved : str, optional
+        Why nothing follows for other sizes, where the networks agree at those that were run.
     reasons : tuple of str
         Why a right rewriting is not exact.
     weights : dict of str to bool
         For each rewritten layer, whether its kernel holds the old weights bit for bit.
     errors : tuple of Rounding
         Rounding errors, original and rewritten side by side.
+    seed : int
+        What the keys and the images were drawn with; repeats the run.
     """
 
     form: str
@@ -59,9 +63,11 @@ class Certificate:
     equal: int
     false_pass_probability: float
     difference: str | None
+    unproved: str | None
     reasons: tuple[str, ...]
     weights: dict[str, bool]
     errors: tuple[Rounding, ...]
+    seed: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the certificate as plain numbers, strings, lists and dicts."""
@@ -83,14 +89,19 @@ class Certificate:
             if numbers
         )
         yield "form", self.form + "".join(geometry)
-        yield "the rewriting", "is right" if self.holds else "IS WRONG"
+        verdict = "NOT PROVED: equal at the sizes that were run" if self.unproved else "IS WRONG"
+        yield "the rewriting", "is right" if self.holds else verdict
+        if self.unproved:
+            yield "not proved for", f"others, because of {self.unproved}"
         if self.difference:
             yield "first differs at", self.difference
         yield "native size", "proved equal" if self.native_exact else "NOT EQUAL"
         if self.form == "sliding":
             yield "every window", "proved equal" if self.exact else "not equal"
             yield "windows compared", f"{self.equal} of {self.windows} equal"
-        yield "a wrong one passes", f"with probability below {self.false_pass_probability:.1e}"
+        if self.holds:
+            yield "a wrong one passes", f"with probability below {self.false_pass_probability:.1e}"
+        yield "seed", str(self.seed)
         for reason in self.reasons:
             yield "because", reason
         moved = sum(self.weights.values())

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fcconv.graph.run import Program, Visit, fixed_batch
+from fcconv_modular import Field
 
 Array: TypeAlias = npt.NDArray[Any]
 Ints: TypeAlias = tuple[int, ...]
@@ -41,6 +42,37 @@ class Side:
             return self._program.run_batches(self._backend, self._weights, [images], visit)
 
         return filled_up(call, images, fixed_batch(self._program.inputs))
+
+
+class FieldSide(Side):
+    """A network in a finite field.
+
+    Parameters
+    ----------
+    program : Program
+        The network.
+    key : int
+        Chooses the field.
+
+    Attributes
+    ----------
+    chance : float
+        A bound on the chance that one of the runs so far hides a difference.
+    """
+
+    def __init__(self, program: Program, key: int) -> None:
+        self.field = Field(key)
+        super().__init__(program, self.field)
+        self._of_weights, self.chance = self.field.false_agreement(), 0.0
+
+    def run(self, images: Array, visit: Visit | None = None) -> list[Array]:
+        """Compute the outputs for a batch; parts of a batch hide what they hide each by itself."""
+        before = self.field.false_agreement()
+        outputs = super().run(images, visit)
+        parts = -(-len(images) // (fixed_batch(self._program.inputs) or len(images)))
+        of_run = (self.field.false_agreement() - before) / parts
+        self.chance = max(self.chance, self._of_weights + of_run)
+        return outputs
 
 
 @dataclass(frozen=True)

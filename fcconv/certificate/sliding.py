@@ -1,30 +1,34 @@
 """The proof of a sliding network: in a finite field, one pass agrees with every crop.
 
-Both networks run under random keys (see :mod:`fcconv_modular`) on images of several sizes; a
-network at its native size, on a batch of two. Where they differ, the rules of
-:mod:`fcconv.graph` are asked what should have come out, node by node.
+Where all operators of the rewritten network are local (:mod:`fcconv.graph.receptive`) and none
+reads padding, its cells are all the same function of the pixels that they see, in an image of any
+size. So it is enough that the one cell of a window agrees with the patch network, under random keys
+(see :mod:`fcconv_modular`), and that the number of cells is right for every size, which integers
+tell; some windows of a larger image are compared beside. A network that pads is compared with the
+one that the rules of :mod:`fcconv.graph` make.
 """
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import onnx_ir as ir
 
+from fcconv.certificate.expected import first_difference, sizes_to_compare
+from fcconv.certificate.expression import same_expression
+from fcconv.certificate.keys import Keys
 from fcconv.certificate.measure import rounding_errors
-from fcconv.certificate.reach import reach
 from fcconv.certificate.report import Certificate, Rounding
-from fcconv.certificate.side import Array, Grid, Ints, Side, flat
+from fcconv.certificate.side import Array, FieldSide, Grid, Ints, flat
 from fcconv.certificate.weights import moved_weights
 from fcconv.errors import FcconvError, ModelError, ShapeError, UnsupportedError
 from fcconv.graph.load import load
-from fcconv.graph.node import Node
+from fcconv.graph.locality import Locality, find_locality
 from fcconv.graph.run import Program
 from fcconv.graph.slide import convolutionize
-from fcconv.graph.sliding import STRIDE, told
-from fcconv_modular import Field, P, false_agreement
+from fcconv.graph.sliding import STRIDE, Sliding, told
 
 LARGE_WINDOW = 128**2
 """Pixels from which on two windows are compared along an axis, and not three."""
@@ -46,7 +50,7 @@ class Proof:
     axes : tuple of int
         The input axes that slide.
     rng : numpy.random.Generator
-        Draws the images.
+        Draws the keys and the images.
     """
 
     def __init__(
@@ -58,35 +62,25 @@ class Proof:
         shape = self._programs[0].inputs[0].shape
         self._shape = () if shape is None else tuple(int(str(n)) for n in shape.dims[1:])
         self._window = tuple(self._shape[axis - 1] for axis in axes)
-        self._stride = told(rewritten, STRIDE, len(axes)) or self._find_stride()
-        small = len(axes) < 3 and math.prod(self._window) < LARGE_WINDOW
-        self._most = 3 if small else 2
-        self._reach = reach(rewritten.graph, len(axes))
-        self._native = Grid(self._shape, self._shape, axes, self._stride, 1)
-        # once large enough for a window to have neighbours, once for all that a score can see
-        near = [n + max(n, s) + s - 1 for n, s in zip(self._window, self._stride, strict=True)]
-        far = [
-            n + max(n, r, s) + 2 * s
-            for n, r, s in zip(self._window, self._reach, self._stride, strict=True)
-        ]
-        self._grids = [self._grid(near), self._grid(far)]
 
-    def certificate(self, keys: Sequence[int]) -> Certificate:
-        """Compare every window under every key, and the native size."""
-        native, agree, operations = True, np.ones(0, bool), 0
-        for key, grid in zip(keys, self._grids, strict=True):
-            fields = Field(key), Field(key)
-            first, second = map(Side, self._programs, fields)
+    def certificate(self) -> Certificate:
+        """Compare the two networks, and say what follows for all images."""
+        keys, native, agree = Keys(self._rng), True, np.ones(0, bool)
+        for key in keys:
+            first, second = (FieldSide(program, key) for program in self._programs)
             native &= bool(self._agreeing(first, second, self._native, batch=2).all())
-            operations = max(operations, *(field.operations for field in fields))
-            if agree.all():  # one window that differs is enough
-                agree = np.append(agree, self._agreeing(first, second, grid, batch=1))
-        exact = native and bool(agree.all())
-        difference, reasons = (None, ()) if exact else self._why(keys)
+            if not len(agree):
+                agree = self._agreeing(first, second, self._near, batch=1)
+            if not native:
+                break
+            keys.agreed(max(first.chance, second.chance))
+        everywhere = self._locality.has_cells(self._stride) and not self._locality.pads
+        exact = native and bool(agree.all()) and everywhere
+        difference, unproved, reasons = (None, None, ()) if exact else self._why(native, keys)
         errors: list[Rounding] = []
         if native and difference is None:
             try:
-                grid = self._grids[0] if exact else self._native
+                grid = self._near if exact else self._native
                 errors = rounding_errors(*self._models, grid, self._rng)
             except UnsupportedError as error:
                 difference = str(error)
@@ -96,39 +90,60 @@ class Proof:
             stride=self._stride,
             exact=exact and difference is None,
             native_exact=native,
-            holds=native and difference is None,
+            holds=native and difference is None and unproved is None,
             windows=len(agree),
             equal=int(agree.sum()),
-            false_pass_probability=false_agreement(operations, len(keys)),
+            false_pass_probability=keys.false_pass,
             difference=difference,
+            unproved=unproved,
             reasons=reasons,
             weights=moved_weights(*self._models),
             errors=tuple(errors),
         )
 
-    def _grid(self, sizes: Sequence[int]) -> Grid:
-        """Lay windows over an image of such sizes."""
+    @functools.cached_property
+    def _stride(self) -> Ints:
+        return told(self._models[1], STRIDE, len(self._axes)) or self._find_stride()
+
+    @functools.cached_property
+    def _locality(self) -> Locality:
+        return find_locality(self._models[1].graph, self._axes, self._window)
+
+    @functools.cached_property
+    def _native(self) -> Grid:
+        return Grid(self._shape, self._shape, self._axes, self._stride, 1)
+
+    @functools.cached_property
+    def _near(self) -> Grid:
+        """Windows of an image in which they have neighbours."""
+        pairs = zip(self._window, self._stride, strict=True)
+        image = self._image([n + max(n, s) + s - 1 for n, s in pairs])
+        if math.prod(image) > LARGEST_IMAGE:
+            raise ShapeError(
+                f"windows of {self._window} pixels, {self._stride} apart, need an image of {image} "
+                f"for the proof: too large, take a smaller stride"
+            )
+        small = len(self._axes) < 3 and math.prod(self._window) < LARGE_WINDOW
+        return Grid(self._shape, image, self._axes, self._stride, 3 if small else 2)
+
+    def _image(self, sizes: Ints | list[int]) -> Ints:
+        """Return the shape of an image of such sizes, without the batch."""
         image = list(self._shape)
         for axis, size in zip(self._axes, sizes, strict=True):
             image[axis - 1] = size
-        if math.prod(image) > LARGEST_IMAGE:
-            raise ShapeError(
-                f"windows {self._stride} pixels apart that depend on {self._reach} pixels need an "
-                f"image of {tuple(image)} for the proof: too large, take a smaller stride"
-            )
-        return Grid(self._shape, tuple(image), self._axes, self._stride, self._most)
+        return tuple(image)
 
-    def _residues(self, batch: int, shape: Ints) -> Array:
-        return self._rng.integers(0, P, (batch, *shape))
+    def _residues(self, side: FieldSide, batch: int, shape: Ints) -> Array:
+        return self._rng.integers(0, side.field.prime, (batch, *shape))
 
     def _find_stride(self) -> Ints:
         """Find the pixels that it takes from a second window to a third."""
-        side = Side(self._programs[1], Field(0))
+        side = FieldSide(self._programs[1], 0)
 
         def cells(k: int, pixels: int) -> int:
             size = list(self._shape)
             size[self._axes[k] - 1] += pixels
-            shape = side.run(self._residues(1, tuple(size)))[0].shape
+            shape = side.run(self._residues(side, 1, tuple(size)))[0].shape
             if len(shape) != 2 + len(self._axes):
                 raise ModelError(f"the rewritten network gives scores of shape {shape}, no map")
             return int(shape[2 + k])
@@ -138,7 +153,11 @@ class Proof:
             while cells(k, high) < count:
                 low, high = high, 2 * high
                 if high > 2 * LONGEST_STRIDE:
-                    raise ModelError(f"no window {count} within {high} pixels more")
+                    raise ModelError(
+                        f"the rewritten network has no cell {count} along axis {self._axes[k]} in "
+                        f"an image {high} pixels longer: it does not slide along axis "
+                        f"{self._axes[k]}"
+                    )
             while high - low > 1:
                 middle = (low + high) // 2
                 low, high = (low, middle) if cells(k, middle) >= count else (middle, high)
@@ -146,9 +165,9 @@ class Proof:
 
         return tuple(pixels_to(k, 3) - pixels_to(k, 2) for k in range(len(self._axes)))
 
-    def _agreeing(self, first: Side, second: Side, grid: Grid, batch: int) -> Array:
+    def _agreeing(self, first: FieldSide, second: FieldSide, grid: Grid, batch: int) -> Array:
         """Say for each window whether one pass gives it the scores of its crop."""
-        images = self._residues(batch, grid.image)
+        images = self._residues(first, batch, grid.image)
         crops = flat(first.run(grid.crops(images)))
         agree = np.ones((len(grid.compared) * batch), bool)
         try:
@@ -162,41 +181,56 @@ class Proof:
             agree &= (a == b).all(axis=1)
         return agree
 
-    def _why(self, keys: Sequence[int]) -> tuple[str | None, tuple[str, ...]]:
-        """Tell a wrong rewriting from a right one of a network that pads."""
+    def _why(self, native: bool, keys: Keys) -> tuple[str | None, str | None, tuple[str, ...]]:
+        """Tell a wrong rewriting from a right one of a network that pads, and from unproved ones.
+
+        Returns
+        -------
+        difference, unproved : str, optional
+            Where a wrong one differs; what forbids to conclude.
+        reasons : tuple of str
+            Why a right one is not exact.
+        """
         if len(self._shape) > 1 + len(self._axes):
-            return "the outputs", ()
+            return "the outputs", None, ()
         try:
             expected = convolutionize(self._models[0], stride=self._stride, spatial_axes=self._axes)
         except UnsupportedError as error:
-            return f"the outputs; the original can't slide: {error}", ()
-        program = Program(load(expected.model))
-        for key in keys:
-            right, found = Side(program, Field(key)), Side(self._programs[1], Field(key))
-            difference = first_difference(right, found, self._residues(1, self._grids[0].image))
-            if difference is not None:
-                return difference, expected.reasons
-        right_reach = reach(expected.model.graph, len(self._axes))
-        if any(found > right for found, right in zip(self._reach, right_reach, strict=True)):
-            return f"the outputs: they depend on {self._reach} pixels, not {right_reach}", ()
-        if expected.exact:
-            return "the outputs: a defect of fcconv's rules, please report it", ()
-        return None, expected.reasons
+            return f"the outputs; the original can't slide: {error}", None, ()
+        right = load(expected.model)
+        if native and same_expression(right, self._models[1]):
+            return None, None, expected.reasons
+        difference = self._difference(right, [self._near.image], keys)
+        if difference is not None or not native:
+            return difference or "the outputs", None, ()
+        return self._at_every_size(expected, right, keys)
 
+    def _at_every_size(
+        self, expected: Sliding, right: ir.Model, keys: Keys
+    ) -> tuple[str | None, str | None, tuple[str, ...]]:
+        """Compare the maps of two networks that agree where windows have few neighbours."""
+        if self._locality.outside is not None:
+            return None, f"{self._locality.outside} is not known to treat all places alike", ()
+        known = find_locality(right.graph, self._axes, self._window)
+        numbers = math.prod(self._shape) // math.prod(self._window)
+        sizes = sizes_to_compare(self._locality, known, self._window, numbers)
+        if sizes is None:
+            return None, "padding that reaches too far for images of every size", ()
+        difference = self._difference(right, [self._image(size) for size in sizes], keys)
+        if difference is None and expected.exact:
+            difference = "the outputs: a defect of fcconv's rules, please report it"
+        return difference, None, expected.reasons
 
-def first_difference(expected: Side, found: Side, images: Array) -> str | None:
-    """Name the first node that does not compute what the node of its name should."""
-    wanted: dict[str, Array] = {}
-    made: list[tuple[Node, Array]] = []
-    results = expected.run(images, lambda node, outputs: wanted.update({node.name: outputs[0]}))
-    failure = "the outputs"
-    outputs: list[Array] = []
-    try:
-        outputs = found.run(images, lambda node, arrays: made.append((node, arrays[0])))
-    except FcconvError as error:
-        failure = str(error)
-    for node, output in made:
-        if node.name in wanted and not np.array_equal(wanted[node.name], output):
-            return str(node)
-    same = len(results) == len(outputs) and all(map(np.array_equal, results, outputs))
-    return None if same else failure
+    def _difference(self, right: ir.Model, images: list[Ints], keys: Keys) -> str | None:
+        """Name the first node that differs from what it should be, on images of such shapes."""
+        program = Program(right)
+        chance = Keys(self._rng)
+        for key in chance:
+            wanted, found = FieldSide(program, key), FieldSide(self._programs[1], key)
+            for shape in images:
+                difference = first_difference(wanted, found, self._residues(wanted, 1, shape))
+                if difference is not None:
+                    return difference
+            chance.agreed(max(wanted.chance, found.chance))
+        keys.false_pass = max(keys.false_pass, chance.false_pass)
+        return None

@@ -8,21 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
-import numpy as np
 import onnx
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
-import fcconv_numpy
 from fcconv.errors import BackendError, FcconvError, ModelError, ShapeError, UnsupportedError
 from fcconv.geometry import integer
 from fcconv.graph.check import check_node, check_values, check_version
+from fcconv.graph.fold import fold
 from fcconv.graph.node import Node
-from fcconv.graph.operators import OPERATORS
 from fcconv.graph.protos import from_file, from_proto, reason
-from fcconv.graph.run import compute
 from fcconv.graph.types import check_types
-from fcconv.graph.writer import add_initializer
 
 Source: TypeAlias = "str | Path | onnx.ModelProto | ir.Model | Any"
 """A path, a model in memory, or a ``torch.nn.Module``."""
@@ -60,10 +56,10 @@ def load(source: Source, window: Sequence[int] | None = None) -> ir.Model:
     passes.RemoveInitializersFromInputsPass()(model)
     passes.NameFixPass()(model)
     passes.RemoveUnusedNodesPass()(model)
-    _fold(model.graph)
-    passes.RemoveUnusedNodesPass()(model)
     if window is not None:
         _fix_window(model.graph, window)
+    fold(model)
+    passes.RemoveUnusedNodesPass()(model)
     return model
 
 
@@ -172,46 +168,6 @@ def _held(tensor: ir.TensorProtocol, name: str) -> ir.TensorProtocol:
         doc_string=tensor.doc_string,
         metadata_props=dict(tensor.metadata_props),
     )
-
-
-def _fold(graph: ir.Graph) -> None:
-    """Compute what is constant, by the reference backend."""
-    for ir_node in list(graph):
-        node = Node(ir_node, graph.opset_imports.get(ir_node.domain, 0))
-        operator = OPERATORS.get(node.op)
-        constants = [value if value is None else value.const_value for value in ir_node.inputs]
-        given = [value for value in ir_node.inputs if value is not None]
-        if operator is None or any(value.const_value is None for value in given):
-            _fold_beta(graph, node)
-            continue
-        arrays = [None if tensor is None else tensor.numpy() for tensor in constants]
-        for output, array in zip(
-            ir_node.outputs, compute(operator, fcconv_numpy, node, arrays), strict=False
-        ):
-            _replace(graph, output, np.asarray(array))
-        if not any(output.uses() or output.is_graph_output() for output in ir_node.outputs):
-            graph.remove(ir_node, safe=True)
-
-
-def _fold_beta(graph: ir.Graph, node: Node) -> None:
-    """Multiply the constant C of a Gemm by its beta."""
-    c = node.ir.inputs[2] if node.op == "Gemm" and len(node.ir.inputs) > 2 else None
-    beta = node.attribute("beta", 1.0)
-    if beta == 1 or c is None or c.const_value is None:
-        return
-    array = c.const_value.numpy()
-    scaled = np.asarray(array * np.array(beta, array.dtype))
-    node.ir.replace_input_with(2, add_initializer(graph.initializers, f"{node.name}/beta", scaled))
-    node.ir.attributes["beta"] = ir.AttrFloat32("beta", 1.0)
-
-
-def _replace(graph: ir.Graph, output: ir.Value, array: np.ndarray[Any, Any]) -> None:
-    """Let an initialiser stand for a value."""
-    if output.is_graph_output():
-        return  # a graph's output must come from a node
-    name = str(output.name)
-    output.name = f"{name}/folded"
-    output.replace_all_uses_with(add_initializer(graph.initializers, name, array))
 
 
 def _fix_window(graph: ir.Graph, window: Sequence[int]) -> None:

@@ -16,6 +16,7 @@ import onnx_ir as ir
 from fcconv.errors import ModelError, ShapeError
 from fcconv.graph import engines
 from fcconv.graph.layer import Layer
+from fcconv.graph.locality import find_locality
 from fcconv.graph.save import save
 
 LARGEST = 2**26
@@ -161,7 +162,55 @@ def restored(model: ir.Model) -> Sliding | None:
     if not fits:
         raise ModelError(f"the metadata {SLIDING} does not fit the {rank} axes of the image")
     exact = not any(map(any, margins))
-    return Sliding(model, window, stride, field, *spans, exact, reasons, layers)
+    sliding = Sliding(model, window, stride, field, *spans, exact, reasons, layers)
+    _check_against_graph(sliding)
+    return sliding
+
+
+def _check_against_graph(sliding: Sliding) -> None:
+    """Check that a file says of its network what the operators show.
+
+    Raises
+    ------
+    ModelError
+        If it does not, or if an operator does not show how far it sees.
+    """
+    declared = sliding.model.graph.inputs[0].shape
+    dims = () if declared is None else declared.dims
+    axes = [axis for axis, n in enumerate(dims) if axis and not isinstance(n, int)]
+    found = find_locality(sliding.model.graph, axes, sliding.window)
+    if found.outside is not None:
+        raise ModelError(
+            f"{found.outside} does not show how far it sees, so that the metadata {SLIDING} can't "
+            f"be checked: convert the patch network again"
+        )
+    shown = {
+        "stride": tuple(max(jumps) for jumps in found.each(lambda along: along.jump)),
+        "reach": tuple(
+            (min(first), max(last) + 1)
+            for first, last in zip(
+                found.each(lambda along: along.first),
+                found.each(lambda along: along.last),
+                strict=True,
+            )
+        ),
+        "margins": tuple(
+            (max(before), max(after))
+            for before, after in zip(
+                found.each(lambda along: along.before),
+                found.each(lambda along: along.after),
+                strict=True,
+            )
+        ),
+        "window": sliding.window if found.has_cells(sliding.stride) else None,
+    }
+    for name, value in shown.items():
+        told = getattr(sliding, name)
+        if told != value:
+            raise ModelError(
+                f"the metadata says {name} {told}, but the network's nodes show {value}: convert "
+                f"the patch network again"
+            )
 
 
 def _are_sane(numbers: tuple[int, ...]) -> bool:

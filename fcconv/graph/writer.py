@@ -98,8 +98,21 @@ class Writer:
 
     def reduce_channels(self, node: Node, tensor: ir.Value) -> ir.Value:
         """Write the reduction of `node` over the channels, which stay with length 1."""
+        return self._reduced(node, tensor, 1, keepdims=1)
+
+    def reduce_groups(self, node: Node, tensor: ir.Value, groups: int, rank: int) -> ir.Value:
+        """Write the reduction of `node` over the channels of each group; a group leaves one."""
+        there, back = [0, *range(2, 2 + rank), 1], [0, 1 + rank, *range(1, 1 + rank)]
+        last = self.emit(node, "Transpose", [tensor], {"perm": there}, "/last")
+        shape = self.ints([*[0] * (1 + rank), groups, -1], node, "/groups")
+        grouped = self.emit(node, "Reshape", [last, shape], None, "/grouped")
+        made = self._reduced(node, grouped, 2 + rank, keepdims=0)
+        return self.emit(node, "Transpose", [made], {"perm": back}, "/first")
+
+    def _reduced(self, node: Node, tensor: ir.Value, axis: int, keepdims: int) -> ir.Value:
         since = 13 if node.op == "ReduceSum" else 18
-        return self.with_ints(node, node.op, tensor, since, numbers={"axes": [1]}, keepdims=1)
+        numbers = {"axes": [axis]}
+        return self.with_ints(node, node.op, tensor, since, numbers=numbers, keepdims=keepdims)
 
     def pad(self, node: Node, tensor: ir.Value, pads: Sequence[tuple[int, int]]) -> ir.Value:
         """Write zeros around the spatial axes."""

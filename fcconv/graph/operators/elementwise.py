@@ -114,6 +114,23 @@ def _power(xp: Any, x: Any, y: Any) -> Any:
     return xp.power(x.astype(common), y.astype(common)).astype(x.dtype)
 
 
+def _modulo(xp: Any, x: Any, y: Any, fmod: int) -> Any:
+    return xp.fmod(x, y) if fmod else xp.mod(x, y)
+
+
+def _shifted(xp: Any, x: Any, y: Any, direction: str) -> Any:
+    return xp.left_shift(x, y) if direction == "LEFT" else xp.right_shift(x, y)
+
+
+def _is_infinite(xp: Any, x: Any, detect_negative: int, detect_positive: int) -> Any:
+    return xp.isinf(x) & ((x < 0) & bool(detect_negative) | (x > 0) & bool(detect_positive))
+
+
+def _shrunk(xp: Any, x: Any, lambd: float, bias: float) -> Any:
+    beyond = xp.where(x < -lambd, x + bias, xp.where(x > lambd, x - bias, xp.zeros_like(x)))
+    return beyond.astype(x.dtype)
+
+
 def _clip(backend: Backend[Any], node: Node, x: Any, low: Any = None, high: Any = None) -> Any:
     limits = []
     for name, given in (("min", low), ("max", high)):
@@ -137,8 +154,6 @@ def _clipped(xp: Any, x: Any, present: str, ends: tuple[Any, ...]) -> Any:
 
 def _cast(backend: Backend[Any], node: Node, x: Any) -> Any:
     target = _numpy_dtype(node)
-    if target.kind == "f" and backend.namespace.dtype(x.dtype).kind in "fiub":
-        return backend.elementwise(f"Cast {target.kind}", lambda _xp, x: x.astype(target), x)
     return backend.elementwise(f"Cast {target}", lambda _xp, x: x.astype(target), x)
 
 
@@ -168,12 +183,25 @@ OPERATORS = {
     "Clip": Operator(_clip, slide, entrywise=True),
     "Cast": Operator(_cast, slide),
     "Abs": _function(lambda xp, x: xp.abs(x)),
+    "Acos": _function(lambda xp, x: xp.arccos(x)),
+    "Acosh": _function(lambda xp, x: xp.arccosh(x)),
+    "And": _function(lambda xp, x, y: xp.logical_and(x, y)),
+    "Asin": _function(lambda xp, x: xp.arcsin(x)),
+    "Asinh": _function(lambda xp, x: xp.arcsinh(x)),
+    "Atan": _function(lambda xp, x: xp.arctan(x)),
+    "Atanh": _function(lambda xp, x: xp.arctanh(x)),
+    "BitShift": _function(_shifted, direction="LEFT"),
+    "BitwiseAnd": _function(lambda _xp, x, y: x & y),
+    "BitwiseNot": _function(lambda _xp, x: ~x),
+    "BitwiseOr": _function(lambda _xp, x, y: x | y),
+    "BitwiseXor": _function(lambda _xp, x, y: x ^ y),
     "Ceil": _function(lambda xp, x: xp.ceil(x)),
     "Celu": _function(
         lambda xp, x, alpha: xp.maximum(x, 0) + alpha * xp.expm1(xp.minimum(x, 0) / alpha),
         alpha=1.0,
     ),
     "Cos": _function(lambda xp, x: xp.cos(x)),
+    "Cosh": _function(lambda xp, x: xp.cosh(x)),
     "Elu": _function(_elu, alpha=1.0),
     "Equal": _function(lambda _xp, x, y: x == y),
     "Erf": _function(_erf),
@@ -186,6 +214,8 @@ OPERATORS = {
         lambda xp, x, alpha, beta: xp.clip(alpha * x + beta, 0, 1), alpha=0.2, beta=0.5
     ),
     "HardSwish": _function(lambda xp, x: x * xp.clip(x / 6 + 0.5, 0, 1)),
+    "IsInf": _function(_is_infinite, detect_negative=1, detect_positive=1),
+    "IsNaN": _function(lambda xp, x: xp.isnan(x)),
     "LeakyRelu": _function(lambda xp, x, alpha: xp.where(x < 0, alpha * x, x), alpha=0.01),
     "Less": _function(lambda _xp, x, y: x < y),
     "LessOrEqual": _function(lambda _xp, x, y: x <= y),
@@ -193,7 +223,9 @@ OPERATORS = {
     "Max": _function(lambda xp, *xs: functools.reduce(xp.maximum, xs)),
     "Min": _function(lambda xp, *xs: functools.reduce(xp.minimum, xs)),
     "Mish": _function(lambda xp, x: x * xp.tanh(_softplus(xp, x))),
+    "Mod": _function(_modulo, fmod=0),
     "Not": _function(lambda xp, x: xp.logical_not(x)),
+    "Or": _function(lambda xp, x, y: xp.logical_or(x, y)),
     "PRelu": _function(lambda xp, x, slope: xp.where(x < 0, slope * x, x)),
     "Pow": _function(_power),
     "Relu": _function(lambda xp, x: xp.maximum(x, 0)),
@@ -201,16 +233,20 @@ OPERATORS = {
     "Selu": _function(
         lambda xp, x, alpha, gamma: gamma * _elu(xp, x, alpha), alpha=SELU_ALPHA, gamma=SELU_GAMMA
     ),
+    "Shrink": _function(_shrunk, lambd=0.5, bias=0.0),
     "Sigmoid": _function(_sigmoid),
     "Sign": _function(lambda xp, x: xp.sign(x)),
     "Sin": _function(lambda xp, x: xp.sin(x)),
+    "Sinh": _function(lambda xp, x: xp.sinh(x)),
     "Softplus": _function(_softplus),
     "Softsign": _function(lambda xp, x: x / (1 + xp.abs(x))),
     "Sqrt": _function(lambda xp, x: xp.sqrt(x)),
     "Swish": _function(lambda xp, x, alpha: x * _sigmoid(xp, alpha * x), alpha=1.0),
+    "Tan": _function(lambda xp, x: xp.tan(x)),
     "Tanh": _function(lambda xp, x: xp.tanh(x)),
     "ThresholdedRelu": _function(
         lambda xp, x, alpha: xp.where(x > alpha, x, xp.zeros_like(x)), alpha=1.0
     ),
     "Where": _function(lambda xp, condition, x, y: xp.where(condition, x, y)),
+    "Xor": _function(lambda xp, x, y: xp.logical_xor(x, y)),
 }

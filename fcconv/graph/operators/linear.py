@@ -100,28 +100,32 @@ def _slide_matmul(slider: Slider, node: Node, a: Slid | Constant, b: Slid | Cons
             "it multiplies two values that depend on the pixels, as attention does, or a weight "
             "from the left: windows can't share it; score crops in batches instead"
         )
-    if len(b.shape) != 2 or a.shape[-1] != b.shape[0]:
-        raise node.unsupported(f"the shapes {a.shape} and {b.shape} are no dense layer")
+    weight = b.array[(0,) * (len(b.shape) - 2)]  # (1, I, O), say, if it is longer than a matrix
+    if len(b.shape) > len(a.shape) or weight.ndim != 2 or weight.size != b.array.size:
+        raise node.unsupported(f"its weight of shape {b.shape} is not one matrix for all rows")
+    if a.shape[-1] != len(weight):
+        raise node.unsupported(f"the shapes {a.shape} and {b.shape} do not fit")
+    outputs = weight.shape[1]
     if math.prod(a.shape[1:-1]) == 1:  # one row an image
-        made = write_dense(slider, node, a, b.shape, b.array.T)
-        return slider.reshaped(made, (*a.shape[:-1], b.shape[1]))
+        made = write_dense(slider, node, a, b.shape, weight.T)
+        return slider.reshaped(made, (*a.shape[:-1], outputs))
     found = slider.try_map(node, a, len(a.shape) - 1)
     if found is None:
-        return _row_by_row(slider, node, a, b)
+        return _row_by_row(slider, node, a, weight)
     whole, layout = found  # channels last: every pixel goes through the layer
-    tensor = write_pixelwise(slider, node, whole, b.shape, b.array.T)
-    return slider.map(tensor, b.shape[1], whole.axes, layout.order, len(a.shape) - 1)
+    tensor = write_pixelwise(slider, node, whole, b.shape, weight.T)
+    return slider.map(tensor, outputs, whole.axes, layout.order, len(a.shape) - 1)
 
 
-def _row_by_row(slider: Slider, node: Node, a: Slid, b: Constant) -> Slid:
+def _row_by_row(slider: Slider, node: Node, a: Slid, weight: npt.NDArray[Any]) -> Slid:
     """Apply a dense layer to each row of features, as groups of one 1x1 convolution."""
     rows = math.prod(a.shape[1:-1])
     own = slider.features(node, a, a.shape, "has rows that are no pixels")
-    inputs, outputs = b.shape
-    kernel = np.tile(b.array.T, (rows, 1)).reshape(rows * outputs, inputs, *(1,) * len(a.axes))
-    weight = slider.constant(kernel, f"{node.name}/rows")
-    tensor = slider.emit(node, "Conv", [own.tensor, weight], {"group": rows})
-    slider.layers.append(Layer(node.name, "1x1", b.shape, kernel.shape, "C"))
+    inputs, outputs = weight.shape
+    kernel = np.tile(weight.T, (rows, 1)).reshape(rows * outputs, inputs, *(1,) * len(a.axes))
+    stacked = slider.constant(kernel, f"{node.name}/rows")
+    tensor = slider.emit(node, "Conv", [own.tensor, stacked], {"group": rows})
+    slider.layers.append(Layer(node.name, "1x1", weight.shape, kernel.shape, "C"))
     made = slider.map(tensor, rows * outputs, own.axes)
     return slider.reshaped(made, (*a.shape[:-1], outputs))
 

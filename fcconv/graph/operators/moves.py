@@ -129,16 +129,16 @@ def _gather(backend: Backend[Any], node: Node, x: Any, indices: Any) -> Any:
 
 
 def _expand(backend: Backend[Any], node: Node, x: Any, shape: Any) -> Any:
-    target = np.broadcast_shapes(x.shape, _affordable(node, shape))
+    target = np.broadcast_shapes(x.shape, affordable(node, shape))
     return backend.namespace.broadcast_to(x, target)
 
 
 def _tile(backend: Backend[Any], node: Node, x: Any, repeats: Any) -> Any:
-    _affordable(node, np.multiply(x.shape, repeats))
+    affordable(node, np.multiply(x.shape, repeats))
     return backend.namespace.tile(x, tuple(int(n) for n in repeats))
 
 
-def _affordable(node: Node, shape: Any) -> tuple[int, ...]:
+def affordable(node: Node, shape: Any) -> tuple[int, ...]:
     """Check a shape that a constant asks for, before memory is asked for."""
     wanted = tuple(int(n) for n in np.ravel(shape))
     if math.prod(wanted) > LARGEST or min(wanted, default=0) < 0:
@@ -192,11 +192,11 @@ def _constant(backend: Backend[Any], node: Node) -> Any:
 def _constant_of_shape(backend: Backend[Any], node: Node, shape: Any) -> Any:
     value = node.attribute("value")
     fill = np.zeros(1, np.float32) if value is None else value.numpy()
-    return backend.asarray(np.full(_affordable(node, shape), fill.ravel()[0], fill.dtype))
+    return backend.asarray(np.full(affordable(node, shape), fill.ravel()[0], fill.dtype))
 
 
 def _range(backend: Backend[Any], node: Node, start: Any, limit: Any, delta: Any) -> Any:
-    _affordable(node, [max(np.ceil((limit - start) / delta), 0)])
+    affordable(node, [max(np.ceil((limit - start) / delta), 0)])
     return backend.asarray(np.arange(start, limit, delta, dtype=start.dtype))
 
 

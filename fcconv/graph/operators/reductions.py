@@ -5,6 +5,7 @@ Over channels they slide as they are; over space they become a pool over the blo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -12,16 +13,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fcconv.graph.operator import Operator
-from fcconv.graph.operators.windows import slide_over_block
+from fcconv.graph.operators.windows import power, root, slide_over_block
 from fcconv.graph.values import Constant, Slid
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
     from fcconv.graph.node import Node
-    from fcconv.graph.slider import Slider
+    from fcconv.graph.slider import Emit, Slider
 
-POOLS = {"ReduceMean": "AveragePool", "ReduceMax": "MaxPool", "ReduceSum": "Sum"}
-"""The pool over the block that a reduction over space becomes."""
+POOLS: dict[str, tuple[str, dict[str, Any]]] = {
+    "ReduceMean": ("AveragePool", {}),
+    "ReduceMax": ("MaxPool", {}),
+    "ReduceSum": ("Sum", {}),
+    "ReduceL1": ("LpPool", {"p": 1}),
+    "ReduceL2": ("LpPool", {"p": 2}),
+}
+"""The pool over the block that a reduction over space becomes, and its attributes."""
 
 
 def _reduction(reduce: Callable[[Backend[Any], Any, tuple[int, ...]], Any]) -> Operator:
@@ -69,6 +76,42 @@ def _minimum(backend: Backend[Any], x: Any, axes: tuple[int, ...]) -> Any:
     return backend.elementwise("flip", lambda _xp, x: ~x if x.dtype.kind in "iu" else -x, highest)
 
 
+def _norm(p: int) -> Callable[[Backend[Any], Any, tuple[int, ...]], Any]:
+    return lambda backend, x, axes: root(backend, p, backend.reduce_sum(power(backend, p, x), axes))
+
+
+def _sum_of_squares(backend: Backend[Any], x: Any, axes: tuple[int, ...]) -> Any:
+    return backend.reduce_sum(backend.multiply(x, x), axes)
+
+
+def _log_of_sum(backend: Backend[Any], x: Any, axes: tuple[int, ...]) -> Any:
+    return _log(backend, backend.reduce_sum(x, axes))
+
+
+def _log_of_sum_of_powers(backend: Backend[Any], x: Any, axes: tuple[int, ...]) -> Any:
+    """Shift by the maximum, so that no power is too large; an infinite one needs no shift."""
+    highest = backend.elementwise(
+        "finite", lambda xp, x: xp.where(xp.isfinite(x), x, xp.zeros_like(x)),
+        _maximum(backend, x, axes),
+    )  # fmt: skip
+    powers = _exp(backend, backend.subtract(x, highest))
+    return backend.add(_log(backend, backend.reduce_sum(powers, axes)), highest)
+
+
+def _product(backend: Backend[Any], x: Any, axes: tuple[int, ...]) -> Any:
+    """Multiply halves with each other until one entry is left."""
+    for axis in axes:
+        while x.shape[axis] > 1:
+            half = x.shape[axis] // 2
+            first, second, odd = backend.namespace.split(x, (half, 2 * half), axis=axis)
+            product = backend.multiply(first, second)
+            x = backend.namespace.concatenate([product, odd], axis=axis)
+        if not x.shape[axis]:
+            shape = [1 if a == axis else n for a, n in enumerate(x.shape)]
+            x = backend.namespace.ones(shape, x.dtype)
+    return x
+
+
 def _slide_reduction(slider: Slider, node: Node, x: Slid, axes: Constant | None = None) -> Slid:
     along = _axes(node, x, None if axes is None else axes.array)
     if not along:
@@ -81,16 +124,28 @@ def _slide_reduction(slider: Slider, node: Node, x: Slid, axes: Constant | None 
             node, x, along[0], lambda tensor: slider.reduce_channels(node, tensor), channels=1
         )
     if made is None:
-        if len(along) < len(x.shape) - 1:
-            raise node.unsupported(
-                f"the axes {along} of shape {x.shape} are neither the channels nor spatial axes "
-                f"of a map"
-            )
-        own = slider.features(node, x, x.shape, "reduces a whole window")
-        made = slider.map(slider.reduce_channels(node, own.tensor), 1, own.axes)
-        made = slider.reshaped(made, (x.shape[0], *(1,) * len(along)))
+        made = _reduced_features(slider, node, x, along)
     kept = [n for axis, n in enumerate(made.shape) if axis not in along]
     return made if node.attribute("keepdims", 1) else slider.reshaped(made, tuple(kept))
+
+
+def _reduced_features(slider: Slider, node: Node, x: Slid, along: tuple[int, ...]) -> Slid:
+    """Give each window its own features, those that are reduced together side by side."""
+    others = [axis for axis in range(1, len(x.shape)) if axis not in along]
+    last = [*others, *along]
+    turned = replace(
+        x,
+        shape=(x.shape[0], *(x.shape[axis] for axis in last)),
+        arrangement=x.numbers.transpose([axis - 1 for axis in last]),
+    )
+    own = slider.features(node, turned, turned.shape, "reduces a whole window, or a part of it")
+    groups = math.prod(x.shape[axis] for axis in others)
+    if groups == 1:
+        tensor = slider.reduce_channels(node, own.tensor)
+    else:
+        tensor = slider.reduce_groups(node, own.tensor, groups, len(own.axes))
+    shape = tuple(1 if axis in along else n for axis, n in enumerate(x.shape))
+    return slider.reshaped(slider.map(tensor, groups, own.axes), shape)
 
 
 def _reduced_over_space(slider: Slider, node: Node, x: Slid, along: tuple[int, ...]) -> Slid | None:
@@ -116,7 +171,7 @@ def _reduced_over_space(slider: Slider, node: Node, x: Slid, along: tuple[int, .
         whole, layout = found
         spatial = [axis for axis in range(1, len(x.shape)) if axis != channel_axis]
         over = [layout.order[spatial.index(axis)] for axis in along]
-        return slide_over_block(slider, node, pool, whole, over, layout.order, channel_axis)
+        return slide_over_block(slider, node, *pool, whole, over, layout.order, channel_axis)
     return None
 
 
@@ -128,8 +183,7 @@ def _log_softmax(backend: Backend[Any], node: Node, x: Any) -> Any:
     def over(backend: Backend[Any], x: Any, axes: tuple[int, ...]) -> Any:
         shifted = backend.subtract(x, backend.reduce_max(x, axes))
         total = backend.reduce_sum(_exp(backend, shifted), axes)
-        log = backend.elementwise("Log", lambda xp, x: xp.log(x), total)
-        return backend.subtract(shifted, log)
+        return backend.subtract(shifted, _log(backend, total))
 
     return _along(backend, node, x, over)
 
@@ -143,16 +197,20 @@ def _exp(backend: Backend[Any], x: Any) -> Any:
     return backend.elementwise("Exp", lambda xp, x: xp.exp(x), x)
 
 
+def _log(backend: Backend[Any], x: Any) -> Any:
+    return backend.elementwise("Log", lambda xp, x: xp.log(x), x)
+
+
 def _along(
     backend: Backend[Any],
     node: Node,
     x: Any,
     over: Callable[[Backend[Any], Any, tuple[int, ...]], Any],
 ) -> Any:
-    return over(backend, x, _softmax_axes(node, x))
+    return over(backend, x, softmax_axes(node, x))
 
 
-def _softmax_axes(node: Node, x: Any) -> tuple[int, ...]:
+def softmax_axes(node: Node, x: Any) -> tuple[int, ...]:
     """Return the axes of one softmax: a single one, or before opset 13 all from `axis` on."""
     rank = len(x.shape)
     axis = node.attribute("axis", -1 if node.opset >= 13 else 1) % rank
@@ -160,11 +218,6 @@ def _softmax_axes(node: Node, x: Any) -> tuple[int, ...]:
 
 
 def _slide_softmax(slider: Slider, node: Node, x: Slid) -> Slid:
-    along = _softmax_axes(node, x)
-    if 0 in along:
-        raise node.unsupported("it normalises over the batch")
-    long = [axis for axis in along if x.shape[axis] > 1] or [along[0]]
-
     def emit(tensor: Any) -> Any:
         if slider.opset >= 13:
             return slider.emit(node, node.op, [tensor], {"axis": 1})
@@ -172,27 +225,37 @@ def _slide_softmax(slider: Slider, node: Node, x: Slid) -> Slid:
         rank = len(slider.stride)
         return slider.channels_last(node, tensor, rank, {"axis": 1 + rank})
 
+    return slide_along(slider, node, x, softmax_axes(node, x), emit)
+
+
+def slide_along(slider: Slider, node: Node, x: Slid, along: tuple[int, ...], emit: Emit) -> Slid:
+    """Write an operator that works along axes, and keeps their lengths, along the channels."""
+    if 0 in along:
+        raise node.unsupported("it works along the batch")
+    long = [axis for axis in along if x.shape[axis] > 1] or [along[0]]
     if len(long) == 1:
         made = slider.along_channels(node, x, long[0], emit)
         if made is not None:
             return made
     if any(n > 1 for axis, n in enumerate(x.shape) if axis and axis not in along):
         raise node.unsupported(f"the axes {along} of shape {x.shape} are not the channels of a map")
-    own = slider.features(node, x, x.shape, "normalises over a whole window")
+    own = slider.features(node, x, x.shape, "works along a whole window")
     return replace(own, tensor=emit(own.tensor))
 
 
 def _arg_max(backend: Backend[Any], node: Node, x: Any) -> Any:
+    """Give the place of the largest entry along an axis, or for ArgMin of the smallest."""
+    name = node.op.lower()
     axis = node.attribute("axis", 0) % x.ndim
     last = bool(node.attribute("select_last_index", 0))
 
     def places(xp: Any, x: Any) -> Any:
         size = x.shape[axis]
         if last:
-            return size - 1 - xp.argmax(xp.flip(x, axis), axis=axis, keepdims=True)
-        return xp.argmax(x, axis=axis, keepdims=True)
+            return size - 1 - getattr(xp, name)(xp.flip(x, axis), axis=axis, keepdims=True)
+        return getattr(xp, name)(x, axis=axis, keepdims=True)
 
-    made = backend.along(f"ArgMax {last}", places, x, axis)
+    made = backend.along(f"{node.op} {last}", places, x, axis)
     return made if node.attribute("keepdims", 1) else backend.namespace.squeeze(made, axis)
 
 
@@ -219,7 +282,14 @@ OPERATORS = {
     "ReduceMax": _reduction(_maximum),
     "ReduceMin": _reduction(_minimum),
     "ReduceSum": _reduction(lambda backend, x, axes: backend.reduce_sum(x, axes)),
+    "ReduceL1": _reduction(_norm(1)),
+    "ReduceL2": _reduction(_norm(2)),
+    "ReduceLogSum": _reduction(_log_of_sum),
+    "ReduceLogSumExp": _reduction(_log_of_sum_of_powers),
+    "ReduceProd": _reduction(_product),
+    "ReduceSumSquare": _reduction(_sum_of_squares),
     "Softmax": Operator(_softmax, _slide_softmax),
     "LogSoftmax": Operator(_log_softmax, _slide_softmax),
     "ArgMax": Operator(_arg_max, _slide_arg_max),
+    "ArgMin": Operator(_arg_max, _slide_arg_max),
 }

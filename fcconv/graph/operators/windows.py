@@ -106,9 +106,22 @@ def _lp_pool(backend: Backend[Any], node: Node, x: Any) -> Any:
 
 
 def _norm(backend: Backend[Any], p: int, x: Any, window: Window) -> Any:
-    powers = backend.elementwise(f"power {p}", rounded_once(lambda xp, x: xp.abs(x) ** p), x)
-    total = backend.avg_pool(powers, window, np.ones(window.output, np.int64))
-    return backend.elementwise(f"root {p}", rounded_once(lambda _xp, x: x ** (1 / p)), total)
+    ones = np.ones(window.output, np.int64)
+    return root(backend, p, backend.avg_pool(power(backend, p, x), window, ones))
+
+
+def power(backend: Backend[Any], p: int, x: Any) -> Any:
+    """Raise absolute values to a power."""
+    return backend.elementwise(f"power {p}", rounded_once(lambda xp, x: xp.abs(x) ** p), x)
+
+
+def root(backend: Backend[Any], p: int, x: Any) -> Any:
+    """Take the root of sums of powers, in their own type."""
+
+    def function(_xp: Any, x: Any) -> Any:
+        return (x ** (1 / p)).astype(x.dtype)
+
+    return backend.elementwise(f"root {p}", rounded_once(function), x)
 
 
 def _global_average(backend: Backend[Any], _node: Node, x: Any) -> Any:
@@ -242,12 +255,13 @@ def slide_over_block(
     slider: Slider,
     node: Node,
     op: str,
+    options: dict[str, Any],
     whole: Slid,
     over: Sequence[int],
     order: tuple[int, ...],
     channel_axis: int = 1,
 ) -> Slid:
-    """Pool the whole block along the spatial axes `over` of a map: "Sum" or a pool's type."""
+    """Pool the block along the spatial axes `over` of a map: "Sum" or a pool and its attributes."""
     pairs = [
         axis.covered(stride) if k in over else axis.windowed(stride, 1, 1, 1, 0, 0)
         for k, (axis, stride) in enumerate(zip(whole.axes, slider.stride, strict=True))
@@ -256,7 +270,6 @@ def slide_over_block(
     if op == "Sum":
         tensor = window_sums(slider, node, whole.tensor, whole, slides)
     else:
-        options = {"p": node.attribute("p", 2)} if op == "LpPool" else {}
         tensor = pool(slider, node, op, whole.tensor, whole, slides, options)
     axes = tuple(made for made, _ in pairs)
     return slider.map(tensor, whole.channels, axes, order, channel_axis)
@@ -265,7 +278,8 @@ def slide_over_block(
 def _global_pool(op: str) -> Any:
     def slide(slider: Slider, node: Node, x: Slid) -> Slid:
         whole, order = slider.whole_map(node, x)
-        return slide_over_block(slider, node, op, whole, range(len(whole.axes)), order)
+        options = {"p": node.attribute("p", 2)} if op == "LpPool" else {}
+        return slide_over_block(slider, node, op, options, whole, range(len(whole.axes)), order)
 
     return slide
 

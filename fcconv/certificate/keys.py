@@ -1,0 +1,51 @@
+"""Keys, as many as it takes until a wrong rewriting is hardly certified."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+WANTED = 1e-12
+"""The probability to come below."""
+
+MOST = 16
+"""Most keys, for networks of so many operations that each key tells little."""
+
+
+class Keys:
+    """Independent keys, drawn until a false agreement is unlikely enough.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Draws them.
+
+    Attributes
+    ----------
+    false_pass : float
+        A bound on the probability that a wrong rewriting agrees under all keys so far.
+
+    Examples
+    --------
+    >>> keys = Keys(np.random.default_rng(0))
+    >>> for _ in keys:
+    ...     keys.agreed(1e-5)
+    >>> keys.false_pass < 1e-12
+    True
+    """
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng = rng
+        self.false_pass = 1.0
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield keys, each of which is to be followed by :meth:`agreed`."""
+        for _ in range(MOST):
+            yield int(self._rng.integers(2**63))
+            if self.false_pass < WANTED:
+                return
+
+    def agreed(self, chance: float) -> None:
+        """Count an agreement that a wrong rewriting reaches with a chance."""
+        self.false_pass *= min(chance, 1.0)

@@ -1,0 +1,134 @@
+"""Whether a network is local, and how far its scores see."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from fcconv.graph import receptive
+from fcconv.graph.node import Node
+from fcconv.graph.operators import OPERATORS
+from fcconv.graph.receptive import Along, Counts, Local, Spread
+from fcconv.graph.run import data_inputs
+
+ENTRYWISE = """Add Sub Mul Div Sum Mean Neg Reciprocal Clip Cast Abs Ceil Celu Cos Elu Equal Erf Exp
+Floor Gelu Greater GreaterOrEqual HardSigmoid HardSwish LeakyRelu Less LessOrEqual Log Max Min Mish
+Not PRelu Pow Relu Round Selu Sigmoid Sign Sin Softplus Softsign Sqrt Swish Tanh ThresholdedRelu
+Where Identity Dropout"""
+
+SPREADS: dict[str, Spread] = {
+    **dict.fromkeys(ENTRYWISE.split(), receptive.entrywise),
+    **dict.fromkeys(["Conv", "MaxPool", "AveragePool", "LpPool"], receptive.window),
+    **dict.fromkeys(["BatchNormalization", "LRN"], receptive.by_channel),
+    **dict.fromkeys(["ReduceMean", "ReduceMax", "ReduceMin", "ReduceSum"], receptive.reduction),
+    **dict.fromkeys(["Softmax", "LogSoftmax"], receptive.mixing(-1, lambda node: node.opset < 13)),
+    "LayerNormalization": receptive.mixing(-1, lambda _: True),
+    "Split": receptive.mixing(0),
+    "ArgMax": receptive.place_of_extreme,
+    "Concat": receptive.join,
+    "Gather": receptive.gather,
+    "MatMul": receptive.matmul,
+    "Pad": receptive.pad,
+    "Slice": receptive.cut,
+    "Squeeze": receptive.squeeze,
+    "Transpose": receptive.transpose,
+    "Unsqueeze": receptive.unsqueeze,
+}
+
+
+@dataclass(frozen=True)
+class Locality:
+    """What is known of a network without running it.
+
+    Attributes
+    ----------
+    outputs : tuple of tuple of Along
+        For each output, its cells along each axis of the image; empty where an operator is not
+        local.
+    outside : str, optional
+        The first node that is not local, or of which nobody knows whether it is.
+    period : int
+        Sizes of an image after which everything comes again.
+    """
+
+    outputs: tuple[tuple[Along, ...], ...]
+    outside: str | None
+    period: int
+
+    def each(self, number: Callable[[Along], int]) -> list[list[int]]:
+        """List a number of every output, for each axis."""
+        return [[number(along) for along in same] for same in zip(*self.outputs, strict=True)]
+
+    def has_cells(self, stride: Sequence[int]) -> bool:
+        """Say whether every output has a cell for each window, at every size of the image."""
+        return self.outside is None and all(
+            along.jump == s and np.array_equal(along.counts, np.arange(len(along.counts)) // s + 1)
+            for cells in self.outputs
+            for along, s in zip(cells, stride, strict=True)
+        )
+
+    @property
+    def pads(self) -> bool:
+        """Whether padding has a part in a cell."""
+        return any(along.before or along.after for cells in self.outputs for along in cells)
+
+
+def find_locality(graph: ir.Graph, axes: Sequence[int], window: Sequence[int]) -> Locality:
+    """Follow how far entries see through a network.
+
+    Parameters
+    ----------
+    graph : onnx_ir.Graph
+        The network, whose one input is an image of free size.
+    axes : sequence of int
+        The axes of the input that slide.
+    window : sequence of int
+        The smallest image. As many sizes from there on are looked at as it takes to know all.
+    """
+    period = _followed(graph, axes, [np.array([n]) for n in window]).period
+    return _followed(graph, axes, [np.arange(n, n + period) for n in window])
+
+
+def _followed(graph: ir.Graph, axes: Sequence[int], sizes: Sequence[Counts]) -> Locality:
+    (image,) = data_inputs(graph)
+    rank = 0 if image.shape is None else len(image.shape)
+    along = {axis: Along(counts) for axis, counts in zip(axes, sizes, strict=True)}
+    values: dict[ir.Value, Any] = {
+        image: Local(rank, {0: Along(np.array([2])), **along})  # of a batch of two
+    }
+    for value in graph.initializers.values():
+        values[value] = None if value.const_value is None else value.const_value.numpy()
+    jumps = [1]
+    for ir_node in graph:
+        node = Node(ir_node, graph.opset_imports.get(ir_node.domain, 0))
+        made = _made(node, values)
+        if made is None:
+            return Locality((), str(node), math.lcm(*jumps))
+        values.update((value, made) for value in ir_node.outputs)
+        jumps += [a.jump for a in made.along.values()]
+    outputs = [values[value] for value in graph.outputs]
+    for value, made in zip(graph.outputs, outputs, strict=True):
+        if not isinstance(made, Local) or list(made.along) != [0, *range(2, made.rank)]:
+            return Locality((), f"the output {value.name!r}", math.lcm(*jumps))
+    cells = tuple(tuple(made.along.values())[1:] for made in outputs)
+    return Locality(cells, None, math.lcm(*jumps))
+
+
+def _made(node: Node, values: dict[ir.Value, Any]) -> Local | None:
+    """Say how a node's results depend on the image; None if they are not local."""
+    operator, spread = OPERATORS.get(node.op), SPREADS.get(node.op)
+    known = all(value is None or value in values for value in node.ir.inputs)
+    if operator is None or operator.static or spread is None or not known:
+        return None
+    inputs = [None if value is None else values[value] for value in node.ir.inputs]
+    if any(isinstance(inputs[k], Local) for k in operator.structural if k < len(inputs)):
+        return None
+    made = spread(node, *inputs) if any(isinstance(x, Local) for x in inputs) else None
+    if made is None or any((along.counts < 1).any() for along in made.along.values()):
+        return None
+    return made

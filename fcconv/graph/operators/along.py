@@ -1,0 +1,107 @@
+"""Operators that make as many entries of those along an axis: Hardmax, LpNormalization, CumSum.
+
+They slide along channels as they are, and along the features of a whole window.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fcconv.errors import ShapeError
+from fcconv.graph.operator import Operator
+from fcconv.graph.operators.elementwise import rounded_once
+from fcconv.graph.operators.reductions import slide_along, softmax_axes
+from fcconv.graph.operators.windows import power, root
+from fcconv.graph.values import Constant, Slid
+
+if TYPE_CHECKING:
+    from fcconv.backend import Backend
+    from fcconv.graph.node import Node
+    from fcconv.graph.slider import Slider
+
+
+def _lp_normalization(backend: Backend[Any], node: Node, x: Any) -> Any:
+    p, axis = node.attribute("p", 2), _axis(node, x, node.attribute("axis", -1))
+    norm = root(backend, p, backend.reduce_sum(power(backend, p, x), [axis]))
+
+    def function(xp: Any, x: Any, norm: Any) -> Any:
+        return xp.where(norm == 0, xp.zeros_like(x), x / norm)
+
+    return backend.elementwise("quotient, or 0", rounded_once(function), x, norm)
+
+
+def _slide_lp_normalization(slider: Slider, node: Node, x: Slid) -> Slid:
+    axis = _axis(node, x, node.attribute("axis", -1))
+    return slide_along(slider, node, x, (axis,), lambda t: slider.copy(node, [t], axis=1))
+
+
+def _hardmax(backend: Backend[Any], node: Node, x: Any) -> Any:
+    xp, axes = backend.namespace, softmax_axes(node, x)
+    rows = xp.reshape(x, (*x.shape[: axes[0]], -1)) if len(axes) > 1 else x
+    place = backend.along(
+        "ArgMax False", lambda xp, x: xp.argmax(x, axis=axes[0], keepdims=True), rows, axes[0]
+    )
+    numbers = np.arange(rows.shape[axes[0]]).reshape(-1, *(1,) * (rows.ndim - 1 - axes[0]))
+
+    def function(_xp: Any, number: Any, place: Any) -> Any:
+        return (number == place).astype(x.dtype)
+
+    ones = backend.elementwise("Hardmax", function, backend.asarray(numbers), place)
+    return xp.reshape(ones, x.shape)
+
+
+def _slide_hardmax(slider: Slider, node: Node, x: Slid) -> Slid:
+    def emit(tensor: Any) -> Any:
+        if slider.opset >= 13:
+            return slider.emit(node, node.op, [tensor], {"axis": 1})
+        rank = len(slider.stride)
+        return slider.channels_last(node, tensor, rank, {"axis": 1 + rank})
+
+    return slide_along(slider, node, x, softmax_axes(node, x), emit)
+
+
+def _cumulative_sum(backend: Backend[Any], node: Node, x: Any, given: Any) -> Any:
+    """Add each entry to the one that lies 1, then 2, 4, ... places behind it."""
+    xp, axis = backend.namespace, _axis(node, x, *node.ints("axis", given))
+    size = x.shape[axis]
+    turned = xp.flip(x, axis) if node.attribute("reverse", 0) else x
+
+    def delayed(x: Any, places: int) -> Any:
+        first, rest = xp.split(x, (size - places,), axis=axis)
+        return xp.concatenate([xp.zeros_like(rest), first], axis=axis)
+
+    places = 1
+    while places < size:
+        turned = backend.add(turned, delayed(turned, places))
+        places *= 2
+    if node.attribute("exclusive", 0) and size:
+        turned = delayed(turned, 1)
+    return xp.flip(turned, axis) if node.attribute("reverse", 0) else turned
+
+
+def _slide_cumulative_sum(slider: Slider, node: Node, x: Slid, given: Constant | Slid) -> Slid:
+    if not isinstance(given, Constant):
+        raise node.unsupported("its axis depends on the pixels")
+    axis = _axis(node, x, *node.ints("axis", given.array))
+
+    def emit(tensor: Any) -> Any:
+        first = slider.constant(np.array(1, np.int64), f"{node.name}/axis")
+        return slider.copy(node, [tensor, first])
+
+    return slide_along(slider, node, x, (axis,), emit)
+
+
+def _axis(node: Node, x: Any, axis: int) -> int:
+    rank = len(x.shape)
+    if not -rank <= axis < rank:
+        raise ShapeError(f"{node.op} along axis {axis} of an array of {rank} axes")
+    return axis % rank
+
+
+OPERATORS = {
+    "CumSum": Operator(_cumulative_sum, _slide_cumulative_sum, frozenset([1])),
+    "Hardmax": Operator(_hardmax, _slide_hardmax),
+    "LpNormalization": Operator(_lp_normalization, _slide_lp_normalization),
+}

@@ -1,0 +1,113 @@
+"""Normalisations over a whole window: put together from simpler operators, computed and slid so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import onnx_ir as ir
+
+import fcconv_numpy
+from fcconv.errors import FcconvError, ShapeError
+from fcconv.graph.node import Node
+from fcconv.graph.operator import Operator
+from fcconv.graph.operators import elementwise, moves, reductions
+from fcconv.graph.values import Constant, Slid
+from fcconv.graph.writer import dtype_of
+
+if TYPE_CHECKING:
+    from fcconv.backend import Backend
+    from fcconv.graph.slider import Slider
+
+PARTS = {**elementwise.OPERATORS, **moves.OPERATORS, **reductions.OPERATORS}
+"""The operators that others are put together from."""
+
+EPSILON = float(np.float32(1e-5))
+"""The default of ONNX, whose attributes are float32."""
+
+Do: TypeAlias = Callable[..., Any]
+"""``do(op, *inputs, **attributes)`` does a part; numbers have the type of the first input."""
+
+Body: TypeAlias = Callable[..., Any]
+"""``body(do, node, *inputs)`` does the parts one after the other."""
+
+
+def _composed(body: Body) -> Operator:
+    """Make an operator of a body: its parts are computed, or written one by one."""
+
+    def compute(backend: Backend[Any], node: Node, *inputs: Any) -> Any:
+        def do(op: str, *inputs: Any, **attributes: Any) -> Any:
+            kind = inputs[0].dtype if inputs[0].dtype.kind not in "iu" else np.float64
+            given = [backend.asarray(np.array(x, kind)) if isinstance(x, float) else x
+                     for x in inputs]  # fmt: skip
+            return PARTS[op].compute(backend, _part(node, op, attributes), *given)
+
+        return body(do, node, *inputs)
+
+    def slide(slider: Slider, node: Node, x: Slid | Constant, *parameters: Any) -> Slid:
+        if not isinstance(x, Slid) or not all(isinstance(p, Constant) for p in parameters):
+            raise node.unsupported("its scale or its bias depends on the pixels")
+
+        def do(op: str, *inputs: Any, **attributes: Any) -> Any:
+            part = _part(node, op, attributes)
+            if isinstance(inputs[0], Constant):
+                array, *options = inputs
+                return Constant(PARTS[op].compute(fcconv_numpy, part, array.array, *options))
+            kind = dtype_of(inputs[0].tensor)
+            given = [x if isinstance(x, Slid | Constant)
+                     else Constant(np.array(x, kind) if isinstance(x, float) else x)
+                     for x in inputs]  # fmt: skip
+            try:
+                made = PARTS[op].slide(slider, part, *given)
+            except FcconvError as error:  # nobody knows the names of parts
+                raise type(error)(str(error).removeprefix(f"{part}: ")) from None
+            return made[0] if isinstance(made, tuple) else made
+
+        own = slider.features(node, x, x.shape, "normalises over a whole window")
+        made: Slid = body(do, node, own, *parameters)
+        return made
+
+    return Operator(compute, slide)
+
+
+def _part(node: Node, op: str, attributes: dict[str, Any]) -> Node:
+    return Node(ir.node(op, [], attributes, name=f"{node.name}/{op}"), node.opset)
+
+
+def _instance_norm(do: Do, node: Node, x: Any, scale: Any, bias: Any) -> Any:
+    return _normalised(do, node, x, x.shape[1], scale, bias)
+
+
+def _group_norm(do: Do, node: Node, x: Any, scale: Any, bias: Any) -> Any:
+    channels, groups = x.shape[1], node.attribute("num_groups")
+    if groups < 1 or channels % groups:
+        raise ShapeError(f"{channels} channels can't be divided into {groups} groups")
+    if node.opset < 21:  # from then on there is one entry per channel, before one per group
+        each = (groups, channels // groups)
+        scale, bias = (
+            do("Expand", do("Reshape", p, _ints(groups, 1)), _ints(*each)) for p in (scale, bias)
+        )
+    return _normalised(do, node, x, groups, scale, bias)
+
+
+def _normalised(do: Do, node: Node, x: Any, groups: int, scale: Any, bias: Any) -> Any:
+    """Give the entries of each group of channels mean 0 and deviation 1; scale and shift them."""
+    rows = do("Reshape", x, _ints(0, groups, -1))
+    centred = do("Sub", rows, do("ReduceMean", rows, _ints(2)))
+    variance = do("ReduceMean", do("Mul", centred, centred), _ints(2))
+    spread = do("Sqrt", do("Add", variance, node.attribute("epsilon", EPSILON)))
+    normal = do("Reshape", do("Div", centred, spread), _ints(0, *x.shape[1:]))
+    column = _ints(-1, *(1,) * (len(x.shape) - 2))
+    scaled = do("Mul", normal, do("Reshape", scale, column))
+    return do("Add", scaled, do("Reshape", bias, column))
+
+
+def _ints(*numbers: int) -> np.ndarray[Any, Any]:
+    return np.array(numbers, np.int64)
+
+
+OPERATORS = {
+    "GroupNormalization": _composed(_group_norm),
+    "InstanceNormalization": _composed(_instance_norm),
+}

@@ -1,0 +1,87 @@
+"""QuantizeLinear and DequantizeLinear: entry by entry, with one scale or one per channel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx_ir as ir
+
+from fcconv.errors import ShapeError
+from fcconv.graph.operator import Operator
+from fcconv.graph.operators import elementwise
+from fcconv.graph.operators.elementwise import rounded_once
+from fcconv.graph.values import Constant, Slid
+
+if TYPE_CHECKING:
+    from fcconv.backend import Backend
+    from fcconv.graph.node import Node
+    from fcconv.graph.slider import Slider
+
+TYPES = tuple(np.dtype(name) for name in ("int8", "uint8", "int16", "uint16"))
+"""What numbers are rounded to."""
+
+
+def _quantize(backend: Backend[Any], node: Node, x: Any, scale: Any, zero: Any = None) -> Any:
+    named = ir.DataType(node.attribute("output_dtype", 0) or ir.DataType.UINT8)
+    target = np.dtype(named.numpy() if zero is None else zero.dtype)
+    if target not in TYPES:
+        raise node.unsupported(f"it rounds to {target.name}: only 8 and 16 bits are computed")
+    limits = np.iinfo(target)
+
+    def function(xp: Any, x: Any, scale: Any, zero: Any) -> Any:
+        places = xp.round(x / scale) + zero.astype(scale.dtype)
+        return xp.clip(places, limits.min, limits.max).astype(target)
+
+    zero = backend.asarray(np.zeros((), target) if zero is None else zero)
+    columns = [_column(backend, node, x, p) for p in (scale, zero)]
+    return backend.elementwise(f"QuantizeLinear {target}", rounded_once(function), x, *columns)
+
+
+def _dequantize(backend: Backend[Any], node: Node, x: Any, scale: Any, zero: Any = None) -> Any:
+    if x.dtype.kind not in "iu" or node.attribute("output_dtype", 0):
+        raise node.unsupported("only whole numbers are computed, and into the type of the scale")
+
+    def function(_xp: Any, x: Any, scale: Any, zero: Any) -> Any:
+        return (x.astype(np.int32) - zero.astype(np.int32)).astype(scale.dtype) * scale
+
+    zero = backend.asarray(np.zeros((), np.int8)) if zero is None else zero
+    columns = [_column(backend, node, x, p) for p in (scale, zero)]
+    return backend.elementwise("DequantizeLinear", rounded_once(function), x, *columns)
+
+
+def _column(backend: Backend[Any], node: Node, x: Any, parameter: Any) -> Any:
+    """Let a parameter, one number or one per entry of an axis, broadcast over the input."""
+    if len(parameter.shape) > 1:
+        raise node.unsupported("it scales block by block, which is not computed")
+    if parameter.shape in ((), (1,)):
+        return backend.namespace.reshape(parameter, ())
+    axis = node.attribute("axis", 1)
+    if not -x.ndim <= axis < x.ndim or x.shape[axis] != parameter.shape[0]:
+        raise ShapeError(f"{parameter.shape[0]} scales do not fit axis {axis} of {x.shape}")
+    return backend.namespace.reshape(parameter, (-1, *(1,) * (x.ndim - 1 - axis % x.ndim)))
+
+
+def _slide(slider: Slider, node: Node, x: Slid | Constant, *parameters: Any) -> Slid:
+    given = [p for p in parameters if p is not None]
+    if not isinstance(x, Slid) or not all(isinstance(p, Constant) for p in given):
+        raise node.unsupported("its scale depends on the pixels")
+    if all(p.array.size == 1 for p in given):
+        return elementwise.slide(slider, node, x, *parameters)
+    written = [None if p is None else slider.keep(p, node) for p in parameters]
+    axis = node.attribute("axis", 1) % len(x.shape)
+    made = slider.along_channels(
+        node, x, axis, lambda tensor: slider.copy(node, [tensor, *written], axis=1)
+    )
+    if made is None:
+        raise node.unsupported(
+            f"it has a scale for each entry of axis {axis} of shape {x.shape}, which is not the "
+            f"channels of a map"
+        )
+    return made
+
+
+OPERATORS = {
+    "DequantizeLinear": Operator(_dequantize, _slide),
+    "QuantizeLinear": Operator(_quantize, _slide, frozenset([2])),
+}

@@ -1,0 +1,89 @@
+"""Resize and Upsample to the nearest entry, by whole factors: entries are moved, none is made.
+
+Entries that are read twice are no map any more, so that windows may read them one by one, but not
+move over them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fcconv.errors import ShapeError
+from fcconv.graph.operator import Operator
+from fcconv.graph.operators.moves import affordable
+
+if TYPE_CHECKING:
+    from fcconv.backend import Backend
+    from fcconv.graph.node import Node
+    from fcconv.graph.slider import Slider
+    from fcconv.graph.values import Constant, Slid
+
+
+def _resize(backend: Backend[Any], node: Node, x: Any, *options: Any) -> Any:
+    if node.attribute("mode", "nearest") != "nearest":
+        raise node.unsupported("it makes new pixels between others: only the nearest are taken")
+    for axis, size in _sizes(node, x, options).items():
+        if size != x.shape[axis]:
+            x = backend.namespace.take(x, _nearest(node, x.shape[axis], size), axis=axis)
+    return x
+
+
+def _sizes(node: Node, x: Any, options: tuple[Any, ...]) -> dict[int, int]:
+    """Return the new length of each axis that is named."""
+    if node.op == "Resize" and node.opset >= 11:
+        _, scales, sizes, *_ = (*options, None, None, None)
+    else:
+        scales, sizes = (*options, node.attribute("scales"))[0], None
+    axes = node.attribute("axes", tuple(range(x.ndim)))
+    given = sizes if scales is None or not np.size(scales) else scales
+    if given is None or len(given) != len(axes):
+        raise ShapeError(f"it needs a scale or a size for each of the axes {axes}")
+    if given is sizes and node.attribute("keep_aspect_ratio_policy", "stretch") != "stretch":
+        raise node.unsupported("it keeps the aspect ratio: give the sizes that this makes")
+    wanted = {
+        axis % x.ndim: int(number) if given is sizes else float(number) * x.shape[axis]
+        for axis, number in zip(axes, given, strict=True)
+    }
+    if any(size <= 0 or size % x.shape[axis] for axis, size in wanted.items()):
+        raise node.unsupported("only whole factors are computed")
+    affordable(node, [wanted.get(axis, n) for axis, n in enumerate(x.shape)])
+    return {axis: int(size) for axis, size in wanted.items()}
+
+
+def _nearest(node: Node, length: int, size: int) -> npt.NDArray[np.int64]:
+    """Say which entry of `length` lies nearest to each of `size`."""
+    old = node.op == "Upsample" or node.opset < 11
+    places, factor = np.arange(size), size // length
+    mode = "asymmetric" if old else "half_pixel"
+    mode = node.attribute("coordinate_transformation_mode", mode)
+    if mode == "asymmetric":
+        exact = places / factor
+    elif mode == "align_corners":
+        exact = places * (length - 1) / max(size - 1, 1)
+    elif mode in ("half_pixel", "pytorch_half_pixel", "half_pixel_symmetric"):
+        exact = (places + 0.5) / factor - 0.5
+    else:
+        raise node.unsupported(f"it places pixels by {mode}, which is not computed")
+    rounding = node.attribute("nearest_mode", "floor" if old else "round_prefer_floor")
+    nearest = {
+        "round_prefer_floor": lambda: np.ceil(exact - 0.5),
+        "round_prefer_ceil": lambda: np.floor(exact + 0.5),
+        "floor": lambda: np.floor(exact),
+        "ceil": lambda: np.ceil(exact),
+    }.get(rounding)
+    if nearest is None:
+        raise node.unsupported(f"it rounds by {rounding}, which ONNX does not have")
+    return np.clip(nearest(), 0, length - 1).astype(np.int64)
+
+
+def _slide(slider: Slider, node: Node, *inputs: Slid | Constant | None) -> tuple[Slid, ...]:
+    return slider.moved(node, _resize, inputs)
+
+
+OPERATORS = {
+    "Resize": Operator(_resize, _slide, frozenset([1, 2, 3])),
+    "Upsample": Operator(_resize, _slide, frozenset([1])),
+}

@@ -1,0 +1,315 @@
+"""How far each entry of a network's values sees, integers only, from what its operators say.
+
+An operator is *local* where it makes every entry from entries in fixed places beside it, by the
+same rule for each entry: a convolution, a pool, whatever works entry by entry. A network of local
+operators is equivariant: an image moved by as many pixels as lie between two of its cells has its
+cells moved by one. Away from padding every cell is therefore the same function of the pixels that
+it sees, in an image of any size, and one cell tells about all of them. How many cells there are is
+a composition of ``floor((n + a) / r)``, thus ``floor((n + A) / R)`` with the product ``R`` of the
+strides: images of ``R`` sizes in a row tell the number for every other size.
+
+The arithmetic of the fields is that of A. Araujo, W. Norris & J. Sim, *Computing receptive fields
+of convolutional neural networks* (2019), section 3.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from fcconv.graph.node import Node
+
+Counts: TypeAlias = npt.NDArray[np.int64]
+
+TO_THE_END = 2**31 - 1
+"""Ends of slices from here on mean all that is left."""
+
+
+@dataclass(frozen=True, eq=False)
+class Along:
+    """The entries of a value along one axis of the image.
+
+    Attributes
+    ----------
+    counts : array of int
+        How many there are, for each size of the image that is looked at.
+    jump : int
+        Pixels from one entry to the next.
+    first, last : int
+        The pixels that entry 0 depends on, both included.
+    before, after : int
+        Pixels at both ends of the image within which padding has a part in an entry.
+    """
+
+    counts: Counts
+    jump: int = 1
+    first: int = 0
+    last: int = 0
+    before: int = 0
+    after: int = 0
+
+    def windowed(
+        self, kernel: int, stride: int = 1, dilation: int = 1, before: int = 0, after: int = 0
+    ) -> Along:
+        """Move a window over the entries; padding below zero cuts entries off.
+
+        Examples
+        --------
+        >>> along = Along(np.array([8, 9])).windowed(kernel=3, stride=2, before=1)
+        >>> along.counts.tolist(), along.jump, along.first, along.last, along.before
+        ([4, 4], 2, -1, 1, 1)
+        """
+        extent = dilation * (kernel - 1)
+        return Along(
+            counts=(self.counts + (before + after - extent - 1)) // stride + 1,
+            jump=self.jump * stride,
+            first=self.first - before * self.jump,
+            last=self.last + (extent - before) * self.jump,
+            before=max(self.before + before * self.jump, 0),
+            after=max(self.after + after * self.jump, 0),
+        )
+
+    def merged(self, other: Along) -> Along | None:
+        """Join the entries of the same places of another value; None if places differ."""
+        if self.jump != other.jump or not np.array_equal(self.counts, other.counts):
+            return None
+        return replace(
+            self,
+            first=min(self.first, other.first),
+            last=max(self.last, other.last),
+            before=max(self.before, other.before),
+            after=max(self.after, other.after),
+        )
+
+
+@dataclass(frozen=True)
+class Local:
+    """A value all of whose entries are made alike.
+
+    Attributes
+    ----------
+    rank : int
+        Its axes.
+    along : mapping of int to Along
+        The axes that are the batch and the image's, in the image's order, and the entries along
+        each. The batch is an axis along which nothing may see beyond itself.
+    """
+
+    rank: int
+    along: Mapping[int, Along]
+
+    def avoids(self, *axes: int) -> bool:
+        """Say whether none of some axes is one of the image."""
+        return not any(self.place(axis) in self.along for axis in axes)
+
+    def is_alike(self, constant: npt.NDArray[Any]) -> bool:
+        """Say whether a constant beside it is the same everywhere along the image's axes."""
+        shift = self.rank - constant.ndim
+        return all(axis < shift or constant.shape[axis - shift] == 1 for axis in self.along)
+
+    def aligned(self, rank: int) -> Local:
+        """Put axes of length 1 before its own, as broadcasting does."""
+        return self.moved(rank, lambda axis: axis + rank - self.rank)
+
+    def merged(self, other: Local) -> Local | None:
+        """Join it with another value, entry by entry; None if their places differ."""
+        if list(self.along) != list(other.along):
+            return None
+        pairs = {axis: along.merged(other.along[axis]) for axis, along in self.along.items()}
+        joined = {axis: along for axis, along in pairs.items() if along is not None}
+        return Local(self.rank, joined) if len(joined) == len(pairs) else None
+
+    def moved(self, rank: int, places: Callable[[int], int]) -> Local:
+        """Give axes other places."""
+        return Local(rank, {places(axis): along for axis, along in self.along.items()})
+
+    def windowed(self, spec: Mapping[int, Sequence[int]]) -> Local:
+        """Move windows of (kernel, stride, dilation, before, after) along some of the axes."""
+        return Local(
+            self.rank,
+            {
+                a: along.windowed(*spec[a]) if a in spec else along
+                for a, along in self.along.items()
+            },
+        )
+
+    def without(self, axes: Sequence[int]) -> Local:
+        """Drop axes that are not of the image."""
+        gone = {self.place(axis) for axis in axes}
+        return self.moved(self.rank - len(gone), lambda axis: axis - sum(a < axis for a in gone))
+
+    def place(self, axis: int) -> int:
+        """Count an axis from 0 on."""
+        return axis % self.rank
+
+
+Constant: TypeAlias = npt.NDArray[Any]
+Spread: TypeAlias = "Callable[..., Local | None]"
+"""``spread(node, *inputs)`` says how a result depends on its inputs; None if it is not local."""
+
+
+def of_first(rule: Callable[..., Local | None]) -> Spread:
+    """Make a rule for operators of one value of the image, with constants beside it."""
+
+    @functools.wraps(rule)
+    def spread(node: Node, x: Any, *constants: Any) -> Local | None:
+        if not isinstance(x, Local) or any(isinstance(other, Local) for other in constants):
+            return None
+        return rule(node, x, *constants)
+
+    return spread
+
+
+def entrywise(_node: Node, *inputs: Local | Constant | None) -> Local | None:
+    """Make each entry of the entries of its place; inputs broadcast."""
+    given = [x for x in inputs if x is not None]
+    rank = max(x.rank if isinstance(x, Local) else x.ndim for x in given)
+    first, *others = (x.aligned(rank) for x in given if isinstance(x, Local))
+    made: Local | None = first
+    for x in others:
+        made = None if made is None else made.merged(x)
+    constants = [x for x in given if not isinstance(x, Local)]
+    return made if made is not None and all(map(made.is_alike, constants)) else None
+
+
+def join(node: Node, *inputs: Local | Constant | None) -> Local | None:
+    """Put values side by side along an axis that is not of the image."""
+    made = entrywise(node, *inputs)
+    if made is None or not all(isinstance(x, Local) for x in inputs):
+        return None
+    return made if made.avoids(node.attribute("axis", 1)) else None
+
+
+@of_first
+def by_channel(_node: Node, x: Local, *_parameters: Constant | None) -> Local | None:
+    """Make each entry of those at its place, and of constants of its channel."""
+    return x if x.avoids(1) else None
+
+
+@of_first
+def window(node: Node, x: Local, weight: Constant | None = None, *_rest: Any) -> Local | None:
+    """Move the windows of a convolution or a pool along the axes from the third on."""
+    padding = node.attribute("auto_pad", "NOTSET")
+    if padding not in ("NOTSET", "VALID") or node.attribute("ceil_mode", 0):
+        return None  # its padding depends on the size of the image
+    if not x.avoids(1) or node.has_output(1):  # places of maxima are counted from the corner
+        return None
+    kernel = node.attribute("kernel_shape") or (() if weight is None else weight.shape[2:])
+    rank = len(kernel)
+    pads = node.attribute("pads", ()) if padding == "NOTSET" else ()
+    before, after = pads[:rank] or (0,) * rank, pads[rank:] or (0,) * rank
+    ones = (1,) * rank
+    strides, dilations = node.attribute("strides", ones), node.attribute("dilations", ones)
+    spec = zip(kernel, strides, dilations, before, after, strict=True)
+    return x.windowed({2 + k: numbers for k, numbers in enumerate(spec)})
+
+
+@of_first
+def pad(
+    node: Node,
+    x: Local,
+    pads: Constant | None = None,
+    _value: Constant | None = None,
+    axes: Constant | None = None,
+) -> Local | None:
+    """Read beyond the ends, as a window of one entry does."""
+    numbers = node.ints("pads", pads)
+    places = [x.place(axis) for axis in node.ints("axes", axes, tuple(range(x.rank)))]
+    ends = zip(numbers[: len(places)], numbers[len(places) :], strict=True)
+    return x.windowed({axis: (1, 1, 1, *pair) for axis, pair in zip(places, ends, strict=True)})
+
+
+@of_first
+def cut(
+    node: Node,
+    x: Local,
+    starts: Constant | None = None,
+    ends: Constant | None = None,
+    axes: Constant | None = None,
+    steps: Constant | None = None,
+) -> Local | None:
+    """Cut off ends, as a window of one entry does; an absolute end is not local."""
+    begin, end = node.ints("starts", starts), node.ints("ends", ends)
+    places = [x.place(axis) for axis in node.ints("axes", axes, tuple(range(len(begin))))]
+    every = node.ints("steps", steps, (1,) * len(begin))
+    spec = {}
+    for axis, a, b, step in zip(places, begin, end, every, strict=True):
+        if axis in x.along and (a < 0 or step < 1 or 0 <= b < TO_THE_END):
+            return None
+        spec[axis] = (1, step, 1, -a, min(b, 0))
+    return x.windowed(spec)
+
+
+@of_first
+def transpose(node: Node, x: Local) -> Local | None:
+    """Put axes in another order."""
+    perm = [x.place(axis) for axis in node.attribute("perm", tuple(range(x.rank))[::-1])]
+    return x.moved(x.rank, perm.index)
+
+
+@of_first
+def squeeze(node: Node, x: Local, axes: Constant | None = None) -> Local | None:
+    """Drop axes of length 1, which are named."""
+    named = node.ints("axes", axes)
+    return x.without(named) if named is not None and x.avoids(*named) else None
+
+
+@of_first
+def unsqueeze(node: Node, x: Local, axes: Constant | None = None) -> Local | None:
+    """Add axes of length 1."""
+    named = node.ints("axes", axes)
+    rank = x.rank + len(named)
+    new = {axis % rank for axis in named}
+    kept = [axis for axis in range(rank) if axis not in new]
+    return x.moved(rank, kept.__getitem__)
+
+
+@of_first
+def gather(node: Node, x: Local, indices: Constant) -> Local | None:
+    """Pick entries along an axis that is not of the image."""
+    axis, more = x.place(node.attribute("axis", 0)), indices.ndim - 1
+    return x.moved(x.rank + more, lambda a: a + more * (a > axis)) if x.avoids(axis) else None
+
+
+def mixing(default: int, onwards: Callable[[Node], bool] = lambda _node: False) -> Spread:
+    """Make the rule of what mixes the entries along ``axis``, or along all from there on."""
+
+    @of_first
+    def spread(node: Node, x: Local, *_parameters: Constant | None) -> Local | None:
+        axis = x.place(node.attribute("axis", default))
+        return x if x.avoids(*(range(axis, x.rank) if onwards(node) else [axis])) else None
+
+    return spread
+
+
+@of_first
+def reduction(node: Node, x: Local, axes: Constant | None = None) -> Local | None:
+    """Reduce axes that are not of the image."""
+    named = node.ints("axes", axes)
+    if not named:
+        return x if node.attribute("noop_with_empty_axes", 0) else None
+    return _reduced(node, x, named)
+
+
+@of_first
+def place_of_extreme(node: Node, x: Local) -> Local | None:
+    """Find places along an axis that is not of the image."""
+    return _reduced(node, x, [node.attribute("axis", 0)])
+
+
+def _reduced(node: Node, x: Local, axes: Sequence[int]) -> Local | None:
+    if not x.avoids(*axes):
+        return None
+    return x if node.attribute("keepdims", 1) else x.without(axes)
+
+
+@of_first
+def matmul(_node: Node, a: Local, b: Constant) -> Local | None:
+    """Mix the last axis by a weight."""
+    return a if b.ndim == 2 and a.avoids(-1) else None

@@ -1,0 +1,253 @@
+"""Forgeries that rest on how a proof works: its prime, its keys, what it compares by print."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+from onnx import helper, numpy_helper
+
+import fcconv
+from graphs import Array, Net
+
+SAME_CRC = (0.028972, 0.148458)
+"""Slopes whose attributes, in print, have one and the same crc32."""
+
+
+def _rewritten(original: onnx.ModelProto) -> onnx.ModelProto:
+    return ir.to_proto(fcconv.convolutionize(original).model)
+
+
+def _without_metadata(original: onnx.ModelProto) -> onnx.ModelProto:
+    """Slide a network as somebody else's tool does."""
+    rewritten = _rewritten(original)
+    del rewritten.metadata_props[:]
+    return rewritten
+
+
+def _exchange(model: onnx.ModelProto, name: str, value: Array) -> None:
+    (held,) = [w for w in model.graph.initializer if w.name == name]
+    held.CopyFrom(numpy_helper.from_array(value, name))
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("product", [3, 2**20 - 1048573, 2**20 - 786433])
+def test_numbers_that_are_equal_modulo_a_prime(product: int, seed: int) -> None:
+    """Times 1024 twice is times 3 modulo 1048573; the prime is not known in advance."""
+    net = Net()
+    x = net.add("Mul", net.map(), np.array(1024, np.float32), name="first")
+    x = net.add("Mul", x, np.array(1024, np.float32), name="second")
+    original = net.model(net.dense(x, 96))
+    forged = _rewritten(original)
+    assert fcconv.certify(original, forged, seed=seed).holds
+    _exchange(forged, "first/constant", np.array(product, np.float32))
+    _exchange(forged, "second/constant", np.array(1, np.float32))
+    assert not fcconv.certify(original, forged, seed=seed).holds
+
+
+def test_attributes_of_one_checksum() -> None:
+    slope, other = SAME_CRC
+    net = Net()
+    original = net.model(net.dense(net.add("LeakyRelu", net.map(), alpha=slope, name="leaky"), 96))
+    forged = _rewritten(original)
+    (node,) = [node for node in forged.graph.node if node.name == "leaky"]
+    node.attribute[0].f = other
+    certificate = fcconv.certify(original, forged)
+    assert not certificate.holds
+    assert certificate.difference == "leaky (LeakyRelu)"
+
+
+def test_keys_are_not_known_in_advance() -> None:
+    net = Net()
+    original = net.model(net.dense(net.map(), 96))
+    sliding = fcconv.convolutionize(original)
+    first, second = (fcconv.certify(original, sliding) for _ in range(2))
+    assert first.seed != second.seed
+    assert fcconv.certify(original, sliding, seed=first.seed) == first
+    assert str(first.seed) in str(first)
+
+
+def _table(number: float) -> Array:
+    """More numbers than a print shows."""
+    table = np.zeros(10_000, np.float32)
+    table[5_000] = number
+    return table
+
+
+def _with_table(number: float) -> onnx.ModelProto:
+    """An operator that is not known here."""
+    net = Net()
+    scores, table = net.dense(net.map(), 96), numpy_helper.from_array(_table(number))
+    net.nodes.append(helper.make_node("Custom", [scores], ["out"], "own", domain="my", table=table))
+    model = net.model("out")
+    model.opset_import.add(domain="my", version=1)
+    return model
+
+
+def _with_branches(number: float) -> onnx.ModelProto:
+    """An If whose branch holds weights."""
+    net = Net()
+    scores = net.dense(net.map(), 96)
+    made = helper.make_tensor_value_info("made", onnx.TensorProto.FLOAT, None)
+    total = helper.make_node("ReduceSum", ["held"], ["total"], keepdims=0)
+    add = helper.make_node("Add", [scores, "total"], ["made"])
+    held = numpy_helper.from_array(_table(number), "held")
+    then = helper.make_graph([total, add], "then", [], [made], [held])
+    other = helper.make_graph([helper.make_node("Neg", [scores], ["made"])], "else", [], [made])
+    high = net.add("Greater", net.reduce("ReduceMax", scores, [0, 1], 0), np.array(0, np.float32))
+    net.nodes.append(
+        helper.make_node("If", [high], ["out"], "branch", then_branch=then, else_branch=other)
+    )
+    return net.model("out")
+
+
+@pytest.mark.parametrize("build", [_with_table, _with_branches])
+def test_what_is_left_alone_is_compared_by_all_its_bytes(build: Any) -> None:
+    original, forged = build(0.0), build(1.0)
+    assert fcconv.certify(original, fcconv.pointwise(original)).holds
+    certificate = fcconv.certify(original, fcconv.pointwise(forged))
+    assert not certificate.holds
+    assert certificate.difference in ("own (my.Custom)", "branch (If)")
+
+
+def test_a_bias_may_be_written_as_a_sum() -> None:
+    """Of a network that pads, where the node of the same name computes something else."""
+    net = Net()
+    x = net.add("Conv", "image", net.w(2, 2, 2, 3), net.w(2), pads=[1, 1, 0, 1], name="first")
+    original = net.model(net.dense(net.add("Relu", x), 144))
+    rewritten = _rewritten(original)
+    (conv,) = [node for node in rewritten.graph.node if node.name == "first"]
+    (bias,) = [w for w in rewritten.graph.initializer if w.name == conv.input[2]]
+    end = conv.output[0]
+    del conv.input[2]
+    conv.output[0] = "without bias"
+    column = numpy_helper.to_array(bias).reshape(1, -1, 1, 1)
+    rewritten.graph.initializer.append(numpy_helper.from_array(column, "column"))
+    addition = helper.make_node("Add", ["without bias", "column"], [end], "sum")
+    rewritten.graph.node.insert(list(rewritten.graph.node).index(conv) + 1, addition)
+    certificate = fcconv.certify(original, rewritten)
+    assert certificate.holds
+    assert not certificate.exact
+
+
+def _sliding() -> tuple[onnx.ModelProto, onnx.ModelProto]:
+    """A network that pads, and one that slides."""
+    net = Net()
+    x = net.conv("image", 2, 2, 2, 3, pads=[1, 1, 0, 1])
+    original = net.model(net.dense(net.add("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2]), 32))
+    return original, _rewritten(original)
+
+
+@pytest.mark.parametrize("name", ["margins", "reach", "stride", "window"])
+def test_a_network_is_not_believed_what_it_says_of_itself(name: str) -> None:
+    original, forged = _sliding()
+    assert fcconv.certify(original, forged).holds
+    for entry in forged.metadata_props:
+        if name in entry.key:
+            entry.value = "4 4" if name == "stride" else "9 10"
+        elif name in entry.value:
+            said = json.loads(entry.value)
+            entry.value = json.dumps({**said, name: [[0, 0]] * 2})
+    with pytest.raises(fcconv.ModelError, match=name):
+        fcconv.scan(forged, np.zeros((2, 30, 30), np.float32), windows="shared")
+    if name != "window":  # it chooses what the two are compared by
+        certificate = fcconv.certify(original, forged)
+        assert not certificate.holds
+        assert not certificate.exact
+
+
+def _row_doubled(end: str) -> tuple[list[onnx.NodeProto], dict[str, Array]]:
+    """Double row 20 of the map: smaller maps have none."""
+    make = helper.make_node
+    constants = {
+        "zero": np.array([0]), "from": np.array([20]), "to": np.array([21]),
+        "rest": np.array([2**62]), "axis": np.array([2]), "two": np.array(2, np.float32),
+    }  # fmt: skip
+    nodes = [
+        make("Slice", [end, "zero", "from", "axis"], ["above"], "above"),
+        make("Slice", [end, "from", "to", "axis"], ["row"], "row"),
+        make("Slice", [end, "to", "rest", "axis"], ["below"], "below"),
+        make("Mul", ["row", "two"], ["doubled"], "doubled"),
+        make("Concat", ["above", "doubled", "below"], ["out"], "joined", axis=2),
+    ]
+    return nodes, constants
+
+
+def _by_size(end: str) -> tuple[list[onnx.NodeProto], dict[str, Array]]:
+    """Add one in maps of more than 500 rows."""
+    make = helper.make_node
+    constants = {"axis": np.array(2), "many": np.array(500)}
+    nodes = [
+        make("Shape", [end], ["shape"], "shape"),
+        make("Gather", ["shape", "axis"], ["rows"], "rows"),
+        make("Greater", ["rows", "many"], ["is large"], "compare"),
+        make("Cast", ["is large"], ["one"], "cast", to=onnx.TensorProto.FLOAT),
+        make("Add", [end, "one"], ["out"], "add"),
+    ]
+    return nodes, constants
+
+
+def _shifted(end: str) -> tuple[list[onnx.NodeProto], dict[str, Array]]:
+    """Add the score 60 cells further down."""
+    make = helper.make_node
+    pads = [0, 0, 0, 0, 0, 0, 60, 0]
+    constants = {
+        "pads": np.array(pads), "from": np.array([60]), "rest": np.array([2**62]),
+        "axis": np.array([2]),
+    }  # fmt: skip
+    nodes = [
+        make("Pad", [end, "pads"], ["wide"], "pad"),
+        make("Slice", ["wide", "from", "rest", "axis"], ["moved"], "cut"),
+        make("Add", [end, "moved"], ["out"], "add"),
+    ]
+    return nodes, constants
+
+
+@pytest.mark.parametrize("spoil", [_row_doubled, _by_size, _shifted])
+def test_what_shows_in_large_images_only_is_not_proved(spoil: Any) -> None:
+    net = Net(shape=(2, 8, 8))
+    original = net.model(net.dense(net.map(), 84))
+    forged = _without_metadata(original)
+    assert fcconv.certify(original, forged).holds
+    nodes, constants = spoil(forged.graph.output[0].name)
+    forged.graph.node.extend(nodes)
+    held = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    forged.graph.initializer.extend(held)
+    forged.graph.output[0].name = "out"
+    certificate = fcconv.certify(original, forged)
+    assert not certificate.holds
+    assert not certificate.exact
+
+
+def test_one_more_pad_at_the_end_makes_a_false_column() -> None:
+    """Of images whose size leaves a remainder; others have no cell more."""
+    net = Net(shape=(2, 9, 9))
+    x = net.add("MaxPool", net.conv("image", 2, 2, 2, 2), kernel_shape=[2, 2], strides=[3, 3])
+    original = net.model(net.dense(x, 18))
+    forged = _without_metadata(original)
+    assert fcconv.certify(original, forged).exact
+    (pool,) = [node for node in forged.graph.node if node.op_type == "MaxPool"]
+    (pads,) = [a for a in pool.attribute if a.name == "pads"]
+    pads.ints[3] += 1
+    certificate = fcconv.certify(original, forged)
+    assert not certificate.holds
+    assert not certificate.exact
+
+
+def test_rows_and_columns_are_not_exchanged() -> None:
+    net = Net(shape=(2, 8, 8))
+    original = net.model(net.dense(net.map(), 84))
+    forged = _rewritten(original)
+    turned = helper.make_node(
+        "Transpose", [forged.graph.output[0].name], ["out"], perm=[0, 1, 3, 2]
+    )
+    forged.graph.node.append(turned)
+    forged.graph.output[0].name = "out"
+    assert not fcconv.certify(original, forged).holds
+    del forged.metadata_props[:]
+    with pytest.raises(fcconv.ModelError, match="does not slide along axis 2"):
+        fcconv.certify(original, forged)
