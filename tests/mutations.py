@@ -547,6 +547,20 @@ MUTATIONS = [
         "test_scan_resume.py::test_another_run_is_not_gone_on_with[image-.zarr]",
     ),
     Mutation(
+        "a chunk of another place is taken for a tile's own",
+        "fcconv/scanning/chunks.py",
+        "json.dumps([self.record, chunk], sort_keys=True)",
+        "json.dumps([self.record], sort_keys=True)",
+        "test_scan_damage.py::test_damaged_tiles_are_computed_again[tiles exchanged-.zarr]",
+    ),
+    Mutation(
+        "a finished tile is one whose files are there",
+        "fcconv/scanning/chunks.py",
+        "return scores if np.array_equal(written, self._digest(chunk, scores)) else None",
+        "return scores",
+        "test_scan_damage.py::test_damaged_tiles_are_computed_again[chunks exchanged-.zarr]",
+    ),
+    Mutation(
         "of equal neighbours all are peaks",
         "fcconv/scanning/peaks.py",
         "wide > beside if shift < first else wide >= beside",
@@ -629,6 +643,27 @@ MUTATIONS = [
         "if told != value:",
         'if told != value and name != "margins":',
         f"{FORGERIES}::test_a_network_is_not_believed_what_it_says_of_itself",
+    ),
+    Mutation(
+        "the other branch of a constant If",
+        "fcconv/graph/fold.py",
+        '"then_branch" if condition.item() else "else_branch"',
+        '"else_branch" if condition.item() else "then_branch"',
+        "test_folding.py::test_constants_are_computed",
+    ),
+    Mutation(
+        "random numbers are constants",
+        "fcconv/graph/reference.py",
+        "and node.op not in RANDOM",
+        "and node.op not in ()",
+        "test_folding.py::test_random_numbers_are_not",
+    ),
+    Mutation(
+        "features of any length",
+        "fcconv/certificate/layerwise.py",
+        'shape[0 if product.attribute("transA", 0) else -1] = features',
+        "del features",
+        "test_pointwise_sizes.py::test_free_sizes_are_proved",
     ),
 ]
 

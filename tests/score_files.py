@@ -34,5 +34,6 @@ def names_in(folder: Path) -> set[str]:
 
 
 def names_of(out: Path) -> set[str]:
-    """Name what a scan writes: a file has one beside it that tells what run it is of."""
-    return {out.name} if out.suffix == ".zarr" else {out.name, f"{out.name}.fcconv.json"}
+    """Name what a scan writes: its lock, and beside a file what tells of which run it is."""
+    written = {out.name, f".{out.name}.fcconv-lock"}
+    return written if out.suffix == ".zarr" else {*written, f"{out.name}.fcconv.json"}

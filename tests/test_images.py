@@ -100,7 +100,7 @@ def test_overviews_read_in_blocks() -> None:
 @pytest.mark.parametrize(
     ("source", "rank", "layout", "said"),
     [
-        (np.zeros((2, 3)), 3, None, ["(2, 3)", "DHW is needed once", "layout"]),
+        (np.zeros((2, 3)), 3, None, ["(2, 3)", "DHW is needed once", "as many axes"]),
         (np.zeros((2, 3, 4, 5, 6)), 2, None, ["(2, 3, 4, 5, 6)", "each of HW"]),
         (np.zeros((2, 3, 4)), 2, "THW", ["axis T of 2", "layout"]),
         (np.zeros((2, 3, 4)), 2, "DHW", ["axis D of 2"]),

@@ -12,7 +12,7 @@ import pytest
 import tifffile
 
 from fcconv.errors import BackendError, ImageError
-from fcconv.scanning import formats
+from fcconv.scanning import stored
 from regions import HWC, RGB, check_regions, opened, tampered, whole
 
 write_tiff: Any = tifffile.imwrite  # typed in part
@@ -104,7 +104,7 @@ def test_what_a_tiff_can_not_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(ImageError, match="PALETTE"):
         opened(path)
     write_tiff(path, HWC, photometric="rgb", compression="zlib")
-    monkeypatch.setattr(formats, "MOST_CHUNK", HWC.nbytes - 1)
+    monkeypatch.setattr(stored, "MOST_CHUNK", HWC.nbytes - 1)
     with pytest.raises(ImageError, match=f"{HWC.nbytes} bytes.*convert it to tiles"):
         opened(path)
     write_tiff(path, HWC, photometric="rgb")

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from fcconv.errors import ImageError
+from fcconv.scanning.images import Image
 from fcconv.scanning.preparation import Preparation, check_channels
+from regions import opened
 
 RNG = np.random.default_rng(0)
 COLOURS = RNG.integers(0, 256, (3, 9, 7), dtype=np.uint8)
@@ -116,6 +118,10 @@ def test_numbers_may_come_as_any_sequence() -> None:
     assert made == Preparation(scale=2.0, mean=(1.0, 2.0), std=(3.0,))
 
 
+def of_channels(count: int) -> Image:
+    return opened(np.zeros((count, 2, 2), np.uint8))
+
+
 @pytest.mark.parametrize(
     ("given", "preparation", "needed", "said"),
     [
@@ -137,15 +143,15 @@ def test_channels_that_do_not_fit(
     given: int, preparation: Preparation, needed: int, said: list[str]
 ) -> None:
     with pytest.raises(ImageError) as caught:
-        check_channels(given, preparation, needed, "a.png")
-    for word in ["a.png", *said]:
+        check_channels(of_channels(given), preparation, needed)
+    for word in ["array", *said]:
         assert word in str(caught.value)
 
 
 def test_channels_that_fit() -> None:
-    check_channels(3, Preparation(), 3, "a.png")
-    check_channels(3, Preparation(gray=True, mean=(1,)), 1, "a.png")
-    check_channels(5, Preparation(mean=(1, 2, 3, 4, 5)), 5, "a.png")
+    check_channels(of_channels(3), Preparation(), 3)
+    check_channels(of_channels(3), Preparation(gray=True, mean=(1,)), 1)
+    check_channels(of_channels(5), Preparation(mean=(1, 2, 3, 4, 5)), 5)
 
 
 @pytest.mark.parametrize(

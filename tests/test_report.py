@@ -16,11 +16,15 @@ from hypothesis import strategies as st
 from matplotlib.patches import Rectangle
 from PIL import Image
 
+import fcconv
+from fcconv.demo.network import load_faces
 from fcconv.errors import OutputError, ShapeError
 from fcconv.report import blocks, write_heatmap, write_page, write_peaks
 from fcconv.report.heatmap import draw
 from fcconv.report.picture import colour_scale, read_heat, rgb
+from fcconv.scanning.images import open_images
 from fcconv.scanning.peaks import Peak
+from fcconv.scanning.scales import Resized
 from small_scans import HOSTILE, LAYERS, make_scan, randoms
 
 # Blocks -------------------------------------------------------------------------------------------
@@ -99,8 +103,33 @@ def test_bytes_are_shown_as_they_are_and_other_numbers_stretched() -> None:
 def test_the_scale_is_that_of_probabilities_or_from_the_median_on(scores: Any, scale: Any) -> None:
     values = np.array(scores, np.float32)
     ends = float(np.nanmin(values)), float(np.nanmax(values))
-    assert colour_scale(*ends, values) == scale
-    assert colour_scale(np.inf, -np.inf, values[:0]) == (0, 1)
+    assert colour_scale(*ends, values)[:2] == scale
+    assert colour_scale(np.inf, -np.inf, values[:0])[:2] == (0, 1)
+
+
+def test_the_scale_does_not_end_at_a_few_scores_far_above_the_others() -> None:
+    values = np.random.default_rng(0).permutation(np.arange(1001, dtype=np.float32)) - 3
+    values[values > 994] = 1e30  # 3 of 1001
+    low, high, words = colour_scale(-3, 1e30, values)
+    assert (low, high) == (497, 992)  # 5 of 1001 are higher
+    assert "percentile 99.5" in words
+    values[:996] = 0  # and here nothing but a few is above the median
+    low, high, words = colour_scale(0, 9, np.append(np.zeros(1000, np.float32), 9))
+    assert (low, high) == (0, 9)
+    assert words.endswith("to the highest score")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int16"])
+def test_a_few_hot_or_dead_pixels_leave_the_others_their_contrast(dtype: str) -> None:
+    image = np.arange(100 * 100).reshape(1, 100, 100).astype(dtype)
+    expected = rgb(image)
+    hot = image.copy()
+    hot[0, 99, 60:], hot[0, 0, :40] = 32000, -32000  # 40 of 10,000 each
+    shown = rgb(hot)
+    assert np.abs(shown.astype(int) - expected).max() <= 1
+    assert expected[0, 0, 0] == 0
+    assert expected[-1, -1, 0] == 255
+    assert len(np.unique(expected)) == 256
 
 
 # Heatmaps -----------------------------------------------------------------------------------------
@@ -212,6 +241,59 @@ def test_scores_on_disk_are_drawn_as_those_in_memory(tmp_path: Path) -> None:
         assert disk.read_bytes() == memory.read_bytes()
 
 
+# What a scan writes by itself --------------------------------------------------------------------
+
+
+def test_a_scan_writes_what_the_functions_write(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).random((2, 1, 60, 90), np.float32)
+    scan = fcconv.scan(load_faces(), image, stride=6, engine="numpy")
+    peaks = scan.peaks("score", -99)
+    scan.write_heatmap(tmp_path / "a.png", peaks=peaks)
+    scan.write_page(tmp_path / "a.html", peaks=peaks)
+    scan.write_peaks(tmp_path / "a.csv", peaks)
+    layers = fcconv.convolutionize(load_faces()).layers
+    assert layers
+    write_heatmap(tmp_path / "b.png", scan, image[0], peaks=peaks)
+    write_page(tmp_path / "b.html", scan, image[0], None, layers, peaks)
+    write_peaks(tmp_path / "b.csv", peaks, 2)
+    for suffix in ("png", "html", "csv"):
+        one, two = (tmp_path / f"{name}.{suffix}" for name in "ab")
+        assert one.read_bytes() == two.read_bytes()
+    np.testing.assert_array_equal(scan.overview(image=1), image[1])
+    np.testing.assert_array_equal(scan.overview(30, image=1), image[1][:, ::3, ::3])
+
+
+def test_an_overview_that_there_is_none_of() -> None:
+    scan = fcconv.scan(load_faces(), np.zeros((1, 30, 30), np.float32), engine="numpy")
+    with pytest.raises(ShapeError, match="there is no image 1"):
+        scan.overview(image=1)
+    for most in (0, -1, 2.5, "9"):
+        with pytest.raises(ShapeError, match="most needs an integer"):
+            scan.overview(most)  # type: ignore[arg-type]
+    with pytest.raises(ShapeError, match="the scan knows 0"):
+        make_scan(randoms(1, 5, 5), (4, 4), (2, 2)).overview()
+
+
+def test_a_resized_scan_shows_the_picture_that_its_boxes_are_about() -> None:
+    (image,), _ = open_images(np.random.default_rng(0).random((1, 60, 80), np.float32), 2)
+    scan = fcconv.scan(load_faces(), Resized(image, 0.5), engine="numpy")
+    assert scan.overview().shape == (1, 60, 80)
+
+
+def test_a_scan_prints_in_a_line_without_its_scores() -> None:
+    text = repr(make_scan(randoms(1000, 50, 60), (8, 9), (2, 3), exact=False))
+    assert "\n" not in text
+    assert len(text) < 400
+    for part in ("(50, 60) windows of (8, 9)", "(2, 3) apart", "(1000, 50, 60) float32",
+                 "1000 classes: class 0, class 1", "not exact", "numpy"):  # fmt: skip
+        assert part in text
+    assert "1.7" not in text
+    assert str(make_scan(randoms(1, 5), (2,), (1,))) == (
+        "<Scan of (6,) samples: (5,) windows of (2,), (1,) apart; scores: y (1, 5) float32; "
+        "1 class: class 0; windows shared, exact; numpy, 0.5 s>"
+    )
+
+
 # Peaks --------------------------------------------------------------------------------------------
 
 PEAKS = [
@@ -256,6 +338,19 @@ def test_csv_names_where_a_peak_is(tmp_path: Path, rank: int, columns: dict[str,
     assert (row["label"], float(row["score"])) == (HOSTILE, 0.1 + 0.2)
     assert len(row) == 2 + 2 * rank
     assert {name: float(row[name]) for name in columns} == columns
+
+
+@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r", "\n"])
+def test_a_label_is_never_a_formula_and_a_number_stays_one(tmp_path: Path, first: str) -> None:
+    peaks = [
+        Peak(f'{first}HYPERLINK("x")', -2.5, ((-4.0, 6.0),), (0,)),
+        Peak("a=b", 1, ((0, 1),), (1,)),
+    ]
+    write_peaks(tmp_path / "peaks.csv", peaks, 1)
+    with (tmp_path / "peaks.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))[1:]
+    assert rows[0] == [f'\'{first}HYPERLINK("x")', "-2.5", "-4.0", "10.0"]
+    assert rows[1][0] == "a=b"
 
 
 def test_no_peaks_are_an_empty_file(tmp_path: Path) -> None:

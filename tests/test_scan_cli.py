@@ -16,7 +16,9 @@ import pytest
 import skimage as ski
 
 import fcconv
-from fcconv.cli import app
+from fcconv.cli import app, scanning
+from fcconv.scanning.peaks import Peak, merge_peaks
+from fcconv.scanning.result import Scan
 from score_files import tree
 from test_scan import small_network
 
@@ -263,3 +265,78 @@ def test_labels_and_peaks_of_one_class(folder: Path, capsys: pytest.CaptureFixtu
     for chosen in (["cat"], ["dog"], ["cat", "dog"]):
         assert run(capsys, *words, *(w for c in chosen for w in ("--label", c)))[0] == 0
         assert {row["label"] for row in rows_of("p.csv")} == {*chosen}
+
+
+def test_peaks_are_looked_for_when_they_are_asked_for_or_shown(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[float] = []
+    find = Scan.peaks
+
+    def watched(scan: Scan, label: Any, threshold: float, **options: Any) -> Any:
+        looked.append(threshold)
+        return find(scan, label, threshold, **options)
+
+    monkeypatch.setattr(Scan, "peaks", watched)
+    words = ("faces.onnx", "photo.png", *QUICK)
+    code, printed, _ = run(capsys, *words)
+    assert (code, looked) == (0, [])
+    assert "Peaks" not in printed
+    assert json.loads(run(capsys, *words, "--json")[1])["peaks"] is None
+    assert not looked
+    asking = [("--peaks", "p.csv"), ("--heatmap", "h.png"), ("--report", "r.html")]
+    for option, value in [*asking, ("--overlap", 0.5), ("--label", "score"), ("--threshold", 0.25)]:
+        code, printed, _ = run(capsys, *words, option, value)
+        assert code == 0
+        assert "Peaks from" in printed
+    assert looked == [*[0.5] * 5, 0.25]
+
+
+@pytest.mark.parametrize("scales", ["1", "1,0.5"])
+def test_the_strongest_peaks_are_kept_and_the_others_told_of(
+    scales: str, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("faces.onnx", "photo.png", *QUICK, "--threshold", -20, "--scales", scales)
+    code, printed, _ = run(capsys, *words, "--json")
+    whole = json.loads(printed)
+    assert (code, whole["weaker_left_out"]) == (0, False)
+    assert len(whole["peaks"]) > 20
+    monkeypatch.setattr(scanning, "MOST_PEAKS", 7)
+    code, printed, _ = run(capsys, *words, "--json", "--peaks", "p.csv")
+    few = json.loads(printed)
+    assert (code, few["weaker_left_out"]) == (0, True)
+    assert few["peaks"] == whole["peaks"][: len(few["peaks"])]
+    assert len(rows_of("p.csv")) == len(few["peaks"])
+    assert 1 <= len(few["peaks"]) <= 7
+    assert "weaker ones left out" in run(capsys, *words)[1]
+
+
+def test_peaks_of_several_scales_do_not_overlap(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("faces.onnx", "photo.png", *QUICK, "--threshold", -20, "--overlap", 0.1)
+    found = {
+        scales: [
+            Peak(peak["label"], peak["score"], tuple(map(tuple, peak["box"])), tuple(peak["cell"]))
+            for peak in json.loads(run(capsys, *words, "--scales", scales, "--json")[1])["peaks"]
+        ]
+        for scales in ("1", "0.5", "1,0.5")
+    }
+    assert found["1,0.5"] == merge_peaks(found["1"] + found["0.5"], 0.1)
+    assert len(found["1,0.5"]) < len(found["1"]) + len(found["0.5"])
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that is never writable")
+@pytest.mark.parametrize(
+    ("option", "name"), [("--peaks", "p.csv"), ("--heatmap", "h.png"), ("--report", "r.html")]
+)
+def test_a_file_that_cannot_be_written_is_named_before_the_scan(
+    option: str,
+    name: str,
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("fcconv.scanning.scan.scan", None)  # is never called
+    words = ("faces.onnx", "photo.png", *QUICK, option, f"/proc/self/{name}")
+    check_refused(capsys, folder, *words, said=f"can't write /proc/self/{name}")

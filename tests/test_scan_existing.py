@@ -24,7 +24,7 @@ def test_only_scans_are_replaced(suffix: str, existing: str, tmp_path: Path) -> 
     for folder in (out, tmp_path / f"out{suffix}.zarr"):
         zarr.create_group(folder, attributes={"mine": 1})
         before = tree(tmp_path)
-        with pytest.raises(OutputError, match=r"out\S* is (there|no scan)"):
+        with pytest.raises(OutputError, match=r"out\S* is (there|not a scan)"):
             fcconv.scan(small_network(), picture(), out=out, existing=existing)
         assert tree(tmp_path) == before
         (folder / "zarr.json").unlink()

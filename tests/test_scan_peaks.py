@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import fcconv
 from fcconv.errors import ImageError, ShapeError, UnsupportedError
 from fcconv.scanning import peaks as finding
+from fcconv.scanning import suppression
 from fcconv.scanning.images import Image, open_images
 from fcconv.scanning.peaks import Peak, merge_peaks
 from fcconv.scanning.result import Scan
@@ -150,6 +151,80 @@ def test_peaks_equal_those_of_brute_force(
     assert scan.peaks(1, threshold, overlap=overlap)[:1] == found[:1]
 
 
+@given(
+    geometry=geometries, seed=seeds, block=st.integers(1, 60), most=st.integers(0, 9),
+    overlap=st.sampled_from([0, 0.3, 1]), batch=st.booleans(),
+)  # fmt: skip
+def test_classes_together_have_the_peaks_of_each(
+    geometry: Any, seed: int, block: int, most: int, overlap: float, batch: bool
+) -> None:
+    cells, window, stride = zip(*geometry, strict=True)
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(0, 9, (*((2,) * batch), 4, *cells)).astype(np.float32)
+    scan = make_scan(scores, window, stride)
+    names: list[int | str] = ["class 3", "class 0", 1]
+    image = int(batch)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(finding, "BLOCK", block)
+        found = scan.peaks(names, 2, overlap=overlap, image=image)
+        strongest = scan.peaks(names, 2, overlap=overlap, image=image, most=most)
+    maps = scores[image] if batch else scores
+    single = make_scan(maps, window, stride)
+    expected = [p for k in (0, 1, 3) for p in by_brute_force(single, f"class {k}", 2, overlap)]
+    assert found == sorted(expected, key=lambda peak: -peak.score)
+    assert strongest == found[:most]
+
+
+@given(geometry=geometries, seed=seeds, block=st.integers(1, 60))
+def test_cells_without_a_score_are_no_peaks_and_hide_none(
+    geometry: Any, seed: int, block: int
+) -> None:
+    scan = scan_of(geometry, seed, 9)
+    scores = scan.scores
+    scores[np.random.default_rng(seed + 1).random(scores.shape) < 0.3] = np.nan
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(finding, "BLOCK", block)
+        found = scan.peaks("dog", 1)
+    lowest = make_scan(np.nan_to_num(scores, nan=-9), scan.window, scan.stride, scan.labels)
+    assert found == by_brute_force(lowest, "dog", 1, 0.3)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "int64", "float16", "float64"])
+def test_scores_of_any_type_have_peaks(dtype: str) -> None:
+    scores = np.random.default_rng(0).integers(0, 200, (1, 12, 13)).astype(dtype)
+    scores[0, 0, 0] = 0
+    scan = make_scan(scores, (4, 4), (1, 1), ("a",))
+    assert scan.peaks("a", 0) == by_brute_force(scan, "a", 0, 0.3)
+
+
+@given(seed=seeds, overlap=st.sampled_from([0, 0.2, 0.5, 0.9, 1]), pairs=st.integers(1, 99))
+def test_merged_peaks_of_several_scales_equal_brute_force(
+    seed: int, overlap: float, pairs: int
+) -> None:
+    scales = (1.0, 0.5, 0.3)
+    rng = np.random.default_rng(seed)
+    scans = [
+        make_scan(rng.integers(0, 30, (1, n, n)), (6, 8), (3, 2), ("a",), scale=scale)
+        for n, scale in zip((12, 6, 4), scales, strict=True)
+    ]
+    peaks = [peak for scan in scans for peak in scan.peaks("a", 3, overlap=overlap)]
+    expected: list[Peak] = []
+    for peak in sorted(peaks, key=lambda peak: -peak.score):
+        if all(shared(peak.box, stronger.box) <= overlap for stronger in expected):
+            expected.append(peak)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(suppression, "PAIRS", pairs)
+        assert merge_peaks(peaks, overlap) == expected
+
+
+def test_progress_goes_from_0_to_1() -> None:
+    parts: list[float] = []
+    scan_of([(40, 5, 2), (30, 5, 2)], 0, 1000).peaks(["cat", "dog"], 0, progress=parts.append)
+    assert parts == sorted(parts)
+    assert parts[0] > 0
+    assert parts[-1] == 1
+
+
 def test_peaks_lie_in_the_picture_that_was_resized() -> None:
     scores = np.zeros((1, 4, 5), np.float32)
     scores[0, 1, 2] = 3
@@ -174,7 +249,8 @@ def test_merged_peaks_are_the_strongest() -> None:
 
 def test_peaks_that_are_asked_for_wrongly() -> None:
     scan = scan_of([(3, 2, 1)], 0)
-    for label in ("cow", 2, -1):
+    wrong: list[Any] = ["cow", 2, -1, ["cat", "cow"], [1.5]]
+    for label in wrong:
         with pytest.raises(ShapeError, match="there is no label"):
             scan.peaks(label, 0)
     for overlap in (-0.1, 1.1, np.nan):
@@ -184,6 +260,10 @@ def test_peaks_that_are_asked_for_wrongly() -> None:
         scan.peaks(0, 0, image=1)
     with pytest.raises(ShapeError, match="threshold"):
         scan.peaks(0, np.nan)
+    for most in (-1, 1.5, "2"):
+        with pytest.raises(ShapeError, match="most needs an integer"):
+            scan.peaks(0, 0, most=most)  # type: ignore[arg-type]
+    assert scan.peaks([], 0) == []
 
 
 # Other sizes ------------------------------------------------------------------------------------

@@ -93,6 +93,8 @@ class Names(click.ParamType[tuple[str, ...]]):
 @click.option("--mean", type=Numbers(), default="0", show_default=True, help="Is subtracted then.")
 @click.option("--std", type=Numbers(), default="1", show_default=True, help="Divides then.")
 @click.option("--layout", help="The axes of the image, HWC say, where its format does not tell.")
+@click.option("--series", type=int, help="Which picture of a file that holds several, from 0 on.")
+@click.option("--page", type=int, help="Which page of a stack, time, image of a batch, from 0 on.")
 @click.option("--labels", type=Names(), help="Names of the network's classes: cat,dog.")
 @click.option(
     "--scales",
@@ -103,15 +105,17 @@ class Names(click.ParamType[tuple[str, ...]]):
 )
 @click.option("--heatmap", type=FILE, help="Writes the scores over the image, a PNG.")
 @click.option("--report", type=FILE, help="Writes a page to look into the scores, an HTML file.")
-@click.option("--peaks", type=FILE, help="Writes the strongest windows: a .geojson or .csv.")
 @click.option(
-    "--threshold", type=float, default=0.5, show_default=True, help="Lowest score of a peak."
+    "--peaks",
+    type=FILE,
+    help="Writes the strongest windows, 100,000 at most: a .geojson or .csv. Peaks are looked for "
+    "with this option, the following three, --heatmap and --report.",
 )
+@click.option("--threshold", type=float, show_default="0.5", help="Lowest score of a peak.")
 @click.option(
     "--overlap",
     type=click.FloatRange(0, 1),
-    default=0.3,
-    show_default=True,
+    show_default="0.3",
     help="Area that two peaks may share, in parts of what they cover.",
 )
 @click.option("--label", "only", multiple=True, help="Looks for peaks of this class only.")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -15,10 +15,10 @@ from rich.table import Table
 
 from fcconv.certificate.certify import certify
 from fcconv.cli.network import print_json
-from fcconv.cli.output import errors, results
+from fcconv.cli.output import errors, progress, results
 from fcconv.graph.sliding import Sliding
-from fcconv.report import write_heatmap, write_page, write_peaks
 from fcconv.report.blocks import ranges
+from fcconv.report.files import check_writable
 from fcconv.scanning import scan as scanning
 from fcconv.scanning.images import Image, open_images
 from fcconv.scanning.layouts import unit
@@ -30,10 +30,10 @@ from fcconv.scanning.result import Scan
 from fcconv.scanning.scales import Resized
 from fcconv.scanning.store import check_out
 
-MOST_PIXELS = {1: 2**18, 2: 1600, 3: 256}
-"""Pixels along the longest axis of the image in a picture or page, by the number of axes."""
-
 SHOWN_PEAKS = 10
+
+MOST_PEAKS = 100_000
+"""Peaks that are written, and looked at again where there are several sizes."""
 
 
 @dataclass(frozen=True)
@@ -53,16 +53,43 @@ class Options:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     layout: str | None
+    series: int | None
+    page: int | None
     labels: tuple[str, ...] | None
     scales: tuple[float, ...]
     heatmap: Path | None
     report: Path | None
     peaks: Path | None
-    threshold: float
-    overlap: float
+    threshold: float | None
+    overlap: float | None
     only: tuple[str, ...]
     existing: str
     as_json: bool
+
+    @property
+    def lowest(self) -> float:
+        """The lowest score of a peak."""
+        return 0.5 if self.threshold is None else self.threshold
+
+    @property
+    def shared(self) -> float:
+        """The area that two peaks may share."""
+        return 0.3 if self.overlap is None else self.overlap
+
+    @property
+    def asks_for_peaks(self) -> bool:
+        """Whether peaks are looked for: to be written, drawn or printed."""
+        files = (self.peaks, self.heatmap, self.report)
+        return bool(self.only) or any(
+            value is not None for value in (*files, self.threshold, self.overlap)
+        )
+
+
+class Peaks(NamedTuple):
+    """The strongest peaks, and whether weaker ones were left out."""
+
+    listed: list[Peak]
+    cut: bool
 
 
 def scan_and_show(options: Options) -> int:
@@ -71,9 +98,14 @@ def scan_and_show(options: Options) -> int:
     sliding = as_sliding(options.model, options.stride, options.window)
     _check_request(options, sliding)
     with explained(sliding):
-        images, _ = open_images(options.image, len(sliding.window), options.layout)
+        images, _ = open_images(
+            options.image, len(sliding.window), options.layout, options.series, options.page
+        )
     if len(images) != 1:
-        raise click.BadParameter("needs one image, not a batch", param_hint="IMAGE")
+        raise click.BadParameter(
+            f"needs one image, not a batch: --page 0 to {len(images) - 1} takes one of it",
+            param_hint="IMAGE",
+        )
     (image,) = images
     sizes = [image if scale == 1 else Resized(image, scale) for scale in options.scales]
     for resized in sizes:
@@ -82,12 +114,11 @@ def scan_and_show(options: Options) -> int:
     scans = [
         _scanned(options, sliding, resized, out) for resized, out in zip(sizes, outs, strict=True)
     ]
-    peaks = _peaks(options, scans)
+    peaks = _peaks(options, scans) if options.asks_for_peaks else None
     shown = max(scans, key=_highest) if len(scans) > 1 else scans[0]
-    _write(options, sliding, image, shown, peaks)
+    _write(options, sliding, shown, peaks.listed if peaks else ())
     if options.as_json:
-        found = [_facts(scan, out) for scan, out in zip(scans, outs, strict=True)]
-        print_json({"scans": found, "peaks": [asdict(peak) for peak in peaks]})
+        print_json({"scans": [_facts(scan) for scan in scans], **_peaks_facts(peaks)})
     else:
         _show(options, scans, outs, peaks)
     return 0
@@ -111,6 +142,7 @@ def _check_files(options: Options) -> None:
             )
         if not path.parent.is_dir():
             raise click.BadParameter(f"there is no folder {path.parent}", param_hint=option)
+        check_writable(path)
 
 
 def _check_request(options: Options, sliding: Sliding) -> None:
@@ -121,7 +153,7 @@ def _check_request(options: Options, sliding: Sliding) -> None:
             raise click.BadParameter(
                 f"there is no class {label!r}: it has {', '.join(labels)}", param_hint="--label"
             )
-    for option, number in (("--threshold", options.threshold), ("--overlap", options.overlap)):
+    for option, number in (("--threshold", options.lowest), ("--overlap", options.shared)):
         if math.isnan(number):
             raise click.BadParameter("needs a number, got NaN", param_hint=option)
     if len(set(options.scales)) < len(options.scales):
@@ -152,7 +184,7 @@ def _outs(options: Options) -> list[Path | None]:
 
 def _scanned(options: Options, sliding: Sliding, image: Image | Resized, out: Path | None) -> Scan:
     """Scan the image in one size."""
-    with _progress() as progress:
+    with _progress() as told:
         return scanning.scan(
             sliding,
             image,
@@ -163,7 +195,7 @@ def _scanned(options: Options, sliding: Sliding, image: Image | Resized, out: Pa
             preparation=Preparation(options.gray, options.scale, options.mean, options.std),
             labels=options.labels,
             existing=options.existing,
-            progress=progress,
+            progress=told,
         )
 
 
@@ -193,33 +225,43 @@ def _progress() -> Iterator[Callable[[scanning.Progress], None]]:
         yield show
 
 
-def _peaks(options: Options, scans: Sequence[Scan]) -> list[Peak]:
-    """Find the peaks of each class in all sizes of the image, strongest first."""
-    found: list[Peak] = []
-    for label in options.only or scans[0].labels:
-        of_label = [
-            peak
-            for scan in scans
-            for peak in scan.peaks(label, options.threshold, overlap=options.overlap)
-        ]
-        found += merge_peaks(of_label, options.overlap)
-    return sorted(found, key=lambda peak: -peak.score)
+def _peaks(options: Options, scans: Sequence[Scan]) -> Peaks:
+    """Find the peaks of each class in all sizes of the image, the strongest of them."""
+    labels = options.only or scans[0].labels
+    found = [_peaks_of(options, scan, labels) for scan in scans]
+    cut = [peaks[-1].score for peaks in found if len(peaks) > MOST_PEAKS]
+    if len(scans) == 1:
+        (merged,) = found
+    else:  # a peak can suppress weaker ones only: down to the highest cut all are known
+        of_label = ([p for peaks in found for p in peaks if p.label == name] for name in labels)
+        apart = [peak for peaks in of_label for peak in merge_peaks(peaks, options.shared)]
+        merged = sorted(apart, key=lambda peak: -peak.score)
+        merged = [peak for peak in merged if peak.score >= max(cut, default=-math.inf)]
+    return Peaks(merged[:MOST_PEAKS], bool(cut) or len(merged) > MOST_PEAKS)
 
 
-def _write(
-    options: Options, sliding: Sliding, image: Image, found: Scan, peaks: Sequence[Peak]
-) -> None:
+def _peaks_of(options: Options, scan: Scan, labels: Sequence[str]) -> list[Peak]:
+    """Find the peaks of some classes in one size of the image, one more than are wanted."""
+    with progress() as bar:
+        task = bar.add_task("peaks", total=1)
+        return scan.peaks(
+            labels,
+            options.lowest,
+            overlap=options.shared,
+            most=MOST_PEAKS + 1,
+            progress=lambda part: bar.update(task, completed=part),
+        )
+
+
+def _write(options: Options, sliding: Sliding, found: Scan, peaks: Sequence[Peak]) -> None:
     """Write the files asked for."""
     if options.peaks is not None:
-        write_peaks(options.peaks, peaks, len(found.size))
-    if options.heatmap is None and options.report is None:
-        return
-    overview = image.overview(MOST_PIXELS[len(found.size)])
+        found.write_peaks(options.peaks, peaks)
     if options.heatmap is not None:
-        write_heatmap(options.heatmap, found, overview, peaks=peaks)
+        found.write_heatmap(options.heatmap, peaks=peaks)
     if options.report is not None:
         certificate = None if sliding.patch is None else certify(sliding.patch, sliding)
-        write_page(options.report, found, overview, certificate, sliding.layers, peaks)
+        found.write_page(options.report, certificate=certificate, peaks=peaks)
 
 
 def _highest(found: Scan) -> float:
@@ -227,10 +269,10 @@ def _highest(found: Scan) -> float:
     return float(ranges(found.scores, ())[1].max())
 
 
-def _facts(found: Scan, out: Path | None) -> dict[str, Any]:
+def _facts(found: Scan) -> dict[str, Any]:
     names = (
         *("size", "window", "stride", "windows", "exact", "reasons", "engine", "preparation"),
-        *("labels", "tiles", "computed", "seconds", "scale"),
+        *("labels", "tiles", "computed", "seconds", "scale", "notes"),
     )
     shapes = {name: list(scores.shape) for name, scores in found.outputs.items()}
     return {
@@ -240,13 +282,21 @@ def _facts(found: Scan, out: Path | None) -> dict[str, Any]:
     }
 
 
+def _peaks_facts(peaks: Peaks | None) -> dict[str, Any]:
+    """Say what peaks there are; null where they were not looked for."""
+    if peaks is None:
+        return {"peaks": None}
+    return {"peaks": [asdict(peak) for peak in peaks.listed], "weaker_left_out": peaks.cut}
+
+
 def _show(
-    options: Options, scans: Sequence[Scan], outs: Sequence[Path | None], peaks: Sequence[Peak]
+    options: Options, scans: Sequence[Scan], outs: Sequence[Path | None], peaks: Peaks | None
 ) -> None:
     console = results()
     for found in scans:
         console.print(_table(found))
-    console.print(_strongest(peaks, options.threshold, len(scans[0].size)))
+    if peaks is not None:
+        console.print(_strongest(peaks, options.lowest, len(scans[0].size)))
     for path in (*outs, options.heatmap, options.report, options.peaks):
         if path is not None:
             console.print(f"Written: {path}", markup=False, highlight=False, soft_wrap=True)
@@ -268,19 +318,23 @@ def _table(found: Scan) -> Table:
     }
     for name, value in rows.items():
         table.add_row(name, value)
+    for note in found.notes:
+        table.add_row("note", note)
     for reason in () if found.exact else found.reasons:
         table.add_row("because", reason)
     return table
 
 
-def _strongest(peaks: Sequence[Peak], threshold: float, rank: int) -> Table:
-    title = f"Peaks from {threshold:g} on: {len(peaks)}"
-    if len(peaks) > SHOWN_PEAKS:
+def _strongest(peaks: Peaks, threshold: float, rank: int) -> Table:
+    title = f"Peaks from {threshold:g} on: {len(peaks.listed)}"
+    if peaks.cut:
+        title += ", weaker ones left out (a higher --threshold shows all that it asks for)"
+    if len(peaks.listed) > SHOWN_PEAKS:
         title += f", the strongest {SHOWN_PEAKS}"
     table = Table(title=title, title_justify="left")
     for heading in ("class", "score", f"{unit(rank)} along each axis"):
         table.add_column(heading)
-    for peak in peaks[:SHOWN_PEAKS]:
+    for peak in peaks.listed[:SHOWN_PEAKS]:
         box = " x ".join(f"{start:.0f} to {stop:.0f}" for start, stop in peak.box)
         table.add_row(peak.label, f"{peak.score:.3g}", box)
     return table

@@ -10,7 +10,7 @@ import skimage as ski
 
 from fcconv.demo.network import WINDOW
 from fcconv.demo.photos import Image
-from fcconv.scanning.peaks import shared
+from fcconv.scanning.suppression import iou
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def strongest_peaks(levels: list[Level], count: int) -> list[Peak]:
     scores = np.concatenate([level.scores.ravel() for level in levels])
     boxes = np.concatenate([_boxes(level) for level in levels])[scores > 0]
     scores = scores[scores > 0]
-    strengths = np.array([scores[shared(boxes, box) > 1 / 2].sum() for box in boxes])
+    strengths = np.array([scores[iou(boxes, box) > 1 / 2].sum() for box in boxes])
     peaks: list[Peak] = []
     while len(peaks) < count and strengths.any():
         best = int(strengths.argmax())
@@ -70,7 +70,7 @@ def strongest_peaks(levels: list[Level], count: int) -> list[Peak]:
         peaks.append(
             Peak(float(strengths[best]), float(scores[best]), top, left, side=bottom - top)
         )
-        strengths[shared(boxes, boxes[best]) > 0] = 0
+        strengths[iou(boxes, boxes[best]) > 0] = 0
     return peaks
 
 

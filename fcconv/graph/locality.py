@@ -10,35 +10,10 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from fcconv.graph import receptive
 from fcconv.graph.node import Node
 from fcconv.graph.operators import OPERATORS
-from fcconv.graph.receptive import Along, Counts, Local, Spread
+from fcconv.graph.receptive import Along, Counts, Local
 from fcconv.graph.run import data_inputs
-
-ENTRYWISE = """Add Sub Mul Div Sum Mean Neg Reciprocal Clip Cast Abs Ceil Celu Cos Elu Equal Erf Exp
-Floor Gelu Greater GreaterOrEqual HardSigmoid HardSwish LeakyRelu Less LessOrEqual Log Max Min Mish
-Not PRelu Pow Relu Round Selu Sigmoid Sign Sin Softplus Softsign Sqrt Swish Tanh ThresholdedRelu
-Where Identity Dropout"""
-
-SPREADS: dict[str, Spread] = {
-    **dict.fromkeys(ENTRYWISE.split(), receptive.entrywise),
-    **dict.fromkeys(["Conv", "MaxPool", "AveragePool", "LpPool"], receptive.window),
-    **dict.fromkeys(["BatchNormalization", "LRN"], receptive.by_channel),
-    **dict.fromkeys(["ReduceMean", "ReduceMax", "ReduceMin", "ReduceSum"], receptive.reduction),
-    **dict.fromkeys(["Softmax", "LogSoftmax"], receptive.mixing(-1, lambda node: node.opset < 13)),
-    "LayerNormalization": receptive.mixing(-1, lambda _: True),
-    "Split": receptive.mixing(0),
-    "ArgMax": receptive.place_of_extreme,
-    "Concat": receptive.join,
-    "Gather": receptive.gather,
-    "MatMul": receptive.matmul,
-    "Pad": receptive.pad,
-    "Slice": receptive.cut,
-    "Squeeze": receptive.squeeze,
-    "Transpose": receptive.transpose,
-    "Unsqueeze": receptive.unsqueeze,
-}
 
 
 @dataclass(frozen=True)
@@ -121,14 +96,14 @@ def _followed(graph: ir.Graph, axes: Sequence[int], sizes: Sequence[Counts]) -> 
 
 def _made(node: Node, values: dict[ir.Value, Any]) -> Local | None:
     """Say how a node's results depend on the image; None if they are not local."""
-    operator, spread = OPERATORS.get(node.op), SPREADS.get(node.op)
+    operator = OPERATORS.get(node.op)
     known = all(value is None or value in values for value in node.ir.inputs)
-    if operator is None or operator.static or spread is None or not known:
+    if operator is None or operator.static or operator.spread is None or not known:
         return None
     inputs = [None if value is None else values[value] for value in node.ir.inputs]
     if any(isinstance(inputs[k], Local) for k in operator.structural if k < len(inputs)):
         return None
-    made = spread(node, *inputs) if any(isinstance(x, Local) for x in inputs) else None
+    made = operator.spread(node, *inputs) if any(isinstance(x, Local) for x in inputs) else None
     if made is None or any((along.counts < 1).any() for along in made.along.values()):
         return None
     return made

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from fcconv.graph.receptive import Spread
+
 if TYPE_CHECKING:
     from fcconv.graph.values import Slid
 
@@ -34,6 +36,8 @@ class Operator:
     entrywise : bool
         Whether each entry of the result depends on the same entry of the first input only, and on
         single numbers.
+    spread : callable, optional
+        Says how far a result sees (:mod:`fcconv.graph.receptive`); without it nobody knows.
     """
 
     compute: Compute
@@ -41,3 +45,4 @@ class Operator:
     structural: frozenset[int] = frozenset()
     static: bool = False
     entrywise: bool = False
+    spread: Spread | None = None

@@ -112,17 +112,21 @@ def _dense_weight(node: Node) -> npt.NDArray[Any] | str:
     tensor = None if weight is None else ir.convenience.get_const_tensor(weight)
     if x is None or tensor is None:
         return "its right operand is no constant"
-    if len(tensor.shape) != 2:
-        return f"its right operand of shape {tensor.shape} is no matrix"
+    array: npt.NDArray[Any] = tensor.numpy()
     if node.op == "Gemm":
         if node.attribute("transA", 0):
             return "its input is transposed"
-        return tensor.numpy() if node.attribute("transB", 0) else tensor.numpy().T
+        if array.ndim != 2:
+            return f"its right operand of shape {array.shape} is not a matrix"
+        return array if node.attribute("transB", 0) else array.T
     if x.shape is None:
         return "the number of axes of its input is not known"
     if not 2 <= len(x.shape) <= 2 + MOST_AXES:
         return f"its input has {len(x.shape)} axes"
-    return tensor.numpy().T
+    matrix = array[(0,) * (array.ndim - 2)]  # a stack of one matrix is that matrix
+    if matrix.ndim != 2 or matrix.size != array.size or array.ndim > len(x.shape):
+        return f"its right operand of shape {array.shape} is not one matrix for all rows"
+    return cast("npt.NDArray[Any]", matrix.T)
 
 
 def _replace(graph: ir.Graph, node: Node, matrix: npt.NDArray[Any]) -> Layer:

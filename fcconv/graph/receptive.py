@@ -271,21 +271,52 @@ def unsqueeze(node: Node, x: Local, axes: Constant | None = None) -> Local | Non
 
 
 @of_first
+def reshape(node: Node, x: Local, shape: Constant | None = None) -> Local | None:
+    """Reshape what comes after the axes of the image, which it copies."""
+    wanted = node.ints("shape", shape)
+    copied = next((k for k, n in enumerate(wanted) if n), len(wanted))
+    if node.attribute("allowzero", 0) or max(x.along) >= copied:
+        return None
+    return Local(len(wanted), x.along)
+
+
+@of_first
 def gather(node: Node, x: Local, indices: Constant) -> Local | None:
     """Pick entries along an axis that is not of the image."""
     axis, more = x.place(node.attribute("axis", 0)), indices.ndim - 1
     return x.moved(x.rank + more, lambda a: a + more * (a > axis)) if x.avoids(axis) else None
 
 
-def mixing(default: int, onwards: Callable[[Node], bool] = lambda _node: False) -> Spread:
-    """Make the rule of what mixes the entries along ``axis``, or along all from there on."""
+def mixing(default: int) -> Spread:
+    """Make the rule of what mixes the entries along ``axis``."""
 
     @of_first
     def spread(node: Node, x: Local, *_parameters: Constant | None) -> Local | None:
-        axis = x.place(node.attribute("axis", default))
-        return x if x.avoids(*(range(axis, x.rank) if onwards(node) else [axis])) else None
+        return x if x.avoids(node.attribute("axis", default)) else None
 
     return spread
+
+
+def mixing_from(default: int) -> Spread:
+    """Make the rule of what mixes the entries along all axes from ``axis`` on."""
+
+    @of_first
+    def spread(node: Node, x: Local, *_parameters: Constant | None) -> Local | None:
+        return x if x.avoids(*range(x.place(node.attribute("axis", default)), x.rank)) else None
+
+    return spread
+
+
+def softmax(node: Node, x: Local | Constant) -> Local | None:
+    """Mix the entries along an axis, or, before opset 13, along all from there on."""
+    rule = mixing(-1) if node.opset >= 13 else mixing_from(1)
+    return rule(node, x)
+
+
+@of_first
+def along_axis(node: Node, x: Local, axis: Constant) -> Local | None:
+    """Mix the entries along an axis that is an input."""
+    return x if x.avoids(*node.ints("axis", axis)) else None
 
 
 @of_first

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fcconv.scanning.blocks import blocks
+from fcconv.scanning.cached import cached
 
 PIECE = 1 << 22
 """Scores that are read at a time, so that maps can be larger than memory."""
@@ -33,10 +34,11 @@ def ranges(scores: Any, lead: tuple[int, ...]) -> tuple[Scores, Scores]:
     low, high : array, shape (K,)
         Infinity and its negative where a channel has no finite score.
     """
-    channels, *cells = scores.shape[len(lead) :]
+    stored = cached(scores)
+    channels, *cells = stored.shape[len(lead) :]
     low, high = np.full(channels, np.inf, np.float32), np.full(channels, -np.inf, np.float32)
     for piece in blocks(cells, [1] * len(cells), PIECE // channels):
-        part = _read(scores, (*lead, slice(None), *piece))
+        part = _read(stored, (*lead, slice(0, channels), *piece))
         axes, finite = tuple(range(1, part.ndim)), np.isfinite(part)
         low = np.minimum(low, part.min(axis=axes, where=finite, initial=np.inf))
         high = np.maximum(high, part.max(axis=axes, where=finite, initial=-np.inf))
@@ -66,13 +68,14 @@ def maxima(
     offsets : array, shape (channels, *blocks)
         Which cell of its block has it, counted row by row of a whole block.
     """
-    cells = scores.shape[len(lead) + 1 :]
+    stored = cached(scores)
+    cells = stored.shape[len(lead) + 1 :]
     counts = tuple(-(-n // f) for n, f in zip(cells, factor, strict=True))
     values = np.empty((len(channels), *counts), np.float32)
     offsets = np.empty(values.shape, np.uint32)
     first, last = min(channels), max(channels)  # read together: they may lie in the same chunk
     for piece in blocks(cells, factor, PIECE // (last + 1 - first)):
-        part = _read(scores, (*lead, slice(first, last + 1), *piece))
+        part = _read(stored, (*lead, slice(first, last + 1), *piece))
         place = tuple(
             slice(p.start // f, -(-p.stop // f)) for p, f in zip(piece, factor, strict=True)
         )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import math
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,9 @@ COLOURS = (
     *((0, 114, 178), (213, 94, 0), (204, 121, 167)),
 )
 """Colours that the colour-blind tell apart (Okabe & Ito, *Color universal design*, 2008)."""
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""What a cell begins with that a spreadsheet takes for a formula."""
 
 COLUMNS = {
     1: ("start", "length"),
@@ -65,13 +70,49 @@ def write_peaks(path: str | os.PathLike[str], peaks: Sequence[Peak], rank: int) 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     """Write a file that appears under its name when it is complete."""
     target = as_path(path, "path")
+    with _folder_beside(target) as folder:
+        written = folder / "written"
+        written.write_bytes(content)
+        written.replace(target)
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Check that a file could be written, by what writing it begins with; it stays as it is.
+
+    Raises
+    ------
+    OutputError
+        If it could not.
+    """
+    target = as_path(path, "path")
+    with _folder_beside(target) as folder:
+        (folder / "written").touch()
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+
+
+@contextmanager
+def _folder_beside(target: Path) -> Iterator[Path]:
+    """Make a folder for a while, and name the target in the errors of the system."""
     try:
         with tempfile.TemporaryDirectory(prefix=".fcconv.", dir=target.parent) as folder:
-            written = Path(folder) / "written"
-            written.write_bytes(content)
-            written.replace(target)
+            yield Path(folder)
     except OSError as error:
         raise OutputError(f"can't write {target}: {error.strerror}") from error
+
+
+def table_cell(value: Any) -> Any:
+    """Return what goes into a cell of a CSV: words that a spreadsheet would compute get a quote.
+
+    As OWASP recommends (*CSV Injection*); numbers stay numbers.
+
+    Examples
+    --------
+    >>> table_cell("=1+1"), table_cell("cat"), table_cell(-1.5)
+    ("'=1+1", 'cat', -1.5)
+    """
+    formula = isinstance(value, str) and value.startswith(FORMULA)
+    return f"'{value}" if formula else value
 
 
 def _csv(peaks: Sequence[Peak], rank: int) -> str:
@@ -81,7 +122,7 @@ def _csv(peaks: Sequence[Peak], rank: int) -> str:
     for peak in peaks:
         box = peak.box[::-1] if rank == 2 else peak.box  # x before y
         starts, sizes = [a for a, _ in box], [b - a for a, b in box]
-        rows.writerow((peak.label, peak.score, *starts, *sizes))
+        rows.writerow(map(table_cell, (peak.label, peak.score, *starts, *sizes)))
     return table.getvalue()
 
 

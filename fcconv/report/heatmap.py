@@ -151,8 +151,15 @@ def _panels(scan: Scan, heat: Heat, overview: npt.NDArray[Any], peaks: Sequence[
     for axes in drawn[max(0, count - columns) : count]:  # the lowest that is left of each column
         axes.tick_params(labelbottom=True)
     figure.supxlabel("pixels", fontsize=8)
-    bar = ScalarMappable(Normalize(heat.low, heat.high), "inferno")
-    figure.colorbar(bar, ax=drawn[:count], label=f"score, {heat.scale}", pad=0.02, aspect=30)
+    scale = heat.scale
+    figure.colorbar(
+        ScalarMappable(Normalize(scale.low, scale.high), "inferno"),
+        ax=drawn[:count],
+        label=f"score, {scale.words}",
+        extend="both" if scale.ends_within else "neither",
+        pad=0.02,
+        aspect=30,
+    )
     return figure
 
 
@@ -160,7 +167,7 @@ def _panel(axes: Axes, scan: Scan, heat: Heat, image: Any, values: npt.NDArray[A
     high, wide = extent(scan)[-2:]
     axes.imshow(image, cmap="gray", vmin=0, vmax=255, extent=(0, wide, high, 0))
     y, x = (edges(scan, axis, heat.factor[axis]) for axis in (-2, -1))
-    axes.pcolorfast(x, y, colours(values, heat.low, heat.high))
+    axes.pcolorfast(x, y, colours(values, heat.scale))
     axes.set(xlim=(0, wide), ylim=(high, 0), aspect="equal")
     axes.tick_params(labelsize=8)
 

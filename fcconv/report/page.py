@@ -146,8 +146,8 @@ def _data(scan: Scan, heat: Heat, peaks: Sequence[Peak]) -> dict[str, Any]:
         "cells": scan.cells,
         "blocks": heat.values.shape[1:],
         "side": side,
-        "low": heat.low,
-        "high": heat.high,
+        "low": heat.scale.low,
+        "high": heat.scale.high,
         "palette": _base64(palette().tobytes()),
         "classes": [
             {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +13,36 @@ import numpy.typing as npt
 from fcconv.errors import ShapeError
 from fcconv.report.blocks import Scores, maxima, ranges
 from fcconv.scanning.arguments import several
+from fcconv.scanning.cached import cached
 from fcconv.scanning.layouts import unit
 from fcconv.scanning.preparation import LUMA
 from fcconv.scanning.result import Scan
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
+
+BOTTOM, TOP = 0.5, 99.5
+"""Percentiles between which pixels are stretched; scores end at the upper one."""
+
+
+class Scale(NamedTuple):
+    """A colour scale.
+
+    Attributes
+    ----------
+    low, high : float
+        Scores at its ends; lower and higher ones have the colours of these.
+    words : str
+        What the ends are.
+    """
+
+    low: float
+    high: float
+    words: str
+
+    @property
+    def ends_within(self) -> bool:
+        """Whether there can be scores beyond its ends."""
+        return (self.low, self.high) != (0, 1)
 
 
 @dataclass(frozen=True)
@@ -36,8 +61,8 @@ class Heat:
         Which cell of its block that is, counted row by row.
     factor : tuple of int
         Cells of a block along each axis.
-    low, high : float
-        Scores at the ends of the colour scale.
+    scale : Scale
+        Which scores the colours are of.
     """
 
     labels: tuple[str, ...]
@@ -45,15 +70,7 @@ class Heat:
     values: Scores
     offsets: npt.NDArray[np.uint32]
     factor: tuple[int, ...]
-    low: float
-    high: float
-
-    @property
-    def scale(self) -> str:
-        """What the ends of the colour scale are."""
-        if (self.low, self.high) == (0, 1):
-            return "from 0 to 1"
-        return "from the median to the highest score"
+    scale: Scale
 
 
 def read_heat(scan: Scan, labels: Sequence[str] | None, most: int, factor: tuple[int, ...]) -> Heat:
@@ -75,30 +92,44 @@ def read_heat(scan: Scan, labels: Sequence[str] | None, most: int, factor: tuple
     ShapeError
         If there is no such label.
     """
-    lead = scan.lead()
+    lead, scores = scan.lead(), cached(scan.scores)
     asked = _channels(scan, labels)
-    low, high = ranges(scan.scores, lead)
+    low, high = ranges(scores, lead)
     chosen = sorted(sorted(asked, key=lambda channel: -high[channel])[:most])
-    values, offsets = maxima(scan.scores, lead, chosen, factor)
+    values, offsets = maxima(scores, lead, chosen, factor)
     return Heat(
         tuple(scan.labels[channel] for channel in chosen),
         tuple(float(high[channel]) for channel in chosen),
         values,
         offsets,
         factor,
-        *colour_scale(float(low[chosen].min()), float(high[chosen].max()), values),
+        colour_scale(float(low[chosen].min()), float(high[chosen].max()), values),
     )
 
 
-def colour_scale(low: float, high: float, values: Scores) -> tuple[float, float]:
-    """Choose the ends of a colour scale: 0 and 1 for probabilities, else the median and the top.
+def colour_scale(low: float, high: float, values: Scores) -> Scale:
+    """Choose the ends of a colour scale: 0 and 1 for probabilities, else percentiles.
 
-    Scores without bounds have a long tail downwards, whose colours would leave none for the top.
+    Scores without bounds have a long tail downwards, whose colours would leave none for the top: so
+    it begins at the median. A few scores far above all others would leave none for these: so it
+    ends at a percentile, unless this is the median, too.
+
+    Parameters
+    ----------
+    low, high : float
+        The lowest and the highest finite score.
+    values : array
+        The scores shown.
     """
     if low > high or (low >= 0 and high <= 1):  # no finite score at all, or probabilities
-        return 0.0, 1.0
-    middle = float(np.median(values[np.isfinite(values)]))
-    return (middle, high) if middle < high else (high - 0.5, high + 0.5)
+        return Scale(0.0, 1.0, "from 0 to 1")
+    finite = values[np.isfinite(values)]
+    middle, top = float(np.median(finite)), float(np.percentile(finite, TOP, method="higher"))
+    if middle < top < high:
+        return Scale(middle, top, f"from the median to percentile {TOP:g} of what is shown")
+    if middle < high:
+        return Scale(middle, high, "from the median of what is shown to the highest score")
+    return Scale(high - 0.5, high + 0.5, "from 0.5 below the highest score to 0.5 above it")
 
 
 def palette() -> Bytes:
@@ -111,9 +142,9 @@ def palette() -> Bytes:
     return np.asarray(np.rint(colours * 255), np.uint8)
 
 
-def colours(values: Scores, low: float, high: float) -> Bytes:
+def colours(values: Scores, scale: Scale) -> Bytes:
     """Colour scores, ``(..., 4)``; where there is none, nothing is drawn."""
-    place = np.clip((values - low) / (high - low), 0, 1)
+    place = np.clip((values - scale.low) / (scale.high - scale.low), 0, 1)
     drawn: Bytes = palette()[np.rint(np.nan_to_num(place) * 255).astype(np.intp)]
     drawn[np.isnan(values)] = 0
     return drawn
@@ -154,7 +185,8 @@ def rgb(overview: npt.NDArray[Any]) -> Bytes:
     ----------
     overview : array, shape (C, h, w)
         One channel is shown as grey, of more than two the first three as red, green and blue.
-        Bytes are taken as they are, other numbers stretched from the lowest to the highest.
+        Bytes are taken as they are, other numbers stretched between percentiles of the finite
+        ones; those that are not numbers become black.
 
     Returns
     -------
@@ -198,12 +230,20 @@ def _bytes(image: npt.NDArray[Any]) -> Bytes:
     if image.dtype == np.uint8:
         return image
     floats = image.astype(np.float64)
-    finite = floats[np.isfinite(floats)]
-    low, high = (finite.min(), finite.max()) if finite.size else (0, 1)
-    stretched = (np.nan_to_num(floats, nan=low, posinf=high, neginf=low) - low) / (
-        (high - low) or 1
-    )
-    return np.rint(stretched * 255).astype(np.uint8)
+    low, high = _ends(floats[np.isfinite(floats)])
+    stretched = (np.nan_to_num(floats, nan=low) - low) / (high - low)
+    return np.rint(np.clip(stretched, 0, 1) * 255).astype(np.uint8)
+
+
+def _ends(pixels: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Choose what becomes black and white: percentiles, or the extremes if these are equal."""
+    if not pixels.size:
+        return 0.0, 1.0
+    low = float(np.percentile(pixels, BOTTOM, method="lower"))
+    high = float(np.percentile(pixels, TOP, method="higher"))
+    if low == high:
+        low, high = float(pixels.min()), float(pixels.max())
+    return low, high if low < high else low + 1
 
 
 def _channels(scan: Scan, labels: Sequence[str] | None) -> list[int]:

@@ -71,4 +71,6 @@ def as_path(value: Any, name: str) -> Path:
     """
     if not isinstance(value, str | os.PathLike):
         raise OutputError(f"{name} needs a path, got {reprlib.repr(value)}")
+    if "\0" in str(value):
+        raise OutputError(f"{name} has a zero character, which no path can have: {value!r}")
     return Path(value)

@@ -1,20 +1,17 @@
-"""Scores in files that a run cut off at any moment can go on with.
+"""Scores in a zarr group that a run cut off at any moment can go on with.
 
-Each tile is one chunk of a zarr array. A chunk is written whole or not at all, and the last
-output's chunk says that its tile is finished. A ``.npy`` or ``.npz`` is put together from such
-chunks, which lie beside it until then.
+Each tile is one chunk of each output's array, and one of an array of digests. A tile is finished if
+its digest is that of the scores which its chunks hold, of its place and of its run: whatever was
+changed, exchanged, cut short or never written does not agree, and is computed again.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 import re
 import shutil
-import struct
-import zipfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,14 +20,22 @@ import numpy as np
 import numpy.typing as npt
 
 from fcconv.errors import BackendError, OutputError
-from fcconv.scanning.mapped import map_npz, release
+from fcconv.scanning.records import (
+    ATTRIBUTE,
+    Record,
+    leftovers,
+    read_json,
+    record_in,
+    remove,
+    writing,
+)
 
 Array = npt.NDArray[Any]
-Record = dict[str, Any]
-"""What a run is: equal records give equal bytes."""
 
-ATTRIBUTE = "fcconv"
-"""Under which the record stands in the attributes of a zarr group."""
+DIGESTS = "fcconv-tiles/digests"
+"""The array of digests in the group; with a hyphen, and so of no output."""
+
+DIGEST_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -51,152 +56,142 @@ class Output:
     chunk: tuple[int, ...]
     dtype: np.dtype[Any]
 
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Tiles along each axis."""
+        return tuple(-(-n // m) for n, m in zip(self.shape, self.chunk, strict=True))
 
+    def place(self, chunk: tuple[int, ...]) -> tuple[slice, ...]:
+        """Return what a chunk holds, counted in chunks along each axis."""
+        return tuple(
+            slice(k * m, min((k + 1) * m, n))
+            for k, m, n in zip(chunk, self.chunk, self.shape, strict=True)
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class InFolder:
     """Scores in a zarr group, a chunk a tile.
 
-    Parameters
+    Attributes
     ----------
-    path : path
+    path : Path
         The folder.
     outputs : mapping of str to Output
-        What is to be kept.
+        What is kept.
     record : dict
         What the run is.
+    arrays : mapping of str to zarr.Array
+        The array of each output.
+    digests : zarr.Array
+        A digest for each tile.
     """
 
-    def __init__(self, path: Path, outputs: Mapping[str, Output], record: Record) -> None:
-        zarr = _zarr()
-        if not path.exists():
-            self._create(path, outputs, record)
-        for leftover in path.rglob("*.partial"):  # of a chunk that was being written
-            leftover.unlink()
-        self._path, self._outputs, self._names = path, outputs, stored_names(outputs)
-        try:
-            group = zarr.open_group(path, mode="r+")
-            self._arrays = {name: group[stored] for name, stored in self._names.items()}
-        except (KeyError, ValueError, FileNotFoundError):
-            raise OutputError(f"{path} is damaged: overwrite it") from None
+    path: Path
+    outputs: Mapping[str, Output]
+    record: Record
+    arrays: Mapping[str, Any]
+    digests: Any
 
-    def _create(self, path: Path, outputs: Mapping[str, Output], record: Record) -> None:
-        """Make the group beside its place and move it there: it is there whole or not at all."""
-        made, _ = _leftovers(path)
-        zarr = _zarr()
-        # zarr's default, zstd, takes longer than many networks
-        codec = zarr.codecs.BloscCodec(cname="lz4", clevel=1, shuffle="bitshuffle")
-        with _writing(path):
-            group = zarr.create_group(made, attributes={ATTRIBUTE: record})
-            for name, stored in stored_names(outputs).items():
-                output = outputs[name]
-                group.create_array(
-                    stored,
-                    shape=output.shape,
-                    chunks=output.chunk,
-                    dtype=output.dtype,
-                    fill_value=np.nan if output.dtype.kind == "f" else 0,
-                    compressors=codec,
-                    chunk_key_encoding={"name": "default", "separator": "/"},
-                    config={"write_empty_chunks": True},  # a chunk's file says: its tile is done
-                )
-            made.replace(path)
+    @classmethod
+    def opened(cls, path: Path, outputs: Mapping[str, Output], record: Record) -> InFolder:
+        """Make the group, or go on with one of the same run.
+
+        Raises
+        ------
+        OutputError
+            If it can't be written, or is damaged.
+        """
+        with writing(path):
+            made = _made(path, outputs, record)
+            if path.exists():
+                _restore(made, path)
+                shutil.rmtree(made)
+                for leftover in path.rglob("*.partial"):  # of a chunk that was being written
+                    remove(leftover)
+            else:  # the group is there whole or not at all
+                made.replace(path)
+        try:
+            group = _zarr().open_group(path, mode="r+", use_consolidated=False)
+            arrays = {name: group[stored] for name, stored in stored_names(outputs).items()}
+            return cls(path, outputs, record, arrays, group[DIGESTS])
+        except Exception as error:  # zarr raises anything on what is damaged
+            raise OutputError(f"{path} is damaged: overwrite it") from error
 
     def is_done(self, chunk: tuple[int, ...]) -> bool:
-        """Say whether the last output's chunk is there."""
-        *_, stored = self._names.values()
-        return self._path.joinpath(stored, "c", *map(str, chunk)).exists()
+        """Say whether a tile is finished, which reads it."""
+        return self.read(chunk) is not None
 
-    def write(self, chunk: tuple[int, ...], scores: Mapping[str, Array]) -> None:
-        """Write a chunk for each output."""
-        with _writing(self._path):
-            for name, output in self._outputs.items():
-                self._arrays[name][place(output, chunk)] = scores[name]
-
-    def finish(self) -> Mapping[str, Any]:
-        """Return the arrays, which read from the folder."""
-        return self._arrays
-
-
-class InFile:
-    """Scores in one ``.npy`` or ``.npz``, put together from chunks beside it.
-
-    Parameters
-    ----------
-    path : path
-        The file.
-    outputs : mapping of str to Output
-        What is to be kept.
-    record : dict
-        What the run is.
-    """
-
-    def __init__(self, path: Path, outputs: Mapping[str, Output], record: Record) -> None:
-        self._path, self._outputs = path, outputs
-        self._folder = chunks_of(path)
-        self._chunks = InFolder(self._folder, outputs, record)
-        self.is_done, self.write = self._chunks.is_done, self._chunks.write
-
-    def finish(self) -> Mapping[str, Any]:
-        """Put the file together, and remove the chunks."""
-        arrays, names = self._chunks.finish(), stored_names(self._outputs)
-        with _writing(self._path):
-            joined = [
-                self._joined(stored, self._outputs[name], arrays[name])
-                for name, stored in names.items()
-            ]
-            made = _zipped(joined) if self._path.suffix == ".npz" else joined[0]
-            record = self._folder / "record.json"
-            record.write_text(json.dumps(record_in(self._folder), indent=1), encoding="utf-8")
-            record.replace(_beside(self._path))
-            made.replace(self._path)
-            discard(self._folder)
-        return Finished(self._path, self._outputs).finish()
-
-    def _joined(self, stored: str, output: Output, chunks: Any) -> Path:
-        """Copy the chunks of an output into one file, one after the other."""
-        path = self._folder / f"{stored}.npy"
-        whole = np.lib.format.open_memmap(path, "w+", output.dtype, output.shape)
-        if hasattr(os, "posix_fallocate"):  # a disk that is full is an error here, and no signal
-            with path.open("r+b") as file:
-                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-        counts = (-(-n // m) for n, m in zip(output.shape, output.chunk, strict=True))
-        for chunk in np.ndindex(*counts):
-            part = place(output, chunk)
-            whole[part] = chunks[part]
-            release(whole)
-        whole.flush()
-        return path
-
-
-class Finished:
-    """Scores in one ``.npy`` or ``.npz`` that is complete.
-
-    Parameters
-    ----------
-    path : path
-        The file.
-    outputs : mapping of str to Output
-        What it holds.
-    """
-
-    def __init__(self, path: Path, outputs: Mapping[str, Output]) -> None:
-        self._path, self._names = path, stored_names(outputs)
-
-    def is_done(self, chunk: tuple[int, ...]) -> bool:
-        """Say that every tile is finished."""
-        return True
-
-    def write(self, chunk: tuple[int, ...], scores: Mapping[str, Array]) -> None:
-        """Take nothing: there is no tile left."""
-
-    def finish(self) -> Mapping[str, Any]:
-        """Open the file, which is read by region."""
+    def read(self, chunk: tuple[int, ...]) -> dict[str, Array] | None:
+        """Return the scores of a tile; None if they are not there as they were written."""
+        if not self._is_there(chunk):
+            return None
         try:
-            if self._path.suffix == ".npy":
-                return dict.fromkeys(self._names, np.load(self._path, "r"))
-            arrays = map_npz(self._path)
-            return {name: arrays[stored] for name, stored in self._names.items()}
-        except (ValueError, KeyError, EOFError, struct.error, zipfile.BadZipFile):
-            raise OutputError(f"{self._path} is damaged: overwrite it") from None
+            scores = {
+                name: self.arrays[name][output.place(chunk)]
+                for name, output in self.outputs.items()
+            }
+            written = self.digests[chunk]
+        except Exception:  # codecs raise anything on what is damaged
+            return None
+        return scores if np.array_equal(written, self._digest(chunk, scores)) else None
+
+    def write(self, chunk: tuple[int, ...], scores: Mapping[str, Array]) -> None:
+        """Write a chunk for each output, and their digest.
+
+        Raises
+        ------
+        OutputError
+            If that fails, or the folder is not there any more.
+        """
+        self._check_folder()
+        with writing(self.path):
+            for file in self._files(chunk):  # a damaged one would be read, to write a part of it
+                remove(file)
+            for name, output in self.outputs.items():
+                self.arrays[name][output.place(chunk)] = scores[name]
+            self.digests[chunk] = self._digest(chunk, scores)
+
+    def chunks(self) -> Iterator[tuple[int, ...]]:
+        """Name all tiles."""
+        return np.ndindex(*self.digests.shape[:-1])
+
+    def finish(self) -> Mapping[str, Any]:
+        """Return the arrays, which read from the folder.
+
+        Raises
+        ------
+        OutputError
+            If it has lost what was written to it.
+        """
+        self._check_folder()
+        if not all(map(self._is_there, self.chunks())):
+            raise OutputError(f"{self.path} has lost finished tiles while others were computed")
+        return self.arrays
+
+    def _digest(self, chunk: tuple[int, ...], scores: Mapping[str, Array]) -> Array:
+        """Tell the scores of a tile from all others: of another place, output or run."""
+        told = json.dumps([self.record, chunk], sort_keys=True)
+        digest = hashlib.blake2b(told.encode(), digest_size=DIGEST_BYTES)
+        for name, output in self.outputs.items():
+            digest.update(np.ascontiguousarray(scores[name], output.dtype).view(np.uint8).data)
+        return np.frombuffer(digest.digest(), np.uint8)
+
+    def _files(self, chunk: tuple[int, ...]) -> Iterator[Path]:
+        """Name the files of a tile."""
+        key = ("c", *map(str, chunk))
+        for stored in stored_names(self.outputs).values():
+            yield self.path.joinpath(stored, *key)
+        yield self.path.joinpath(DIGESTS, *key, "0")
+
+    def _is_there(self, chunk: tuple[int, ...]) -> bool:
+        """Say whether a tile has its files; a link or a pipe in the place of one is none."""
+        return all(file.is_file() and not file.is_symlink() for file in self._files(chunk))
+
+    def _check_folder(self) -> None:
+        """Check that the folder is still there, and of this run."""
+        if record_in(self.path) != self.record:
+            raise OutputError(f"{self.path} was removed, renamed or replaced while it was written")
 
 
 def stored_names(outputs: Mapping[str, Output]) -> dict[str, str]:
@@ -206,83 +201,55 @@ def stored_names(outputs: Mapping[str, Output]) -> dict[str, str]:
     return {name: f"output_{k}" for k, name in enumerate(outputs)}
 
 
-def _zipped(arrays: Sequence[Path]) -> Path:
-    """Put .npy files into an .npz beside them, without the time of day."""
-    made = arrays[0].with_name("joined.npz")
-    with zipfile.ZipFile(made, "w") as archive:
-        for path in arrays:
-            entry = zipfile.ZipInfo(path.name)
-            with path.open("rb") as array, archive.open(entry, "w", force_zip64=True) as file:
-                shutil.copyfileobj(array, file)
+def _made(path: Path, outputs: Mapping[str, Output], record: Record) -> Path:
+    """Make a group without chunks beside its place."""
+    codecs = _zarr().codecs
+    made, _ = leftovers(path)
+    group = _zarr().create_group(made, attributes={ATTRIBUTE: record})
+    # zarr's default, zstd, takes longer than many networks
+    pressed = codecs.BloscCodec(cname="lz4", clevel=1, shuffle="bitshuffle")
+    fixed: dict[str, Any] = {
+        "chunk_key_encoding": {"name": "default", "separator": "/"},
+        "config": {"write_empty_chunks": True},  # a tile is there if its files are
+    }
+    for name, stored in stored_names(outputs).items():
+        output = outputs[name]
+        group.create_array(
+            stored,
+            shape=output.shape,
+            chunks=output.chunk,
+            dtype=output.dtype,
+            fill_value=np.nan if output.dtype.kind == "f" else 0,
+            compressors=[pressed, codecs.Crc32cCodec()],  # who reads a damaged chunk gets an error
+            **fixed,
+        )
+    counts = next(iter(outputs.values())).counts
+    group.create_array(
+        DIGESTS,
+        shape=(*counts, DIGEST_BYTES),
+        chunks=(*(1 for _ in counts), DIGEST_BYTES),
+        dtype="uint8",
+        compressors=None,
+        **fixed,
+    )
     return made
 
 
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Name the file in the errors of the system, which do not always, and of broken chunks."""
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(f"{path} can't be written: {error.strerror or error}") from error
-    except RuntimeError as error:
-        raise OutputError(f"{path} is damaged ({error}): overwrite it") from error
+def _restore(made: Path, path: Path) -> None:
+    """Put right what describes the arrays of a group, which would decide how chunks are read.
+
+    What users have added to the attributes stays where nothing else has changed.
+    """
+    for file in made.rglob("zarr.json"):
+        kept = path / file.relative_to(made)
+        if kept.parent != path and _description(kept) != _description(file):
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            file.replace(kept)
 
 
-def discard(folder: Path) -> None:
-    """Remove a folder so that half of it is never found in its place."""
-    _, old = _leftovers(folder)
-    folder.replace(old)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def clear_leftovers(chunks: Path) -> None:
-    """Remove what runs that were cut off left beside a folder of chunks."""
-    for leftover in _leftovers(chunks):
-        shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _leftovers(chunks: Path) -> tuple[Path, Path]:
-    """Name what is to become a folder of chunks, and what was one."""
-    made, old = (chunks.with_name(f".{chunks.name}.fcconv-{state}") for state in ("new", "old"))
-    return made, old
-
-
-def chunks_of(out: Path) -> Path:
-    """Return the folder of chunks: the output itself, or beside it until it is complete."""
-    return out if out.suffix == ".zarr" else out.with_name(f"{out.name}.zarr")
-
-
-def record_in(chunks: Path) -> Record | None:
-    """Read what the run is whose chunks lie in a folder; None if it is no such folder."""
-    attributes = _read_json(chunks / "zarr.json").get("attributes")
-    record = attributes.get(ATTRIBUTE) if isinstance(attributes, dict) else None
-    return record if isinstance(record, dict) else None
-
-
-def record_beside(out: Path) -> Record | None:
-    """Read what the run was that a ``.npy`` or ``.npz`` is of; None if nothing tells."""
-    return _read_json(_beside(out)) or None
-
-
-def _beside(out: Path) -> Path:
-    """Name the file that tells of what run a ``.npy`` or ``.npz`` is."""
-    return out.with_name(f"{out.name}.fcconv.json")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def place(output: Output, chunk: tuple[int, ...]) -> tuple[slice, ...]:
-    """Return what a chunk holds of an output, counted in chunks along each axis."""
-    return tuple(
-        slice(k * m, min((k + 1) * m, n))
-        for k, m, n in zip(chunk, output.chunk, output.shape, strict=True)
-    )
+def _description(file: Path) -> dict[str, Any]:
+    """Read what describes an array or a group, without what users may add."""
+    return {**read_json(file), "attributes": {}}
 
 
 def _zarr() -> Any:

@@ -14,9 +14,10 @@ import numpy as np
 
 from fcconv.errors import ImageError
 from fcconv.scanning.blocks import blocks
-from fcconv.scanning.formats import Stored, open_file, reason
+from fcconv.scanning.formats import open_file, reason
 from fcconv.scanning.layouts import find_axes, unit
-from fcconv.scanning.mapped import release
+from fcconv.scanning.mapped import is_whole, release
+from fcconv.scanning.stored import Stored
 
 BLOCK = 2**24
 """Entries that an overview reads at a time, unless the file's own parts are larger."""
@@ -36,20 +37,23 @@ class Image:
     stored : Stored
         The arrays that hold it.
     axes : str
-        A letter for each of their axes: N, C, D, H, W, or "." for one of length 1.
-    entry : int
-        Which image of a batch it is.
+        A letter for each of their axes: C, D, H, W, or "." for one of which one entry is read.
+    at : tuple of int
+        That entry; 0 for the other axes.
+    alpha : bool
+        Whether the last channel is opacity, which has to be full and is left out.
     """
 
     name: str
     stored: Stored
     axes: str
-    entry: int = 0
+    at: tuple[int, ...]
+    alpha: bool = False
 
     @property
     def channels(self) -> int:
         """Channels, without opacity."""
-        return self._entries() - self._has_alpha
+        return self._entries() - self.alpha
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -61,6 +65,29 @@ class Image:
         """Data type of the pixels that are read."""
         dtype = np.dtype(self.stored.levels[0].dtype)
         return np.dtype(np.float32) if dtype.kind == "b" else dtype.newbyteorder("=")
+
+    @property
+    def bits(self) -> int | None:
+        """Bits of a pixel that are in use; None where that is not known."""
+        return self.stored.bits
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was decided about the file, or found, that changes what the pixels mean."""
+        return self.stored.notes
+
+    def other_channels(self, needed: int) -> str:
+        """Say how the same image could have as many channels as are needed; "" if it can't."""
+        if self.alpha:
+            return f"layout={self._layout()!r} (--layout) counts opacity as a channel"
+        if self.stored.alpha:
+            return "without layout, opacity is left out"
+        if not self.stored.axes:
+            return "say with layout (--layout) which axis holds them"
+        if needed == 1:
+            told = self._layout().replace("C", "N")
+            return f"layout={told!r} and page (--layout {told} --page K) take one of them"
+        return ""
 
     def read(self, region: tuple[slice, ...]) -> np.ndarray:
         """Read a region, and no more of the image than its format makes necessary.
@@ -127,14 +154,15 @@ class Image:
         shape = f"{self.axes} {self.channels} x {self.size} {self.dtype}"
         return f"{self.name}, {shape}, {self.stored.stamp or self._fingerprint()}"
 
-    @property
-    def _has_alpha(self) -> bool:
-        return self.stored.alpha and "C" in self.axes
-
     def _entries(self) -> int:
         """Return the entries of one pixel."""
         shape = self.stored.levels[0].shape
         return int(shape[self.axes.index("C")]) if "C" in self.axes else 1
+
+    def _layout(self) -> str:
+        """Return what the file says of its axes, as a layout."""
+        known = zip(self.axes, self.stored.axes.upper(), self.stored.levels[0].shape, strict=True)
+        return "".join(told if letter == "." else letter for letter, told, n in known if n > 1)
 
     def _spatial(self) -> str:
         return "".join(letter for letter in "DHW" if letter in self.axes)
@@ -153,10 +181,14 @@ class Image:
     def _read(self, level: Any, region: tuple[slice, ...]) -> np.ndarray:
         """Read a region of a level; its slices may have steps."""
         parts = dict(zip(self._spatial(), region, strict=True))
-        parts |= {"C": slice(0, self._entries()), ".": slice(0, 1)}
-        parts["N"] = slice(self.entry, self.entry + 1)
-        index = tuple(parts[letter] for letter in self.axes)
+        parts["C"] = slice(0, self._entries())
+        index = tuple(
+            slice(entry, entry + 1) if letter == "." else parts[letter]
+            for letter, entry in zip(self.axes, self.at, strict=True)
+        )
         try:
+            if isinstance(level, np.memmap) and not is_whole(level):
+                raise EOFError("the file has become shorter")
             pixels = np.asarray(level[index])
         except Exception as error:  # decoders raise anything on a file that is broken on purpose
             raise ImageError(
@@ -169,21 +201,24 @@ class Image:
             if level.mode == "r":
                 release(level)
         pixels = self._ordered(pixels).astype(self.dtype, copy=False)
-        return self._without_alpha(pixels, region) if self._has_alpha else pixels
+        return self._without_alpha(pixels, region) if self.alpha else pixels
 
     def _ordered(self, pixels: np.ndarray) -> np.ndarray:
         """Return stored entries as channels, then spatial axes."""
-        order = sorted(range(pixels.ndim), key=lambda axis: ".NCDHW".index(self.axes[axis]))
+        order = sorted(range(pixels.ndim), key=lambda axis: ".CDHW".index(self.axes[axis]))
         pixels = pixels.transpose(order)
         return pixels.reshape(self._entries(), *pixels.shape[pixels.ndim - len(self._spatial()) :])
 
     def _without_alpha(self, pixels: np.ndarray, region: tuple[slice, ...]) -> np.ndarray:
         """Drop the opacity, which must be full."""
-        full = np.iinfo(self.dtype).max if self.dtype.kind in "iu" else 1
+        full = 1
+        if self.dtype.kind in "iu":
+            full = np.iinfo(self.dtype).max if self.bits is None else 2**self.bits - 1
         if not bool((pixels[-1] == full).all()):
             raise ImageError(
                 f"{self.name} is transparent in part of its {_words(region)}: put it on a "
-                "background, and save it without alpha"
+                f"background, and save it without alpha; or, if its last band is not opacity, "
+                f"layout={self._layout()!r} (--layout) counts it as a channel"
             )
         return pixels[:-1]
 
@@ -196,7 +231,13 @@ class Image:
         return digest.hexdigest()
 
 
-def open_images(source: Any, rank: int, layout: str | None = None) -> tuple[list[Image], bool]:
+def open_images(
+    source: Any,
+    rank: int,
+    layout: str | None = None,
+    series: int | None = None,
+    page: int | None = None,
+) -> tuple[list[Image], bool]:
     """Open an image or a batch of images, of which regions will be read.
 
     Parameters
@@ -210,7 +251,14 @@ def open_images(source: Any, rank: int, layout: str | None = None) -> tuple[list
     layout : str, optional
         A letter for each axis of the source: N for the images of a batch, C for channels, and W,
         HW or DHW for the spatial ones. By default what the format says; of an array without or
-        with channels first, or a batch of these.
+        with channels first, or a batch of these. Where it names C, every entry along that axis is
+        a channel, be it tagged as opacity or not.
+    series : int, optional
+        Which picture of a file that holds several; by default the largest that is not a label, a
+        macro image or a thumbnail.
+    page : int, optional
+        Which one to take where there are other axes, such as time, depth or those of a batch,
+        counted with the last of these axes fastest.
 
     Returns
     -------
@@ -235,22 +283,32 @@ def open_images(source: Any, rank: int, layout: str | None = None) -> tuple[list
     """
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
-        name, stored = path.name, open_file(path)
+        name, stored = path.name, open_file(path, series)
     elif isinstance(source, np.ma.MaskedArray):
         raise ImageError("the image is a masked array: fill what is hidden first, with .filled(0)")
     elif all(hasattr(source, needed) for needed in ("shape", "dtype", "__getitem__")):
+        if series is not None:
+            raise ImageError("series chooses among the pictures of a file, but this is an array")
         name, stored = "array", Stored((source,))
     else:
         raise ImageError(f"an image is an array or the path of a file, got {type(source).__name__}")
     shape = tuple(int(length) for length in stored.levels[0].shape)
     _check_dtype(name, stored.levels[0].dtype)
-    axes = find_axes(name, stored.axes, shape, rank, layout)
+    axes, at = find_axes(name, stored.axes, shape, rank, layout, page)
     if 0 in shape:
         raise ImageError(f"{name} has the shape {shape}, which holds no {unit(rank)}")
+    if stored.series is not None:
+        name += f", series {stored.series}"
+    if page is not None:
+        name += f", page {page}"
+    alpha = stored.alpha and layout is None and "C" in axes
     if "N" not in axes:
-        return [Image(name, stored, axes)], False
-    count = shape[axes.index("N")]
-    return [Image(f"{name}[{entry}]", stored, axes, entry) for entry in range(count)], True
+        return [Image(name, stored, axes, at, alpha)], False
+    batch, axes = axes.index("N"), axes.replace("N", ".")
+    return [
+        Image(f"{name}[{k}]", stored, axes, (*at[:batch], k, *at[batch + 1 :]), alpha)
+        for k in range(shape[batch])
+    ], True
 
 
 def _check_dtype(name: str, dtype: Any) -> None:

@@ -11,7 +11,7 @@ import fcconv
 from fcconv.errors import ImageError, ShapeError
 from fcconv.graph.sliding import Sliding
 from fcconv.scanning.arguments import one
-from fcconv.scanning.chunks import Output, Record
+from fcconv.scanning.chunks import Output
 from fcconv.scanning.engine import Array, Cropped, Layout, Score, Shared, fastest
 from fcconv.scanning.images import Image, open_images
 from fcconv.scanning.layouts import unit
@@ -19,6 +19,7 @@ from fcconv.scanning.memory import Footprint
 from fcconv.scanning.network import digest, explained, labels_of, shared_if_exact
 from fcconv.scanning.plan import Plan, plans
 from fcconv.scanning.preparation import Preparation, check_channels
+from fcconv.scanning.records import Record
 from fcconv.scanning.scales import Resized
 
 MOST_CROPS = 256
@@ -208,6 +209,8 @@ def make_job(
     preparation: Preparation | None,
     layout: str | None,
     labels: Sequence[str] | None,
+    series: int | None = None,
+    page: int | None = None,
 ) -> Job:
     """Check what is to be scanned; see :func:`fcconv.scanning.scan.scan`."""
     if windows not in (None, "shared", "exact"):
@@ -218,10 +221,10 @@ def make_job(
         if isinstance(image, Image | Resized):
             images, batched = [image], False
         else:
-            images, batched = open_images(image, len(sliding.window), layout)
-        prepared = steps.resolved(images[0].dtype)
+            images, batched = open_images(image, len(sliding.window), layout, series, page)
+        prepared = steps.resolved(images[0].dtype, images[0].bits)
         needed = Layout.of(sliding.model).channels
-        check_channels(images[0].channels, prepared, needed, images[0].name)
+        check_channels(images[0], prepared, needed)
     return Job(
         sliding,
         images,

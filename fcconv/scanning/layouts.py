@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
 from fcconv.errors import ImageError
+from fcconv.scanning.arguments import as_integer
 
 SPATIAL = {1: "W", 2: "HW", 3: "DHW"}
 """Letters of the axes that a network slides along, by their number."""
@@ -13,8 +20,15 @@ def unit(rank: int) -> str:
     return "samples" if rank == 1 else "pixels"
 
 
-def find_axes(name: str, stored: str, shape: tuple[int, ...], rank: int, layout: str | None) -> str:
-    """Return a letter for each axis, "." for those of length 1 that are left out.
+def find_axes(
+    name: str,
+    stored: str,
+    shape: tuple[int, ...],
+    rank: int,
+    layout: str | None,
+    page: int | None = None,
+) -> tuple[str, tuple[int, ...]]:
+    """Return a letter for each axis, "." for those of which one entry is read, and that entry.
 
     Parameters
     ----------
@@ -28,11 +42,25 @@ def find_axes(name: str, stored: str, shape: tuple[int, ...], rank: int, layout:
         Axes that the network slides along.
     layout : str, optional
         What the user says instead.
+    page : int, optional
+        Which entry of the axes that are neither channels nor slid along, the last of them fastest.
+
+    Returns
+    -------
+    axes : str
+        The letters.
+    at : tuple of int
+        The entry of each axis that is ".", and 0 for the others.
 
     Raises
     ------
     ImageError
-        If these are no axes of an image, or do not fit the shape.
+        If these are no axes of an image, do not fit the shape, or there is no such page.
+
+    Examples
+    --------
+    >>> find_axes("a.tif", "tDHWC", (5, 4, 90, 70, 3), 2, None, page=6)
+    ('..HWC', (1, 2, 0, 0, 0))
     """
     spatial = SPATIAL[rank]
     if layout is not None:
@@ -44,24 +72,70 @@ def find_axes(name: str, stored: str, shape: tuple[int, ...], rank: int, layout:
     else:
         known = {rank: spatial, rank + 1: f"C{spatial}", rank + 2: f"NC{spatial}"}
         axes = known.get(len(shape), "")
+    at = (0,) * len(shape)
+    if page is not None and axes:
+        axes, at = _at_page(name, axes, shape, spatial, page)
+    _check(name, axes, shape, spatial)
+    return axes, at
+
+
+def _at_page(
+    name: str, axes: str, shape: tuple[int, ...], spatial: str, page: Any
+) -> tuple[str, tuple[int, ...]]:
+    """Leave out the axes that are no image's, and find a page along them."""
+    lengths = [1 if letter in f"C{spatial}" else n for letter, n in zip(axes, shape, strict=True)]
+    count, number = math.prod(lengths), as_integer(page)
+    if number is None or not 0 <= number < count:
+        pages = f"{count} pages, 0 to {count - 1}" if count != 1 else "one page, 0"
+        raise ImageError(f"{name} has the shape {shape}, {pages}: there is no page {page!r}")
+    left = "".join(letter if letter in f"C{spatial}" else "." for letter in axes)
+    return left, tuple(int(place) for place in np.unravel_index(number, lengths))
+
+
+def _check(name: str, axes: str, shape: tuple[int, ...], spatial: str) -> None:
+    """Refuse axes that are not those of images.
+
+    Raises
+    ------
+    ImageError
+        It says what would do.
+    """
     named = f" with the axes {axes.upper()}" if axes else ""
-    hint = (
-        f"the network slides along {spatial}: say with layout which axis is which, in the letters "
-        f"NC{spatial}, or save the part to scan by itself"
-    )
     for letter, length in zip(axes, shape, strict=bool(axes)):
         if letter not in f".NC{spatial}":
             raise ImageError(
                 f"{name} has the shape {shape}{named}: no image has an axis {letter.upper()} of "
-                f"{length}; {hint}"
+                f"{length}; the network slides along {spatial}: {_choices(axes, shape, spatial)}"
             )
     letters = axes.replace(".", "")
     if not set(spatial) <= set(letters) or len(set(letters)) < len(letters):
+        hint = "an image of as many axes is needed"
+        if len(shape) >= len(spatial):
+            hint = (
+                "say with layout which axis is which, in these letters, and others, such as T, for "
+                "axes of which page (--page) is to take one entry"
+            )
         raise ImageError(
             f"{name} has the shape {shape}{named}, but each of {spatial} is needed once, and N and "
-            f"C at most once; {hint}"
+            f"C at most once; the network slides along {spatial}: {hint}"
         )
-    return axes
+
+
+def _choices(axes: str, shape: Sequence[int], spatial: str) -> str:
+    """Say what can be done about axes that no image has."""
+    other = [axis for axis, letter in enumerate(axes) if letter not in f".NC{spatial}"]
+    if not set(spatial) <= set(axes):
+        return f"say with layout which axis is which, in the letters NC{spatial}"
+    pages = math.prod(
+        n for letter, n in zip(axes, shape, strict=True) if letter not in f".C{spatial}"
+    )
+    ways = [f"take one of its {pages} pages with page (--page 0 to {pages - 1})"]
+    if len(other) == 1:
+        for letter, what in (("C", "channels"), ("N", "images of a batch")):
+            if letter not in axes:
+                told = axes.replace(axes[other[0]], letter).replace(".", "")
+                ways.append(f"read them as {what} with layout={told!r}")
+    return ", or ".join(ways)
 
 
 def _spread(name: str, layout: str, shape: tuple[int, ...]) -> str:

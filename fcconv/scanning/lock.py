@@ -2,37 +2,57 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fcconv.errors import OutputError
+from fcconv.errors import BackendError, OutputError
 
-try:
-    import fcntl
-except ModuleNotFoundError:  # Windows, where this is left to the user
-    fcntl = None  # type: ignore[assignment]
+WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What the system says where a drive has no locks: some network drives do not."""
 
 
 @contextmanager
 def locked(out: Path | None) -> Iterator[None]:
-    """Keep other runs away from scores; the system lets go when a process ends, however it does.
+    """Keep other runs away from scores.
+
+    The system holds the lock, and lets go when a process ends, however it does. Its file, which is
+    empty and hidden, stays: two runs could hold a lock whose file is removed. On a drive without
+    locks the file says which process holds it, and is removed in the end. After a crash the next
+    run on the same machine removes it; on another machine none can know whether it is in use.
 
     Raises
     ------
     OutputError
-        If another run writes there.
+        If another run writes there, or the file can't be made.
+    BackendError
+        If filelock is not installed.
     """
-    if out is None or fcntl is None:
+    if out is None:
         yield
         return
+    try:
+        from filelock import FileLock, SoftFileLock, Timeout
+    except ModuleNotFoundError:
+        raise BackendError("filelock is not installed: pip install 'fcconv[scan]'") from None
     path = out.with_name(f".{out.name}.fcconv-lock")
-    with path.open("w", encoding="utf-8") as file:
+    holder = path.with_name(f"{path.name}-holder")
+    by_system = FileLock(path, blocking=False, fallback_to_soft=False)
+    try:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OutputError(f"another run writes to {out}: wait for it") from None
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+            lock = by_system.acquire()
+        except OSError as error:
+            if error.errno not in WITHOUT_LOCKS:
+                raise
+            lock = SoftFileLock(holder, timeout=1).acquire()  # removes one of a dead process first
+    except Timeout as error:
+        said = f"another run writes to {out}: wait for it"
+        if error.lock_file == str(holder):
+            said += f", or remove {holder} if there is none: this drive has no locks"
+        raise OutputError(said) from None
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(f"{out} can't be written: {reason} (its lock, {path.name})") from error
+    with lock:
+        yield

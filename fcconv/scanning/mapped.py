@@ -22,6 +22,15 @@ def release(array: np.memmap[Any, Any]) -> None:
         mapped.madvise(mmap.MADV_DONTNEED)
 
 
+def is_whole(array: np.memmap[Any, Any]) -> bool:
+    """Tell whether a mapped file still holds all that was mapped: reading what is gone kills."""
+    mapped: mmap.mmap | None = getattr(array, "_mmap", None)
+    if mapped is None:
+        return True
+    start = array.offset - array.offset % mmap.ALLOCATIONGRANULARITY
+    return mapped.size() >= start + len(mapped)
+
+
 def map_npz(path: Path) -> dict[str, np.memmap[Any, Any]]:
     """Map the arrays of a ``.npz`` into memory, by their names.
 

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from fcconv.scanning.blocks import blocks
+from fcconv.scanning.cached import cached
+from fcconv.scanning.suppression import Flags, Numbers, non_max_suppression, strongest_first
 
 BLOCK = 2**20
-"""Cells that are looked at together."""
+"""Scores that are looked at together."""
+
+Array: TypeAlias = npt.NDArray[Any]
+Progress: TypeAlias = Callable[[float], None]
+"""Is told which part is done, from 0 to 1."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Peak:
     """A window that scores highest around.
 
@@ -38,34 +45,66 @@ class Peak:
     cell: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Criterion:
+    """What makes a cell a peak.
+
+    Attributes
+    ----------
+    window, stride : tuple of int
+        Pixels of a window, and from one to the next.
+    threshold : float
+        Lowest score.
+    overlap : float
+        Largest intersection over union with a stronger peak of the same channel.
+    """
+
+    window: tuple[int, ...]
+    stride: tuple[int, ...]
+    threshold: float
+    overlap: float
+
+    def boxes(self, places: Numbers) -> npt.NDArray[np.float64]:
+        """Return the pixels of windows, ``(n, axes, 2)``, by their cells, ``(n, axes)``."""
+        first = places * np.array(self.stride)
+        return np.stack([first, first + np.array(self.window)], axis=-1).astype(np.float64)
+
+
 def find_peaks(
     scores: Any,
     lead: tuple[int, ...],
-    label: str,
-    window: Sequence[int],
-    stride: Sequence[int],
-    threshold: float,
-    overlap: float,
-    scale: float,
-) -> list[Peak]:
-    """Find peaks in one map, ``scores[lead]``; see :meth:`fcconv.scanning.result.Scan.peaks`."""
-    cut = blocks(scores.shape[len(lead) :], [1] * len(window), BLOCK)
-    found = [_local_maxima(scores, lead, block, threshold) for block in cut]
-    cells = np.concatenate([cells for cells, _ in found])
-    values = np.concatenate([values for _, values in found])
-    rows = np.lexsort(cells.T[::-1])  # of equal scores the first wins, whatever the blocks
-    cells, values = cells[rows], values[rows]
-    starts = cells * np.array(stride)
-    boxes = np.stack([starts, starts + np.array(window)], axis=-1) / scale
-    return [
-        Peak(
-            label,
-            float(values[k]),
-            tuple((float(a), float(b)) for a, b in boxes[k]),
-            tuple(map(int, cells[k])),
-        )
-        for k in strongest(boxes, values, overlap)
-    ]
+    channels: Sequence[int],
+    criterion: Criterion,
+    progress: Progress,
+) -> tuple[Numbers, Array]:
+    """Find the peaks of some channels of ``scores[lead]``, of which each is read once.
+
+    Returns
+    -------
+    cells : array, shape (n, 1 + axes)
+        Channel and cell of each peak, the strongest first.
+    values : array, shape (n,)
+        Their scores.
+    """
+    shape, listed = scores.shape[len(lead) :], sorted(set(channels))
+    numbers, values = _maxima(
+        scores, lead, listed, criterion.threshold, lambda part: progress(part / 2)
+    )
+    size = math.prod(shape[1:])
+    ends = np.searchsorted(numbers, [[k * size, (k + 1) * size] for k in listed]).tolist()
+    kept = []
+    for start, end in ends:
+        cells = np.unravel_index(numbers[start:end] % size, shape[1:])
+        boxes = criterion.boxes(np.stack(cells, axis=-1))
+
+        def told(settled: int, start: int = start) -> None:
+            progress((1 + (start + settled) / len(numbers)) / 2)
+
+        chosen = non_max_suppression(boxes, values[start:end], criterion.overlap, told)
+        kept.append(start + chosen)
+    found = np.concatenate(kept)
+    found = found[strongest_first(values[found])]
+    return np.stack(np.unravel_index(numbers[found], shape), axis=-1), values[found]
 
 
 def merge_peaks(peaks: Sequence[Peak], overlap: float) -> list[Peak]:
@@ -73,58 +112,64 @@ def merge_peaks(peaks: Sequence[Peak], overlap: float) -> list[Peak]:
     if not peaks:
         return []
     boxes = np.array([peak.box for peak in peaks])
-    return [peaks[k] for k in strongest(boxes, np.array([p.score for p in peaks]), overlap)]
+    scores = np.array([peak.score for peak in peaks])
+    return [peaks[k] for k in non_max_suppression(boxes, scores, overlap)]
 
 
-def strongest(
-    boxes: npt.NDArray[np.float64], scores: npt.NDArray[Any], overlap: float
-) -> Iterator[int]:
-    """Yield the boxes that no stronger one of these overlaps too far, strongest first.
+def _maxima(
+    scores: Any,
+    lead: tuple[int, ...],
+    channels: Sequence[int],
+    threshold: float,
+    progress: Progress,
+) -> tuple[Numbers, Array]:
+    """Find the cells that score highest of those beside them, and how much they score.
 
-    Parameters
-    ----------
-    boxes : array, shape (n, axes, 2)
-        First and one past the last pixel along each axis.
-    scores : array, shape (n,)
-        Their strengths; of equals the first goes first.
-    overlap : float
-        Largest part of the area covered by two boxes that they may share.
+    Returns
+    -------
+    numbers : array of int64, shape (n,)
+        Which cells they are, counted through all channels, in ascending order.
+    values : array, shape (n,)
+        Their scores.
     """
-    left = np.argsort(-scores, kind="stable")
-    while len(left):
-        yield int(left[0])
-        left = left[1:][shared(boxes[left[1:]], boxes[left[0]]) <= overlap]
+    shape, stored = scores.shape[len(lead) :], cached(scores)
+    first, last = channels[0], channels[-1]  # read together: they may lie in the same chunk
+    most = max(BLOCK // (last + 1 - first), 1)
+    cut = list(blocks(shape[1:], [1] * len(shape[1:]), most))
+    numbers, values = [], []
+    for done, block in enumerate(cut, 1):
+        around = tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in block)
+        wide = np.asarray(stored[(*lead, slice(first, last + 1), *around)])
+        if len(channels) < len(wide):
+            wide = wide[np.array(channels) - first]
+        own = tuple(
+            slice(part.start - wider.start, part.stop - wider.start)
+            for part, wider in zip(block, around, strict=True)
+        )
+        rows, *places = np.nonzero(_highest(wide, threshold)[:, *own])
+        values.append(wide[:, *own][rows, *places])
+        cells = (place + part.start for place, part in zip(places, block, strict=True))
+        numbers.append(np.ravel_multi_index((np.array(channels)[rows], *cells), shape))
+        progress(done / len(cut))
+    unsorted = np.concatenate(numbers)
+    order = np.argsort(unsorted)  # of equal scores the first wins, whatever the blocks
+    return unsorted[order], np.concatenate(values)[order]
 
 
-def shared(boxes: npt.NDArray[np.float64], box: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Compute the area that each box shares with one box, in parts of what the two cover."""
-    inner = np.minimum(boxes[:, :, 1], box[:, 1]) - np.maximum(boxes[:, :, 0], box[:, 0])
-    both = np.clip(inner, 0, None).prod(axis=1)
-    areas = np.ptp(boxes, axis=2).prod(axis=1) + np.ptp(box, axis=1).prod()
-    return np.asarray(both / (areas - both))
+def _highest(scores: Array, threshold: float) -> Flags:
+    """Say of each channel's cells whether they score highest of those beside them.
 
-
-def _local_maxima(
-    scores: Any, lead: tuple[int, ...], block: tuple[slice, ...], threshold: float
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
-    """Find cells of a block that score highest of those beside them, ``(n, axes)``, and how much.
-
-    Of equal ones beside each other the first is taken, so that a flat map has one and not all.
+    Of equal ones beside each other the first is taken, so that a flat map has one and not all. A
+    cell without a score, NaN, is none, and takes nothing from those beside it.
     """
-    around = tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in block)
-    wide = np.asarray(scores[(*lead, *around)])
-    padded = np.pad(wide, 1, constant_values=-np.inf if wide.dtype.kind == "f" else 0)
-    highest = wide >= threshold
-    for shift in itertools.product((-1, 0, 1), repeat=wide.ndim):
-        beside = padded[
-            tuple(slice(1 + s, 1 + s + n) for s, n in zip(shift, wide.shape, strict=True))
-        ]
-        first = (0,) * wide.ndim
-        if shift != first:
-            highest &= wide > beside if shift < first else wide >= beside
-    own = tuple(
-        slice(part.start - wider.start, part.stop - wider.start)
-        for part, wider in zip(block, around, strict=True)
-    )
-    cells = np.argwhere(highest[own])
-    return cells + np.array([part.start for part in block]), wide[own][tuple(cells.T)]
+    highest = np.asarray(scores >= threshold)
+    if not highest.any():
+        return highest
+    still = (0,) * (scores.ndim - 1)
+    for shift in itertools.product((-1, 0, 1), repeat=len(still)):
+        own = (slice(None), *(slice(max(-s, 0), min(-s, 0) or None) for s in shift))
+        other = (slice(None), *(slice(max(s, 0), min(s, 0) or None) for s in shift))
+        if shift != still:
+            beaten = np.greater_equal if shift < still else np.greater
+            highest[own] &= ~beaten(scores[other], scores[own])
+    return highest

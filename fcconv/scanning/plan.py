@@ -189,7 +189,9 @@ def check_size(size: Sequence[int], window: Sequence[int]) -> None:
         If it does not.
     """
     if any(n < k for n, k in zip(size, window, strict=True)):
-        last = " (are its channels last? then give layout, HWC say)" if size[-1] <= 4 else ""
+        last = ""
+        if size[-1] <= 4:
+            last = " (are its channels last? then give layout, such as HWC or NHWC)"
         raise ImageError(
             f"the image of {tuple(size)} {unit(len(size))} is smaller than the window "
             f"{tuple(window)}{last}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,11 +13,15 @@ from fcconv.errors import ImageError
 from fcconv.scanning.arguments import as_number
 from fcconv.scanning.layouts import unit
 
+if TYPE_CHECKING:
+    from fcconv.scanning.images import Image
+    from fcconv.scanning.scales import Resized
+
 LUMA = (0.299, 0.587, 0.114)
 """Shares of red, green and blue in grey: Recommendation ITU-R BT.601, section 2.5.1."""
 
-SCALES = {np.dtype(np.uint8): 1 / 255, np.dtype(np.uint16): 1 / 65535}
-"""What pixels are multiplied by, so that they become 0 to 1."""
+BITS = {np.dtype(np.uint8): 8, np.dtype(np.uint16): 16}
+"""Bits of pixels that are scaled to 0 to 1, unless their file says that fewer are in use."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,8 @@ class Preparation:
         Make colours grey: 0.299 red + 0.587 green + 0.114 blue, the luma of Recommendation ITU-R
         BT.601, section 2.5.1.
     scale : float, optional
-        Pixels are multiplied by it. By default 1/255 for uint8, 1/65535 for uint16, and 1 for
-        floats.
+        Pixels are multiplied by it. By default 1/255 for uint8, 1/65535 for uint16, 1/4095 where
+        a file says that 12 bits are in use, and so on; and 1 for floats.
     mean : tuple of float
         Is subtracted, one number for all channels or one a channel.
     std : tuple of float
@@ -104,8 +108,15 @@ class Preparation:
             raise ImageError(f"holds NaN or infinite {what}: replace them first")
         return made
 
-    def resolved(self, image_dtype: Any) -> Preparation:
-        """Return the same with the scale that the dtype of an image calls for.
+    def resolved(self, image_dtype: Any, bits: int | None = None) -> Preparation:
+        """Return the same with the scale that the pixels of an image call for.
+
+        Parameters
+        ----------
+        image_dtype : dtype
+            Of the pixels.
+        bits : int, optional
+            Bits of them that are in use; all, if left out.
 
         Raises
         ------
@@ -117,12 +128,12 @@ class Preparation:
         dtype = np.dtype(image_dtype).newbyteorder("=")
         if dtype.kind == "f":
             return replace(self, scale=1.0)
-        if dtype not in SCALES:
+        if dtype not in BITS:
             raise ImageError(
                 f"pixels are {dtype}, whose range is not known: give scale, which they are "
                 "multiplied by, such as 1 to take them as they are"
             )
-        return replace(self, scale=SCALES[dtype])
+        return replace(self, scale=1 / (2 ** (bits or BITS[dtype]) - 1))
 
     def channels(self, given: int) -> int:
         """Return the channels that come out of those of an image.
@@ -179,7 +190,7 @@ class Preparation:
         return made
 
 
-def check_channels(image_channels: int, preparation: Preparation, needed: int, name: str) -> None:
+def check_channels(image: Image | Resized, preparation: Preparation, needed: int) -> None:
     """Check that an image has the channels that a network reads, once it is prepared.
 
     Raises
@@ -188,22 +199,21 @@ def check_channels(image_channels: int, preparation: Preparation, needed: int, n
         If it has not.
     """
     try:
-        made = preparation.channels(image_channels)
+        made = preparation.channels(image.channels)
     except ImageError as error:
-        raise ImageError(f"{name} has {_channels(image_channels)}: {error}") from None
+        raise ImageError(f"{image.name} has {_channels(image.channels)}: {error}") from None
     if made == needed:
         return
     grey = " after gray" if preparation.gray else ""
-    if (made, needed) == (3, 1):
-        advice = "--gray (Preparation(gray=True)) makes it grey"
-    elif preparation.gray and image_channels == needed:
-        advice = "leave gray out"
-    elif needed == 1:
-        advice = "save one of them, or their mean, or say with layout which axis holds channels"
+    if preparation.gray and image.channels == needed:
+        advice = ["leave gray out"]
+    elif (made, needed) == (3, 1) and len(image.size) == 2:
+        advice = ["--gray (Preparation(gray=True)) makes it grey", image.other_channels(needed)]
     else:
-        advice = "give one of as many channels, or say with layout which axis holds them"
+        advice = ["give one of as many channels", image.other_channels(needed)]
     raise ImageError(
-        f"{name} has {_channels(made)}{grey}, but the network reads {needed}: {advice}"
+        f"{image.name} has {_channels(made)}{grey}, but the network reads {needed}: "
+        f"{', or '.join(filter(None, advice))}"
     )
 
 
@@ -229,7 +239,7 @@ def _column(numbers: tuple[float, ...], like: np.ndarray) -> np.ndarray:
 
 def _fraction(scale: float) -> str:
     """Return a scale as the fraction that it is known by."""
-    known = {value: f"1/{round(1 / value)}" for value in SCALES.values()}
+    known = {1 / (2**bits - 1): f"1/{2**bits - 1}" for bits in range(2, 17)}
     return known.get(scale) or _short(scale)
 
 

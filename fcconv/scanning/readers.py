@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib
 import logging
+import math
+import tempfile
 import threading
+import weakref
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
-from fcconv.errors import BackendError
+from fcconv.errors import BackendError, ImageError
 
 SKIPPED = 2**20
 """Frames of a sound that are decoded at a time on the way to those asked for."""
+
+UNPACKED = 2**22
+"""Bytes that are decompressed at a time."""
 
 
 def needed(module: str) -> Any:
@@ -79,15 +87,28 @@ class Sound:
 
 
 class Volume:
-    """Voxels of a NIfTI file, in the units that its slope and intercept say."""
+    """Voxels of a NIfTI file, in the units that its slope and intercept say.
+
+    What is compressed by gzip can only be read from its beginning on. It is decompressed once, into
+    a temporary file.
+
+    Attributes
+    ----------
+    orientation : str
+        Which way the axes run.
+    """
 
     def __init__(self, path: Path) -> None:
         nibabel, log = needed("nibabel"), logging.getLogger("nibabel.global")
         log.disabled = True  # it would print what is odd in a header
         try:
-            self._voxels = nibabel.load(path).dataobj
+            image = nibabel.load(path)
         finally:
             log.disabled = False
+        self._voxels = (
+            _unpacked(path, image.dataobj) if path.suffix.lower() == ".gz" else image.dataobj
+        )
+        self.orientation = _orientation(nibabel.aff2axcodes(image.affine))
         self.shape = tuple(int(n) for n in self._voxels.shape)
         self.chunks = (*self.shape[:2], *(1 for _ in self.shape[2:]))  # the first axis is fastest
         self.dtype = self[tuple(slice(0, 1) for _ in self.shape)].dtype
@@ -95,3 +116,42 @@ class Volume:
     def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray:
         """Read a part."""
         return np.asarray(self._voxels[index])
+
+
+def _orientation(codes: Sequence[str | None]) -> str:
+    """Say which way the axes of a volume run, from their letters: R for to the right, and so on."""
+    ends = {"R": "right", "L": "left", "A": "anterior", "P": "posterior"}
+    ends |= {"S": "superior", "I": "inferior"}
+    told = ", ".join(ends.get(code or "", "nowhere") for code in codes)
+    return f"voxels are taken as stored: by the affine, their axes run to {told}"
+
+
+def _unpacked(path: Path, packed: Any) -> Any:
+    """Decompress voxels into a temporary file, which goes away with what is returned."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - it stays open as long as the voxels
+    end = packed.offset + math.prod(map(int, packed.shape)) * packed.dtype.itemsize
+    try:
+        with gzip.open(path) as source:
+            while (left := end - file.tell()) and (part := source.read(min(left, UNPACKED))):
+                _write(path, file, part, end)
+        if left:
+            raise ImageError(f"{path} is cut off: {end - left} bytes of {end}: copy it again")
+        parts = (packed.shape, packed.dtype, packed.offset, packed.slope, packed.inter)
+        voxels = needed("nibabel.arrayproxy").ArrayProxy(file, parts)
+    except BaseException:
+        file.close()
+        raise
+    weakref.finalize(voxels, file.close)
+    return voxels
+
+
+def _write(path: Path, file: IO[bytes], part: bytes, end: int) -> None:
+    """Write a part of what will be so many bytes."""
+    try:
+        file.write(part)
+        file.flush()
+    except OSError as error:
+        raise ImageError(
+            f"{path} is decompressed into {tempfile.gettempdir()}: {error.strerror or error}; let "
+            f"TMPDIR name a folder with {end:,} bytes free"
+        ) from error

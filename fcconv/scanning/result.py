@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import numpy as np
 
 from fcconv.errors import ShapeError
 from fcconv.scanning.arguments import as_integer, as_number
-from fcconv.scanning.peaks import Peak, find_peaks
+from fcconv.scanning.layouts import unit
+from fcconv.scanning.peaks import Criterion, Peak, Progress, find_peaks
+
+if TYPE_CHECKING:
+    from fcconv.certificate.report import Certificate
+    from fcconv.graph.layer import Layer
 
 Box: TypeAlias = tuple[slice, ...]
 """A part of an image or of a map of scores: a slice an axis, to index it with."""
 
 
-@dataclass(frozen=True)
+class Pictured(Protocol):
+    """An image of any size that can be looked at."""
+
+    def overview(self, most: int) -> np.ndarray:
+        """Return the whole image, ``(C, *small)``, in so many pixels along an axis, at most."""
+        ...
+
+
+MOST_PIXELS = {1: 2**18, 2: 1600, 3: 256}
+"""Pixels along the longest axis of the image in a picture or page, by the number of axes."""
+
+NAMED = 5
+"""Most classes that a scan's text names."""
+
+
+@dataclass(frozen=True, repr=False)
 class Scan:
     """The scores of every window of an image.
 
@@ -48,6 +71,13 @@ class Scan:
         Time that this run took.
     scale : float
         Size of the scanned image in parts of the picture that peaks are about.
+    notes : tuple of str
+        What was decided about the file of the image, or found in it: which of its pictures was
+        taken, how it was turned, which way the axes of a volume run.
+    images : tuple
+        What was scanned, a picture each, of which reports show an overview.
+    layers : tuple of Layer
+        The dense layers of the network that became convolutions.
     """
 
     outputs: Mapping[str, Any]
@@ -64,6 +94,20 @@ class Scan:
     computed: int
     seconds: float
     scale: float = 1.0
+    notes: tuple[str, ...] = ()
+    images: tuple[Pictured, ...] = ()
+    layers: tuple[Layer, ...] = ()
+
+    def __repr__(self) -> str:
+        """Say what was scanned and how, without the scores."""
+        few = ", ".join(self.labels[:NAMED]) + (", ..." if len(self.labels) > NAMED else "")
+        arrays = ", ".join(f"{name} {y.shape} {y.dtype}" for name, y in self.outputs.items())
+        return (
+            f"<Scan of {self.size} {unit(len(self.size))}: {self.cells} windows of {self.window}, "
+            f"{self.stride} apart; scores: {arrays}; {len(self.labels)} "
+            f"{'class' if len(self.labels) == 1 else 'classes'}: {few}; windows {self.windows}, "
+            f"{'exact' if self.exact else 'not exact'}; {self.engine}, {self.seconds:.3g} s>"
+        )
 
     @property
     def scores(self) -> Any:
@@ -130,24 +174,36 @@ class Scan:
         return tuple(found)
 
     def peaks(
-        self, label: int | str, threshold: float, *, overlap: float = 0.3, image: int = 0
+        self,
+        label: int | str | Sequence[int | str],
+        threshold: float,
+        *,
+        overlap: float = 0.3,
+        image: int = 0,
+        most: int | None = None,
+        progress: Progress | None = None,
     ) -> list[Peak]:
         """Find the windows that score highest around, strongest first.
 
         A peak scores at least `threshold` and no less than the cells beside it, more than those
-        before it, so that a flat part has one; and no stronger peak overlaps it by more than
-        `overlap` (greedy non-maximum suppression).
+        before it, so that a flat part has one; and no stronger peak of its class overlaps it by
+        more than `overlap` (greedy non-maximum suppression). Scores in a file are read once for all
+        classes.
 
         Parameters
         ----------
-        label : int or str
-            Channel of the first output, or its name.
+        label : int or str, or a sequence of these
+            Channels of the first output, or their names; ``scan.labels`` for all.
         threshold : float
             Lowest score of a peak.
         overlap : float
             Area that two peaks may share, in parts of the area that both cover; 0 to 1.
         image : int
             Which image of a batch.
+        most : int, optional
+            Peaks to return, the strongest of all; by default all. A million take some 500 MB.
+        progress : callable, optional
+            Is told which part is done, from 0 to 1.
 
         Returns
         -------
@@ -157,19 +213,106 @@ class Scan:
         Raises
         ------
         ShapeError
-            If there is no such label or image, `threshold` is no number, or `overlap` none from 0
-            to 1.
+            If there is no such label or image, `threshold` is not a number, `overlap` is not one
+            from 0 to 1, or `most` is not an integer from 0 on.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fcconv
+        >>> from fcconv.demo.network import load_faces
+        >>> found = fcconv.scan(load_faces(), np.zeros((1, 28, 31), np.float32), engine="numpy")
+        >>> [(peak.cell, peak.box) for peak in found.peaks("score", -99)]
+        [((0, 0), ((0.0, 25.0), (0.0, 25.0)))]
         """
-        channel, lead = self._channel(label), self.lead(image)
-        lowest, most = as_number(threshold), as_number(overlap)
+        several: Sequence[Any] = (label,)
+        if isinstance(label, Sequence) and not isinstance(label, str | bytes):
+            several = label
+        channels = [self._channel(one) for one in several]
+        lead = self.lead(image)
+        lowest, shared = as_number(threshold), as_number(overlap)
         if math.isnan(lowest):
             raise ShapeError(f"threshold needs a number, got {threshold!r}")
-        if not 0 <= most <= 1:
+        if not 0 <= shared <= 1:
             raise ShapeError(f"overlap is a part of an area, 0 to 1, got {overlap!r}")
-        return find_peaks(
-            self.scores, (*lead, channel), self.labels[channel], self.window, self.stride, lowest,
-            most, self.scale,
-        )  # fmt: skip
+        limit = None if most is None else as_integer(most)
+        if most is not None and (limit is None or limit < 0):
+            raise ShapeError(f"most needs an integer from 0 on, got {most!r}")
+        if not channels:
+            return []
+        criterion = Criterion(self.window, self.stride, lowest, shared)
+        cells, scores = find_peaks(
+            self.scores, lead, channels, criterion, progress or (lambda part: None)
+        )
+        cells, scores = cells[:limit], scores[:limit]
+        boxes = criterion.boxes(cells[:, 1:]) / self.scale
+        return [
+            Peak(self.labels[channel], score, tuple(map(tuple, box)), tuple(cell))
+            for (channel, *cell), score, box in zip(
+                cells.tolist(), scores.astype(float).tolist(), boxes.tolist(), strict=True
+            )
+        ]
+
+    def overview(self, most: int | None = None, *, image: int = 0) -> np.ndarray:
+        """Return the whole image in few pixels, reading it part by part.
+
+        Parameters
+        ----------
+        most : int, optional
+            Pixels along the longest axis, at most; by default as many as a picture shows.
+        image : int
+            Which image of a batch.
+
+        Returns
+        -------
+        array, shape (C, *small)
+            Every n-th pixel of what peaks are about: of a scan at another scale, of the image
+            before it was resized.
+
+        Raises
+        ------
+        ShapeError
+            If there is no such image, or `most` is not an integer from 1 on.
+        ImageError
+            If it can no longer be read.
+        """
+        number = as_integer(image)
+        pixels = as_integer(MOST_PIXELS[len(self.size)] if most is None else most)
+        if number is None or not 0 <= number < len(self.images):
+            raise ShapeError(f"there is no image {image!r}: the scan knows {len(self.images)}")
+        if pixels is None or pixels < 1:
+            raise ShapeError(f"most needs an integer from 1 on, got {most!r}")
+        return self.images[number].overview(pixels)
+
+    def write_heatmap(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        labels: Sequence[str] | None = None,
+        peaks: Sequence[Peak] = (),
+    ) -> None:
+        """Write the scores over the image, a PNG; see :func:`fcconv.report.write_heatmap`."""
+        from fcconv.report.heatmap import write_heatmap
+
+        write_heatmap(path, self, self.overview(), labels, peaks)
+
+    def write_page(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        certificate: Certificate | None = None,
+        peaks: Sequence[Peak] = (),
+    ) -> None:
+        """Write a page to look into the scores, HTML; see :func:`fcconv.report.write_page`."""
+        from fcconv.report.page import write_page
+
+        write_page(path, self, self.overview(), certificate, self.layers, peaks)
+
+    def write_peaks(self, path: str | os.PathLike[str], peaks: Sequence[Peak]) -> None:
+        """Write peaks, GeoJSON or CSV; see :func:`fcconv.report.write_peaks`."""
+        from fcconv.report.files import write_peaks
+
+        write_peaks(path, peaks, len(self.size))
 
     def lead(self, image: int = 0) -> tuple[int, ...]:
         """Return what `scores` are indexed by before their channel: the image of a batch, if any.

@@ -48,7 +48,8 @@ class Resized:
         self.name = f"{image.name} times {scale:g}"
         # whole pixels only, so that pixel i is what lies from i / scale to (i + 1) / scale
         self.size = tuple(max(math.floor(n * scale + 1e-9), 1) for n in image.size)
-        self.channels, self.dtype = image.channels, image.dtype
+        self.channels, self.dtype, self.bits = image.channels, image.dtype, image.bits
+        self.notes, self.other_channels = image.notes, image.other_channels
 
     def identity(self) -> str:
         """Return what tells this image from another."""
@@ -61,6 +62,10 @@ class Resized:
         covered = [math.ceil(n * ratio) + around for n in pixels]
         floats = 4 * self.channels * (math.prod(covered) + math.prod(pixels))
         return self._image.bytes(covered) + floats
+
+    def overview(self, most: int) -> np.ndarray:
+        """Return the whole image before it is resized, in few pixels."""
+        return self._image.overview(most)
 
     def read(self, region: tuple[slice, ...]) -> np.ndarray:
         """Read a region ``(C, *region)``, bilinear, averaged over what a pixel covers."""

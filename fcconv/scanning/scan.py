@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +25,7 @@ from fcconv.scanning.plan import Plan, Tile
 from fcconv.scanning.preparation import Preparation
 from fcconv.scanning.result import Scan
 from fcconv.scanning.scales import Resized
-from fcconv.scanning.store import Store, check_out, open_store, recorded
+from fcconv.scanning.store import Store, check_count, check_out, open_store, recorded
 
 
 class Progress(NamedTuple):
@@ -49,6 +49,8 @@ def scan(
     windows: str | None = None,
     preparation: Preparation | None = None,
     layout: str | None = None,
+    series: int | None = None,
+    page: int | None = None,
     labels: Sequence[str] | None = None,
     existing: str = "refuse",
     progress: Callable[[Progress], None] | None = None,
@@ -83,6 +85,13 @@ def scan(
         What is done to pixels first; by default 8-bit and 16-bit ones are scaled to 0 to 1.
     layout : str, optional
         The axes of `image`, "HWC" say; channels first, or as its format has them, if left out.
+        Where it names C, opacity counts as a channel.
+    series : int, optional
+        Which picture of a file that holds several; the largest that is not a label, a macro image
+        or a thumbnail, if left out.
+    page : int, optional
+        Which one to take along axes that the network knows nothing of: the page of a stack, the
+        time, the image of a batch; counted with the last of these axes fastest.
     labels : sequence of str, optional
         Names of the channels of the first output.
     existing : {"refuse", "resume", "overwrite"}
@@ -126,21 +135,22 @@ def scan(
     if target is not None:
         check_out(target, existing, image)
     sliding = as_sliding(network, stride, window)
-    job = make_job(sliding, image, windows, preparation, layout, labels)
+    job = make_job(sliding, image, windows, preparation, layout, labels, series, page)
     begin = time.perf_counter()
     before = recorded(target) if existing == "resume" else None
     if chosen == "auto":
         chosen = checked(str(before.get("engine"))) if before else job.fastest(budget)
     cut, batch = job.planned_before(before) or job.planned(budget, chosen)
     record = {} if target is None else job.record(chosen, cut, batch)
-    report = progress or (lambda _: None)
+    report, outputs = progress or (lambda _: None), job.outputs(cut)
+    check_count(target, outputs)
     with locked(target):
-        store = open_store(target, job.outputs(cut), record, existing)
+        store = open_store(target, outputs, record, existing)
         try:
             computed = score_tiles(job, job.score(chosen, batch), cut, store, report)
             found = store.finish()
         except BaseException as error:
-            if target is not None:
+            if target is not None and recorded(target) == record:
                 error.add_note("The tiles that are finished are kept: resume goes on from there")
             raise
     return Scan(
@@ -158,6 +168,9 @@ def scan(
         computed=computed,
         seconds=time.perf_counter() - begin,
         scale=image.scale if isinstance(image, Resized) else 1.0,
+        notes=job.images[0].notes,
+        images=tuple(job.images),
+        layers=tuple(job.sliding.layers),
     )
 
 
@@ -170,15 +183,15 @@ def score_tiles(
     def chunk(number: int, tile: Tile) -> tuple[int, ...]:
         return (*job.lead(number), 0, *tile.index)
 
-    def left() -> Iterator[tuple[int, Tile]]:
-        for number in range(len(job.images)):
-            yield from ((number, tile) for tile in cut if not store.is_done(chunk(number, tile)))
-
-    count, windows = 0, 0  # left
-    for _, tile in left():
-        count, windows = count + 1, windows + tile.windows
+    left = [  # found out once, as it reads what is finished
+        (number, tile)
+        for number in range(len(job.images))
+        for tile in cut
+        if not store.is_done(chunk(number, tile))
+    ]
     tiles, all_windows = (n * len(job.images) for n in (len(cut), math.prod(cut.cells)))
-    done = Progress(tiles - count, tiles, all_windows - windows, all_windows)
+    windows = sum(tile.windows for _, tile in left)
+    done = Progress(tiles - len(left), tiles, all_windows - windows, all_windows)
     report(done)
 
     def read(item: tuple[int, Tile]) -> tuple[Tile, Array]:
@@ -197,5 +210,5 @@ def score_tiles(
         done = done._replace(tiles=done.tiles + 1, windows=done.windows + tile.windows)
         report(done)
 
-    pipeline(left(), read, compute, write)
-    return count
+    pipeline(left, read, compute, write)
+    return len(left)

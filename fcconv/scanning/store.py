@@ -10,19 +10,16 @@ from typing import Any, Protocol
 import numpy as np
 
 from fcconv.errors import OutputError
-from fcconv.scanning.chunks import (
-    Array,
-    Finished,
-    InFile,
-    InFolder,
-    Output,
+from fcconv.scanning.chunks import Array, InFolder, Output
+from fcconv.scanning.joined import Finished, InFile
+from fcconv.scanning.records import (
     Record,
     chunks_of,
     clear_leftovers,
     discard,
-    place,
     record_beside,
     record_in,
+    writing,
 )
 
 SUFFIXES = (".zarr", ".npz", ".npy")
@@ -67,7 +64,7 @@ class InMemory:
     def write(self, chunk: tuple[int, ...], scores: Mapping[str, Array]) -> None:
         """Keep the scores of a tile."""
         for name, made in self._outputs.items():
-            self._arrays[name][place(made, chunk)] = scores[name]
+            self._arrays[name][made.place(chunk)] = scores[name]
 
     def finish(self) -> Mapping[str, Any]:
         """Return the arrays."""
@@ -99,23 +96,38 @@ def open_store(
     """
     if out is None:
         return InMemory(outputs)
-    if out.suffix == ".npy" and len(outputs) > 1:
-        raise OutputError(f"a .npy holds one array, the network has {len(outputs)}: use .npz")
     chunks = chunks_of(out)
-    clear_leftovers(chunks)
-    if chunks.exists() and existing == "overwrite":
-        discard(chunks)
-    elif chunks.exists():
-        _check_same(record_in(chunks), record, chunks)
-    elif out.exists() and existing == "resume":
-        _check_same(record_beside(out), record, out)
-        return Finished(out, outputs)
-    return (InFolder if out.suffix == ".zarr" else InFile)(out, outputs, record)
+    with writing(out):
+        clear_leftovers(chunks)
+        if chunks.exists() and existing == "overwrite":
+            discard(chunks)
+        elif chunks.exists():
+            _check_same(record_in(chunks), record, chunks)
+        elif out.exists() and existing == "resume":
+            told = record_beside(out)
+            _check_same(told and told[0], record, out)
+            return Finished.opened(out, outputs)
+        return (InFolder if out.suffix == ".zarr" else InFile).opened(out, outputs, record)
 
 
 def recorded(out: Path | None) -> Record | None:
     """Read what the run was whose scores are there; None without any."""
-    return None if out is None else record_in(chunks_of(out)) or record_beside(out)
+    if out is None:
+        return None
+    told = record_beside(out)
+    return record_in(chunks_of(out)) or (told and told[0])
+
+
+def check_count(out: Path | None, outputs: Mapping[str, Output]) -> None:
+    """Check that a path takes as many outputs as there are.
+
+    Raises
+    ------
+    OutputError
+        If it does not.
+    """
+    if out is not None and out.suffix == ".npy" and len(outputs) > 1:
+        raise OutputError(f"a .npy holds one array, the network has {len(outputs)}: use .npz")
 
 
 def check_out(out: Path, existing: str, source: Any) -> None:
@@ -129,6 +141,11 @@ def check_out(out: Path, existing: str, source: Any) -> None:
     """
     if out.suffix not in SUFFIXES:
         raise OutputError(f"{out}: scores go to {', '.join(SUFFIXES)}")
+    with writing(out):
+        _check_place(out, existing, source)
+
+
+def _check_place(out: Path, existing: str, source: Any) -> None:
     if not out.parent.is_dir():
         raise OutputError(f"there is no folder {out.parent}")
     if isinstance(source, str | os.PathLike) and out.resolve() == Path(source).resolve():
@@ -137,7 +154,9 @@ def check_out(out: Path, existing: str, source: Any) -> None:
     if out != chunks and out.is_dir():
         raise OutputError(f"{out} is there, a folder: take another name")
     if chunks.exists() and record_in(chunks) is None:
-        raise OutputError(f"{chunks} is no scan, and not replaced: take another name")
+        raise OutputError(
+            f"{chunks} is not a scan, or damaged, and not replaced: remove it, or take another name"
+        )
     if existing == "refuse" and (out.exists() or chunks.exists()):
         raise OutputError(
             f"{out} is there: resume that run (--resume, existing='resume'), or overwrite it"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fcconv.errors import ShapeError
+from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators.elementwise import rounded_once
 from fcconv.graph.operators.reductions import slide_along, softmax_axes
@@ -101,7 +102,11 @@ def _axis(node: Node, x: Any, axis: int) -> int:
 
 
 OPERATORS = {
-    "CumSum": Operator(_cumulative_sum, _slide_cumulative_sum, frozenset([1])),
-    "Hardmax": Operator(_hardmax, _slide_hardmax),
-    "LpNormalization": Operator(_lp_normalization, _slide_lp_normalization),
+    "CumSum": Operator(
+        _cumulative_sum, _slide_cumulative_sum, frozenset([1]), spread=receptive.along_axis
+    ),
+    "Hardmax": Operator(_hardmax, _slide_hardmax, spread=receptive.softmax),
+    "LpNormalization": Operator(
+        _lp_normalization, _slide_lp_normalization, spread=receptive.mixing(-1)
+    ),
 }

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
+from fcconv.graph import receptive
 from fcconv.graph.join import align
 from fcconv.graph.operator import Operator
 
@@ -41,7 +42,7 @@ def _arithmetic(name: str) -> Operator:
     def compute(backend: Backend[Any], _node: Node, *xs: Any) -> Any:
         return functools.reduce(getattr(backend, name), xs)
 
-    return Operator(compute, slide, entrywise=True)
+    return Operator(compute, slide, entrywise=True, spread=receptive.entrywise)
 
 
 def _mean(backend: Backend[Any], _node: Node, *xs: Any) -> Any:
@@ -65,7 +66,7 @@ def _function(function: Callable[..., Any], **defaults: float | str) -> Operator
         key = " ".join([node.op, *(f"{name}={value}" for name, value in options.items())])
         return backend.elementwise(key, rounded_once(functools.partial(function, **options)), *xs)
 
-    return Operator(compute, slide, entrywise=True)
+    return Operator(compute, slide, entrywise=True, spread=receptive.entrywise)
 
 
 def rounded_once(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -177,11 +178,11 @@ OPERATORS = {
     "Mul": _arithmetic("multiply"),
     "Div": _arithmetic("divide"),
     "Sum": _arithmetic("add"),
-    "Mean": Operator(_mean, slide),
-    "Neg": Operator(_neg, slide),
-    "Reciprocal": Operator(_reciprocal, slide),
-    "Clip": Operator(_clip, slide, entrywise=True),
-    "Cast": Operator(_cast, slide),
+    "Mean": Operator(_mean, slide, spread=receptive.entrywise),
+    "Neg": Operator(_neg, slide, spread=receptive.entrywise),
+    "Reciprocal": Operator(_reciprocal, slide, spread=receptive.entrywise),
+    "Clip": Operator(_clip, slide, entrywise=True, spread=receptive.entrywise),
+    "Cast": Operator(_cast, slide, spread=receptive.entrywise),
     "Abs": _function(lambda xp, x: xp.abs(x)),
     "Acos": _function(lambda xp, x: xp.arccos(x)),
     "Acosh": _function(lambda xp, x: xp.arccosh(x)),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fcconv.errors import ShapeError
+from fcconv.graph import receptive
 from fcconv.graph.layer import Layer
 from fcconv.graph.operator import Operator
 from fcconv.graph.slider import window_attributes
@@ -187,5 +188,5 @@ def write_pixelwise(
 
 OPERATORS = {
     "Gemm": Operator(_gemm, _slide_gemm),
-    "MatMul": Operator(_matmul, _slide_matmul),
+    "MatMul": Operator(_matmul, _slide_matmul, spread=receptive.matmul),
 }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fcconv.errors import ShapeError
+from fcconv.graph import receptive
 from fcconv.graph.join import joined
 from fcconv.graph.operator import Operator
 
@@ -213,17 +214,17 @@ def _structural(*positions: int) -> frozenset[int]:
 
 
 OPERATORS = {
-    "Identity": Operator(_identity, slide),
-    "Dropout": Operator(_dropout, slide, _structural(1, 2)),
-    "Reshape": Operator(_reshape, slide, _structural(1)),
+    "Identity": Operator(_identity, slide, spread=receptive.entrywise),
+    "Dropout": Operator(_dropout, slide, _structural(1, 2), spread=receptive.entrywise),
+    "Reshape": Operator(_reshape, slide, _structural(1), spread=receptive.reshape),
     "Flatten": Operator(_flatten, slide),
-    "Transpose": Operator(_transpose, slide),
-    "Squeeze": Operator(_squeeze, slide, _structural(1)),
-    "Unsqueeze": Operator(_unsqueeze, slide, _structural(1)),
-    "Slice": Operator(_slice, slide, _structural(1, 2, 3, 4)),
-    "Split": Operator(_split, slide, _structural(1)),
-    "Concat": Operator(_concat, _slide_concat),
-    "Gather": Operator(_gather, slide, _structural(1)),
+    "Transpose": Operator(_transpose, slide, spread=receptive.transpose),
+    "Squeeze": Operator(_squeeze, slide, _structural(1), spread=receptive.squeeze),
+    "Unsqueeze": Operator(_unsqueeze, slide, _structural(1), spread=receptive.unsqueeze),
+    "Slice": Operator(_slice, slide, _structural(1, 2, 3, 4), spread=receptive.cut),
+    "Split": Operator(_split, slide, _structural(1), spread=receptive.mixing(0)),
+    "Concat": Operator(_concat, _slide_concat, spread=receptive.join),
+    "Gather": Operator(_gather, slide, _structural(1), spread=receptive.gather),
     "Expand": Operator(_expand, slide, _structural(1)),
     "Tile": Operator(_tile, slide, _structural(1)),
     "SpaceToDepth": Operator(_space_to_depth, slide),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
+from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators.elementwise import rounded_once
 from fcconv.graph.values import Constant, Slid
@@ -133,7 +134,9 @@ def _slide_layer_norm(
 
 
 OPERATORS = {
-    "BatchNormalization": Operator(_batch_norm, _slide_batch_norm),
-    "LRN": Operator(_lrn, _slide_lrn),
-    "LayerNormalization": Operator(_layer_norm, _slide_layer_norm),
+    "BatchNormalization": Operator(_batch_norm, _slide_batch_norm, spread=receptive.by_channel),
+    "LRN": Operator(_lrn, _slide_lrn, spread=receptive.by_channel),
+    "LayerNormalization": Operator(
+        _layer_norm, _slide_layer_norm, spread=receptive.mixing_from(-1)
+    ),
 }

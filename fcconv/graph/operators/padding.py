@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
 from fcconv.graph.values import Constant, Slid
 
@@ -71,4 +72,4 @@ def _slide_pad(
     return slider.map(tensor, whole.channels + sum(pairs[1]), made, order)
 
 
-OPERATORS = {"Pad": Operator(_pad, _slide_pad, frozenset([1, 3]))}
+OPERATORS = {"Pad": Operator(_pad, _slide_pad, frozenset([1, 3]), spread=receptive.pad)}

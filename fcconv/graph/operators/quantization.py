@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from fcconv.errors import ShapeError
+from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators import elementwise
 from fcconv.graph.operators.elementwise import rounded_once
@@ -82,6 +83,6 @@ def _slide(slider: Slider, node: Node, x: Slid | Constant, *parameters: Any) -> 
 
 
 OPERATORS = {
-    "DequantizeLinear": Operator(_dequantize, _slide),
-    "QuantizeLinear": Operator(_quantize, _slide, frozenset([2])),
+    "DequantizeLinear": Operator(_dequantize, _slide, spread=receptive.mixing(1)),
+    "QuantizeLinear": Operator(_quantize, _slide, frozenset([2]), spread=receptive.mixing(1)),
 }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators.windows import power, root, slide_over_block
 from fcconv.graph.values import Constant, Slid
@@ -39,7 +40,7 @@ def _reduction(reduce: Callable[[Backend[Any], Any, tuple[int, ...]], Any]) -> O
         made = reduce(backend, x, along)
         return made if node.attribute("keepdims", 1) else backend.namespace.squeeze(made, along)
 
-    return Operator(compute, _slide_reduction, frozenset([1]))
+    return Operator(compute, _slide_reduction, frozenset([1]), spread=receptive.reduction)
 
 
 def _axes(node: Node, x: Any, given: Any) -> tuple[int, ...]:
@@ -288,8 +289,8 @@ OPERATORS = {
     "ReduceLogSumExp": _reduction(_log_of_sum_of_powers),
     "ReduceProd": _reduction(_product),
     "ReduceSumSquare": _reduction(_sum_of_squares),
-    "Softmax": Operator(_softmax, _slide_softmax),
-    "LogSoftmax": Operator(_log_softmax, _slide_softmax),
-    "ArgMax": Operator(_arg_max, _slide_arg_max),
-    "ArgMin": Operator(_arg_max, _slide_arg_max),
+    "Softmax": Operator(_softmax, _slide_softmax, spread=receptive.softmax),
+    "LogSoftmax": Operator(_log_softmax, _slide_softmax, spread=receptive.softmax),
+    "ArgMax": Operator(_arg_max, _slide_arg_max, spread=receptive.place_of_extreme),
+    "ArgMin": Operator(_arg_max, _slide_arg_max, spread=receptive.place_of_extreme),
 }

@@ -17,6 +17,7 @@ import onnx_ir as ir
 from fcconv import geometry, pools
 from fcconv.errors import ShapeError
 from fcconv.geometry import Window
+from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators.elementwise import rounded_once
 from fcconv.graph.samples import Slide
@@ -285,10 +286,10 @@ def _global_pool(op: str) -> Any:
 
 
 OPERATORS = {
-    "Conv": Operator(_conv, _slide_conv),
-    "MaxPool": Operator(_max_pool, _slide_pool),
-    "AveragePool": Operator(_average_pool, _slide_pool),
-    "LpPool": Operator(_lp_pool, _slide_pool),
+    "Conv": Operator(_conv, _slide_conv, spread=receptive.window),
+    "MaxPool": Operator(_max_pool, _slide_pool, spread=receptive.window),
+    "AveragePool": Operator(_average_pool, _slide_pool, spread=receptive.window),
+    "LpPool": Operator(_lp_pool, _slide_pool, spread=receptive.window),
     "GlobalAveragePool": Operator(_global_average, _global_pool("AveragePool")),
     "GlobalMaxPool": Operator(_global_max, _global_pool("MaxPool")),
     "GlobalLpPool": Operator(_global_lp, _global_pool("LpPool")),

@@ -1,0 +1,171 @@
+"""Scores in one ``.npy`` or ``.npz``, put together from chunks which lie beside it until then."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import struct
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fcconv.errors import OutputError
+from fcconv.scanning.chunks import Array, InFolder, Output, stored_names
+from fcconv.scanning.mapped import map_npz, release
+from fcconv.scanning.records import (
+    Record,
+    beside,
+    chunks_of,
+    discard,
+    record_beside,
+    write_record,
+    writing,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class InFile:
+    """Scores in one ``.npy`` or ``.npz`` that is not complete.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    folder : InFolder
+        Its chunks.
+    """
+
+    path: Path
+    folder: InFolder
+
+    @classmethod
+    def opened(cls, path: Path, outputs: Mapping[str, Output], record: Record) -> InFile:
+        """Begin, or go on with what a run of the same record began; see :class:`InFolder`."""
+        return cls(path, InFolder.opened(chunks_of(path), outputs, record))
+
+    def is_done(self, chunk: tuple[int, ...]) -> bool:
+        """Say whether a tile is finished, which reads it."""
+        return self.folder.is_done(chunk)
+
+    def write(self, chunk: tuple[int, ...], scores: Mapping[str, Array]) -> None:
+        """Write a chunk for each output."""
+        self.folder.write(chunk, scores)
+
+    def finish(self) -> Mapping[str, Any]:
+        """Put the file together, and remove the chunks.
+
+        Raises
+        ------
+        OutputError
+            If it can't be written, or chunks were damaged.
+        """
+        self.folder.finish()
+        with writing(self.path):
+            arrays = self._joined()
+            made = _zipped(arrays) if self.path.suffix == ".npz" else arrays[0]
+            record = self.folder.path / "record.json"
+            write_record(record, self.folder.record, _digest(made))
+            record.replace(beside(self.path))
+            made.replace(self.path)
+            discard(self.folder.path)
+        return Finished(self.path, self.folder.outputs).finish()
+
+    def _joined(self) -> list[Path]:
+        """Copy the chunks of each output into one file, tile after tile."""
+        outputs, names = self.folder.outputs, stored_names(self.folder.outputs)
+        paths = {name: self.folder.path / f"{stored}.npy" for name, stored in names.items()}
+        wholes = {name: _empty(path, outputs[name]) for name, path in paths.items()}
+        for chunk in self.folder.chunks():
+            scores = self.folder.read(chunk)
+            if scores is None:
+                raise OutputError(f"{self.folder.path} has lost finished tiles")
+            for name, whole in wholes.items():
+                whole[outputs[name].place(chunk)] = scores[name]
+                release(whole)
+        for whole in wholes.values():
+            whole.flush()
+        return list(paths.values())
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """Scores in one ``.npy`` or ``.npz`` that is complete.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    outputs : mapping of str to Output
+        What it holds.
+    """
+
+    path: Path
+    outputs: Mapping[str, Output]
+
+    @classmethod
+    def opened(cls, path: Path, outputs: Mapping[str, Output]) -> Finished:
+        """Check that the file is as it was written.
+
+        Raises
+        ------
+        OutputError
+            If it is not.
+        """
+        with writing(path):
+            told = record_beside(path)
+            if told is None or _digest(path) != told[1]:
+                raise _damaged(path)
+        return cls(path, outputs)
+
+    def is_done(self, chunk: tuple[int, ...]) -> bool:
+        """Say that every tile is finished."""
+        return True
+
+    def write(self, chunk: tuple[int, ...], scores: Mapping[str, Array]) -> None:
+        """Take nothing: there is no tile left."""
+
+    def finish(self) -> Mapping[str, Any]:
+        """Open the file, which is read by region."""
+        names = stored_names(self.outputs)
+        try:
+            if self.path.suffix == ".npy":
+                return dict.fromkeys(names, np.load(self.path, "r"))
+            arrays = map_npz(self.path)
+            return {name: arrays[stored] for name, stored in names.items()}
+        except (OSError, ValueError, KeyError, EOFError, struct.error, zipfile.BadZipFile):
+            raise _damaged(self.path) from None
+
+
+def _damaged(path: Path) -> OutputError:
+    return OutputError(f"{path} is damaged: overwrite it")
+
+
+def _digest(path: Path) -> str:
+    """Return the BLAKE2 digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()
+
+
+def _empty(path: Path, output: Output) -> np.memmap[Any, Any]:
+    """Map a new file for the scores of an output."""
+    whole = np.lib.format.open_memmap(path, "w+", output.dtype, output.shape)
+    if hasattr(os, "posix_fallocate"):  # a disk that is full is an error here, and no signal
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return whole
+
+
+def _zipped(arrays: Sequence[Path]) -> Path:
+    """Put .npy files into an .npz beside them, without the time of day."""
+    made = arrays[0].with_name("joined.npz")
+    with zipfile.ZipFile(made, "w") as archive:
+        for path in arrays:
+            entry = zipfile.ZipInfo(path.name)
+            with path.open("rb") as array, archive.open(entry, "w", force_zip64=True) as file:
+                shutil.copyfileobj(array, file)
+    return made

@@ -1,0 +1,94 @@
+"""What lies where scores go, and what tells of which run they are."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fcconv.errors import FcconvError, OutputError
+
+Record = dict[str, Any]
+"""What a run is: equal records give equal bytes."""
+
+ATTRIBUTE = "fcconv"
+"""Under which the record stands in the attributes of a zarr group."""
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn the errors of the system, which do not always name a file, into one that does."""
+    try:
+        yield
+    except FcconvError:
+        raise
+    except OSError as error:
+        raise OutputError(f"{path} can't be written: {error.strerror or error}") from error
+
+
+def remove(path: Path) -> None:
+    """Remove whatever stands in a place: a file, a link but not what it leads to, a folder."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder so that half of it is never found in its place."""
+    _, old = leftovers(folder)
+    folder.replace(old)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def clear_leftovers(chunks: Path) -> None:
+    """Remove what runs that were cut off left beside a folder of chunks."""
+    for leftover in leftovers(chunks):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def leftovers(chunks: Path) -> tuple[Path, Path]:
+    """Name what is to become a folder of chunks, and what was one."""
+    made, old = (chunks.with_name(f".{chunks.name}.fcconv-{state}") for state in ("new", "old"))
+    return made, old
+
+
+def chunks_of(out: Path) -> Path:
+    """Return the folder of chunks: the output itself, or beside it until it is complete."""
+    return out if out.suffix == ".zarr" else out.with_name(f"{out.name}.zarr")
+
+
+def record_in(chunks: Path) -> Record | None:
+    """Read what the run is whose chunks lie in a folder; None if it is no such folder."""
+    attributes = read_json(chunks / "zarr.json").get("attributes")
+    record = attributes.get(ATTRIBUTE) if isinstance(attributes, dict) else None
+    return record if isinstance(record, dict) else None
+
+
+def record_beside(out: Path) -> tuple[Record, str] | None:
+    """Read of what run a ``.npy`` or ``.npz`` is, and its digest; None if nothing tells."""
+    told = read_json(beside(out))
+    run, digest = told.get("run"), told.get("blake2b")
+    return (run, digest) if isinstance(run, dict) and isinstance(digest, str) else None
+
+
+def write_record(path: Path, record: Record, digest: str) -> None:
+    """Write what :func:`record_beside` reads."""
+    path.write_text(json.dumps({"run": record, "blake2b": digest}, indent=1), encoding="utf-8")
+
+
+def beside(out: Path) -> Path:
+    """Name the file that tells of what run a ``.npy`` or ``.npz`` is."""
+    return out.with_name(f"{out.name}.fcconv.json")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; an empty one where there is none, or it is damaged."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,184 @@
+"""TIFF of every kind: which of its pictures is the image, and what its tags say of the pixels."""
+
+from __future__ import annotations
+
+import logging
+import re
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fcconv.errors import BackendError, ImageError
+from fcconv.scanning.raw import Raw, Turned
+from fcconv.scanning.readers import needed
+from fcconv.scanning.stored import Stored, check_chunk, check_series, listed, stamp
+
+LETTERS = {"Y": "H", "X": "W", "S": "C", "C": "C", "Z": "D"}
+"""Axes of an image by their letters in a TIFF."""
+
+BESIDE = {"label", "macro", "map", "mask", "overview", "thumbnail"}
+"""Words in the names of pictures that lie beside the one that a file is about."""
+
+MASK = 4
+"""Bit of NewSubfileType that says that a picture tells which pixels of another are valid."""
+
+ORIENTATION, GDAL_NODATA = 274, 42113
+"""Tags."""
+
+APERIO_YCBCR = 33003
+"""Compression of JPEG 2000 with YCbCr pixels, though the file calls them RGB."""
+
+# What tifffile says about odd tags; without a handler, Python would print it
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+
+def open_tiff(path: Path, series: int | None) -> Stored:
+    """Open a picture of a TIFF: a series of pages, with its smaller levels."""
+    tifffile = needed("tifffile")
+    tiff = tifffile.TiffFile(path)
+    try:
+        stored = _opened(path, tifffile, tiff, series)
+    except BaseException:
+        tiff.close()
+        raise
+    weakref.finalize(stored, tiff.close)
+    return stored
+
+
+def _opened(path: Path, tifffile: Any, tiff: Any, series: int | None) -> Stored:
+    pictures = [_words(candidate) for candidate in tiff.series]
+    number = _largest(tiff.series) if series is None else check_series(path, series, pictures)
+    chosen, several = tiff.series[number], len(pictures) > 1
+    page, axes = chosen.keyframe, chosen.get_axes(False)
+    levels = [level for level in chosen.levels if level.get_axes(False) == axes]
+    for level in levels:
+        _check_tiff(path, tifffile, level)
+    turned, notes = page.tags.valueof(ORIENTATION, 1), []
+    if several:
+        others = listed((k, words) for k, words in enumerate(pictures) if k != number)
+        notes.append(
+            f"series {number} of the file ({pictures[number]}); --series takes another: {others}"
+        )
+    if turned in range(2, 9):
+        notes.append(f"turned and mirrored as its orientation tag {turned} says")
+    extra = page.extrasamples
+    return Stored(
+        levels=tuple(_turned(_array(path, level), axes, turned) for level in levels),
+        axes="".join(LETTERS.get(axis, axis.lower()) for axis in map(str, axes)),
+        alpha=bool(extra) and extra[-1] in (1, 2),  # associated or unassociated alpha
+        stamp=stamp(path),
+        bits=_bits(page),
+        nodata=_nodata(page),
+        series=number if several else None,
+        notes=tuple(notes),
+    )
+
+
+def _largest(series: Sequence[Any]) -> int:
+    """Return the number of the largest picture that is not a label, a thumbnail and the like."""
+
+    def rank(number: int) -> tuple[bool, int]:
+        one = series[number]
+        beside = BESIDE & set(re.split(r"[\W_]+", str(one.name).lower()))
+        return not (beside or one.keyframe.subfiletype & MASK), _pixels(one)
+
+    return max(range(len(series)), key=rank)  # the first of those that are equal
+
+
+def _pixels(series: Any) -> int:
+    """Return the pixels of a page."""
+    sizes = dict(zip(series.get_axes(False), series.get_shape(False), strict=True))
+    return int(sizes.get("Y", 1)) * int(sizes.get("X", 1))
+
+
+def _words(series: Any) -> str:
+    """Name a picture, and say how large it is."""
+    shape = " x ".join(map(str, series.shape))
+    return f"{series.name} {shape}".strip()
+
+
+def _bits(page: Any) -> int | None:
+    """Return the bits of a sample that are in use."""
+    bits = page.bitspersample
+    return bits if isinstance(bits, int) and np.dtype(page.dtype).kind == "u" else None
+
+
+def _nodata(page: Any) -> float | None:
+    """Return the value that stands for no data, which GDAL writes as a text."""
+    text = page.tags.valueof(GDAL_NODATA)
+    try:
+        return None if text is None else float(str(text).strip(" \0"))
+    except ValueError:
+        return None
+
+
+def _check_tiff(path: Path, tifffile: Any, series: Any) -> None:
+    """Refuse a TIFF that is cut off or can't be decoded, or is neither brightness nor RGB."""
+    page = series.keyframe
+    colours = tifffile.PHOTOMETRIC
+    from_jpeg = page.photometric == colours.YCBCR and "JPEG" in repr(page.compression)
+    if page.photometric not in (colours.MINISBLACK, colours.RGB) and not from_jpeg:
+        kind = getattr(page.photometric, "name", page.photometric)
+        raise ImageError(f"{path} stores {kind} pixels: convert it to RGB or grey")
+    try:
+        if page.compression != 1:
+            tifffile.TIFF.DECOMPRESSORS[page.compression]
+        if page.predictor != 1:
+            tifffile.TIFF.UNPREDICTORS[page.predictor]
+    except KeyError as error:
+        if "imagecodecs" not in str(error):
+            raise
+        raise BackendError(f"{path} can't be read: {error.args[0]}: install it with pip") from error
+    for page in series:
+        if page is not None:
+            parts = zip(page.dataoffsets, page.databytecounts, strict=False)
+            end, size = max(map(sum, parts), default=0), page.parent.filehandle.size
+            if end > size:
+                raise ImageError(f"{path} is cut off: {size} bytes of {end}: copy it again")
+
+
+def _array(path: Path, level: Any) -> Any:
+    """Return the array of one level: raw where it is stored as it is, else read by tile."""
+    page = level.keyframe
+    if level.dataoffset is not None and level.transform is None:
+        dtype = np.dtype(level.dtype).newbyteorder(page.parent.byteorder)
+        file = Path(page.parent.filehandle.path)  # that of OME may be another one
+        return Raw(file, dtype, level.get_shape(False), level.dataoffset)
+    array = needed("zarr").open_array(level.aszarr(level=0, squeeze=False), mode="r")
+    check_chunk(path, array)
+    is_ycbcr = page.compression == APERIO_YCBCR and array.shape[-1] == 3
+    return FromYCbCr(array) if is_ycbcr else array
+
+
+def _turned(array: Any, axes: str, orientation: int) -> Any:
+    """Return the array as its orientation says, with the same axes.
+
+    The tag says which way the first row and the first column of the file lie: 6, say, the row on
+    the right, the column at the top.
+    """
+    if orientation not in range(2, 9) or not {"Y", "X"} <= set(axes):
+        return array
+    row, column, order = axes.index("Y"), axes.index("X"), list(range(len(axes)))
+    flipped = [row] * (orientation in (3, 4, 6, 7)) + [column] * (orientation in (2, 3, 7, 8))
+    if orientation >= 5:
+        order[row], order[column] = column, row
+    return Turned(array, order, flipped)
+
+
+class FromYCbCr:
+    """Pixels ``(..., 3)`` of brightness and two colour differences, seen as RGB."""
+
+    def __init__(self, array: Any) -> None:
+        self._array = array
+        self.shape, self.chunks, self.dtype = array.shape, array.chunks, array.dtype
+
+    def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray:
+        """Read a part, with all channels."""
+        pixels = np.asarray(self._array[index])
+        picture = needed("PIL.Image").frombytes(
+            "YCbCr", (pixels.size // 3, 1), np.ascontiguousarray(pixels)
+        )
+        return np.asarray(picture.convert("RGB")).reshape(pixels.shape)

@@ -1,0 +1,69 @@
+"""Pointwise networks whose image has free sizes: what a weight fixes is not invented."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+import fcconv
+from fcconv.errors import UnsupportedError
+from fcconv.graph.load import load
+from graphs import Net, i
+from sliding_windows import quiet
+
+
+def _own_shape(g: Net) -> str:
+    """Flatten by a shape that the network computes."""
+    batch = g.add("Slice", g.add("Shape", "image"), i(0), i(1))
+    return g.add("Reshape", g.map(), g.add("Concat", batch, i(-1), axis=0))
+
+
+NETWORKS: dict[str, Callable[[Net], str]] = {
+    "Flatten and Gemm": lambda g: g.dense(g.map(), 96),
+    "Flatten and MatMul": lambda g: g.add("MatMul", g.add("Flatten", g.map()), g.w(96, 3)),
+    "a shape of its own": lambda g: g.add("MatMul", _own_shape(g), g.w(96, 3)),
+    "a stack of one matrix": lambda g: g.reduce(
+        "ReduceMean", g.add("MatMul", g.reshape(g.map(), -1, 12, 8), g.w(1, 8, 4)), [1], 0
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_free_sizes_are_proved(name: str) -> None:
+    net = Net()
+    net.shape = (2, "height", "width")
+    model = net.model(NETWORKS[name](net))
+    rewritten = fcconv.pointwise(model)
+    assert not rewritten.left
+    certificate = fcconv.certify(model, rewritten)
+    assert certificate.holds, certificate
+    assert certificate.windows == len(rewritten.layers) == 1
+    onnxruntime.InferenceSession(model.SerializeToString(), quiet())
+
+
+def test_a_wrong_weight_is_found_with_free_sizes() -> None:
+    net = Net()
+    net.shape = (2, "height", "width")
+    model = net.model(net.dense(net.map(), 96))
+    rewritten = fcconv.pointwise(model).model
+    (conv,) = [node for node in rewritten.graph if node.name == "node3" and node.op_type == "Conv"]
+    (kernel,) = [value for value in conv.inputs[1:2] if value is not None]
+    assert kernel.const_value is not None
+    kernel.const_value.numpy()[1, 5] += 1
+    assert not fcconv.certify(model, rewritten).holds
+
+
+def test_sizes_that_nothing_tells_are_asked_for() -> None:
+    net = Net()
+    net.shape = (2, "height", "width")
+    model = net.model(net.dense(net.add("AveragePool", net.map(), kernel_shape=[7, 5]), 8))
+    other = onnx.ModelProto()
+    other.CopyFrom(model)
+    other.graph.node[2].attribute.add(name="ceil_mode", i=0, type=onnx.AttributeProto.INT)
+    with pytest.raises(UnsupportedError, match="fix the sizes of the input in both networks"):
+        fcconv.certify(model, load(other))
+    assert np.size(other.graph.node[2].attribute) == 2
