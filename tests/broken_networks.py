@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
@@ -114,6 +115,25 @@ def no_bytes_of_text(m: onnx.ModelProto) -> None:
     m.graph.node[1].attribute.add(name="t", type=onnx.AttributeProto.TENSOR)
 
 
+def mixed_types(m: onnx.ModelProto) -> None:
+    m.graph.initializer[0].CopyFrom(constant("w", np.ones((4, 2, 3, 3)), np.float64))
+
+
+def types_mixed_later(m: onnx.ModelProto) -> None:
+    m.graph.node.insert(2, node("Cast", ["b"], ["c"], name="cast", to=TensorProto.INT32))
+    m.graph.node[3].input[0] = "c"
+
+
+def twice_an_attribute(m: onnx.ModelProto) -> None:
+    for version in (1, 2):
+        m.graph.node[1].attribute.add(name="axis", type=onnx.AttributeProto.INT, i=version)
+
+
+def of_a_function(m: onnx.ModelProto) -> None:
+    kind = onnx.AttributeProto.GRAPH
+    m.graph.node[1].attribute.add(name="body", type=kind, ref_attr_name="body")
+
+
 def branch(reads: str, output: str = "t") -> onnx.GraphProto:
     made = helper.make_tensor_value_info(output, TensorProto.FLOAT, None)
     return helper.make_graph([node("Relu", [reads], ["t"], name="in")], "branch", [], [made])
@@ -171,6 +191,10 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "input of no type": (input_type(99), "99 is not a valid DataType"),
     "input that is a map": (maps, "Map types are not supported"),
     "tensor of nothing": (no_bytes_of_text, "there is no data type 0"),
+    "mixed types": (mixed_types, "conv (Conv): it mixes the types FLOAT and DOUBLE"),
+    "types mixed later": (types_mixed_later, "dense (MatMul): it mixes the types INT32 and FLOAT"),
+    "twice an attribute": (twice_an_attribute, "relu (Relu) has two attributes 'axis'"),
+    "attribute of a function": (of_a_function, "relu (Relu): its body is that of a function"),
     "undefined in a branch": (conditional(branch("nowhere")), "in (Relu) reads 'nowhere'"),
     "branch of no output": (conditional(branch("b", "none")), "'none' is an output"),
     "kernel of 0": (conv(kernel_shape=[0, 3]), "conv (Conv): kernel_shape is (0, 3)"),

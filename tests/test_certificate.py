@@ -57,6 +57,25 @@ def test_a_changed_weight_is_found(form: str, forgery: str) -> None:
     assert layer in certificate.difference
 
 
+@pytest.mark.parametrize("form", [fcconv.convolutionize, fcconv.pointwise])
+def test_infinite_weights_are_certified(form: Callable[[onnx.ModelProto], Any]) -> None:
+    net = Net()
+    hidden = net.add("Relu", net.dense(net.map(), 96))
+    network = net.model(net.add("MatMul", hidden, np.full((3, 2), np.inf, np.float32)))
+    certificate = fcconv.certify(network, form(network))
+    assert certificate.holds
+    assert all(np.isnan(row.original) for row in certificate.errors)
+
+
+def test_a_network_without_classes_is_certified() -> None:
+    net = Net()
+    x = net.add("Flatten", net.map())
+    network = net.model(net.add("MatMul", x, np.zeros((96, 0), np.float32)))
+    certificate = fcconv.certify(network, fcconv.convolutionize(network))
+    assert certificate.holds
+    assert certificate.exact
+
+
 def _reads_far(end: str) -> tuple[onnx.NodeProto, dict[str, Array]]:
     kernel = np.zeros((3, 1, 3, 3), np.float32)
     kernel[:, :, 1, 1], kernel[:, :, 2, 2] = 1, 0.5

@@ -36,9 +36,11 @@ ODD: dict[str, tuple[onnx.NodeProto, list[TensorProto], str]] = {
     "gather": (node("Gather", ["b", "k"], ["c"], axis=9), [ints("k", 0)], "out of range"),
     "reduce": (node("ReduceMean", ["b"], ["c"], axes=[9]), [], "not all axes"),
     "depth": (node("DepthToSpace", ["b"], ["c"], blocksize=0), [], "by zero"),
-    "types": (node("Add", ["b", "k"], ["c"]), [TensorProto(
-        name="k", data_type=TensorProto.STRING, dims=[2], string_data=[b"a", b"b"]
-    )], "broadcast"),
+    "complex": (
+        node("Cast", ["k"], ["c"], to=TensorProto.FLOAT),
+        [constant("k", 1j, np.complex64)],
+        "it reads complex numbers",
+    ),
     "constant": (node("ConstantOfShape", ["k"], ["c"]), [ints("k", ABSURD, ABSURD)], "absurd"),
     "expand": (node("Expand", ["b", "k"], ["c"]), [ints("k", ABSURD, ABSURD, 1, 1)], "absurd"),
     "tile": (node("Tile", ["b", "k"], ["c"]), [ints("k", 1, ABSURD, ABSURD, 1)], "absurd"),
@@ -46,7 +48,7 @@ ODD: dict[str, tuple[onnx.NodeProto, list[TensorProto], str]] = {
     "unknown domain": (node("Relu", ["b"], ["c"], domain="com.twist"), [], "(com.twist.Relu)"),
     "range": (
         node("Range", ["j", "k", "j"], ["c"]),
-        [constant("j", 1, np.int64), constant("k", 2**62, np.int64)],
+        [constant("j", 1), constant("k", 2**62)],
         "absurd",
     ),
 }  # fmt: skip

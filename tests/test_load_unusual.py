@@ -47,6 +47,14 @@ def test_an_output_that_nothing_computes(output: str) -> None:
     assert len(fcconv.pointwise(network).layers) == 1
 
 
+def test_an_input_that_is_an_output_keeps_its_shape() -> None:
+    network = classifier()
+    network.graph.output.append(helper.make_tensor_value_info("x", TensorProto.UNDEFINED, None))
+    assert fcconv.convolutionize(network).window == (6, 6)
+    image = np.ones((2, 2, 6, 6), np.float32)
+    assert np.array_equal(fcconv.compile(network)(image)[1], image)
+
+
 def test_constants_that_are_no_numbers() -> None:
     network = classifier(node("Log", ["k"], ["nan"]), node("Add", ["b", "nan"], ["c"]),
                          constants=[constant("k", [-1])])  # fmt: skip

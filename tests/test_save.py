@@ -14,6 +14,7 @@ import pytest
 from onnx import helper
 
 import fcconv
+from fcconv import ModelError
 from fcconv.graph import save as saving
 from fcconv.graph.save import save
 from saved_networks import array, initializers, network
@@ -78,6 +79,14 @@ def test_words_functions_and_branches_are_kept(path: Path) -> None:
     proto.graph.node.append(choose)
     save(ir.from_proto(proto), path)
     assert onnx.load(path) == ir.to_proto(ir.from_proto(proto))
+
+
+def test_a_graph_that_is_not_whole_is_refused(path: Path) -> None:
+    model = ir.from_proto(classifier())
+    del model.graph.initializers["w"]
+    with pytest.raises(ModelError, match="can't be written as ONNX"):
+        save(model, path)
+    assert not path.exists()
 
 
 @pytest.mark.usefixtures("form")

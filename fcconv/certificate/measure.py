@@ -66,4 +66,9 @@ def _largest(truth: Sequence[Array], found: Sequence[Array]) -> float:
     pairs = list(zip(truth, found, strict=False))
     if len(truth) != len(found) or any(a.shape != b.shape for a, b in pairs):
         return float("nan")
-    return max((float(np.abs(a - b).max()) for a, b in pairs if b.dtype.kind == "f"), default=0.0)
+    with np.errstate(all="ignore"):  # infinities have no difference
+        return max((_difference(a, b) for a, b in pairs if b.dtype.kind == "f"), default=0.0)
+
+
+def _difference(a: Array, b: Array) -> float:
+    return float(np.abs(a - b).max(initial=0))

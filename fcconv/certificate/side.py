@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -129,7 +130,7 @@ class Grid:
         if any(scores.shape[2:] != self.cells for scores in maps):
             return None
         places = [int(np.ravel_multi_index(cell, self.cells)) for cell in self.compared]
-        lines = [scores.reshape(*scores.shape[:2], -1) for scores in maps]
+        lines = [scores.reshape(*scores.shape[:2], math.prod(self.cells)) for scores in maps]
         return [np.concatenate([line[:, :, place] for place in places]) for line in lines]
 
 
@@ -144,4 +145,4 @@ def filled_up(
 
 def flat(outputs: Sequence[Array]) -> list[Array]:
     """Give each output of a patch network one axis of features."""
-    return [output.reshape(len(output), -1) for output in outputs]
+    return [output.reshape(len(output), math.prod(output.shape[1:])) for output in outputs]

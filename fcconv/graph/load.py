@@ -18,6 +18,7 @@ from fcconv.graph.check import check_node, check_values, check_version
 from fcconv.graph.fold import fold
 from fcconv.graph.node import Node
 from fcconv.graph.protos import from_file, from_proto, reason
+from fcconv.graph.types import check_types
 
 Source: TypeAlias = "str | Path | onnx.ModelProto | ir.Model | Any"
 """A path, a model in memory, or a ``torch.nn.Module``."""
@@ -127,6 +128,7 @@ def _check(model: ir.Model) -> None:
         model.graph.sort()
     except ValueError:
         raise ModelError("the graph has a cycle: a node reads what comes from itself") from None
+    check_types(model.graph)
 
 
 def _write_out_functions(model: ir.Model) -> None:

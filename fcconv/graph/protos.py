@@ -93,7 +93,7 @@ def from_proto(
     try:
         apart = _check_graph(proto.graph, beside, weights)
         for function in proto.functions:
-            _check_nodes(function.node, beside)
+            _check_nodes(function.node, beside, in_function=True)
         model = ir.from_proto(proto)
     except FcconvError as error:
         raise type(error)(f"{name}: {error}") from None
@@ -101,6 +101,9 @@ def from_proto(
         said = f"{name} is no valid ONNX graph: {reason(error)}"
         unknown = isinstance(_first_cause(error), NotImplementedError)
         raise (UnsupportedError if unknown else ModelError)(said) from error
+    for declared, value in zip(proto.graph.input, model.graph.inputs, strict=True):
+        if value.is_graph_output():  # what is declared of the output has taken the input's place
+            ir.serde.deserialize_value_info_proto(declared, value)
     for key, data in apart.items():
         value = model.graph.initializers[key]
         value.const_value = _tensor(value.const_value, data)
@@ -182,7 +185,10 @@ def _mapped(path: Path) -> Bytes:
 
 
 def _check_graph(
-    graph: onnx.GraphProto, beside: _Beside, weights: Sequence[Bytes | None] = ()
+    graph: onnx.GraphProto,
+    beside: _Beside,
+    weights: Sequence[Bytes | None] = (),
+    in_function: bool = False,
 ) -> dict[str, Bytes]:
     """Check a graph, and return the bytes of those of its initialisers that it does not hold."""
     if graph.sparse_initializer:
@@ -196,7 +202,7 @@ def _check_graph(
             apart[tensor.name] = found
         elif data is not None:
             tensor.raw_data = data.tobytes()  # several numbers a byte
-    _check_nodes(graph.node, beside)
+    _check_nodes(graph.node, beside, in_function)
     return apart
 
 
@@ -222,12 +228,20 @@ def _check_text(*names: str | bytes) -> None:
             raise ModelError(f"the name {name!r} is no text")
 
 
-def _check_nodes(nodes: Iterable[onnx.NodeProto], beside: _Beside) -> None:
+def _check_nodes(nodes: Iterable[onnx.NodeProto], beside: _Beside, in_function: bool) -> None:
     """Check the tensors and graphs inside nodes."""
     for node in nodes:
         attributes = [attribute.name for attribute in node.attribute]
         _check_text(node.name, node.op_type, node.domain, *node.input, *node.output, *attributes)
+        for name, times in Counter(attributes).items():
+            if times > 1:
+                raise ModelError(f"{node.name} ({node.op_type}) has two attributes {name!r}")
         for attribute in node.attribute:
+            if attribute.ref_attr_name and not in_function:
+                raise ModelError(
+                    f"{node.name} ({node.op_type}): its {attribute.name} is that of a function, "
+                    f"but the node is in none"
+                )
             if attribute.HasField("sparse_tensor") or attribute.sparse_tensors:
                 raise UnsupportedError(
                     f"{node.name} ({node.op_type}): its {attribute.name} is sparse: make it dense"
@@ -235,11 +249,11 @@ def _check_nodes(nodes: Iterable[onnx.NodeProto], beside: _Beside) -> None:
             for tensor in attribute.tensors:
                 _check_tensor(tensor, beside)
             for graph in attribute.graphs:
-                _check_graph(graph, beside)
+                _check_graph(graph, beside, in_function=in_function)
             if attribute.type == onnx.AttributeProto.TENSOR:
                 _check_tensor(attribute.t, beside)
             if attribute.type == onnx.AttributeProto.GRAPH:
-                _check_graph(attribute.g, beside)
+                _check_graph(attribute.g, beside, in_function=in_function)
 
 
 def _check_tensor(

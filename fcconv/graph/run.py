@@ -19,6 +19,9 @@ from fcconv.graph.node import Node, named
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators import OPERATORS
 
+NOT_COMPUTED = {"c": "complex numbers", "O": "text"}
+"""Kinds of arrays that no operator takes."""
+
 Visit: TypeAlias = Callable[[Node, tuple[Any, ...]], None]
 
 
@@ -173,6 +176,12 @@ def compute(
         else argument
         for position, argument in enumerate(arguments)
     ]
+    for argument in arguments:
+        kind = getattr(getattr(argument, "dtype", None), "kind", "")
+        if kind in NOT_COMPUTED:
+            raise node.unsupported(
+                f"it reads {NOT_COMPUTED[kind]}: only real numbers and booleans are computed here"
+            )
     with named(node), np.errstate(all="ignore"):  # infinities and NaNs are what ONNX asks for
         made = operator.compute(backend, node, *structural)
     return made if isinstance(made, tuple) else (made,)

@@ -72,7 +72,10 @@ def save(model: ir.Model, path: str | os.PathLike[str]) -> None:
 
 def _apart(model: ir.Model) -> tuple[onnx.ModelProto, list[Weight]]:
     """Take a model without initialisers, and these, the large ones without what they hold."""
-    copy = model.clone()
+    try:
+        copy = model.clone()
+    except Exception as error:  # whatever a graph that is not whole hits
+        raise ModelError(f"the model can't be written as ONNX: {reason(error)}") from error
     tensors = {}
     for name, value in copy.graph.initializers.items():
         tensor = value.const_value

@@ -1,0 +1,86 @@
+"""The types of values, as far as operators say them: inputs of one type must have one."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import onnx
+import onnx_ir as ir
+
+from fcconv.errors import ModelError
+from fcconv.graph.node import Node
+
+
+def check_types(graph: ir.Graph) -> None:
+    """Check that no node mixes types that ONNX wants to be the same; the graph is sorted.
+
+    NumPy and JAX would promote them, each by rules of its own, and other engines refuse them.
+
+    Raises
+    ------
+    ModelError
+        If a node does.
+    """
+    known = {value: value.dtype for value in [*graph.inputs, *graph.initializers.values()]}
+    for ir_node in graph:
+        node = Node(ir_node, graph.opset_imports.get(ir_node.domain, 0))
+        signature = _signature(ir_node.op_type, node.opset, ir_node.domain)
+        bound = _bound(node, signature, known)
+        for name, value in zip(signature.outputs, ir_node.outputs, strict=False):
+            known[value] = bound.get(name)
+        if node.op == "Cast":
+            known[ir_node.outputs[0]] = ir.DataType(node.attribute("to"))
+
+
+def _bound(
+    node: Node, signature: _Signature, known: dict[ir.Value, ir.DataType | None]
+) -> dict[str, ir.DataType]:
+    """Return the type that each type parameter of an operator stands for."""
+    bound: dict[str, ir.DataType] = {}
+    for position, value in enumerate(node.ir.inputs):
+        dtype = None if value is None else known.get(value)
+        name = signature.of_input(position)
+        if dtype is None or name is None:
+            continue
+        if bound.setdefault(name, dtype) != dtype:
+            raise ModelError(
+                f"{node}: it mixes the types {bound[name]} and {dtype}: cast its inputs to one type"
+            )
+    return bound
+
+
+@dataclass(frozen=True)
+class _Signature:
+    """The type parameters of the inputs and outputs of an operator, such as "T".
+
+    The last input of some operators stands for any number of them.
+    """
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    repeats: bool
+    parameters: frozenset[str]
+
+    def of_input(self, position: int) -> str | None:
+        if position >= len(self.inputs) and not self.repeats:
+            return None
+        name = self.inputs[min(position, len(self.inputs) - 1)]
+        return name if name in self.parameters else None
+
+
+@functools.cache
+def _signature(op_type: str, opset: int, domain: str) -> _Signature:
+    try:
+        schema = onnx.defs.get_schema(op_type, opset, domain)
+    except (onnx.defs.SchemaError, TypeError):  # unknown, or of a version beyond 32 bits
+        return _Signature((), (), False, frozenset())
+    last = schema.inputs[-1] if schema.inputs else None
+    variadic = onnx.defs.OpSchema.FormalParameterOption.Variadic
+    mixed = {x.type_str for x in schema.inputs if x.option == variadic and not x.is_homogeneous}
+    return _Signature(
+        tuple(x.type_str for x in schema.inputs),
+        tuple(x.type_str for x in schema.outputs),
+        last is not None and last.option == variadic,
+        frozenset(x.type_param_str for x in schema.type_constraints) - mixed,
+    )
