@@ -16,7 +16,7 @@ from onnx_ir.passes import common as passes
 import fcconv_numpy
 from fcconv.errors import BackendError, FcconvError, ModelError, ShapeError, UnsupportedError
 from fcconv.geometry import integer
-from fcconv.graph.check import check_node, check_values, check_version
+from fcconv.graph.check import check_node, check_values, check_version, unfamiliar
 from fcconv.graph.node import Node
 from fcconv.graph.operators import OPERATORS
 from fcconv.graph.protos import from_file, from_proto, reason
@@ -179,7 +179,11 @@ def _fold(graph: ir.Graph) -> None:
         operator = OPERATORS.get(node.op)
         constants = [value if value is None else value.const_value for value in ir_node.inputs]
         given = [value for value in ir_node.inputs if value is not None]
-        if operator is None or any(value.const_value is None for value in given):
+        if (
+            operator is None
+            or unfamiliar(node, operator.attributes)
+            or any(value.const_value is None for value in given)
+        ):
             _fold_beta(graph, node)
             continue
         arrays = [None if tensor is None else tensor.numpy() for tensor in constants]

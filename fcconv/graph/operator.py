@@ -34,6 +34,11 @@ class Operator:
     entrywise : bool
         Whether each entry of the result depends on the same entry of the first input only, and on
         single numbers.
+    attributes : tuple of str
+        The attributes that are known here: those that are read, and those that change nothing that
+        is computed here. A node with another one is refused, unless that has its default value.
+    slides_by_any : bool
+        Whether any input may depend on the pixels when it slides; otherwise the first one alone.
     """
 
     compute: Compute
@@ -41,3 +46,5 @@ class Operator:
     structural: frozenset[int] = frozenset()
     static: bool = False
     entrywise: bool = False
+    attributes: tuple[str, ...] = ()
+    slides_by_any: bool = False

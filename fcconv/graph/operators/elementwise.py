@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 SELU_ALPHA = 1.67326319217681884765625
 SELU_GAMMA = 1.05070102214813232421875
 
+OF_SMALL_FLOATS = ("saturate", "round_mode")
+"""Attributes of Cast that matter to floats of a byte or less, which are not computed with here."""
+
 
 def slide(slider: Slider, node: Node, *inputs: Slid | Constant | None) -> Slid:
     """Apply the same operator to the shared tensors."""
@@ -41,7 +44,7 @@ def _arithmetic(name: str) -> Operator:
     def compute(backend: Backend[Any], _node: Node, *xs: Any) -> Any:
         return functools.reduce(getattr(backend, name), xs)
 
-    return Operator(compute, slide, entrywise=True)
+    return Operator(compute, slide, entrywise=True, slides_by_any=True)
 
 
 def _mean(backend: Backend[Any], _node: Node, *xs: Any) -> Any:
@@ -65,7 +68,7 @@ def _function(function: Callable[..., Any], **defaults: float | str) -> Operator
         key = " ".join([node.op, *(f"{name}={value}" for name, value in options.items())])
         return backend.elementwise(key, rounded_once(functools.partial(function, **options)), *xs)
 
-    return Operator(compute, slide, entrywise=True)
+    return Operator(compute, slide, entrywise=True, attributes=tuple(defaults), slides_by_any=True)
 
 
 def rounded_once(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -162,11 +165,11 @@ OPERATORS = {
     "Mul": _arithmetic("multiply"),
     "Div": _arithmetic("divide"),
     "Sum": _arithmetic("add"),
-    "Mean": Operator(_mean, slide),
+    "Mean": Operator(_mean, slide, slides_by_any=True),
     "Neg": Operator(_neg, slide),
     "Reciprocal": Operator(_reciprocal, slide),
-    "Clip": Operator(_clip, slide, entrywise=True),
-    "Cast": Operator(_cast, slide),
+    "Clip": Operator(_clip, slide, entrywise=True, attributes=("min", "max"), slides_by_any=True),
+    "Cast": Operator(_cast, slide, attributes=("to", *OF_SMALL_FLOATS)),
     "Abs": _function(lambda xp, x: xp.abs(x)),
     "Ceil": _function(lambda xp, x: xp.ceil(x)),
     "Celu": _function(

@@ -54,12 +54,12 @@ def _matmul(backend: Backend[Any], _node: Node, a: Any, b: Any) -> Any:
 
 
 def _slide_gemm(
-    slider: Slider, node: Node, a: Slid | Constant, b: Slid | Constant, c: Any = None
+    slider: Slider, node: Node, a: Slid, b: Constant, c: Constant | None = None
 ) -> Slid:
-    if not isinstance(a, Slid) or not isinstance(b, Constant) or isinstance(c, Slid):
-        raise node.unsupported("its weight depends on the pixels")
     if node.attribute("transA", 0) or len(a.shape) != 2:
         raise node.unsupported(f"its input of shape {a.shape} must be one row an image")
+    if len(b.shape) != 2:
+        raise ShapeError(f"its weight of shape {b.shape} is not a matrix")
     matrix = b.array if node.attribute("transB", 0) else b.array.T
     if matrix.shape[1] != a.shape[1]:
         raise node.unsupported(f"{a.shape[1]} features do not fit a weight of {b.shape}")
@@ -100,7 +100,7 @@ def _slide_matmul(slider: Slider, node: Node, a: Slid | Constant, b: Slid | Cons
             "it multiplies two values that depend on the pixels, as attention does, or a weight "
             "from the left: windows can't share it; score crops in batches instead"
         )
-    if len(b.shape) != 2 or a.shape[-1] != b.shape[0]:
+    if len(a.shape) < 2 or len(b.shape) != 2 or a.shape[-1] != b.shape[0]:
         raise node.unsupported(f"the shapes {a.shape} and {b.shape} are no dense layer")
     if math.prod(a.shape[1:-1]) == 1:  # one row an image
         made = write_dense(slider, node, a, b.shape, b.array.T)
@@ -182,6 +182,6 @@ def write_pixelwise(
 
 
 OPERATORS = {
-    "Gemm": Operator(_gemm, _slide_gemm),
-    "MatMul": Operator(_matmul, _slide_matmul),
+    "Gemm": Operator(_gemm, _slide_gemm, attributes=("alpha", "beta", "transA", "transB")),
+    "MatMul": Operator(_matmul, _slide_matmul, slides_by_any=True),
 }

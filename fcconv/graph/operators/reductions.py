@@ -32,7 +32,8 @@ def _reduction(reduce: Callable[[Backend[Any], Any, tuple[int, ...]], Any]) -> O
         made = reduce(backend, x, along)
         return made if node.attribute("keepdims", 1) else backend.namespace.squeeze(made, along)
 
-    return Operator(compute, _slide_reduction, frozenset([1]))
+    known = ("axes", "keepdims", "noop_with_empty_axes")
+    return Operator(compute, _slide_reduction, frozenset([1]), attributes=known)
 
 
 def _axes(node: Node, x: Any, given: Any) -> tuple[int, ...]:
@@ -41,9 +42,7 @@ def _axes(node: Node, x: Any, given: Any) -> tuple[int, ...]:
     axes = node.ints("axes", given)
     if axes is None or not axes:
         return () if node.attribute("noop_with_empty_axes", 0) else tuple(range(rank))
-    if any(not -rank <= axis < rank for axis in axes):
-        raise node.unsupported(f"the axes {axes} are not all axes of {x.shape}")
-    return tuple(sorted({axis % rank for axis in axes}))
+    return tuple(sorted(set(node.axes(axes, rank))))
 
 
 def _mean(backend: Backend[Any], x: Any, axes: tuple[int, ...]) -> Any:
@@ -155,7 +154,7 @@ def _along(
 def _softmax_axes(node: Node, x: Any) -> tuple[int, ...]:
     """Return the axes of one softmax: a single one, or before opset 13 all from `axis` on."""
     rank = len(x.shape)
-    axis = node.attribute("axis", -1 if node.opset >= 13 else 1) % rank
+    (axis,) = node.axes([node.attribute("axis", -1 if node.opset >= 13 else 1)], rank)
     return (axis,) if node.opset >= 13 else tuple(range(axis, rank))
 
 
@@ -183,7 +182,7 @@ def _slide_softmax(slider: Slider, node: Node, x: Slid) -> Slid:
 
 
 def _arg_max(backend: Backend[Any], node: Node, x: Any) -> Any:
-    axis = node.attribute("axis", 0) % x.ndim
+    (axis,) = node.axes([node.attribute("axis", 0)], x.ndim)
     last = bool(node.attribute("select_last_index", 0))
 
     def places(xp: Any, x: Any) -> Any:
@@ -197,7 +196,7 @@ def _arg_max(backend: Backend[Any], node: Node, x: Any) -> Any:
 
 
 def _slide_arg_max(slider: Slider, node: Node, x: Slid) -> Slid:
-    axis = node.attribute("axis", 0) % len(x.shape)
+    (axis,) = node.axes([node.attribute("axis", 0)], len(x.shape))
     options = {"axis": 1, "keepdims": 1}
     if node.attribute("select_last_index", 0):
         options["select_last_index"] = 1
@@ -219,7 +218,9 @@ OPERATORS = {
     "ReduceMax": _reduction(_maximum),
     "ReduceMin": _reduction(_minimum),
     "ReduceSum": _reduction(lambda backend, x, axes: backend.reduce_sum(x, axes)),
-    "Softmax": Operator(_softmax, _slide_softmax),
-    "LogSoftmax": Operator(_log_softmax, _slide_softmax),
-    "ArgMax": Operator(_arg_max, _slide_arg_max),
+    "Softmax": Operator(_softmax, _slide_softmax, attributes=("axis",)),
+    "LogSoftmax": Operator(_log_softmax, _slide_softmax, attributes=("axis",)),
+    "ArgMax": Operator(
+        _arg_max, _slide_arg_max, attributes=("axis", "keepdims", "select_last_index")
+    ),
 }
