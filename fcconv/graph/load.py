@@ -21,7 +21,7 @@ from fcconv.graph.node import Node
 from fcconv.graph.operators import OPERATORS
 from fcconv.graph.protos import from_file, from_proto, reason
 from fcconv.graph.run import compute
-from fcconv.graph.writer import add_initializer
+from fcconv.graph.writer import add_initializer, free_name, names_in
 
 Source: TypeAlias = "str | Path | onnx.ModelProto | ir.Model | Any"
 """A path, a model in memory, or a ``torch.nn.Module``."""
@@ -59,7 +59,7 @@ def load(source: Source, window: Sequence[int] | None = None) -> ir.Model:
     passes.RemoveInitializersFromInputsPass()(model)
     passes.NameFixPass()(model)
     passes.RemoveUnusedNodesPass()(model)
-    _fold(model.graph)
+    _fold(model.graph, names_in(model))
     passes.RemoveUnusedNodesPass()(model)
     if window is not None:
         _fix_window(model.graph, window)
@@ -172,7 +172,7 @@ def _held(tensor: ir.TensorProtocol, name: str) -> ir.TensorProtocol:
     )
 
 
-def _fold(graph: ir.Graph) -> None:
+def _fold(graph: ir.Graph, names: set[str]) -> None:
     """Compute what is constant, by the reference backend."""
     for ir_node in list(graph):
         node = Node(ir_node, graph.opset_imports.get(ir_node.domain, 0))
@@ -184,18 +184,18 @@ def _fold(graph: ir.Graph) -> None:
             or unfamiliar(node, operator.attributes)
             or any(value.const_value is None for value in given)
         ):
-            _fold_beta(graph, node)
+            _fold_beta(graph, node, names)
             continue
         arrays = [None if tensor is None else tensor.numpy() for tensor in constants]
         for output, array in zip(
             ir_node.outputs, compute(operator, fcconv_numpy, node, arrays), strict=False
         ):
-            _replace(graph, output, np.asarray(array))
+            _replace(graph, output, np.asarray(array), names)
         if not any(output.uses() or output.is_graph_output() for output in ir_node.outputs):
             graph.remove(ir_node, safe=True)
 
 
-def _fold_beta(graph: ir.Graph, node: Node) -> None:
+def _fold_beta(graph: ir.Graph, node: Node, names: set[str]) -> None:
     """Multiply the constant C of a Gemm by its beta."""
     c = node.ir.inputs[2] if node.op == "Gemm" and len(node.ir.inputs) > 2 else None
     beta = node.attribute("beta", 1.0)
@@ -203,16 +203,19 @@ def _fold_beta(graph: ir.Graph, node: Node) -> None:
         return
     array = c.const_value.numpy()
     scaled = np.asarray(array * np.array(beta, array.dtype))
-    node.ir.replace_input_with(2, add_initializer(graph.initializers, f"{node.name}/beta", scaled))
+    name = free_name(f"{node.name}/beta", names)
+    node.ir.replace_input_with(2, add_initializer(graph.initializers, name, scaled))
     node.ir.attributes["beta"] = ir.AttrFloat32("beta", 1.0)
 
 
-def _replace(graph: ir.Graph, output: ir.Value, array: np.ndarray[Any, Any]) -> None:
+def _replace(
+    graph: ir.Graph, output: ir.Value, array: np.ndarray[Any, Any], names: set[str]
+) -> None:
     """Let an initialiser stand for a value."""
     if output.is_graph_output():
         return  # a graph's output must come from a node
     name = str(output.name)
-    output.name = f"{name}/folded"
+    output.name = free_name(f"{name}/folded", names)
     output.replace_all_uses_with(add_initializer(graph.initializers, name, array))
 
 

@@ -19,6 +19,7 @@ from fcconv.graph.run import compute, data_inputs, operator_of
 from fcconv.graph.samples import Samples
 from fcconv.graph.slider import ELSEWHERE, Slider
 from fcconv.graph.values import Constant, Slid
+from fcconv.graph.writer import names_in
 
 
 class Walk:
@@ -36,7 +37,7 @@ class Walk:
         (value,) = data_inputs(graph)
         if value.dtype is None or not value.dtype.is_floating_point():
             raise UnsupportedError(f"the input {value.name!r} needs a floating point type")
-        self.slider = Slider(opset, stride=steps, batch=batch)
+        self.slider = Slider(opset, names=names_in(model), stride=steps, batch=batch)
         self.input = _free_input(value, shape, axes)
         self.values: dict[ir.Value, Slid | Constant] = {
             v: Constant(v.const_value.numpy(), name)
