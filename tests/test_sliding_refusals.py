@@ -24,13 +24,26 @@ def _padded(op: str, kernel: int) -> Build:
     return lambda g: g.add(op, g.map(strides=[2, 1]), **options)
 
 
+def _scaled_by_pixels(g: Net) -> str:
+    scale = g.add("Relu", g.add("GlobalAveragePool", g.map()))
+    return g.add("LayerNormalization", g.last(g.map()), g.last(scale))
+
+
+def _along_pixels(g: Net) -> str:
+    return g.add("ReduceSum", g.map(), g.add("Cast", g.add("GlobalMaxPool", g.map()), to=7))
+
+
+def _looked_up(g: Net) -> str:
+    return g.add("Gather", g.w(2, 3), g.add("ArgMax", g.map(), axis=1))
+
+
 SIDES = (0, 0, 1, 0, 0, 0, 0, 0)
 
 REFUSED: list[tuple[str, str, Build]] = [
     ("Conv", "share no map.*Mul.*all samples", lambda g: g.conv(excited(g), 2, 2, 2, 2)),
     ("Conv", "share no map.*Add", lambda g: g.conv(g.add("Add", g.map(), g.w(8, 6)), 1, 2, 1, 1)),
     ("Conv", "no map of the image, channels first", lambda g: g.conv(g.last(g.map()), 2, 8, 1, 1)),
-    ("Conv", "weight depends on", lambda g: g.add("Conv", g.map(), g.reshape(g.map(), 2, 2, 8, 6))),
+    ("Conv", "input W depends", lambda g: g.add("Conv", g.map(), g.reshape(g.map(), 2, 2, 8, 6))),
     ("Conv", "is padding", lambda g: g.conv(g.map(), 2, 2, 1, 1, pads=SIDES[2:6], strides=[9, 1])),
     ("MatMul", "as attention does", _attention),
     ("MatMul", "a weight from the left", lambda g: g.add("MatMul", g.w(3, 8), g.map())),
@@ -50,6 +63,9 @@ REFUSED: list[tuple[str, str, Build]] = [
     ("Softmax", "normalises over the batch", lambda g: g.add("Softmax", g.map(), axis=0)),
     ("Softmax", "not the channels of a map", lambda g: g.add("Softmax", g.map(), axis=3)),
     ("LRN", "no map, channels first", lambda g: g.add("LRN", g.last(g.map()), size=3)),
+    ("LayerNormalization", "input Scale depends on", _scaled_by_pixels),
+    ("ReduceSum", "input axes depends on", _along_pixels),
+    ("Gather", "input indices depends on", _looked_up),
     ("Hardmax", "not known", lambda g: g.add("Hardmax", g.map())),
 ]  # fmt: skip
 

@@ -33,7 +33,7 @@ Body: TypeAlias = Callable[..., Any]
 """``body(do, node, *inputs)`` does the parts one after the other."""
 
 
-def _composed(body: Body) -> Operator:
+def _composed(body: Body, *attributes: str) -> Operator:
     """Make an operator of a body: its parts are computed, or written one by one."""
 
     def compute(backend: Backend[Any], node: Node, *inputs: Any) -> Any:
@@ -68,7 +68,7 @@ def _composed(body: Body) -> Operator:
         made: Slid = body(do, node, own, *parameters)
         return made
 
-    return Operator(compute, slide)
+    return Operator(compute, slide, attributes=attributes)
 
 
 def _part(node: Node, op: str, attributes: dict[str, Any]) -> Node:
@@ -108,6 +108,6 @@ def _ints(*numbers: int) -> np.ndarray[Any, Any]:
 
 
 OPERATORS = {
-    "GroupNormalization": _composed(_group_norm),
-    "InstanceNormalization": _composed(_instance_norm),
+    "GroupNormalization": _composed(_group_norm, "num_groups", "epsilon"),
+    "InstanceNormalization": _composed(_instance_norm, "epsilon"),
 }
