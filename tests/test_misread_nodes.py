@@ -24,6 +24,10 @@ REFUSED = {
     ("Constant", "sparse_value"): "not dense",
     ("Constant", "value_string"): "not a number",
     ("Constant", "value_strings"): "not numbers",
+    ("DequantizeLinear", "block_size"): "a scale for each block",
+    ("GroupNormalization", "stash_type"): "how wide the numbers are on the way",
+    ("QuantizeLinear", "block_size"): "a scale for each block",
+    ("QuantizeLinear", "precision"): "how wide the quotient is",
     ("Range", "stash_type"): "how wide the numbers are on the way",
 }
 """Attributes with another meaning than their default that no rule knows."""

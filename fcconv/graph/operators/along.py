@@ -39,12 +39,12 @@ def _slide_lp_normalization(slider: Slider, node: Node, x: Slid) -> Slid:
 
 
 def _hardmax(backend: Backend[Any], node: Node, x: Any) -> Any:
-    xp, axes = backend.namespace, softmax_axes(node, x)
-    rows = xp.reshape(x, (*x.shape[: axes[0]], -1)) if len(axes) > 1 else x
+    xp, (axis, *others) = backend.namespace, softmax_axes(node, x)
+    rows = xp.reshape(x, (*x.shape[:axis], -1)) if others else x
     place = backend.along(
-        "ArgMax False", lambda xp, x: xp.argmax(x, axis=axes[0], keepdims=True), rows, axes[0]
+        "ArgMax False", lambda xp, x: xp.argmax(x, axis=axis, keepdims=True), rows, axis
     )
-    numbers = np.arange(rows.shape[axes[0]]).reshape(-1, *(1,) * (rows.ndim - 1 - axes[0]))
+    numbers = np.arange(rows.shape[axis]).reshape(-1, *(1,) * (rows.ndim - 1 - axis))
 
     def function(_xp: Any, number: Any, place: Any) -> Any:
         return (number == place).astype(x.dtype)

@@ -25,10 +25,7 @@ if TYPE_CHECKING:
 OF_OTHER_MODES = ("antialias", "cubic_coeff_a", "exclude_outside", "extrapolation_value")
 """What has no part in taking the nearest entry."""
 
-KNOWN = (
-    *("axes", "coordinate_transformation_mode", "keep_aspect_ratio_policy", "mode"),
-    *("nearest_mode", "scales", *OF_OTHER_MODES),
-)
+PLACED = ("axes", "coordinate_transformation_mode", "keep_aspect_ratio_policy", "nearest_mode")
 
 
 def _resize(backend: Backend[Any], node: Node, x: Any, *options: Any) -> Any:
@@ -93,6 +90,8 @@ def _slide(slider: Slider, node: Node, x: Slid, *options: Constant | None) -> tu
 
 
 OPERATORS = {
-    "Resize": Operator(_resize, _slide, frozenset([1, 2, 3]), attributes=KNOWN),
-    "Upsample": Operator(_resize, _slide, frozenset([1]), attributes=KNOWN),
+    "Resize": Operator(
+        _resize, _slide, frozenset([1, 2, 3]), attributes=("mode", *PLACED, *OF_OTHER_MODES)
+    ),
+    "Upsample": Operator(_resize, _slide, frozenset([1]), attributes=("mode", "scales")),
 }
