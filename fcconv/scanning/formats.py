@@ -43,12 +43,15 @@ class Stored:
         Whether the last channel is opacity.
     stamp : str
         Size and date of the file; empty where there is no single file.
+    nodata : float, optional
+        The number that the file uses for pixels without a value.
     """
 
     levels: tuple[Any, ...]
     axes: str = ""
     alpha: bool = False
     stamp: str = ""
+    nodata: float | None = None
 
 
 def open_file(path: Path) -> Stored:
