@@ -69,6 +69,9 @@ class Scan:
         Tiles that this run computed; the others were finished before.
     seconds : float
         Time that this run took.
+    unscored : int
+        Windows that have no score, of all images: NaN in every output, because they contain a
+        pixel without a value.
     scale : float
         Size of the scanned image in parts of the picture that peaks are about.
     notes : tuple of str
@@ -93,6 +96,7 @@ class Scan:
     tiles: int
     computed: int
     seconds: float
+    unscored: int = 0
     scale: float = 1.0
     notes: tuple[str, ...] = ()
     images: tuple[Pictured, ...] = ()
