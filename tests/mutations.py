@@ -528,10 +528,10 @@ MUTATIONS = [
     ),
     Mutation(
         "values take the names of others",
-        WALK,
-        "        passes.NameFixPass()(written)\n",
-        "",
-        "test_sliding_networks.py::test_names_do_not_collide",
+        "fcconv/graph/writer.py",
+        "made.name = free_name(str(written.name), self.names)",
+        "made.name = str(written.name)",
+        "test_names.py::test_engines_load_what_is_written",
     ),
     Mutation(
         "a tile without the context before it",
