@@ -223,7 +223,7 @@ def test_batches_are_filled_only_for_those_who_compile(engine: str) -> None:
         sizes.append(len(crops))
         return compiled(crops)
 
-    sliding._engines[engine, False] = noting
+    sliding._engines[engine, True] = noting
     with cut_into(1, batch=100):
         found = fcconv.scan(sliding, image, windows="exact", engine=engine)
     assert found.cells == (11, 13)

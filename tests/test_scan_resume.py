@@ -148,7 +148,7 @@ def test_a_mended_file_is_another_image(tmp_path: Path) -> None:
     given: dict[str, Any] = {"network": small_network(), "image": path, "engine": "numpy"}
     given |= {"out": tmp_path / "x.zarr", "memory": memory_for(9, small_network(), pixels)}
     broken: Array = pixels.copy()
-    broken[0, -1, -1] = np.nan
+    broken[0, 0, 0] = np.nan
     np.save(path, broken)
     assert fcconv.scan(**given).unscored > 0
     np.save(path, pixels)
