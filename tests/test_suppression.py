@@ -48,8 +48,8 @@ def test_it_keeps_what_the_definition_keeps(
     overlap: float, pairs: int, prefix: int,
 ) -> None:  # fmt: skip
     rng = np.random.default_rng(seed)
-    first = rng.integers(0, extent, (count, axes)) / parts
-    boxes = np.stack([first, first + rng.choice(sizes, (count, axes)) / parts], axis=-1)
+    first: Array = rng.integers(0, extent, (count, axes)) / parts
+    boxes: Array = np.stack([first, first + rng.choice(sizes, (count, axes)) / parts], axis=-1)
     scores = rng.integers(0, levels, count)
     told: list[int] = []
     with pytest.MonkeyPatch.context() as patch:
