@@ -229,10 +229,9 @@ class Scan:
         >>> [(peak.cell, peak.box) for peak in found.peaks("score", -99)]
         [((0, 0), ((0.0, 25.0), (0.0, 25.0)))]
         """
-        several: Sequence[Any] = (label,)
-        if isinstance(label, Sequence) and not isinstance(label, str | bytes):
-            several = label
-        channels = [self._channel(one) for one in several]
+        many = isinstance(label, Sequence) and not isinstance(label, str | bytes)
+        labels: Any = label if many else (label,)
+        channels = [self._channel(one) for one in labels]
         lead = self.lead(image)
         lowest, shared = as_number(threshold), as_number(overlap)
         if math.isnan(lowest):
