@@ -728,6 +728,25 @@ MUTATIONS = [
         'shape[0 if product.attribute("transA", 0) else -1] = features',
         "del features",
         "test_pointwise_sizes.py::test_free_sizes_are_proved",
+        "bits of a file unread",
+        "fcconv/scanning/preparation.py",
+        "(bits or BITS[dtype])",
+        "(BITS[dtype])",
+        "test_images_tags.py::test_white_is_1_for_any_bits_of_a_tiff",
+    ),
+    Mutation(
+        "a label taken for the image",
+        "fcconv/scanning/tiff.py",
+        "return not (beside or one.keyframe.subfiletype & MASK), _pixels(one)",
+        "return True, _pixels(one)",
+        "test_images_choices.py::test_a_label_is_not_the_image_though_it_is_larger",
+    ),
+    Mutation(
+        "orientation 6 turned the other way",
+        "fcconv/scanning/tiff.py",
+        "orientation in (3, 4, 6, 7)",
+        "orientation in (3, 4, 7, 8)",
+        "test_images_tags.py::test_orientation_of_a_tiff",
     ),
 ]
 

@@ -17,6 +17,7 @@ from fcconv.scanning.images import Image, open_images
 from regions import HWC, RGB, check_regions
 from tiff_files import scn
 
+nifti: Any = nibabel.Nifti1Image  # typed in part
 TILED: dict[str, Any] = {"photometric": "rgb", "tile": (16, 16), "metadata": None}
 SMALL = np.ascontiguousarray(255 - HWC[:40, :30])
 LABEL = np.ascontiguousarray(HWC[::-1, ::-1][:70, :70])
@@ -150,7 +151,7 @@ def test_pages_of_arrays() -> None:
 
 def test_times_of_a_volume(tmp_path: Path) -> None:
     voxels = np.random.default_rng(0).integers(0, 99, (4, 5, 6, 3), dtype=np.uint8)
-    nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), tmp_path / "a.nii")
+    nibabel.save(nifti(voxels, np.eye(4)), tmp_path / "a.nii")
     image = take(tmp_path / "a.nii", 3, "DHWN", page=2)
     check_regions(image, voxels[np.newaxis, ..., 2])
 

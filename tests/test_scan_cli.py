@@ -14,6 +14,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import skimage as ski
+import tifffile
 
 import fcconv
 from fcconv.cli import app, scanning
@@ -341,3 +342,36 @@ def test_a_file_that_cannot_be_written_is_named_before_the_scan(
     monkeypatch.setattr("fcconv.scanning.scan.scan", None)  # is never called
     words = ("faces.onnx", "photo.png", *QUICK, option, f"/proc/self/{name}")
     check_refused(capsys, folder, *words, said=f"can't write /proc/self/{name}")
+
+
+def test_the_page_and_the_picture_of_a_file_are_chosen(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fcconv.convolutionize(small_network()).save("two.onnx")
+    pages = np.random.default_rng(0).integers(-3, 4, (3, 2, 30, 30)).astype(np.float32)
+    np.save("pages.npy", pages)
+    code, _, complaint = run(capsys, "two.onnx", "pages.npy")
+    assert (code, "--page 0 to 2" in complaint) == (2, True)
+    given = ("two.onnx", "pages.npy", "--out", "s.npy", "--engine", "numpy", "--page", 1)
+    assert run(capsys, *given, "--series", 0)[0] == 0
+    expected = fcconv.scan("two.onnx", pages[1], engine="numpy").scores
+    np.testing.assert_array_equal(np.load("s.npy"), expected)
+    for option in ("--page", "--series"):
+        assert run(capsys, "two.onnx", "pages.npy", "--page", 0, option, 3)[0] == 2
+
+
+def test_a_scan_says_which_picture_was_taken(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with tifffile.TiffWriter("two.tif") as writer:
+        for side in (30, 90):
+            pixels = np.zeros((side, side), np.uint8)
+            writer.write(pixels, photometric="minisblack", metadata=None)
+    code, printed, _ = run(capsys, "faces.onnx", "two.tif", "--engine", "numpy", "--json")
+    assert code == 0
+    (scan,) = json.loads(printed)["scans"]
+    assert scan["size"] == [90, 90]
+    (note,) = scan["notes"]
+    assert "series 1 of the file (90 x 90); --series takes another: 0 (30 x 30)" in note
+    _, printed, _ = run(capsys, "faces.onnx", "two.tif", "--engine", "numpy")
+    assert "series 1 of the file" in printed

@@ -20,7 +20,7 @@ def write_aperio(path: Path, pixels: np.ndarray, compression: int) -> None:
         for row in range(0, height, TILE):
             for column in range(0, width, TILE):
                 tile = np.ascontiguousarray(pixels[row : row + TILE, column : column + TILE])
-                yield imagecodecs.jpeg2k_encode(tile, level=0, codecformat="j2k", mct=False)
+                yield bytes(imagecodecs.jpeg2k_encode(tile, level=0, codecformat="j2k", mct=False))
 
     with tifffile.TiffWriter(path) as writer:
         writer.write(
