@@ -32,7 +32,7 @@ def hostile(alpha: float, beta: float) -> onnx.ModelProto:
     called = dict(zip([n.output[0] for n in g.nodes[: len(free)]], free, strict=True))
     for node in model.graph.node:
         for names in (node.input, node.output):
-            names[:] = [f"dense/{called[n]}" if n in called else n for n in names]
+            names[:] = [f"dense/{called[n]}".rstrip("/") if n in called else n for n in names]
     return model
 
 
