@@ -62,8 +62,7 @@ def normalised(outputs: int = 1, opset: int = 9, **attributes: Any) -> tuple[Net
 
 def run(model: onnx.ModelProto, images: Array) -> Array:
     session = onnxruntime.InferenceSession(model.SerializeToString())
-    scores: Array = session.run(None, {"image": images})[0]
-    return scores
+    return np.asarray(session.run(None, {"image": images})[0])
 
 
 @pytest.mark.parametrize("opset", [7, 9, 13])

@@ -59,5 +59,4 @@ def test_engines_load_what_is_written(tmp_path: Path, form: str, alpha: float, b
 
 def _run(model: bytes, images: np.ndarray) -> np.ndarray:
     session = onnxruntime.InferenceSession(model)
-    scores: np.ndarray = session.run(None, {session.get_inputs()[0].name: images})[0]
-    return scores
+    return np.asarray(session.run(None, {session.get_inputs()[0].name: images})[0])
