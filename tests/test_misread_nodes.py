@@ -62,8 +62,7 @@ def normalised(outputs: int = 1, opset: int = 9, **attributes: Any) -> tuple[Net
 
 def run(model: onnx.ModelProto, images: Array) -> Array:
     session = onnxruntime.InferenceSession(model.SerializeToString())
-    scores: Array = session.run(None, {"image": images})[0]
-    return scores
+    return np.asarray(session.run(None, {"image": images})[0])
 
 
 @pytest.mark.parametrize("opset", [7, 9, 13])
@@ -108,6 +107,18 @@ def test_statistics_of_each_entry_are_refused() -> None:
     assert fcconv.convolutionize(normalised(1, 8, spatial=1)[1]).exact
     assert OF_TRAINING in OPERATORS["BatchNormalization"].attributes
     assert fcconv.convolutionize(normalised(1, 8, momentum=0.1)[1]).exact
+
+
+def test_a_constant_is_not_folded_by_a_rule_that_does_not_know_its_attribute() -> None:
+    g = Net(8)
+    entries = [g.w(2, 9, 8) for _ in range(3)]
+    addend = g.add("BatchNormalization", g.w(1, 2, 9, 8), *entries, np.abs(g.w(2, 9, 8)), spatial=0)
+    model = g.model(g.dense(g.add("Add", "image", addend), 144))
+    for use in (fcconv.convolutionize, fcconv.compile):
+        with pytest.raises(
+            UnsupportedError, match=r"BatchNormalization\): .*spatial=0 is not known"
+        ):
+            _use(use, model)
 
 
 def test_an_attribute_of_another_opset_is_named() -> None:

@@ -32,7 +32,7 @@ def hostile(alpha: float, beta: float) -> onnx.ModelProto:
     called = dict(zip([n.output[0] for n in g.nodes[: len(free)]], free, strict=True))
     for node in model.graph.node:
         for names in (node.input, node.output):
-            names[:] = [f"dense/{called[n]}" if n in called else n for n in names]
+            names[:] = [f"dense/{called[n]}".rstrip("/") if n in called else n for n in names]
     return model
 
 
@@ -59,5 +59,4 @@ def test_engines_load_what_is_written(tmp_path: Path, form: str, alpha: float, b
 
 def _run(model: bytes, images: np.ndarray) -> np.ndarray:
     session = onnxruntime.InferenceSession(model)
-    scores: np.ndarray = session.run(None, {session.get_inputs()[0].name: images})[0]
-    return scores
+    return np.asarray(session.run(None, {session.get_inputs()[0].name: images})[0])

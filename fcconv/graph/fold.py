@@ -13,6 +13,7 @@ from onnx_ir.passes import common as passes
 
 import fcconv_numpy
 from fcconv.errors import UnsupportedError
+from fcconv.graph.check import unfamiliar
 from fcconv.graph.node import Node
 from fcconv.graph.operators import OPERATORS
 from fcconv.graph.reference import by_reference
@@ -63,7 +64,7 @@ def _computed(node: Node) -> Sequence[Array | None] | None:
         return None
     arrays = [_array(value) for value in node.ir.inputs]
     operator = OPERATORS.get(node.op)
-    if operator is not None:
+    if operator is not None and not unfamiliar(node, operator.attributes):
         try:
             return compute(operator, fcconv_numpy, node, arrays)
         except UnsupportedError:  # the statistics of a constant, say, are a constant
