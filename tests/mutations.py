@@ -42,6 +42,7 @@ OPERATORS = "test_sliding_operators.py::test_operators_slide"
 PLAN = "fcconv/scanning/plan.py"
 IN_TILES = "test_tiles.py::test_definitions_hold_in_tiles"
 TILES = "test_plan.py::test_tiles_equal_the_whole_image"
+MISSING = "test_scan_missing.py"
 PEAKS = "test_scan_peaks.py::test_peaks_equal_those_of_brute_force"
 
 
@@ -533,9 +534,30 @@ MUTATIONS = [
     Mutation(
         "cut out windows in another order",
         "fcconv/scanning/engine.py",
-        "np.moveaxis(np.concatenate(parts), 0, -1).reshape(-1, *cells)",
-        "np.concatenate(parts).reshape(-1, *cells)",
+        "np.moveaxis(np.concatenate(parts), 0, -1).reshape(-1, *shape)",
+        "np.concatenate(parts).reshape(-1, *shape)",
         "test_scan.py::test_padded_networks_have_two_kinds_of_windows",
+    ),
+    Mutation(
+        "gaps between windows are one window wide",
+        "fcconv/scanning/gaps.py",
+        "slice(cell * stride, cell * stride + window)",
+        "slice(cell * 2 * window, cell * 2 * window + window)",
+        f"{MISSING}::test_gaps_between_windows_are_not_read",
+    ),
+    Mutation(
+        "the last pixel of a window may be without a value",
+        "fcconv/scanning/missing.py",
+        "while reach < length:",
+        "while 2 * reach < length:",
+        f"{MISSING}::test_windows_with_a_missing_pixel_have_no_score",
+    ),
+    Mutation(
+        "pixels without a value have a part in resized ones",
+        "fcconv/scanning/scales.py",
+        "_resized(missing, size, box) > 0",
+        "_resized(missing, size, box) > 0.5",
+        f"{MISSING}::test_resized_pixels_that_cover_a_missing_one_are_missing",
     ),
     Mutation(
         "a tile of another run is kept",
