@@ -53,3 +53,14 @@ def test_the_tiff_is_what_is_scanned(tmp_path: Path) -> None:
     assert (tiles, 0) == (resumed.tiles, resumed.computed)
     np.testing.assert_array_equal(resumed.scores[:], expected.scores)
     assert math.prod(expected.cells) == expected.scores[0].size
+
+
+def test_exact_windows_are_those_of_a_plain_loop() -> None:
+    windows, *seconds = scans.exact_windows("numpy", 100, 300)
+    assert windows == 9
+    assert min(seconds) > 0
+    image = np.random.default_rng(0).integers(0, 9, (3, 150, 170)).astype(np.float32)
+    network = networks.padded()
+    found = fcconv.scan(network, image, stride=64, windows="exact", engine="numpy")
+    loop = scans.plain_loop(fcconv.compile(network), image, 64, batch=math.prod(found.cells))
+    np.testing.assert_array_equal(found.scores, loop.T.reshape(found.scores.shape))
