@@ -573,6 +573,7 @@ MUTATIONS = [
         "fcconv/scanning/missing.py",
         "while reach < length:",
         "while reach < length - 1:",
+        "while 2 * reach < length:",
         f"{MISSING}::test_windows_with_a_missing_pixel_have_no_score",
     ),
     Mutation(

@@ -85,3 +85,14 @@ def test_many_classes_are_timed(out: bool) -> None:
 def test_a_command_that_fails_is_not_timed(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="exit code 2"):
         after.command(after.grey(), str(tmp_path / "none.npy"), {})
+
+
+def test_exact_windows_are_those_of_a_plain_loop() -> None:
+    windows, *seconds = scans.exact_windows("numpy", 100, 300)
+    assert windows == 9
+    assert min(seconds) > 0
+    image = np.random.default_rng(0).integers(0, 9, (3, 150, 170)).astype(np.float32)
+    network = networks.padded()
+    found = fcconv.scan(network, image, stride=64, windows="exact", engine="numpy")
+    loop = scans.plain_loop(fcconv.compile(network), image, 64, batch=math.prod(found.cells))
+    np.testing.assert_array_equal(found.scores, loop.T.reshape(found.scores.shape))
