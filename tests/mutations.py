@@ -572,7 +572,6 @@ MUTATIONS = [
         "the last pixel of a window may be without a value",
         "fcconv/scanning/missing.py",
         "while reach < length:",
-        "while reach < length - 1:",
         "while 2 * reach < length:",
         f"{MISSING}::test_windows_with_a_missing_pixel_have_no_score",
     ),
@@ -729,6 +728,8 @@ MUTATIONS = [
         'shape[0 if product.attribute("transA", 0) else -1] = features',
         "del features",
         "test_pointwise_sizes.py::test_free_sizes_are_proved",
+    ),
+    Mutation(
         "bits of a file unread",
         "fcconv/scanning/preparation.py",
         "(bits or BITS[dtype])",

@@ -27,7 +27,8 @@ nifti: Any = nibabel.Nifti1Image
 def scaled(image: Image | Resized) -> np.ndarray:
     """Return pixels as a network sees them by default."""
     steps = Preparation().resolved(image.dtype, image.bits)
-    return steps.prepared(image.read(tuple(slice(0, n) for n in image.size)), np.float32)
+    pixels, _ = image.read_valid(tuple(slice(0, n) for n in image.size), None)
+    return steps.prepared(pixels, np.float32)
 
 
 def ramp(bits: int) -> np.ndarray:

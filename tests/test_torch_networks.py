@@ -149,10 +149,10 @@ def test_pointwise_keeps_what_pytorch_computes() -> None:
 class Standardised(nn.Conv2d):
     """A convolution whose weight gets mean 0 and deviation 1."""
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
+    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch calls it so
         rows = self.weight.reshape(1, self.out_channels, -1)
         weight = nn.functional.batch_norm(rows, None, None, training=True, eps=1e-6)
-        return nn.functional.conv2d(image, weight.reshape_as(self.weight), self.bias)
+        return nn.functional.conv2d(input, weight.reshape_as(self.weight), self.bias)
 
 
 def test_standardised_weights_and_norms_of_groups() -> None:

@@ -140,7 +140,7 @@ def _check_run(saved: Path, images: dict[str, Array], wanted: Sequence[Array]) -
     """See that onnxruntime takes what is saved; a pointwise network gives it the same scores."""
     try:
         session = onnxruntime.InferenceSession(str(saved), quiet(), ["CPUExecutionProvider"])
-        outputs = session.run(None, images)
+        outputs: list[Any] = list(session.run(None, images))
     except Exception as error:
         raise FaultError(f"onnxruntime refuses it: {_in_one_line(error)}") from error
     if [np.size(found) for found in outputs] != [np.size(other) for other in wanted]:
