@@ -2,7 +2,15 @@
 
 
 class FcconvError(Exception):
-    """Base class of every error that fcconv raises on purpose."""
+    """Base class of every error that fcconv raises on purpose.
+
+    Attributes
+    ----------
+    node : str or None
+        The node of the network that it is about, if its message begins with one.
+    """
+
+    node: str | None = None
 
 
 class ShapeError(FcconvError, ValueError):

@@ -115,6 +115,11 @@ def no_bytes_of_text(m: onnx.ModelProto) -> None:
     m.graph.node[1].attribute.add(name="t", type=onnx.AttributeProto.TENSOR)
 
 
+def empty_constant(m: onnx.ModelProto) -> None:
+    del m.graph.initializer[1]
+    m.graph.node.insert(0, node("Constant", [], ["m"], name="nothing"))
+
+
 def mixed_types(m: onnx.ModelProto) -> None:
     m.graph.initializer[0].CopyFrom(constant("w", np.ones((4, 2, 3, 3)), np.float64))
 
@@ -191,6 +196,7 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "input of no type": (input_type(99), "99 is not a valid DataType"),
     "input that is a map": (maps, "Map types are not supported"),
     "tensor of nothing": (no_bytes_of_text, "there is no data type 0"),
+    "empty constant": (empty_constant, "nothing (Constant) needs one attribute, got 0"),
     "mixed types": (mixed_types, "conv (Conv): it mixes the types FLOAT and DOUBLE"),
     "types mixed later": (types_mixed_later, "dense (MatMul): it mixes the types INT32 and FLOAT"),
     "twice an attribute": (twice_an_attribute, "relu (Relu) has two attributes 'axis'"),
@@ -212,6 +218,7 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "words": (operator("LRN", "b", size="three"), "odd (LRN) needs size as INT, got STRING"),
     "no arguments": (operator("Gather", "b"), "odd (Gather) needs 2 inputs, got 1"),
     "many arguments": (operator("Relu", "b", "b"), "odd (Relu) needs 1 inputs, got 2"),
+    "cast to nothing": (operator("Cast", "b", to=99), "odd (Cast): there is no data type 99"),
     "argument left out": (operator("Gather", "b", ""), "odd (Gather) needs its input indices"),
 }
 

@@ -25,6 +25,10 @@ def _whole(*shape: int) -> Array:
     return np.random.default_rng(0).integers(-3, 4, shape).astype(np.float32)
 
 
+def _floats(*numbers: float) -> Array:
+    return np.array(numbers, np.float32)
+
+
 def _int8(*shape: int) -> Array:
     return _whole(*shape).astype(np.int8)
 
@@ -47,7 +51,7 @@ def _convolved(g: Net, weight: str) -> str:
 
 def _standardised(g: Net) -> str:
     """Make a weight of mean 0 and deviation 1, as weight standardisation does, here by halves."""
-    rows = np.tile(np.float32([1, -1]), (2, 6)).reshape(1, 2, 12)
+    rows = np.tile(_floats(1, -1), (2, 6)).reshape(1, 2, 12)
     ones, zeros = np.ones(2, np.float32), np.zeros(2, np.float32)
     made, *_ = g.parts("BatchNormalization", rows, ones, zeros, zeros, ones, outputs=3,
                        training_mode=1, epsilon=3.0)  # fmt: skip
@@ -56,7 +60,7 @@ def _standardised(g: Net) -> str:
 
 def _written_out(g: Net) -> str:
     """Standardise a weight in single operators."""
-    rows = np.tile(np.float32([3, -1]), (2, 6))
+    rows = g.add("Identity", np.tile(_floats(3, -1), (2, 6)))
     centred = g.add("Sub", rows, g.reduce("ReduceMean", rows, [1]))
     variance = g.reduce("ReduceMean", g.add("Mul", centred, centred), [1])
     return g.reshape(g.add("Div", centred, g.add("Sqrt", variance)), 2, 2, 2, 3)
@@ -126,7 +130,7 @@ def _scores_of(g: Net, x: str, features: int = 96) -> str:
 
 CONSTANTS: dict[str, Callable[[Net], str]] = {
     "DequantizeLinear": lambda g: _convolved(
-        g, g.add("DequantizeLinear", _int8(2, 2, 2, 3), np.float32([0.5, 2]), _int8(2), axis=0)
+        g, g.add("DequantizeLinear", _int8(2, 2, 2, 3), _floats(0.5, 2), _int8(2), axis=0)
     ),
     "Transpose": lambda g: _scores(g, g.add("Transpose", _whole(96, 3), perm=[1, 0])),
     "Reshape of a shape that is made": lambda g: _scores(
@@ -143,7 +147,7 @@ CONSTANTS: dict[str, Callable[[Net], str]] = {
         g, g.add("ScatterND", _whole(3, 96), i(1).reshape(1, 1), _whole(1, 96))
     ),
     "OneHot": lambda g: _scores(
-        g, g.add("OneHot", i(4, 5, 95), np.array(96), np.float32([-1, 2]))
+        g, g.add("OneHot", i(4, 5, 95), np.array(96), _floats(-1, 2))
     ),
     "BatchNormalization of a weight": lambda g: _convolved(g, _standardised(g)),
     "a standardised weight": lambda g: _convolved(g, _written_out(g)),
@@ -188,7 +192,7 @@ def test_random_numbers_are_not(op: str) -> None:
 
 def test_what_would_take_all_memory_is_not() -> None:
     net = Net()
-    huge = net.add("OneHot", i(4), i(10**12), np.float32([-1, 2]), name="huge")
+    huge = net.add("OneHot", i(4), i(10**12), _floats(-1, 2), name="huge")
     model = net.model(_scores(net, net.add("Slice", huge, i(0), i(96), i(1))))
     refuse(fcconv.convolutionize, model, "huge (OneHot): this operator is not known here")
 

@@ -21,11 +21,11 @@ ABSURD = 10**9
 ODD: dict[str, tuple[onnx.NodeProto, list[TensorProto], str]] = {
     "reshape": (node("Reshape", ["b", "k"], ["c"]), [ints("k", 7, 7)], "can't take the shape"),
     "reshape to two free": (node("Reshape", ["b", "k"], ["c"]), [ints("k", -1, -1)], "one unknown"),
-    "transpose": (node("Transpose", ["b"], ["c"], perm=[0, 1, 2, 9]), [], "out of bounds"),
-    "transpose few": (node("Transpose", ["b"], ["c"], perm=[0, 1]), [], "don't match"),
-    "concat": (node("Concat", ["b", "b"], ["c"], axis=9), [], "axis 9 is out of bounds"),
+    "transpose": (node("Transpose", ["b"], ["c"], perm=[0, 1, 2, 9]), [], "axis 9 is out of range"),
+    "transpose few": (node("Transpose", ["b"], ["c"], perm=[0, 1]), [], "each of the 4 axes once"),
+    "concat": (node("Concat", ["b", "b"], ["c"], axis=9), [], "axis 9 is out of range"),
     "squeeze": (node("Squeeze", ["b", "k"], ["c"]), [ints("k", 9)], "out of range"),
-    "unsqueeze": (node("Unsqueeze", ["b", "k"], ["c"]), [ints("k", 99)], "out of bounds"),
+    "unsqueeze": (node("Unsqueeze", ["b", "k"], ["c"]), [ints("k", 99)], "axis 99 is out of range"),
     "slice": (node("Slice", ["b", "k", "k", "k"], ["c"]), [ints("k", 9)], "out of range"),
     "slice by 0": (
         node("Slice", ["b", "z", "k", "k", "z"], ["c"]),
@@ -34,7 +34,7 @@ ODD: dict[str, tuple[onnx.NodeProto, list[TensorProto], str]] = {
     ),
     "split": (node("Split", ["b", "k"], ["c"], axis=9), [ints("k", 9)], "out of range"),
     "gather": (node("Gather", ["b", "k"], ["c"], axis=9), [ints("k", 0)], "out of range"),
-    "reduce": (node("ReduceMean", ["b"], ["c"], axes=[9]), [], "not all axes"),
+    "reduce": (node("ReduceMean", ["b"], ["c"], axes=[9]), [], "axis 9 is out of range"),
     "depth": (node("DepthToSpace", ["b"], ["c"], blocksize=0), [], "by zero"),
     "complex": (
         node("Cast", ["k"], ["c"], to=TensorProto.FLOAT),

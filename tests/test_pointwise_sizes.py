@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx import TensorProto, helper
 
 import fcconv
 from fcconv.errors import UnsupportedError
 from fcconv.graph.load import load
 from graphs import Net, i
+from refusing import little_memory
 from sliding_windows import quiet
 
 
@@ -66,4 +67,22 @@ def test_sizes_that_nothing_tells_are_asked_for() -> None:
     other.graph.node[2].attribute.add(name="ceil_mode", i=0, type=onnx.AttributeProto.INT)
     with pytest.raises(UnsupportedError, match="fix the sizes of the input in both networks"):
         fcconv.certify(model, load(other))
-    assert np.size(other.graph.node[2].attribute) == 2
+
+
+def test_what_is_told_of_a_value_on_the_way_is_not_believed() -> None:
+    net = Net()
+    model = net.model(net.dense(net.map(), 96))
+    for node in model.graph.node[:-1]:
+        told = helper.make_tensor_value_info(node.output[0], TensorProto.FLOAT, [3, -1, 2**40])
+        model.graph.value_info.append(told)
+    rewritten = fcconv.pointwise(model)
+    assert len(rewritten.layers) == 1
+    assert fcconv.certify(model, rewritten).holds
+
+
+def test_an_image_too_large_to_be_shown_is_left_alone() -> None:
+    net = Net()
+    net.shape = (2, 2**20, 2**20)
+    model = net.model(net.add("MatMul", _own_shape(net), net.w(96, 3)))
+    with little_memory():
+        fcconv.pointwise(model)

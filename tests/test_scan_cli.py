@@ -36,7 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "text.txt").write_text("no image")
     np.save(tmp_path / "batch.npy", np.zeros((2, 1, 30, 30), np.float32))
     np.save(tmp_path / "small.npy", np.zeros((1, 24, 30), np.float32))
-    np.save(tmp_path / "nan.npy", np.full((1, 30, 30), np.nan, np.float32))
+    np.save(tmp_path / "large.npy", np.full((1, 30, 30), 1e300))
     fcconv.convolutionize(small_network(pad=1)).save(tmp_path / "padded.onnx")
     np.save(tmp_path / "two.npy", np.zeros((2, 30, 30), np.float32))
     monkeypatch.chdir(tmp_path)
@@ -168,6 +168,7 @@ NONSENSE: dict[str, list[str]] = {
     "--scale": ["0", "nan", "abc", "1/0", "inf", "1e999", "1,2", ""],
     "--std": ["0", "-1", "nan", "x", "1,2", "1/0"],
     "--mean": ["a,b", "inf", "1,2", ""],
+    "--nodata": ["a", "", "1,2"],
     "--layout": ["QQ", "HWCC", "", "HW"],
     "--labels": ["a,b", "a,,b", ""],
     "--scales": ["0", "-1", "nan", "1e9", "1,0", "1,1", "1,0.01", "1,,2", "", "x"],
@@ -233,7 +234,7 @@ FILES: dict[str, tuple[str, str, str]] = {
     "a folder as an image": ("faces.onnx", ".", "folder"),
     "a batch": ("faces.onnx", "batch.npy", "one image, not a batch"),
     "a small image": ("faces.onnx", "small.npy", "smaller than the window"),
-    "NaN": ("faces.onnx", "nan.npy", "NaN"),
+    "large": ("faces.onnx", "large.npy", "too large for float32"),
     "a network that pads": ("padded.onnx", "two.npy", "--windows exact"),
 }
 

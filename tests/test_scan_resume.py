@@ -119,15 +119,14 @@ def test_resume_computes_what_is_left(tmp_path: Path) -> None:
     assert (auto.engine, auto.computed) == ("numpy", 0)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_broken_pixels_are_named_and_finished_tiles_kept(bad: float, tmp_path: Path) -> None:
-    pixels = integers(0, (2, 90, 110), "float32")
+def test_pixels_too_large_are_named_and_finished_tiles_kept(tmp_path: Path) -> None:
+    pixels = integers(0, (2, 90, 110), "float64")
     image = Recording(pixels)
     given: dict[str, Any] = {"network": small_network(), "image": image, "engine": "numpy"}
     given |= {"out": tmp_path / "x.zarr", "memory": memory_for(9, small_network(), pixels)}
     right = pixels[1, 61, 77]
-    pixels[1, 61, 77] = bad
-    with pytest.raises(ImageError, match="holds NaN or infinite pixels") as raised:
+    pixels[1, 61, 77] = 1e300
+    with pytest.raises(ImageError, match="holds pixels too large for float32") as raised:
         fcconv.scan(**given)
     place = str(raised.value).split("pixels ")[1].split(",")[0]
     rows, columns = ([int(n) for n in part.split(" to ")] for part in place.split(" x "))
@@ -136,7 +135,7 @@ def test_broken_pixels_are_named_and_finished_tiles_kept(bad: float, tmp_path: P
     assert "The tiles that are finished are kept" in raised.value.__notes__[0]
     kept = tree(tmp_path)
     assert any("/c/" in name for name in kept)
-    with pytest.raises(ImageError, match="holds NaN or infinite pixels"):
+    with pytest.raises(ImageError, match="holds pixels too large for float32"):
         fcconv.scan(**given, existing="resume")
     assert kept.items() <= tree(tmp_path).items()
     pixels[1, 61, 77] = right
@@ -149,10 +148,9 @@ def test_a_mended_file_is_another_image(tmp_path: Path) -> None:
     given: dict[str, Any] = {"network": small_network(), "image": path, "engine": "numpy"}
     given |= {"out": tmp_path / "x.zarr", "memory": memory_for(9, small_network(), pixels)}
     broken: Array = pixels.copy()
-    broken[0, -1, -1] = np.nan
+    broken[0, 0, 0] = np.nan
     np.save(path, broken)
-    with pytest.raises(ImageError, match=r"x\.npy, pixels .* NaN"):
-        fcconv.scan(**given)
+    assert fcconv.scan(**given).unscored > 0
     np.save(path, pixels)
     with pytest.raises(OutputError, match=r"its image is .* give the same, or overwrite it"):
         fcconv.scan(**given, existing="resume")

@@ -53,7 +53,7 @@ def _twice(g: Net, x: str) -> str:
 
 
 def _rounded(g: Net, x: str) -> str:
-    scale, zero = np.float32(0.5), np.int8(3)
+    scale, zero = np.array(0.5, np.float32), np.array(3, np.int8)
     per_channel, zeros = np.abs(g.w(2)), np.zeros(2, np.uint8)
     whole = g.add("QuantizeLinear", x, scale, zero)
     part = g.add("QuantizeLinear", g.add("DequantizeLinear", whole, scale, zero), per_channel,

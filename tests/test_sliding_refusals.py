@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
 import pytest
 
 import fcconv
 from fcconv.errors import UnsupportedError
-from graphs import Build, Net, excited, i
+from graphs import Array, Build, Net, excited, i
 
 
 def _attention(g: Net) -> str:
@@ -24,13 +25,46 @@ def _padded(op: str, kernel: int) -> Build:
     return lambda g: g.add(op, g.map(strides=[2, 1]), **options)
 
 
+def _scaled_by_pixels(g: Net) -> str:
+    scale = g.add("Relu", g.add("GlobalAveragePool", g.map()))
+    return g.add("LayerNormalization", g.last(g.map()), g.last(scale))
+
+
+def _along_pixels(g: Net) -> str:
+    return g.add("ReduceSum", g.map(), g.add("Cast", g.add("GlobalMaxPool", g.map()), to=7))
+
+
+def _looked_up(g: Net) -> str:
+    return g.add("Gather", g.w(2, 3), g.add("ArgMax", g.map(), axis=1))
+
+
+def _scales(factor: float) -> Array:
+    return np.array([1, 1, factor, factor], np.float32)
+
+
+def _resized(g: Net, mode: str) -> str:
+    return g.add("Resize", g.map(), "", _scales(2), mode=mode)
+
+
+def _rounded(g: Net) -> str:
+    """Round with a scale for each row of the map."""
+    scales, zeros = np.abs(g.w(8)), np.zeros(8, np.int8)
+    return g.add("DequantizeLinear", g.add("QuantizeLinear", g.map(), scales, zeros, axis=2),
+                 g.array(1), np.array(0, np.int8))  # fmt: skip
+
+
+def _conditioned(g: Net) -> str:
+    style = g.add("Gather", g.add("Flatten", g.add("GlobalAveragePool", g.map())), i(0), axis=1)
+    return g.add("InstanceNormalization", g.map(), style, g.w(2))
+
+
 SIDES = (0, 0, 1, 0, 0, 0, 0, 0)
 
 REFUSED: list[tuple[str, str, Build]] = [
     ("Conv", "share no map.*Mul.*all samples", lambda g: g.conv(excited(g), 2, 2, 2, 2)),
     ("Conv", "share no map.*Add", lambda g: g.conv(g.add("Add", g.map(), g.w(8, 6)), 1, 2, 1, 1)),
     ("Conv", "no map of the image, channels first", lambda g: g.conv(g.last(g.map()), 2, 8, 1, 1)),
-    ("Conv", "weight depends on", lambda g: g.add("Conv", g.map(), g.reshape(g.map(), 2, 2, 8, 6))),
+    ("Conv", "input W depends", lambda g: g.add("Conv", g.map(), g.reshape(g.map(), 2, 2, 8, 6))),
     ("Conv", "is padding", lambda g: g.conv(g.map(), 2, 2, 1, 1, pads=SIDES[2:6], strides=[9, 1])),
     ("MatMul", "as attention does", _attention),
     ("MatMul", "a weight from the left", lambda g: g.add("MatMul", g.w(3, 8), g.map())),
@@ -46,11 +80,20 @@ REFUSED: list[tuple[str, str, Build]] = [
     ("Concat", "joins along the batch", lambda g: g.add("Concat", g.map(), g.map(), axis=0)),
     ("Concat", "joins a constant", lambda g: g.add("Concat", g.map(), g.w(1, 2, 8, 6), axis=1)),
     ("ReduceMean", "reduces the batch", lambda g: g.reduce("ReduceMean", g.map(), [0])),
-    ("ReduceMin", "neither the channels nor", lambda g: g.reduce("ReduceMin", g.map(), [2])),
-    ("Softmax", "normalises over the batch", lambda g: g.add("Softmax", g.map(), axis=0)),
+    ("Softmax", "works along the batch", lambda g: g.add("Softmax", g.map(), axis=0)),
     ("Softmax", "not the channels of a map", lambda g: g.add("Softmax", g.map(), axis=3)),
     ("LRN", "no map, channels first", lambda g: g.add("LRN", g.last(g.map()), size=3)),
-    ("Hardmax", "not known", lambda g: g.add("Hardmax", g.map())),
+    ("LayerNormalization", "input Scale depends on", _scaled_by_pixels),
+    ("ReduceSum", "input axes depends on", _along_pixels),
+    ("Gather", "input indices depends on", _looked_up),
+    ("Hardmax", "not the channels of a map", lambda g: g.add("Hardmax", g.map())),
+    ("CumSum", "along the batch", lambda g: g.add("CumSum", g.map(), i(0))),
+    ("Conv", "share no map", lambda g: g.conv(_resized(g, "nearest"), 2, 2, 2, 2)),
+    ("Resize", "makes new pixels", lambda g: _resized(g, "linear")),
+    ("Resize", "whole factors", lambda g: g.add("Resize", g.map(), "", _scales(1.5))),
+    ("QuantizeLinear", "not the channels", _rounded),
+    ("InstanceNormalization", "input scale depends on", _conditioned),
+    ("Unique", "not known", lambda g: g.add("Unique", g.map())),
 ]  # fmt: skip
 
 
@@ -64,6 +107,14 @@ def test_refuses_with_the_node_and_the_reason(op: str, reason: str, build: Build
     model = net.model(net.add("Relu", x))
     with pytest.raises(UnsupportedError, match=rf"^{named} \({op}\): .*{reason}"):
         fcconv.convolutionize(model, stride=1)
+
+
+def test_a_norm_over_a_large_window_is_refused() -> None:
+    net = Net(shape=(2, 80, 70))
+    x = net.add("InstanceNormalization", net.map(), net.w(2), net.w(2), name="norm")
+    reason = r"^norm \(Inst.*over a whole window, so that each window would keep \d+ samples"
+    with pytest.raises(UnsupportedError, match=reason):
+        fcconv.convolutionize(net.model(net.add("GlobalMaxPool", x)))
 
 
 def test_refuses_what_is_no_image_classifier() -> None:

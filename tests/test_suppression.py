@@ -48,8 +48,8 @@ def test_it_keeps_what_the_definition_keeps(
     overlap: float, pairs: int, prefix: int,
 ) -> None:  # fmt: skip
     rng = np.random.default_rng(seed)
-    first = rng.integers(0, extent, (count, axes)) / parts
-    boxes = np.stack([first, first + rng.choice(sizes, (count, axes)) / parts], axis=-1)
+    first: Array = rng.integers(0, extent, (count, axes)) / parts
+    boxes: Array = np.stack([first, first + rng.choice(sizes, (count, axes)) / parts], axis=-1)
     scores = rng.integers(0, levels, count)
     told: list[int] = []
     with pytest.MonkeyPatch.context() as patch:
@@ -66,8 +66,8 @@ def test_it_keeps_what_the_definition_keeps(
 def test_windows_that_overlap_heavily(overlap: float, order: str) -> None:
     """Some 1,200 windows of 20 x 20, 2 pixels apart: hundreds overlap with each."""
     rng = np.random.default_rng(0)
-    first = 2.0 * np.argwhere(np.ones((35, 35)))
-    boxes = np.stack([first, first + 20], axis=-1)
+    first: Array = 2.0 * np.argwhere(np.ones((35, 35)))
+    boxes: Array = np.stack([first, first + 20], axis=-1)
     scores = {
         "random": rng.random(len(first)), "ramp": first.sum(axis=1), "plateau": np.ones(len(first)),
     }[order]  # fmt: skip

@@ -144,3 +144,20 @@ def test_pointwise_keeps_what_pytorch_computes() -> None:
         expected = module(torch.from_numpy(x)).numpy()
     assert np.array_equal(rewritten(x), expected)
     assert [layer.method for layer in rewritten.layers] == ["1x1", "1x1"]
+
+
+class Standardised(nn.Conv2d):
+    """A convolution whose weight gets mean 0 and deviation 1."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        rows = self.weight.reshape(1, self.out_channels, -1)
+        weight = nn.functional.batch_norm(rows, None, None, training=True, eps=1e-6)
+        return nn.functional.conv2d(image, weight.reshape_as(self.weight), self.bias)
+
+
+def test_standardised_weights_and_norms_of_groups() -> None:
+    module = nn.Sequential(
+        Standardised(2, 4, 3), nn.ReLU(), nn.GroupNorm(2, 4), nn.Flatten(), nn.Linear(64, 3)
+    )
+    sliding = fcconv.convolutionize(module, window=(2, 6, 6))
+    assert fcconv.certify(module, sliding, window=(2, 6, 6)).exact

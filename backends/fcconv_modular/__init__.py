@@ -242,11 +242,16 @@ def _with_bias(y: Residues, bias: Residues | None, prime: int) -> Residues:
 
 
 def _window_sums(x: Residues, window: Window, prime: int) -> Residues:
-    """Add up each window, ``(N, C, *S')``."""
-    n, c = x.shape[:2]
-    taps, positions = math.prod(window.kernel), math.prod(window.output)
-    columns = fcconv_numpy.im2col(x, window).reshape(n, c, taps, positions)
-    sums: Residues = columns.sum(axis=2).reshape(n, c, *window.output) % prime
+    """Add up each window, ``(N, C, *S')``, one axis after the other: nothing is unfolded."""
+    sums = np.pad(x, [(0, 0), (0, 0), *window.padding])
+    moves = zip(window.kernel, window.stride, window.dilation, window.output, strict=True)
+    for axis, (kernel, stride, dilation, output) in enumerate(moves, 2):
+        taps = (
+            slice(tap * dilation, tap * dilation + (output - 1) * stride + 1, stride)
+            for tap in range(kernel)
+        )
+        parts = (sums[(slice(None),) * axis + (tap,)] for tap in taps)
+        sums = functools.reduce(np.add, parts) % prime
     return sums
 
 

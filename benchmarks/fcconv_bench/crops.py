@@ -54,7 +54,8 @@ class Scene:
 
     def crops(self, engine: str) -> Call:
         """Return the call that scores each window by itself."""
-        return partial(Cropped(self.sliding, engine, min(BATCH, self.windows)), self.image)
+        score = Cropped(self.sliding, self.sliding.stride, engine, min(BATCH, self.windows))
+        return partial(score, self.image)
 
     def one_pass_multiplications(self) -> int:
         """Count the multiplications of one pass."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,21 @@ def colour() -> onnx.ModelProto:
     return chain(32, 3, [(3, 16), POOL, (3, 32), POOL, (6, 64), (1, 4)])
 
 
-def chain(window: int, channels: int, layers: Sequence[tuple[int, int]]) -> onnx.ModelProto:
+def padded() -> onnx.ModelProto:
+    """Build a classifier of colour patches of 64x64 in the manner of VGG: 3x3 kernels, padded by 1.
+
+    So small that what a scan does beside computing shows.
+    """
+    layers = [(3, 8), POOL, (3, 16), POOL, (16, 4)]
+    return chain(64, 3, layers, padding={3: 1})
+
+
+def chain(
+    window: int,
+    channels: int,
+    layers: Sequence[tuple[int, int]],
+    padding: Mapping[int, int] | None = None,
+) -> onnx.ModelProto:
     """Build convolutions with ReLU, and pools, one after the other.
 
     Parameters
@@ -44,6 +58,8 @@ def chain(window: int, channels: int, layers: Sequence[tuple[int, int]]) -> onnx
     layers : sequence of (int, int)
         Kernel size and output channels of each convolution, or `POOL`; the last convolution, which
         has no ReLU, leaves one pixel.
+    padding : mapping of int to int, optional
+        Zeros at each end for kernels of a size; none for those left out.
     """
     rng, nodes, weights, x = np.random.default_rng(0), [], [], "image"
     image = _value(x, ["N", channels, window, window])
@@ -56,7 +72,10 @@ def chain(window: int, channels: int, layers: Sequence[tuple[int, int]]) -> onnx
         shape = (outputs, channels, kernel, kernel)
         weight = rng.standard_normal(shape, np.float32) * math.sqrt(2 / math.prod(shape[1:]))
         weights.append(numpy_helper.from_array(weight.astype(np.float32), f"{name}.weight"))
-        nodes.append(_node("Conv", [x, f"{name}.weight"], name, kernel_shape=[kernel] * 2))
+        pads = [(padding or {}).get(kernel, 0)] * 4
+        nodes.append(
+            _node("Conv", [x, f"{name}.weight"], name, kernel_shape=[kernel] * 2, pads=pads)
+        )
         x, channels = name, outputs
         if number < len(layers) - 1:
             nodes.append(_node("Relu", [x], f"{name}.relu"))

@@ -34,13 +34,19 @@ Array = npt.NDArray[Any]
 
 MAPS: Mapping[str, Callable[[tuple[int, ...], Array], Array]] = {
     "noise": lambda cells, noise: noise,
-    "a ramp of noise": lambda cells, noise: (noise + np.indices(cells).sum(axis=0)) / sum(cells),
-    "every second cell": lambda cells, noise: (
-        noise + (np.indices(cells) % 2 == 0).all(axis=0).astype(np.float32)
+    "every second cell": lambda cells, noise: noise + _every_second(cells),
+    "every second cell of a ramp": lambda cells, noise: (
+        np.indices(cells).sum(axis=0) / sum(cells) + _every_second(cells)
     ),
     "a plateau": lambda cells, noise: np.ones(cells, np.float32),
 }
 """Maps of scores, by their shape and noise from 0 to 1, half of which reaches a half or more."""
+
+
+def _every_second(cells: tuple[int, ...]) -> Array:
+    """Raise every second cell along each axis, so that it is higher than those beside it."""
+    return np.asarray((np.indices(cells) % 2 == 0).all(axis=0), np.float32)
+
 
 CASES = [
     *((name, (1000, 1000), 16, overlap) for name in MAPS for overlap in (0.3, 0, 1)),

@@ -8,13 +8,16 @@ turn, and the median of the rounds after the first is quoted, in which an engine
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
+import itertools
 import math
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +108,45 @@ def tiling(engine: str, side: int) -> tuple[int, float, float]:
     return len(cut), in_tiles, whole
 
 
+# Exact windows against a plain loop ---------------------------------------------------------------
+
+EXACT = [(16, 1024), (32, 1024), (64, 1024), (100, 1024), (1000, 1024), (1000, 16_384)]
+"""Strides, and pixels of the image along an axis."""
+
+BATCHES = (16, 64, 256)
+"""Windows that plain loops score together; the fastest is what counts."""
+
+
+def plain_loop(patch: Callable[[Array], Any], image: Array, stride: int, batch: int) -> Array:
+    """Cut out each window of 64x64 and score them in batches, as anybody would write it."""
+    starts = [range(0, n - 63, stride) for n in image.shape[1:]]
+    corners = list(itertools.product(*starts))
+    return np.concatenate(
+        [
+            patch(np.stack([image[:, y : y + 64, x : x + 64] for y, x in corners[k : k + batch]]))
+            for k in range(0, len(corners), batch)
+        ]
+    )
+
+
+def exact_windows(engine: str, stride: int, side: int) -> tuple[int, float, float, float]:
+    """Return windows, and seconds: of a whole scan, of its tiles alone, and of a plain loop."""
+    network = networks.padded()
+    sliding, patch = fcconv.convolutionize(network), fcconv.compile(network, engine)
+    sliding = dataclasses.replace(sliding, stride=(stride, stride))
+    noise = np.random.default_rng(0).random((3, 1, side), np.float32)
+    image = np.broadcast_to(noise, (3, side, side))  # its rows are equal, and take no memory
+    job = make_job(sliding, image, "exact", None, None, None)
+    cut, batch = job.planned(parse_bytes("512MB"), engine)
+    score = job.score(engine, batch)
+    found, tiles, *loops = medians(
+        lambda: fcconv.scan(sliding, image, engine=engine, windows="exact"),
+        lambda: score_tiles(job, score, cut, InMemory(job.outputs(cut)), lambda _: None),
+        *(partial(plain_loop, patch, image, stride, size) for size in BATCHES),
+    )
+    return math.prod(cut.cells), found, tiles, min(loops)
+
+
 # Memory -------------------------------------------------------------------------------------------
 
 
@@ -191,6 +233,16 @@ def report(console: Console, engines: tuple[str, ...] = ENGINES) -> None:
         tiles, cut, whole = alone(tiling, engine, 2048)
         tiled.add_row(engine, f"{tiles}", f"{cut:.2f}", f"{whole:.2f}", f"{cut / whole:.2f}")
     console.print(tiled)
+    exact = table("Exact windows of 64x64 against a plain loop", "engine", "stride", "pixels",
+                   "windows", "scan, s", "tiles, s", "loop, s", "scan, ratio",
+                   "tiles, ratio")  # fmt: skip
+    for stride, side in EXACT:
+        for engine in engines:
+            windows, *seconds = alone(exact_windows, engine, stride, side)
+            ratios = (f"{taken / seconds[-1]:.2f}" for taken in seconds[:-1])
+            exact.add_row(engine, f"{stride}", f"{side:,} x {side:,}", f"{windows:,}",
+                          *(f"{taken:.4f}" for taken in seconds), *ratios)  # fmt: skip
+    console.print(exact)
     resident = table("From BigTIFF to zarr", "engine", "pixels", "tiles", "s", "resident MB")
     with tempfile.TemporaryDirectory() as folder:
         for side in (5_000, 10_000, 20_000):

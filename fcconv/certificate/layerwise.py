@@ -7,6 +7,7 @@ input; values that both networks name are what the layers meet at.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ from fcconv.certificate.weights import moved_weights
 from fcconv.errors import FcconvError, ModelError, UnsupportedError
 from fcconv.graph.node import Node
 from fcconv.graph.run import Program
-from fcconv.graph.shapes import infer_shapes
+from fcconv.graph.shapes import LARGEST_INPUT, infer_shapes
 from fcconv_modular import Field
 
 ROWS = 3
@@ -124,6 +125,8 @@ def _same(
         str(value.name) for value in ir_node.outputs if value.uses() or value.is_graph_output()
     ]
     shapes = [_small_shape(value, ir_node) for value in data]
+    if any(math.prod(shape) > LARGEST_INPUT for shape in shapes):
+        raise UnsupportedError(f"{Node(ir_node, 0)} can't be compared: its input is too large")
     try:
         programs = [_cut_out(model, names, outputs) for model in (original, rewritten)]
     except (ValueError, UnsupportedError):  # no such values in the rewritten network, or no rule

@@ -92,6 +92,12 @@ class Names(click.ParamType[tuple[str, ...]]):
 )
 @click.option("--mean", type=Numbers(), default="0", show_default=True, help="Is subtracted then.")
 @click.option("--std", type=Numbers(), default="1", show_default=True, help="Divides then.")
+@click.option(
+    "--nodata",
+    type=click.FLOAT,
+    help="Pixels of this number have no value, and windows with one no score; what a TIFF says "
+    "itself, if left out.",
+)
 @click.option("--layout", help="The axes of the image, HWC say, where its format does not tell.")
 @click.option("--series", type=int, help="Which picture of a file that holds several, from 0 on.")
 @click.option("--page", type=int, help="Which page of a stack, time, image of a batch, from 0 on.")

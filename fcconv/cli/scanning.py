@@ -52,6 +52,7 @@ class Options:
     scale: float | None
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    nodata: float | None
     layout: str | None
     series: int | None
     page: int | None
@@ -192,7 +193,9 @@ def _scanned(options: Options, sliding: Sliding, image: Image | Resized, out: Pa
             memory=options.memory,
             out=out,
             windows=options.windows,
-            preparation=Preparation(options.gray, options.scale, options.mean, options.std),
+            preparation=Preparation(
+                options.gray, options.scale, options.mean, options.std, options.nodata
+            ),
             labels=options.labels,
             existing=options.existing,
             progress=told,
@@ -272,7 +275,7 @@ def _highest(found: Scan) -> float:
 def _facts(found: Scan) -> dict[str, Any]:
     names = (
         *("size", "window", "stride", "windows", "exact", "reasons", "engine", "preparation"),
-        *("labels", "tiles", "computed", "seconds", "scale", "notes"),
+        *("labels", "tiles", "computed", "seconds", "unscored", "scale", "notes"),
     )
     shapes = {name: list(scores.shape) for name, scores in found.outputs.items()}
     return {
@@ -312,6 +315,9 @@ def _table(found: Scan) -> Table:
         "windows": f"{cells} of {_times(found.window)} {what}, {_times(found.stride)} apart",
         "scored": "in one pass that they share" if found.windows == "shared" else "each cut out",
         "every score equals its crop's": "yes" if found.exact else "no",
+        "without a score": f"{found.unscored:,} windows, in which {what} have no value"
+        if found.unscored
+        else "none",
         "engine": found.engine,
         "tiles": f"{found.tiles}, {found.computed} of them in this run",
         "time": f"{found.seconds:.2f} s",

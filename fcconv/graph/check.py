@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import onnx
 import onnx_ir as ir
@@ -14,6 +16,9 @@ from fcconv.graph.node import Node
 OLDEST_OPSET = 7
 
 WINDOWED = ("Conv", "MaxPool", "AveragePool", "LpPool")
+
+INTERNAL = "__"
+"""How the names of attributes begin that ONNX lets tools add."""
 
 AUTO_PAD = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 
@@ -54,9 +59,8 @@ def check_values(graph: ir.Graph, outer: frozenset[ir.Value] = frozenset()) -> N
 
 def check_node(node: Node) -> None:
     """Check the inputs, outputs and attributes of a node, if ONNX has an operator of its type."""
-    try:
-        schema = _schema(node.ir.op_type, node.opset, node.ir.domain)
-    except (onnx.defs.SchemaError, TypeError):  # unknown, or of a version beyond 32 bits
+    schema = find_schema(node)
+    if schema is None:
         return
     for what, given, least, most in (
         ("inputs", node.ir.inputs, schema.min_input, schema.max_input),
@@ -65,9 +69,16 @@ def check_node(node: Node) -> None:
         if not least <= len(given) <= most:
             wanted = f"{least}" if least == most else f"{least} to {most}"
             raise ModelError(f"{node} needs {wanted} {what}, got {len(given)}")
-    for name, value in zip(schema.inputs, node.ir.inputs, strict=False):
-        if value is None and name is not None:
+    for name, needed, value in zip(schema.names, schema.needed, node.ir.inputs, strict=False):
+        if value is None and needed:
             raise ModelError(f"{node} needs its input {name}, which is left out")
+    unknown = [name for name in node.ir.attributes if name not in schema.attributes]
+    for name in unknown:
+        if not name.startswith(INTERNAL):
+            raise ModelError(
+                f"{node} has the attribute {name}, which {node.ir.op_type} of opset {node.opset} "
+                f"has not: export the model again, for an opset that has it"
+            )
     for name, kind in schema.attributes.items():
         attribute = node.ir.attributes.get(name)
         if attribute is None and name in schema.required:
@@ -76,6 +87,29 @@ def check_node(node: Node) -> None:
             raise ModelError(f"{node} needs {name} as {kind}, got {attribute.type.name}")
     if node.op in WINDOWED:
         _check_window(node)
+
+
+def unfamiliar(node: Node, known: Collection[str]) -> str | None:
+    """Say what a node asks for beyond the attributes that are known of its operator, if anything.
+
+    An attribute that has its default value asks for nothing.
+    """
+    schema = find_schema(node)
+    if schema is None:
+        return f"opset {node.opset} has no operator of this type"
+    for name in node.ir.attributes:
+        value = node.attribute(name)
+        if not (name in known or name.startswith(INTERNAL) or value == schema.defaults.get(name)):
+            return f"what it computes with {name}={value} is not known here"
+    return None
+
+
+def find_schema(node: Node) -> Schema | None:
+    """Return what ONNX says about the operator of a node; None if it has none of its type."""
+    try:
+        return _schema(node.ir.op_type, node.opset, node.ir.domain)
+    except (onnx.defs.SchemaError, TypeError):  # unknown, or of a version beyond 32 bits
+        return None
 
 
 def _check_window(node: Node) -> None:
@@ -109,28 +143,36 @@ def _check_window(node: Node) -> None:
 
 
 @dataclass(frozen=True)
-class _Schema:
-    """What ONNX says about an operator; of its inputs the names of those that it needs."""
+class Schema:
+    """What ONNX says about an operator: how much it takes, and of which name, kind and default."""
 
     min_input: int
     max_input: int
     min_output: int
     max_output: int
-    inputs: tuple[str | None, ...]
+    names: tuple[str, ...]
+    needed: tuple[bool, ...]
     attributes: dict[str, str]
     required: frozenset[str]
+    defaults: dict[str, Any]
 
 
 @functools.cache
-def _schema(op_type: str, opset: int, domain: str) -> _Schema:
+def _schema(op_type: str, opset: int, domain: str) -> Schema:
     schema = onnx.defs.get_schema(op_type, opset, domain)
     single = onnx.defs.OpSchema.FormalParameterOption.Single
-    return _Schema(
+    return Schema(
         schema.min_input,
         schema.max_input,
         schema.min_output,
         schema.max_output,
-        tuple(x.name if x.option == single else None for x in schema.inputs),
+        tuple(x.name for x in schema.inputs),
+        tuple(x.option == single for x in schema.inputs),
         {name: str(a.type).rpartition(".")[2] for name, a in schema.attributes.items()},
         frozenset(name for name, a in schema.attributes.items() if a.required),
+        {
+            name: ir.from_proto(a.default_value).value
+            for name, a in schema.attributes.items()
+            if a.default_value.name
+        },
     )

@@ -17,7 +17,7 @@ from fcconv.graph.node import Node
 from fcconv.graph.operators import OPERATORS
 from fcconv.graph.reference import by_reference
 from fcconv.graph.run import compute
-from fcconv.graph.writer import add_initializer
+from fcconv.graph.writer import add_initializer, free_name, names_in
 
 Array = npt.NDArray[Any]
 
@@ -36,22 +36,22 @@ def fold(model: ir.Model) -> None:
 
 
 def _fold(model: ir.Model, with_shapes: bool = False) -> None:
-    graph = model.graph
+    graph, names = model.graph, names_in(model)
     pending = deque(graph)
     while pending:
         ir_node = pending.popleft()
         node = Node(ir_node, graph.opset_imports.get(ir_node.domain, 0))
         if node.op == "If":
-            pending.extendleft(reversed(_take_branch(graph, ir_node)))
+            pending.extendleft(reversed(_take_branch(graph, ir_node, names)))
             continue
         made = _known_lengths(node) if with_shapes else None
         made = _computed(node) if made is None else made
         if made is None:
-            _fold_beta(graph, node)
+            _fold_beta(graph, node, names)
             continue
         for output, array in zip(ir_node.outputs, made, strict=False):
             if array is not None:
-                _replace(graph, output, np.asarray(array))
+                _replace(graph, output, np.asarray(array), names)
         if not any(output.uses() or output.is_graph_output() for output in ir_node.outputs):
             graph.remove(ir_node, safe=True)
     passes.NameFixPass()(model)
@@ -113,7 +113,7 @@ def _infer_shapes(model: ir.Model) -> None:
     passes.ShapeInferencePass(check_type=False, strict_mode=False)(model)
 
 
-def _take_branch(graph: ir.Graph, ir_node: ir.Node) -> list[ir.Node]:
+def _take_branch(graph: ir.Graph, ir_node: ir.Node, names: set[str]) -> list[ir.Node]:
     """Put the nodes of a branch in the place of an If whose condition is constant."""
     condition = _array(ir_node.inputs[0])
     if condition is None or condition.size != 1:
@@ -122,7 +122,8 @@ def _take_branch(graph: ir.Graph, ir_node: ir.Node) -> list[ir.Node]:
     for value in list(branch.initializers.values()):
         array = _array(value)
         if array is not None:
-            held = add_initializer(graph.initializers, str(value.name), array)
+            name = free_name(str(value.name), names)
+            held = add_initializer(graph.initializers, name, array)
             value.replace_all_uses_with(held, replace_graph_outputs=True)
     nodes = list(branch)
     made = [ir.node("Identity", [value], name=f"{ir_node.name}/{k}")
@@ -135,7 +136,7 @@ def _take_branch(graph: ir.Graph, ir_node: ir.Node) -> list[ir.Node]:
     return nodes
 
 
-def _fold_beta(graph: ir.Graph, node: Node) -> None:
+def _fold_beta(graph: ir.Graph, node: Node, names: set[str]) -> None:
     """Multiply the constant C of a Gemm by its beta."""
     c = node.ir.inputs[2] if node.op == "Gemm" and len(node.ir.inputs) > 2 else None
     beta = node.attribute("beta", 1.0)
@@ -143,14 +144,15 @@ def _fold_beta(graph: ir.Graph, node: Node) -> None:
         return
     array = c.const_value.numpy()
     scaled = np.asarray(array * np.array(beta, array.dtype))
-    node.ir.replace_input_with(2, add_initializer(graph.initializers, f"{node.name}/beta", scaled))
+    name = free_name(f"{node.name}/beta", names)
+    node.ir.replace_input_with(2, add_initializer(graph.initializers, name, scaled))
     node.ir.attributes["beta"] = ir.AttrFloat32("beta", 1.0)
 
 
-def _replace(graph: ir.Graph, output: ir.Value, array: Array) -> None:
+def _replace(graph: ir.Graph, output: ir.Value, array: Array, names: set[str]) -> None:
     """Let an initialiser stand for a value."""
     if output.is_graph_output() or not output.uses():
         return  # a graph's output must come from a node
     name = str(output.name)
-    output.name = f"{name}/folded"
+    output.name = free_name(f"{name}/folded", names)
     output.replace_all_uses_with(add_initializer(graph.initializers, name, array))

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from fcconv.errors import ShapeError
 from fcconv.graph.node import Node
 from fcconv.graph.slider import Slider
 from fcconv.graph.values import Constant, Slid, Whole
@@ -124,9 +125,12 @@ def joined(slider: Slider, node: Node, inputs: Inputs, axis: int) -> Slid:
     slids = _slids(inputs)
     if len(slids) < len(inputs):
         raise node.unsupported("it joins a constant to what depends on the pixels")
-    axis = axis + len(slids[0].shape) if axis < 0 else axis
     if axis == 0:
         raise node.unsupported("it joins along the batch")
+    beside = {x.shape[:axis] + x.shape[axis + 1 :] for x in slids}
+    if len(beside) > 1:
+        shapes = ", ".join(str(x.shape) for x in slids)
+        raise ShapeError(f"the shapes {shapes} do not fit beside each other along axis {axis}")
     return (
         _joined_maps(slider, node, slids, axis)
         or _joined_parts(slider, node, slids, axis)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +64,23 @@ class Node:
         found: tuple[int, ...] = self.attribute(name, default)
         return found
 
+    def axes(self, given: Sequence[int], rank: int) -> tuple[int, ...]:
+        """Check axes of a value of `rank` axes, and count them from 0 on.
+
+        Raises
+        ------
+        ModelError
+            If the value has no such axis.
+        """
+        for axis in given:
+            if not -rank <= axis < rank:
+                said = (
+                    f"axis {axis} is out of range: a value of {rank} axes has those from {-rank} "
+                    f"to {rank - 1}; export the network again"
+                )
+                raise _about(self, ModelError(said))
+        return tuple(axis % rank for axis in given)
+
     def has_output(self, index: int) -> bool:
         """Say whether the optional output at `index` is asked for."""
         outputs = self.ir.outputs
@@ -73,8 +90,10 @@ class Node:
 
     def unsupported(self, reason: str) -> UnsupportedError:
         """Make the error that refuses this node."""
-        return UnsupportedError(f"{self}: {reason}")
+        return _about(self, UnsupportedError(reason))
 
+
+Error = TypeVar("Error", bound=FcconvError)
 
 UNFIT = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
 """What libraries raise on arguments that do not fit."""
@@ -82,15 +101,31 @@ UNFIT = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, V
 
 @contextmanager
 def named(node: Node) -> Iterator[None]:
-    """Let every error begin with the node; what a library raises becomes a ModelError."""
+    """Let errors of ours begin with the node; any other one is a mistake of ours, and stays."""
     try:
         yield
     except FcconvError as error:
-        if str(error).startswith(str(node)):
-            raise
-        raise type(error)(f"{node}: {error}") from None
+        raise (error if error.node else _about(node, error)) from None
+
+
+@contextmanager
+def computing(node: Node) -> Iterator[None]:
+    """Let what a library raises on the arguments that a model gives it become a ModelError."""
+    try:
+        with named(node):
+            yield
+    except FcconvError:
+        raise
     except UNFIT as error:
-        raise ModelError(f"{node}: {str(error) or type(error).__name__}") from error
+        said = ModelError(str(error) or type(error).__name__)
+        raise _about(node, said) from error
+
+
+def _about(node: Node, error: Error) -> Error:
+    """Let an error begin with the node."""
+    made = type(error)(f"{node}: {error}")
+    made.node = str(node)
+    return made
 
 
 def _plain(value: Any) -> Any:

@@ -38,6 +38,11 @@ class Operator:
         single numbers.
     spread : callable, optional
         Says how far a result sees (:mod:`fcconv.graph.receptive`); without it nobody knows.
+    attributes : tuple of str
+        The attributes that are known here: those that are read, and those that change nothing that
+        is computed here. A node with another one is refused, unless that has its default value.
+    slides_by_any : bool
+        Whether any input may depend on the pixels when it slides; otherwise the first one alone.
     """
 
     compute: Compute
@@ -46,3 +51,5 @@ class Operator:
     static: bool = False
     entrywise: bool = False
     spread: Spread | None = None
+    attributes: tuple[str, ...] = ()
+    slides_by_any: bool = False

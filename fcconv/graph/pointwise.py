@@ -19,7 +19,7 @@ from fcconv.graph.load import Source, read
 from fcconv.graph.node import Node
 from fcconv.graph.save import save
 from fcconv.graph.shapes import infer_shapes
-from fcconv.graph.writer import Writer
+from fcconv.graph.writer import Writer, names_in
 
 MOST_AXES = 3
 """Spatial axes that engines convolve."""
@@ -92,6 +92,11 @@ def pointwise(source: Source, *, window: Sequence[int] | None = None) -> Pointwi
     passes.NameFixPass()(model)
     infer_shapes(model)
     model.metadata_props["fcconv.form"] = "pointwise"
+    writer = Writer(
+        model.graph.opset_imports.get("", 0),
+        initializers=model.graph.initializers,
+        names=names_in(model),
+    )
     layers: list[Layer] = []
     left: list[str] = []
     for ir_node in list(model.graph):
@@ -102,7 +107,7 @@ def pointwise(source: Source, *, window: Sequence[int] | None = None) -> Pointwi
         if isinstance(made, str):
             left.append(f"{node}: {made}")
         else:
-            layers.append(_replace(model.graph, node, made))
+            layers.append(_replace(model.graph, writer, node, made))
     return Pointwise(model, tuple(layers), tuple(left))
 
 
@@ -129,9 +134,9 @@ def _dense_weight(node: Node) -> npt.NDArray[Any] | str:
     return cast("npt.NDArray[Any]", matrix.T)
 
 
-def _replace(graph: ir.Graph, node: Node, matrix: npt.NDArray[Any]) -> Layer:
+def _replace(graph: ir.Graph, writer: Writer, node: Node, matrix: npt.NDArray[Any]) -> Layer:
     """Write the convolution in the place of a dense layer."""
-    writer = Writer(node.opset, initializers=dict(graph.initializers))
+    writer.nodes = []
     x, weight, bias = cast("list[Any]", [*node.ir.inputs, None][:3])
     alpha, beta = node.attribute("alpha", 1.0), node.attribute("beta", 1.0)
     rank = 2 if node.op == "Gemm" else len(x.shape)
@@ -157,8 +162,6 @@ def _replace(graph: ir.Graph, node: Node, matrix: npt.NDArray[Any]) -> Layer:
     (old,) = node.ir.outputs
     made.name, made.shape, made.type = old.name, old.shape, old.type
     ir.convenience.replace_nodes_and_values(graph, node.ir, [node.ir], writer.nodes, [old], [made])
-    for name, constant in writer.initializers.items():
-        graph.initializers.setdefault(name, constant)
     if not weight.uses() and weight.name in graph.initializers:
         del graph.initializers[str(weight.name)]
         if weight in graph.inputs:  # as in models of IR version 3

@@ -209,6 +209,8 @@ def _check_nodes(nodes: Iterable[onnx.NodeProto], beside: Beside, in_function: b
         for name, times in Counter(attributes).items():
             if times > 1:
                 raise ModelError(f"{node.name} ({node.op_type}) has two attributes {name!r}")
+        if (node.domain, node.op_type) == ("", "Constant") and len(attributes) != 1:
+            raise ModelError(f"{node.name} (Constant) needs one attribute, got {len(attributes)}")
         for attribute in node.attribute:
             if attribute.ref_attr_name and not in_function:
                 raise ModelError(

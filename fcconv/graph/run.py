@@ -13,9 +13,10 @@ import onnx_ir as ir
 
 import fcconv_numpy
 from fcconv.backend import Backend
-from fcconv.errors import ShapeError, UnsupportedError
+from fcconv.errors import ShapeError
+from fcconv.graph.check import unfamiliar
 from fcconv.graph.entrywise import fits, in_blocks, is_unshared
-from fcconv.graph.node import Node, named
+from fcconv.graph.node import Node, computing
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators import OPERATORS
 
@@ -182,7 +183,7 @@ def compute(
             raise node.unsupported(
                 f"it reads {NOT_COMPUTED[kind]}: only real numbers and booleans are computed here"
             )
-    with named(node), np.errstate(all="ignore"):  # infinities and NaNs are what ONNX asks for
+    with computing(node), np.errstate(all="ignore"):  # infinities and NaNs are what ONNX asks for
         made = operator.compute(backend, node, *structural)
     return made if isinstance(made, tuple) else (made,)
 
@@ -207,14 +208,17 @@ def operator_of(node: Node) -> Operator:
     Raises
     ------
     UnsupportedError
-        If it is not known.
+        If it is not known, or has an attribute that is not.
     """
     operator = OPERATORS.get(node.op)
     if operator is None:
-        raise UnsupportedError(
-            f"{node}: this operator is not known here; remove it from the network, or cut the "
-            f"network before it"
+        raise node.unsupported(
+            "this operator is not known here; remove it from the network, or cut the network "
+            "before it"
         )
+    unknown = unfamiliar(node, operator.attributes)
+    if unknown is not None:
+        raise node.unsupported(f"{unknown}: export the network for a newer opset")
     return operator
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
@@ -11,17 +13,37 @@ from fcconv.errors import FcconvError
 from fcconv.graph.node import Node
 from fcconv.graph.run import Program, data_inputs
 
+LARGEST_INPUT = 2**26
+"""Most numbers in an input that a run is shown."""
+
 
 def infer_shapes(model: ir.Model) -> None:
     """Write down the shapes of values, so that the rank of each product's input is known.
 
     Where ONNX's inference gives up, as it does on shapes that the network computes itself, a run on
-    zeros shows them; with an operator that is not known here, they stay unknown.
+    zeros shows them; with an operator that is not known here, they stay unknown. What a file tells
+    of a value on the way counts only where nothing else is known of it.
     """
+    told = {
+        value: value.shape
+        for node in model.graph
+        for value in node.outputs
+        if value.shape is not None and not value.is_graph_output()
+    }
+    for value in told:
+        value.shape = None
     passes.ShapeInferencePass(check_type=False, strict_mode=False)(model)
+    for value in (value for node in model.graph for value in node.outputs):
+        shape = told.get(value) if value.shape is None else value.shape
+        value.shape = None if shape is None else _with_free_sizes(shape)
     products = [node for node in model.graph if node.op_type == "MatMul"]
     if any(node.inputs[0] is not None and node.inputs[0].shape is None for node in products):
         _see_shapes(model)
+
+
+def _with_free_sizes(shape: ir.Shape) -> ir.Shape:
+    """Let sizes below 0, which some files tell, and which too large a window leaves, be free."""
+    return ir.Shape([None if isinstance(n, int) and n < 0 else n for n in shape.dims])
 
 
 def _see_shapes(model: ir.Model) -> None:
@@ -30,7 +52,8 @@ def _see_shapes(model: ir.Model) -> None:
     shapes = [None if v.shape is None else v.shape.dims for v in inputs]
     if not all(s and all(isinstance(n, int) for n in s[1:]) for s in shapes):
         return
-    if any(v.dtype is None for v in inputs):
+    sizes = [[n if isinstance(n, int) else 1 for n in s or ()] for s in shapes]
+    if any(v.dtype is None for v in inputs) or max(map(math.prod, sizes)) > LARGEST_INPUT:
         return
 
     def write_down(node: Node, outputs: tuple[np.ndarray, ...]) -> None:
@@ -39,8 +62,8 @@ def _see_shapes(model: ir.Model) -> None:
                 value.shape = ir.Shape([None, *array.shape[1:]])
 
     zeros = [
-        np.zeros([n if isinstance(n, int) else 1 for n in s or ()], v.dtype.numpy())
-        for v, s in zip(inputs, shapes, strict=True)
+        np.zeros(size, v.dtype.numpy())
+        for v, size in zip(inputs, sizes, strict=True)
         if v.dtype is not None
     ]
     try:

@@ -80,11 +80,10 @@ def convolutionize(
             errors.append(error)
     if not errors:
         raise ShapeError(f"an input of shape {shape} has no spatial axes to slide along")
-    names = [f"{Node(ir_node, 0)}:" for ir_node in model.graph]
+    names = [str(Node(ir_node, 0)) for ir_node in model.graph]
 
     def nodes_before(error: UnsupportedError) -> int:
-        reached = [k for k, name in enumerate(names) if str(error).startswith(name)]
-        return reached[0] if reached else len(names)
+        return names.index(error.node) if error.node in names else len(names)
 
     raise max(errors, key=nodes_before)  # with the wrong axes one does not come far
 

@@ -13,7 +13,7 @@ import onnx_ir as ir
 import fcconv_numpy
 from fcconv.errors import ShapeError
 from fcconv.graph.layer import Layer
-from fcconv.graph.node import Node
+from fcconv.graph.node import Node, computing
 from fcconv.graph.samples import Samples, Slide
 from fcconv.graph.values import (
     Constant,
@@ -96,14 +96,12 @@ class Slider(Writer):
         return replace(x, shape=shape, arrangement=x.numbers.reshape(shape[1:]))
 
     def moved(
-        self, node: Node, move: Callable[..., Any], inputs: Sequence[Slid | Constant | None]
+        self, node: Node, move: Callable[..., Any], x: Slid, options: Sequence[Constant | None]
     ) -> tuple[Slid, ...]:
         """Apply a move to the numbers of the entries of the first input."""
-        x, *options = inputs
-        if not isinstance(x, Slid) or any(isinstance(option, Slid) for option in options):
-            raise node.unsupported("what it moves, and where, may not both depend on the pixels")
         given = [option.array if isinstance(option, Constant) else None for option in options]
-        made = move(fcconv_numpy, node, self.numbered(x), *given)
+        with computing(node):
+            made = move(fcconv_numpy, node, self.numbered(x), *given)
         parts = made if isinstance(made, tuple) else (made,)
         return tuple(self.renumbered(node, x, part) for part in parts)
 
@@ -115,8 +113,8 @@ class Slider(Writer):
         """Take the numbers of one image out of those of a batch."""
         if numbers.ndim < 1 or numbers.shape[0] != self.batch:
             raise node.unsupported(
-                f"it makes the shape {numbers.shape} of {x.shape}: the batch must stay the first "
-                f"axis (recurrent layers and attention mix windows); {ELSEWHERE}"
+                f"it makes the shape {numbers.shape} of {x.shape}: the batch must "
+                f"stay the first axis, {self.batch} images here; {ELSEWHERE}"
             )
         offsets = _image_offsets(self.batch, numbers.ndim - 1, x.entries)
         if not np.array_equal(numbers, numbers[:1] + offsets):

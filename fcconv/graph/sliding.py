@@ -87,9 +87,14 @@ class Sliding:
             for value in self.model.graph.outputs
         }
 
+    @property
+    def cropping(self) -> ir.Model:
+        """What scores windows that are cut out: the patch network, or without one this itself."""
+        return self.model if self.patch is None else self.patch
+
     def compiled(self, engine: str, *, patch: bool = False) -> Callable[..., Any]:
-        """Return the network, or its patch network, on an engine; compiled once for each."""
-        model = self.patch if patch and self.patch is not None else self.model
+        """Return the network, or what scores its crops, on an engine; compiled once for each."""
+        model = self.cropping if patch else self.model
         key = engine, model is self.patch
         if key not in self._engines:
             self._engines[key] = engines.compile(model, engine)

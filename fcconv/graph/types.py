@@ -30,7 +30,7 @@ def check_types(graph: ir.Graph) -> None:
         for name, value in zip(signature.outputs, ir_node.outputs, strict=False):
             known[value] = bound.get(name)
         if node.op == "Cast":
-            known[ir_node.outputs[0]] = ir.DataType(node.attribute("to"))
+            known[ir_node.outputs[0]] = _cast_to(node)
 
 
 def _bound(
@@ -48,6 +48,14 @@ def _bound(
                 f"{node}: it mixes the types {bound[name]} and {dtype}: cast its inputs to one type"
             )
     return bound
+
+
+def _cast_to(node: Node) -> ir.DataType:
+    number = node.attribute("to")
+    try:
+        return ir.DataType(number)
+    except ValueError:
+        raise ModelError(f"{node}: there is no data type {number}") from None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,11 +12,14 @@ from onnx_ir.passes import common as passes
 
 import fcconv_numpy
 from fcconv.errors import UnsupportedError
+from fcconv.graph.check import find_schema
 from fcconv.graph.node import Node, named
+from fcconv.graph.operator import Operator
 from fcconv.graph.run import compute, data_inputs, operator_of
 from fcconv.graph.samples import Samples
-from fcconv.graph.slider import Slider
+from fcconv.graph.slider import ELSEWHERE, Slider
 from fcconv.graph.values import Constant, Slid
+from fcconv.graph.writer import names_in
 
 
 class Walk:
@@ -33,7 +37,7 @@ class Walk:
         (value,) = data_inputs(graph)
         if value.dtype is None or not value.dtype.is_floating_point():
             raise UnsupportedError(f"the input {value.name!r} needs a floating point type")
-        self.slider = Slider(opset, stride=steps, batch=batch)
+        self.slider = Slider(opset, names=names_in(model), stride=steps, batch=batch)
         self.input = _free_input(value, shape, axes)
         self.values: dict[ir.Value, Slid | Constant] = {
             v: Constant(v.const_value.numpy(), name)
@@ -81,6 +85,7 @@ class Walk:
                     for array in compute(operator, fcconv_numpy, node, arrays)
                 )
             else:
+                _check_data(operator, node, inputs)
                 made = operator.slide(self.slider, node, *inputs)
         results = made if isinstance(made, tuple) else (made,)
         self.values.update(zip(node.ir.outputs, results, strict=False))
@@ -131,6 +136,20 @@ class Walk:
         passes.RemoveUnusedNodesPass()(written)
         passes.NameFixPass()(written)
         return written
+
+
+def _check_data(operator: Operator, node: Node, inputs: Sequence[Slid | Constant | None]) -> None:
+    """Check that what depends on the pixels comes in where the operator's rule takes it."""
+    if operator.slides_by_any:
+        return
+    schema = find_schema(node)
+    names = () if schema is None else schema.names
+    for name, x in list(zip(names, inputs, strict=False))[1:]:
+        if isinstance(x, Slid):
+            raise node.unsupported(
+                f"its input {name} depends on the pixels, so that windows can't share what it "
+                f"makes; {ELSEWHERE}"
+            )
 
 
 def _free_input(value: ir.Value, shape: tuple[Any, ...], axes: tuple[int, ...]) -> ir.Value:

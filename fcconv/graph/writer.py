@@ -29,11 +29,14 @@ class Writer:
         The nodes, in order.
     initializers : dict of str to onnx_ir.Value
         The constants, by name.
+    names : set of str
+        The names that are taken, of nodes and of values alike.
     """
 
     opset: int
     nodes: list[ir.Node] = field(default_factory=list)
-    initializers: dict[str, ir.Value] = field(default_factory=dict)
+    initializers: MutableMapping[str, ir.Value] = field(default_factory=dict)
+    names: set[str] = field(default_factory=set)
 
     def emit(
         self,
@@ -44,7 +47,8 @@ class Writer:
         suffix: str = "",
     ) -> ir.Value:
         """Write a node; its name is that of `node`, with a suffix if it only helps."""
-        return self._written(ir.node(op, inputs, attributes, name=node.name + suffix))
+        name = free_name(node.name + suffix, self.names) if suffix else node.name
+        return self._written(ir.node(op, inputs, attributes, name=name))
 
     def copy(self, node: Node, inputs: Sequence[ir.Value | None], **changed: Any) -> ir.Value:
         """Write the same node with other inputs, and some attributes changed."""
@@ -57,6 +61,7 @@ class Writer:
     def _written(self, written: ir.Node) -> ir.Value:
         """Keep a node; its result has the dtype of its data, unless it is there to change it."""
         made = written.outputs[0]
+        made.name = free_name(str(written.name), self.names)
         if written.op_type == "Cast":
             made.meta["dtype"] = ir.DataType(written.attributes["to"].as_int())
         else:
@@ -67,7 +72,7 @@ class Writer:
 
     def constant(self, array: npt.NDArray[Any], name: str) -> ir.Value:
         """Write an initialiser."""
-        return add_initializer(self.initializers, name, array)
+        return add_initializer(self.initializers, free_name(name, self.names), array)
 
     def keep(self, constant: Constant, node: Node) -> ir.Value:
         """Write a constant as it is; an initialiser of the patch network is there already."""
@@ -158,14 +163,29 @@ class Writer:
 def add_initializer(
     initializers: MutableMapping[str, ir.Value], name: str, array: npt.NDArray[Any]
 ) -> ir.Value:
-    """Add a constant, by a name of its own that begins with `name`."""
-    while name in initializers:
-        name += "_"
+    """Add a constant by a name that is free."""
     tensor = ir.Tensor(np.ascontiguousarray(array).reshape(array.shape), name=name)
     initializers[name] = ir.Value(
         name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor
     )
     return initializers[name]
+
+
+def free_name(name: str, taken: set[str]) -> str:
+    """Take a name that begins with `name` and is not taken yet."""
+    while name in taken:
+        name += "_"
+    taken.add(name)
+    return name
+
+
+def names_in(model: ir.Model) -> set[str]:
+    """Return the names of all nodes and values of a model, those of inner graphs included."""
+    graphs = list(model.graphs())
+    nodes = [node for graph in graphs for node in graph]
+    values = [value for graph in graphs for value in (*graph.inputs, *graph.initializers.values())]
+    values += [value for node in nodes for value in node.outputs]
+    return {str(node.name) for node in nodes} | {str(value.name) for value in values}
 
 
 def dtype_of(tensor: ir.Value) -> np.dtype[Any]:

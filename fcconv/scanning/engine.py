@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +15,11 @@ import onnx_ir as ir
 from numpy.lib.stride_tricks import sliding_window_view
 
 from fcconv.errors import BackendError, DtypeError, FcconvError, UnsupportedError
+from fcconv.graph.run import fixed_batch
 from fcconv.graph.sliding import Sliding
 from fcconv.scanning.arguments import ENGINES
 
 Array = npt.NDArray[Any]
-Score = Callable[[Array], tuple[Array, ...]]
-"""Takes pixels ``(C, *S)`` and returns the scores ``(K, *cells)`` of each output."""
 
 MOMENT = 2.0
 """Seconds in which NumPy scores an image that needs no faster engine."""
@@ -76,6 +76,20 @@ class Layout:
         return tuple(shape)
 
 
+class Score(Protocol):
+    """What scores a tile."""
+
+    def __call__(self, pixels: Array, cells: tuple[slice, ...] = ()) -> tuple[Array, ...]:
+        """Score pixels ``(C, *S)``.
+
+        Returns
+        -------
+        tuple of array, shape (K, *cells)
+            The scores of the cells asked for, or of all, for each output.
+        """
+        ...
+
+
 class Shared:
     """One pass over a tile, which all its windows share.
 
@@ -91,9 +105,10 @@ class Shared:
         self._layout = Layout.of(sliding.model)
         self._call = sliding.compiled(engine)
 
-    def __call__(self, pixels: Array) -> tuple[Array, ...]:
-        """Score a tile ``(C, *S)``."""
-        return tuple(scores[0] for scores in _outputs(self._call, self._layout, pixels[None]))
+    def __call__(self, pixels: Array, cells: tuple[slice, ...] = ()) -> tuple[Array, ...]:
+        """Score all cells, and return some; see :class:`Score`."""
+        outputs = _outputs(self._call, self._layout, pixels[None])
+        return tuple(scores[0][:, *cells] for scores in outputs)
 
 
 class Cropped:
@@ -103,44 +118,58 @@ class Cropped:
     ----------
     sliding : Sliding
         The network; its patch network is what scores, or, without one, itself at its native size.
+    stride : tuple of int
+        Pixels from one window of a tile to the next.
     engine : str
         What computes.
     batch : int
-        Windows that are scored together; the last batch is filled up, so that JAX compiles once.
+        Most windows that are scored together.
     """
 
-    def __init__(self, sliding: Sliding, engine: str, batch: int) -> None:
-        self._sliding, self._batch = sliding, batch
+    def __init__(self, sliding: Sliding, stride: tuple[int, ...], engine: str, batch: int) -> None:
+        self._window, self._stride = sliding.window, stride
+        self._batch, self._compiles = batch, engine == "jax"
+        self._fixed = fixed_batch(sliding.cropping.graph.inputs) or 1
         self._layout = Layout.of(sliding.model)
         self._call = sliding.compiled(engine, patch=True)
 
-    def __call__(self, pixels: Array) -> tuple[Array, ...]:
-        """Score a tile ``(C, *S)``."""
-        window, stride = self._sliding.window, self._sliding.stride
+    def __call__(self, pixels: Array, cells: tuple[slice, ...] = ()) -> tuple[Array, ...]:
+        """Score some cells, and no others; see :class:`Score`."""
         spatial = tuple(range(1, pixels.ndim))
-        view = sliding_window_view(pixels, window, axis=spatial)[
-            :, *(slice(None, None, s) for s in stride)
+        view = sliding_window_view(pixels, self._window, axis=spatial)[
+            :, *(slice(None, None, s) for s in self._stride)
         ]
-        view = np.moveaxis(view, 0, len(window))  # (*cells, C, *window)
-        cells = view.shape[: len(window)]
-        count = int(np.prod(cells))
+        view = np.moveaxis(view, 0, len(self._window))[cells]  # (*cells, C, *window)
+        shape = view.shape[: len(self._window)]
+        count = math.prod(shape)
         batches = [
-            self._scored(view, cells, np.arange(start, min(start + self._batch, count)))
+            self._scored(view, shape, np.arange(start, min(start + self._batch, count)))
             for start in range(0, count, self._batch)
         ]
         return tuple(
-            np.moveaxis(np.concatenate(parts), 0, -1).reshape(-1, *cells)
+            np.moveaxis(np.concatenate(parts), 0, -1).reshape(-1, *shape)
             for parts in zip(*batches, strict=True)
         )
 
     def _scored(
-        self, view: Array, cells: tuple[int, ...], numbers: npt.NDArray[np.int64]
+        self, view: Array, shape: tuple[int, ...], numbers: npt.NDArray[np.int64]
     ) -> list[Array]:
         """Score the windows of some cells, counted row by row: ``(n, K)`` for each output."""
-        filled = np.concatenate([numbers, np.repeat(numbers[-1:], self._batch - len(numbers))])
-        crops = view[np.unravel_index(filled, cells)]
+        filled = np.pad(numbers, (0, self._filled(len(numbers)) - len(numbers)), "edge")
+        crops = view[np.unravel_index(filled, shape)]
         outputs = _outputs(self._call, self._layout, crops)
         return [scores[: len(numbers)].reshape(len(numbers), -1) for scores in outputs]
+
+    def _filled(self, count: int) -> int:
+        """Return how many windows are scored in place of so many.
+
+        A network whose batch is fixed gets a multiple of it, and JAX, which compiles for each size,
+        a power of two or a whole batch, so that there are few.
+        """
+        calls = -(-count // self._fixed)
+        if self._compiles:
+            calls = min(2 ** (calls - 1).bit_length(), -(-self._batch // self._fixed))
+        return calls * self._fixed
 
 
 def _outputs(call: Callable[..., Any], layout: Layout, images: Array) -> list[Array]:

@@ -17,6 +17,7 @@ from fcconv.scanning.blocks import blocks
 from fcconv.scanning.formats import open_file, reason
 from fcconv.scanning.layouts import find_axes, unit
 from fcconv.scanning.mapped import is_whole, release
+from fcconv.scanning.missing import Mask, cleared, without_value
 from fcconv.scanning.stored import Stored
 from fcconv.scanning.watched import Watched
 
@@ -92,6 +93,33 @@ class Image:
             told = self._layout().replace("C", "N")
             return f"layout={told!r} and page (--layout {told} --page K) take one of them"
         return ""
+
+    @property
+    def nodata(self) -> float | None:
+        """The number that the file uses for pixels without a value; None if it says nothing."""
+        return self.stored.nodata
+
+    def read_valid(
+        self, region: tuple[slice, ...], nodata: float | None
+    ) -> tuple[np.ndarray, Mask | None]:
+        """Read a region, zeros where pixels have no value, and say where that is.
+
+        Parameters
+        ----------
+        region : tuple of slice
+            From which pixel to which, along each spatial axis.
+        nodata : float or None
+            The number that stands for no value.
+
+        Returns
+        -------
+        pixels : array, shape (C, *region)
+            As :meth:`read` returns them.
+        missing : array of bool, shape (*region), or None
+            Where there is no value, see :func:`fcconv.scanning.missing.without_value`.
+        """
+        pixels = self.read(region)
+        return cleared(pixels, without_value(pixels, nodata))
 
     def read(self, region: tuple[slice, ...]) -> np.ndarray:
         """Read a region, and no more of the image than its format makes necessary.

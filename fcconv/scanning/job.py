@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 import fcconv
 from fcconv.errors import ImageError, ShapeError
+from fcconv.graph.run import fixed_batch
 from fcconv.graph.sliding import Sliding
 from fcconv.scanning.arguments import one
 from fcconv.scanning.chunks import Output
 from fcconv.scanning.engine import Array, Cropped, Layout, Score, Shared, fastest
+from fcconv.scanning.gaps import Gapless
 from fcconv.scanning.images import Image, open_images
 from fcconv.scanning.layouts import unit
 from fcconv.scanning.memory import Footprint
+from fcconv.scanning.missing import Mask, windows_with
 from fcconv.scanning.network import digest, explained, labels_of, shared_if_exact
-from fcconv.scanning.plan import Plan, plans
+from fcconv.scanning.plan import Plan, Tile, check_size, plans
 from fcconv.scanning.preparation import Preparation, check_channels
 from fcconv.scanning.records import Record
 from fcconv.scanning.scales import Resized
+from fcconv.scanning.source import Source
 
-MOST_CROPS = 256
-"""Windows that are scored together, if each is cut out."""
+FEWEST_CROPS, MOST_CROPS = 16, 256
+"""Windows that are scored together, if each is cut out: some, so that weights are read once for
+several, and no more than pay."""
 
 TRIAL_PIXELS, TRIAL_CELLS = 160, 4
 """Most pixels along an axis of the tile on which engines are timed, or cells where that is more."""
@@ -71,6 +79,21 @@ class Job:
         """Pixels of an image along each axis."""
         return self.images[0].size
 
+    @functools.cached_property
+    def sources(self) -> Sequence[Source]:
+        """What is read of the images: if windows are cut out, nothing of the gaps between them."""
+        if self.windows == "exact" and self.step != self.sliding.stride:
+            window, stride = self.sliding.window, self.sliding.stride
+            return [Gapless(image, window, stride) for image in self.images]
+        return self.images
+
+    @property
+    def step(self) -> tuple[int, ...]:
+        """Pixels from one window to the next in what is read."""
+        if self.windows == "exact":
+            return tuple(map(min, self.sliding.window, self.sliding.stride))
+        return self.sliding.stride
+
     @property
     def layout(self) -> Layout:
         """How the network wants its images."""
@@ -80,25 +103,63 @@ class Job:
         """Return what comes before the channels of scores: a number in a batch, else nothing."""
         return (number,) if self.batched else ()
 
-    def pixels(self, image: Image | Resized, region: tuple[slice, ...]) -> Array:
+    def read(self, number: int, region: tuple[slice, ...]) -> tuple[Array, Mask | None]:
         """Read a region of an image and prepare it, ``(C, *region)``.
+
+        Returns
+        -------
+        pixels, missing : array, array of bool or None
+            What the network reads, zeros where pixels have no value, and where that is. To the
+            network zeros are what its own padding is.
 
         Raises
         ------
         ImageError
-            If it can't be read or holds no numbers.
+            If it can't be read, or numbers are too large for the network.
         """
-        pixels = image.read(region)
+        source = self.sources[number]
+        pixels, missing = source.read_valid(region, self.preparation.nodata)
         try:
-            return self.preparation.prepared(pixels, self.layout.dtype)
+            prepared = self.preparation.prepared(pixels, self.layout.dtype)
         except ImageError as error:
-            where = " x ".join(f"{part.start} to {part.stop}" for part in region)
-            raise ImageError(f"{image.name}, {unit(len(region))} {where}, {error}") from error
+            raise ImageError(f"{source.name}, {_words(region)}, {error}") from error
+        if missing is not None:
+            prepared[:, missing] = 0
+        return prepared, missing
+
+    def without_score(self, number: int, tile: Tile, missing: Mask | None) -> Mask | None:
+        """Find the cells of a tile whose windows contain a pixel without a value; None if none do.
+
+        Raises
+        ------
+        ImageError
+            If some do, and scores are integers, of which none says that there is no score.
+        """
+        if missing is None:
+            return None
+        found = windows_with(missing, self.sliding.window, self.step)[tile.inner]
+        if not found.any():
+            return None
+        for name, (_, dtype) in self.sliding.outputs.items():
+            if dtype.kind in "iub":
+                raise ImageError(
+                    f"{self.sources[number].name}, {_words(tile.pixels)}, holds NaN, infinite or "
+                    f"nodata {unit(len(found.shape))}, and scores of the output {name!r} are "
+                    f"{dtype}, which has no NaN to say that there is none: replace them first"
+                )
+        return found
+
+    def blank(self, cells: tuple[int, ...]) -> list[Array]:
+        """Return the scores ``(K, *cells)`` of each output for cells that have none."""
+        return [
+            np.full((channels, *cells), np.nan, dtype)
+            for channels, dtype in self.sliding.outputs.values()
+        ]
 
     def score(self, engine: str, batch: int = MOST_CROPS) -> Score:
         """Make what scores a tile."""
         if self.windows == "exact":
-            return Cropped(self.sliding, engine, batch)
+            return Cropped(self.sliding, self.step, engine, batch)
         return Shared(self.sliding, engine)
 
     def fastest(self, memory: int) -> str:
@@ -109,7 +170,7 @@ class Job:
             for cut in self._plans()
             if all(a.pixels <= TRIAL_PIXELS or a.kept <= TRIAL_CELLS for a in cut.axes)
         )
-        pixels = self.pixels(self.images[0], next(iter(cut)).pixels)
+        pixels, _ = self.read(0, next(iter(cut)).pixels)
         share = math.prod(cut.scored) / math.prod(cut.cells) / len(self.images)
         batch = min(batch, math.prod(cut.scored))
         return fastest(lambda engine: self.score(engine, batch), pixels, share)
@@ -122,43 +183,59 @@ class Job:
         Plan, int
             The tiles, and how many windows are scored together if each is cut out.
         """
-        layout, sliding = self.layout, self.sliding
-        larger = [n + s for n, s in zip(sliding.window, sliding.stride, strict=True)]
-        shapes = layout.shape(sliding.window), layout.shape(larger)
-        footprint = Footprint(sliding.model, shapes, engine)
-        native = footprint.bytes([0] * len(larger))
-        batch = min(max(memory // 2 // native, 1), MOST_CROPS)
-        scores = sum(channels * dtype.itemsize for channels, dtype in sliding.outputs.values())
-        prepared = layout.channels * layout.dtype.itemsize
+        footprint, batch = self._footprint(engine), 1
+        computed = 0  # by a batch, which is as large for every tile
+        if self.windows == "exact":
+            each = footprint.bytes([0] * len(self.size)) // self._fixed_batch + 1
+            batch = self._fixed_batch * max(_crops(each, memory) // self._fixed_batch, 1)
+            computed = each * batch
+        scores = sum(channels * dtype.itemsize for channels, dtype in self.sliding.outputs.values())
+        prepared = self.layout.channels * self.layout.dtype.itemsize + 1  # and what has no value
 
         def needed(cut: Plan) -> int:
-            read = self.images[0].bytes(cut.pixels) + math.prod(cut.pixels) * prepared
-            computed = native * batch
-            if self.windows == "shared":
-                # a stride more for what remains of the image at its end
-                computed = footprint.bytes([axis.scored for axis in cut.axes])
+            read = self.sources[0].bytes(cut.pixels) + math.prod(cut.pixels) * prepared
             # one tile is read, and one written, while one is computed
-            return 2 * (read + math.prod(cut.scored) * scores) + computed
+            both = 2 * (read + math.prod(cut.scored) * scores)
+            if self.windows == "exact":
+                return both
+            # a stride more for what remains of the image at its end
+            return both + footprint.bytes([axis.scored for axis in cut.axes])
 
-        def many(cut: Plan) -> bool:
+        def is_many(cut: Plan) -> bool:
             return self.windows == "exact" and math.prod(cut.kept) > MOST_BATCHES * batch
 
         chosen = None
         for cut in self._plans():  # ever smaller
             takes = needed(cut)
-            if takes > memory or many(cut):
+            if takes + computed > memory or is_many(cut):
                 continue
             if chosen is None or cut.repeated <= MOST_REPEATED:
                 chosen = cut
-            if takes <= COMFORTABLE:
+            if takes <= COMFORTABLE or math.prod(cut.kept) <= batch:
                 break
         if chosen is None:
             *_, smallest = self._plans()
+            takes = needed(smallest) + computed
             raise ShapeError(
                 f"not even the smallest tile of {smallest.pixels} {unit(len(self.size))}, which "
-                f"needs {needed(smallest) / 1e6:,.1f} MB, fits: allow more memory"
+                f"needs {takes / 1e6:,.1f} MB, fits: allow more memory"
             )
-        return chosen, batch
+        count = math.prod(chosen.kept)
+        return chosen, -(-count // -(-count // batch))  # batches of one size
+
+    def _footprint(self, engine: str) -> Footprint:
+        """Describe the memory of a pass over a tile, or of a batch of windows."""
+        sliding, layout = self.sliding, self.layout
+        shape = layout.shape(sliding.window)
+        if self.windows == "exact":
+            return Footprint(sliding.cropping, (self._fixed_batch, *shape[1:]), None, engine)
+        larger = [n + s for n, s in zip(sliding.window, sliding.stride, strict=True)]
+        return Footprint(sliding.model, shape, layout.shape(larger), engine)
+
+    @property
+    def _fixed_batch(self) -> int:
+        """Windows that the network scores at a time, if each is cut out; one if that is free."""
+        return fixed_batch(self.sliding.cropping.graph.inputs) or 1
 
     def planned_before(self, record: Record | None) -> tuple[Plan, int] | None:
         """Return the tiles and the batch of an earlier run; None without any that fit the image."""
@@ -172,10 +249,11 @@ class Job:
 
     def _plans(self) -> Iterator[Plan]:
         sliding = self.sliding
+        check_size(self.size, sliding.window)
         margins = sliding.margins
         if self.windows == "exact":
             margins = ((0, 0),) * len(sliding.window)
-        return plans(self.size, sliding.window, sliding.stride, margins)
+        return plans(self.sources[0].size, sliding.window, self.step, margins)
 
     def outputs(self, cut: Plan) -> dict[str, Output]:
         """Describe the scores of all windows, a chunk a tile."""
@@ -222,7 +300,7 @@ def make_job(
             images, batched = [image], False
         else:
             images, batched = open_images(image, len(sliding.window), layout, series, page)
-        prepared = steps.resolved(images[0].dtype, images[0].bits)
+        prepared = steps.resolved(images[0].dtype, images[0].bits, images[0].nodata)
         needed = Layout.of(sliding.model).channels
         check_channels(images[0], prepared, needed)
     return Job(
@@ -233,6 +311,18 @@ def make_job(
         windows or shared_if_exact(sliding),
         labels_of(sliding, labels),
     )
+
+
+def _crops(each: int, memory: int) -> int:
+    """Return how many windows are scored together, of which each takes some bytes."""
+    comfortable = max(COMFORTABLE // each, FEWEST_CROPS)
+    return max(min(memory // 2 // each, comfortable, MOST_CROPS), 1)
+
+
+def _words(region: tuple[slice, ...]) -> str:
+    """Name a region."""
+    where = " x ".join(f"{part.start} to {part.stop}" for part in region)
+    return f"{unit(len(region))} {where}"
 
 
 def _are_counts(numbers: Any) -> bool:

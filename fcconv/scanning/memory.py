@@ -92,8 +92,10 @@ class Footprint:
     ----------
     model : onnx_ir.Model
         The network.
-    shapes : pair of tuple of int
-        Shape of its input for one window, and for an image that is one stride larger.
+    shape : tuple of int
+        Shape of its input for one window.
+    larger : tuple of int, optional
+        The same for an image that is one stride larger; left out, if each window is cut out.
     engine : str
         What computes.
     """
@@ -101,12 +103,17 @@ class Footprint:
     def __init__(
         self,
         model: ir.Model,
-        shapes: tuple[tuple[int, ...], tuple[int, ...]],
+        shape: tuple[int, ...],
+        larger: tuple[int, ...] | None,
         engine: str,
     ) -> None:
         program = Program(model)
-        extents = extents_of(program, *shapes)
-        for value in program.graph.outputs:
+        if larger is None:
+            told = seen(program, shape).items()
+            extents = {value: Extent(one, one, itemsize) for value, (one, itemsize) in told}
+        else:
+            extents = extents_of(program, shape, larger)
+        for value in program.graph.outputs if larger else ():
             _check_cells(extents[value])
         self._input = extents[program.inputs[0]]
         self._stages = [

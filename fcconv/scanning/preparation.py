@@ -43,6 +43,10 @@ class Preparation:
         Is subtracted, one number for all channels or one a channel.
     std : tuple of float
         Then pixels are divided by it, one number for all channels or one a channel.
+    nodata : float, optional
+        Pixels that are this number in all channels, before anything is done to them, have no value,
+        and windows that contain one have no score; what the file says itself, if left out, which
+        NaN overrules. Pixels that are NaN or infinite in any channel never have a value.
 
     Raises
     ------
@@ -63,6 +67,7 @@ class Preparation:
     scale: float | None = None
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
+    nodata: float | None = None
 
     def __post_init__(self) -> None:
         """Check the numbers."""
@@ -70,6 +75,8 @@ class Preparation:
             raise ImageError(f"gray is True or False, got {self.gray!r}")
         if self.scale is not None:
             object.__setattr__(self, "scale", _numbers("scale", [self.scale])[0])
+        if self.nodata is not None:
+            object.__setattr__(self, "nodata", _any_number("nodata", self.nodata))
         object.__setattr__(self, "mean", _numbers("mean", self.mean))
         object.__setattr__(self, "std", _numbers("std", self.std))
         if self.scale == 0:
@@ -108,8 +115,10 @@ class Preparation:
             raise ImageError(f"holds NaN or infinite {what}: replace them first")
         return made
 
-    def resolved(self, image_dtype: Any, bits: int | None = None) -> Preparation:
-        """Return the same with the scale that the pixels of an image call for.
+    def resolved(
+        self, image_dtype: Any, bits: int | None = None, nodata: float | None = None
+    ) -> Preparation:
+        """Return the same with what an image says: the scale that its pixels call for, and nodata.
 
         Parameters
         ----------
@@ -117,23 +126,27 @@ class Preparation:
             Of the pixels.
         bits : int, optional
             Bits of them that are in use; all, if left out.
+        nodata : float, optional
+            The number that the image uses for pixels without a value.
 
         Raises
         ------
         ImageError
             If it calls for none.
         """
+        kept = nodata if self.nodata is None else self.nodata
         if self.scale is not None:
-            return self
+            return replace(self, nodata=kept)
         dtype = np.dtype(image_dtype).newbyteorder("=")
         if dtype.kind == "f":
-            return replace(self, scale=1.0)
+            return replace(self, scale=1.0, nodata=kept)
         if dtype not in BITS:
             raise ImageError(
                 f"pixels are {dtype}, whose range is not known: give scale, which they are "
                 "multiplied by, such as 1 to take them as they are"
             )
-        return replace(self, scale=1 / (2 ** (bits or BITS[dtype]) - 1))
+        scale = 1 / (2 ** (bits or BITS[dtype]) - 1)
+        return replace(self, scale=scale, nodata=kept)
 
     def channels(self, given: int) -> int:
         """Return the channels that come out of those of an image.
@@ -155,6 +168,8 @@ class Preparation:
     def __str__(self) -> str:
         """Return in words what is done."""
         steps = []
+        if self.nodata is not None:
+            steps.append(f"nodata {_short(self.nodata)} left out")
         if self.gray:
             red, green, blue = LUMA
             steps.append(f"grey ({red} R + {green} G + {blue} B)")
@@ -230,6 +245,14 @@ def _numbers(name: str, given: Any) -> tuple[float, ...]:
     if not numbers or not all(map(math.isfinite, numbers)):
         raise ImageError(f"{name} needs finite numbers, got {given!r}")
     return numbers
+
+
+def _any_number(name: str, given: Any) -> float:
+    """Return a number as a float, which may be NaN or infinite."""
+    number = as_number(given)
+    if math.isnan(number) and not isinstance(given, float | np.floating):
+        raise ImageError(f"{name} needs a number, got {given!r}")
+    return number
 
 
 def _column(numbers: tuple[float, ...], like: np.ndarray) -> np.ndarray:

@@ -69,6 +69,9 @@ class Scan:
         Tiles that this run computed; the others were finished before.
     seconds : float
         Time that this run took.
+    unscored : int
+        Windows that have no score, of all images: NaN in every output, because they contain a
+        pixel without a value.
     scale : float
         Size of the scanned image in parts of the picture that peaks are about.
     notes : tuple of str
@@ -93,6 +96,7 @@ class Scan:
     tiles: int
     computed: int
     seconds: float
+    unscored: int = 0
     scale: float = 1.0
     notes: tuple[str, ...] = ()
     images: tuple[Pictured, ...] = ()
@@ -225,10 +229,9 @@ class Scan:
         >>> [(peak.cell, peak.box) for peak in found.peaks("score", -99)]
         [((0, 0), ((0.0, 25.0), (0.0, 25.0)))]
         """
-        several: Sequence[Any] = (label,)
-        if isinstance(label, Sequence) and not isinstance(label, str | bytes):
-            several = label
-        channels = [self._channel(one) for one in several]
+        many = isinstance(label, Sequence) and not isinstance(label, str | bytes)
+        labels: Any = label if many else (label,)
+        channels = [self._channel(one) for one in labels]
         lead = self.lead(image)
         lowest, shared = as_number(threshold), as_number(overlap)
         if math.isnan(lowest):

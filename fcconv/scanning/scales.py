@@ -9,6 +9,7 @@ import numpy as np
 
 from fcconv.errors import ImageError, UnsupportedError
 from fcconv.scanning.images import Image
+from fcconv.scanning.missing import Mask, cleared
 from fcconv.scanning.readers import needed
 
 LARGEST, SMALLEST = 16, 1 / 4096
@@ -49,7 +50,8 @@ class Resized:
         # whole pixels only, so that pixel i is what lies from i / scale to (i + 1) / scale
         self.size = tuple(max(math.floor(n * scale + 1e-9), 1) for n in image.size)
         self.channels, self.dtype, self.bits = image.channels, image.dtype, image.bits
-        self.notes, self.other_channels = image.notes, image.other_channels
+        self.nodata, self.notes = image.nodata, image.notes
+        self.other_channels = image.other_channels
 
     def identity(self) -> str:
         """Return what tells this image from another."""
@@ -60,31 +62,31 @@ class Resized:
         ratio = 1 / self.scale
         around = 2 * (math.ceil(max(ratio, 1)) + 1)
         covered = [math.ceil(n * ratio) + around for n in pixels]
-        floats = 4 * self.channels * (math.prod(covered) + math.prod(pixels))
-        return self._image.bytes(covered) + floats
+        made = math.prod(covered) + math.prod(pixels)  # in float32; and what has no value
+        return self._image.bytes(covered) + (4 * self.channels + 1) * made
 
     def overview(self, most: int) -> np.ndarray:
         """Return the whole image before it is resized, in few pixels."""
         return self._image.overview(most)
 
-    def read(self, region: tuple[slice, ...]) -> np.ndarray:
-        """Read a region ``(C, *region)``, bilinear, averaged over what a pixel covers."""
-        pillow = needed("PIL.Image")
+    def read_valid(
+        self, region: tuple[slice, ...], nodata: float | None
+    ) -> tuple[np.ndarray, Mask | None]:
+        """Read a region ``(C, *region)``, bilinear, averaged over what a pixel covers.
+
+        A pixel has no value where one without a value has a part in it, however small.
+        """
         places = [self._place(k, part) for k, part in enumerate(region)]
-        source = self._image.read(tuple(part for part, _ in places))
-        (top, bottom), (left, right) = (box for _, box in places)
-        height, width = (part.stop - part.start for part in region)
-        planes = [
-            pillow.fromarray(plane.astype(np.float32)).resize(
-                (width, height), pillow.Resampling.BILINEAR, (left, top, right, bottom)
-            )
-            for plane in source
-        ]
-        made = np.stack([np.asarray(plane) for plane in planes])
+        covered, box = tuple(part for part, _ in places), [ends for _, ends in places]
+        size = tuple(part.stop - part.start for part in region)
+        source, missing = self._image.read_valid(covered, nodata)
+        made = np.stack([_resized(plane, size, box) for plane in source])
         if self.dtype.kind in "iu":
             limits = np.iinfo(self.dtype)
             made = np.clip(np.rint(made), limits.min, limits.max)
-        return made.astype(self.dtype)
+        if missing is not None:
+            missing = _resized(missing, size, box) > 0
+        return cleared(made.astype(self.dtype), missing)
 
     def _place(self, axis: int, part: slice) -> tuple[slice, tuple[float, float]]:
         """Find what a region covers along an axis: the pixels to read, and its place in them."""
@@ -94,3 +96,16 @@ class Resized:
         last = min(math.ceil(part.stop * ratio) + around, n)
         start, stop = (min(end * ratio, n) - first for end in (part.start, part.stop))
         return slice(first, last), (start, stop)
+
+
+def _resized(
+    plane: np.ndarray, size: tuple[int, ...], box: Sequence[tuple[float, float]]
+) -> np.ndarray:
+    """Bring what lies in a box of a plane ``(H, W)`` to a size, as float32."""
+    pillow = needed("PIL.Image")
+    (height, width), ((top, bottom), (left, right)) = size, box
+    picture = pillow.fromarray(plane.astype(np.float32))
+    resized = picture.resize(
+        (width, height), pillow.Resampling.BILINEAR, (left, top, right, bottom)
+    )
+    return np.asarray(resized)

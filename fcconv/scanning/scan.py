@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from fcconv.scanning.engine import Array, Score, checked
 from fcconv.scanning.job import Job, make_job
 from fcconv.scanning.lock import locked
 from fcconv.scanning.memory import parse_bytes
+from fcconv.scanning.missing import Mask, count_unscored, masked
 from fcconv.scanning.network import as_sliding
 from fcconv.scanning.pipeline import pipeline
 from fcconv.scanning.plan import Plan, Tile
@@ -56,6 +58,10 @@ def scan(
     progress: Callable[[Progress], None] | None = None,
 ) -> Scan:
     """Score every window of an image of any size, in bounded memory.
+
+    Pixels that are NaN or infinite in a channel, or nodata in all (`Preparation.nodata`, or what a
+    file says itself), have no value. A window that contains one has no score, NaN in every output,
+    even where the network never looks at that pixel; all others are scored as ever.
 
     Parameters
     ----------
@@ -108,8 +114,8 @@ def scan(
     Raises
     ------
     ImageError
-        If the image can't be read, does not fit the network, holds NaN, or has changed since it was
-        opened; finished tiles are kept.
+        If the image can't be read, does not fit the network, has changed since it was opened, or
+        holds pixels without a value and scores are integers; finished tiles are kept.
     OutputError
         If scores can't go to `out`.
     UnsupportedError
@@ -148,8 +154,10 @@ def scan(
     with locked(target):
         store = open_store(target, outputs, record, existing)
         try:
-            computed = score_tiles(job, job.score(chosen, batch), cut, store, report)
+            tally = score_tiles(job, job.score(chosen, batch), cut, store, report)
             found = store.finish()
+            first = next(iter(found.values()))
+            unscored = tally.unscored + unscored_before(job, first, tally.before)
         except BaseException as error:
             if target is not None and recorded(target) == record:
                 error.add_note("The tiles that are finished are kept: resume goes on from there")
@@ -166,8 +174,9 @@ def scan(
         engine=chosen,
         preparation=str(job.preparation),
         tiles=len(cut) * len(job.images),
-        computed=computed,
+        computed=tally.computed,
         seconds=time.perf_counter() - begin,
+        unscored=unscored,
         scale=image.scale if isinstance(image, Resized) else 1.0,
         notes=job.images[0].notes,
         images=tuple(job.images),
@@ -175,41 +184,71 @@ def scan(
     )
 
 
+class Tally(NamedTuple):
+    """What became of the tiles.
+
+    Attributes
+    ----------
+    before : list of (int, Tile)
+        Those that an earlier run finished: number of the image, and tile.
+    computed : int
+        Those that this run computed.
+    unscored : int
+        Windows without a score in the latter.
+    """
+
+    before: list[tuple[int, Tile]]
+    computed: int
+    unscored: int
+
+
 def score_tiles(
     job: Job, score: Score, cut: Plan, store: Store, report: Callable[[Progress], None]
-) -> int:
-    """Score the tiles that are not finished, and count them."""
+) -> Tally:
+    """Score the tiles that are not finished."""
     names = list(job.outputs(cut))
 
     def chunk(number: int, tile: Tile) -> tuple[int, ...]:
         return (*job.lead(number), 0, *tile.index)
 
-    left = [  # found out once, as it reads what is finished
-        (number, tile)
-        for number in range(len(job.images))
-        for tile in cut
-        if not store.is_done(chunk(number, tile))
-    ]
-    tiles, all_windows = (n * len(job.images) for n in (len(cut), math.prod(cut.cells)))
-    windows = sum(tile.windows for _, tile in left)
-    done = Progress(tiles - len(left), tiles, all_windows - windows, all_windows)
+    left: list[tuple[int, Tile]] = []
+    before: list[tuple[int, Tile]] = []
+    for number, tile in itertools.product(range(len(job.images)), cut):
+        finished = store.is_done(chunk(number, tile))  # once, as it reads what is finished
+        (before if finished else left).append((number, tile))
+    all_windows = math.prod(cut.cells) * len(job.images)
+    windows = sum(tile.windows for _, tile in before)
+    done = Progress(len(before), len(before) + len(left), windows, all_windows)
+    unscored = 0
     report(done)
 
-    def read(item: tuple[int, Tile]) -> tuple[Tile, Array]:
+    def read(item: tuple[int, Tile]) -> tuple[Tile, Array, Mask | None]:
         number, tile = item
-        return tile, job.pixels(job.images[number], tile.pixels)
+        pixels, missing = job.read(number, tile.pixels)
+        return tile, pixels, job.without_score(number, tile, missing)
 
-    def compute(item: tuple[Tile, Array]) -> list[Array]:
-        tile, pixels = item
-        return [np.ascontiguousarray(scores[:, *tile.inner]) for scores in score(pixels)]
+    def compute(item: tuple[Tile, Array, Mask | None]) -> list[Array]:
+        tile, pixels, without = item
+        if without is not None and without.all():
+            return job.blank(without.shape)
+        made = [np.ascontiguousarray(scores) for scores in score(pixels, tile.inner)]
+        return made if without is None else [masked(scores, without) for scores in made]
 
     def write(item: tuple[int, Tile], made: list[Array]) -> None:
-        nonlocal done
+        nonlocal done, unscored
         number, tile = item
         scores = (x.reshape(*job.lead(1), *x.shape) for x in made)
         store.write(chunk(number, tile), dict(zip(names, scores, strict=True)))
+        unscored += count_unscored(made[0][0])
         done = done._replace(tiles=done.tiles + 1, windows=done.windows + tile.windows)
         report(done)
 
     pipeline(left, read, compute, write)
-    return len(left)
+    return Tally(before, len(left), unscored)
+
+
+def unscored_before(job: Job, scores: Any, tiles: Iterable[tuple[int, Tile]]) -> int:
+    """Count the windows without a score in the tiles that an earlier run finished."""
+    return sum(
+        count_unscored(scores[(*job.lead(number), 0, *tile.cells)]) for number, tile in tiles
+    )

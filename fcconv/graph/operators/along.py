@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fcconv.errors import ShapeError
 from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators.elementwise import rounded_once
@@ -24,7 +23,8 @@ if TYPE_CHECKING:
 
 
 def _lp_normalization(backend: Backend[Any], node: Node, x: Any) -> Any:
-    p, axis = node.attribute("p", 2), _axis(node, x, node.attribute("axis", -1))
+    p = node.attribute("p", 2)
+    (axis,) = node.axes([node.attribute("axis", -1)], x.ndim)
     norm = root(backend, p, backend.reduce_sum(power(backend, p, x), [axis]))
 
     def function(xp: Any, x: Any, norm: Any) -> Any:
@@ -34,17 +34,17 @@ def _lp_normalization(backend: Backend[Any], node: Node, x: Any) -> Any:
 
 
 def _slide_lp_normalization(slider: Slider, node: Node, x: Slid) -> Slid:
-    axis = _axis(node, x, node.attribute("axis", -1))
+    (axis,) = node.axes([node.attribute("axis", -1)], len(x.shape))
     return slide_along(slider, node, x, (axis,), lambda t: slider.copy(node, [t], axis=1))
 
 
 def _hardmax(backend: Backend[Any], node: Node, x: Any) -> Any:
-    xp, axes = backend.namespace, softmax_axes(node, x)
-    rows = xp.reshape(x, (*x.shape[: axes[0]], -1)) if len(axes) > 1 else x
+    xp, (axis, *others) = backend.namespace, softmax_axes(node, x)
+    rows = xp.reshape(x, (*x.shape[:axis], -1)) if others else x
     place = backend.along(
-        "ArgMax False", lambda xp, x: xp.argmax(x, axis=axes[0], keepdims=True), rows, axes[0]
+        "ArgMax False", lambda xp, x: xp.argmax(x, axis=axis, keepdims=True), rows, axis
     )
-    numbers = np.arange(rows.shape[axes[0]]).reshape(-1, *(1,) * (rows.ndim - 1 - axes[0]))
+    numbers = np.arange(rows.shape[axis]).reshape(-1, *(1,) * (rows.ndim - 1 - axis))
 
     def function(_xp: Any, number: Any, place: Any) -> Any:
         return (number == place).astype(x.dtype)
@@ -65,7 +65,8 @@ def _slide_hardmax(slider: Slider, node: Node, x: Slid) -> Slid:
 
 def _cumulative_sum(backend: Backend[Any], node: Node, x: Any, given: Any) -> Any:
     """Add each entry to the one that lies 1, then 2, 4, ... places behind it."""
-    xp, axis = backend.namespace, _axis(node, x, *node.ints("axis", given))
+    xp = backend.namespace
+    (axis,) = node.axes(node.ints("axis", given), x.ndim)
     size = x.shape[axis]
     turned = xp.flip(x, axis) if node.attribute("reverse", 0) else x
 
@@ -85,7 +86,7 @@ def _cumulative_sum(backend: Backend[Any], node: Node, x: Any, given: Any) -> An
 def _slide_cumulative_sum(slider: Slider, node: Node, x: Slid, given: Constant | Slid) -> Slid:
     if not isinstance(given, Constant):
         raise node.unsupported("its axis depends on the pixels")
-    axis = _axis(node, x, *node.ints("axis", given.array))
+    (axis,) = node.axes(node.ints("axis", given.array), len(x.shape))
 
     def emit(tensor: Any) -> Any:
         first = slider.constant(np.array(1, np.int64), f"{node.name}/axis")
@@ -94,19 +95,19 @@ def _slide_cumulative_sum(slider: Slider, node: Node, x: Slid, given: Constant |
     return slide_along(slider, node, x, (axis,), emit)
 
 
-def _axis(node: Node, x: Any, axis: int) -> int:
-    rank = len(x.shape)
-    if not -rank <= axis < rank:
-        raise ShapeError(f"{node.op} along axis {axis} of an array of {rank} axes")
-    return axis % rank
-
-
 OPERATORS = {
     "CumSum": Operator(
-        _cumulative_sum, _slide_cumulative_sum, frozenset([1]), spread=receptive.along_axis
+        _cumulative_sum,
+        _slide_cumulative_sum,
+        frozenset([1]),
+        spread=receptive.along_axis,
+        attributes=("exclusive", "reverse"),
     ),
-    "Hardmax": Operator(_hardmax, _slide_hardmax, spread=receptive.softmax),
+    "Hardmax": Operator(_hardmax, _slide_hardmax, spread=receptive.softmax, attributes=("axis",)),
     "LpNormalization": Operator(
-        _lp_normalization, _slide_lp_normalization, spread=receptive.mixing(-1)
+        _lp_normalization,
+        _slide_lp_normalization,
+        spread=receptive.mixing(-1),
+        attributes=("axis", "p"),
     ),
 }

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 PARTS = {**elementwise.OPERATORS, **moves.OPERATORS, **reductions.OPERATORS}
 """The operators that others are put together from."""
 
-EPSILON = float(np.float32(1e-5))
-"""The default of ONNX, whose attributes are float32."""
-
 Do: TypeAlias = Callable[..., Any]
 """``do(op, *inputs, **attributes)`` does a part; numbers have the type of the first input."""
 
@@ -33,7 +30,7 @@ Body: TypeAlias = Callable[..., Any]
 """``body(do, node, *inputs)`` does the parts one after the other."""
 
 
-def _composed(body: Body) -> Operator:
+def _composed(body: Body, *attributes: str) -> Operator:
     """Make an operator of a body: its parts are computed, or written one by one."""
 
     def compute(backend: Backend[Any], node: Node, *inputs: Any) -> Any:
@@ -68,7 +65,7 @@ def _composed(body: Body) -> Operator:
         made: Slid = body(do, node, own, *parameters)
         return made
 
-    return Operator(compute, slide)
+    return Operator(compute, slide, attributes=attributes)
 
 
 def _part(node: Node, op: str, attributes: dict[str, Any]) -> Node:
@@ -93,10 +90,12 @@ def _group_norm(do: Do, node: Node, x: Any, scale: Any, bias: Any) -> Any:
 
 def _normalised(do: Do, node: Node, x: Any, groups: int, scale: Any, bias: Any) -> Any:
     """Give the entries of each group of channels mean 0 and deviation 1; scale and shift them."""
+    # attributes are float32, though those of a model in memory may hold more digits
+    epsilon = float(np.float32(node.attribute("epsilon", 1e-5)))
     rows = do("Reshape", x, _ints(0, groups, -1))
     centred = do("Sub", rows, do("ReduceMean", rows, _ints(2)))
     variance = do("ReduceMean", do("Mul", centred, centred), _ints(2))
-    spread = do("Sqrt", do("Add", variance, node.attribute("epsilon", EPSILON)))
+    spread = do("Sqrt", do("Add", variance, epsilon))
     normal = do("Reshape", do("Div", centred, spread), _ints(0, *x.shape[1:]))
     column = _ints(-1, *(1,) * (len(x.shape) - 2))
     scaled = do("Mul", normal, do("Reshape", scale, column))
@@ -108,6 +107,6 @@ def _ints(*numbers: int) -> np.ndarray[Any, Any]:
 
 
 OPERATORS = {
-    "GroupNormalization": _composed(_group_norm),
-    "InstanceNormalization": _composed(_instance_norm),
+    "GroupNormalization": _composed(_group_norm, "num_groups", "epsilon"),
+    "InstanceNormalization": _composed(_instance_norm, "epsilon"),
 }

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 SELU_ALPHA = 1.67326319217681884765625
 SELU_GAMMA = 1.05070102214813232421875
 
+OF_SMALL_FLOATS = ("saturate", "round_mode")
+"""Attributes of Cast that matter to floats of a byte or less, which are not computed with here."""
+
 
 def slide(slider: Slider, node: Node, *inputs: Slid | Constant | None) -> Slid:
     """Apply the same operator to the shared tensors."""
@@ -42,7 +45,7 @@ def _arithmetic(name: str) -> Operator:
     def compute(backend: Backend[Any], _node: Node, *xs: Any) -> Any:
         return functools.reduce(getattr(backend, name), xs)
 
-    return Operator(compute, slide, entrywise=True, spread=receptive.entrywise)
+    return Operator(compute, slide, entrywise=True, slides_by_any=True, spread=receptive.entrywise)
 
 
 def _mean(backend: Backend[Any], _node: Node, *xs: Any) -> Any:
@@ -66,7 +69,15 @@ def _function(function: Callable[..., Any], **defaults: float | str) -> Operator
         key = " ".join([node.op, *(f"{name}={value}" for name, value in options.items())])
         return backend.elementwise(key, rounded_once(functools.partial(function, **options)), *xs)
 
-    return Operator(compute, slide, entrywise=True, spread=receptive.entrywise)
+    known = tuple(defaults)
+    return Operator(
+        compute,
+        slide,
+        entrywise=True,
+        attributes=known,
+        slides_by_any=True,
+        spread=receptive.entrywise,
+    )
 
 
 def rounded_once(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -178,11 +189,18 @@ OPERATORS = {
     "Mul": _arithmetic("multiply"),
     "Div": _arithmetic("divide"),
     "Sum": _arithmetic("add"),
-    "Mean": Operator(_mean, slide, spread=receptive.entrywise),
+    "Mean": Operator(_mean, slide, slides_by_any=True, spread=receptive.entrywise),
     "Neg": Operator(_neg, slide, spread=receptive.entrywise),
     "Reciprocal": Operator(_reciprocal, slide, spread=receptive.entrywise),
-    "Clip": Operator(_clip, slide, entrywise=True, spread=receptive.entrywise),
-    "Cast": Operator(_cast, slide, spread=receptive.entrywise),
+    "Clip": Operator(
+        _clip,
+        slide,
+        entrywise=True,
+        attributes=("min", "max"),
+        slides_by_any=True,
+        spread=receptive.entrywise,
+    ),
+    "Cast": Operator(_cast, slide, attributes=("to", *OF_SMALL_FLOATS), spread=receptive.entrywise),
     "Abs": _function(lambda xp, x: xp.abs(x)),
     "Acos": _function(lambda xp, x: xp.arccos(x)),
     "Acosh": _function(lambda xp, x: xp.arccosh(x)),

@@ -55,12 +55,12 @@ def _matmul(backend: Backend[Any], _node: Node, a: Any, b: Any) -> Any:
 
 
 def _slide_gemm(
-    slider: Slider, node: Node, a: Slid | Constant, b: Slid | Constant, c: Any = None
+    slider: Slider, node: Node, a: Slid, b: Constant, c: Constant | None = None
 ) -> Slid:
-    if not isinstance(a, Slid) or not isinstance(b, Constant) or isinstance(c, Slid):
-        raise node.unsupported("its weight depends on the pixels")
     if node.attribute("transA", 0) or len(a.shape) != 2:
         raise node.unsupported(f"its input of shape {a.shape} must be one row an image")
+    if len(b.shape) != 2:
+        raise ShapeError(f"its weight of shape {b.shape} is not a matrix")
     matrix = b.array if node.attribute("transB", 0) else b.array.T
     if matrix.shape[1] != a.shape[1]:
         raise node.unsupported(f"{a.shape[1]} features do not fit a weight of {b.shape}")
@@ -187,6 +187,6 @@ def write_pixelwise(
 
 
 OPERATORS = {
-    "Gemm": Operator(_gemm, _slide_gemm),
-    "MatMul": Operator(_matmul, _slide_matmul, spread=receptive.matmul),
+    "Gemm": Operator(_gemm, _slide_gemm, attributes=("alpha", "beta", "transA", "transB")),
+    "MatMul": Operator(_matmul, _slide_matmul, slides_by_any=True, spread=receptive.matmul),
 }

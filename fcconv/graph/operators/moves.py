@@ -25,10 +25,22 @@ if TYPE_CHECKING:
 LARGEST = 2**28
 """Most entries that an operator may make out of few: a guard against absurd constants."""
 
+NUMBERS: dict[str, type[np.generic] | None] = {
+    "value": None,
+    "value_float": np.float32,
+    "value_floats": np.float32,
+    "value_int": np.int64,
+    "value_ints": np.int64,
+}
+"""Where a constant may have its numbers, and of which type they are."""
 
-def slide(slider: Slider, node: Node, *inputs: Slid | Constant | None) -> tuple[Slid, ...]:
+OF_TRAINING = ("ratio", "seed")
+"""Attributes of Dropout that matter while a network is trained."""
+
+
+def slide(slider: Slider, node: Node, x: Slid, *options: Constant | None) -> tuple[Slid, ...]:
     """Move the numbers of the entries of one window."""
-    return slider.moved(node, OPERATORS[node.op].compute, inputs)
+    return slider.moved(node, OPERATORS[node.op].compute, x, options)
 
 
 def _identity(_backend: Backend[Any], _node: Node, x: Any) -> Any:
@@ -59,25 +71,31 @@ def _reshape(backend: Backend[Any], node: Node, x: Any, shape: Any = None) -> An
 
 def _flatten(backend: Backend[Any], node: Node, x: Any) -> Any:
     axis = node.attribute("axis", 1)
-    axis = axis + x.ndim if axis < 0 else axis
+    if axis != x.ndim:  # of all operators this one alone may end behind the last axis
+        (axis,) = node.axes([axis], x.ndim)
     rows = math.prod(x.shape[:axis])
     return backend.namespace.reshape(x, (rows, math.prod(x.shape[axis:])))
 
 
 def _transpose(backend: Backend[Any], node: Node, x: Any) -> Any:
-    return backend.namespace.transpose(x, node.attribute("perm", tuple(range(x.ndim))[::-1]))
+    axes = node.axes(node.attribute("perm", range(x.ndim)[::-1]), x.ndim)
+    if sorted(axes) != list(range(x.ndim)):
+        raise ShapeError(f"perm needs each of the {x.ndim} axes once, got {axes}")
+    return backend.namespace.transpose(x, axes)
 
 
 def _squeeze(backend: Backend[Any], node: Node, x: Any, axes: Any = None) -> Any:
     named = node.ints("axes", axes)
-    given = [a for a, n in enumerate(x.shape) if n == 1] if named is None else named
+    ones = [axis for axis, n in enumerate(x.shape) if n == 1]
+    given = node.axes(ones if named is None else named, x.ndim)
     if any(x.shape[axis] != 1 for axis in given):
-        raise ShapeError(f"the axes {tuple(given)} of shape {x.shape} have not length 1")
-    return backend.namespace.squeeze(x, tuple(given))
+        raise ShapeError(f"the axes {given} of shape {x.shape} have not length 1")
+    return backend.namespace.squeeze(x, given)
 
 
 def _unsqueeze(backend: Backend[Any], node: Node, x: Any, axes: Any = None) -> Any:
-    return backend.namespace.expand_dims(x, node.ints("axes", axes))
+    new = node.ints("axes", axes)
+    return backend.namespace.expand_dims(x, node.axes(new, x.ndim + len(new)))
 
 
 def _slice(
@@ -90,7 +108,7 @@ def _slice(
     steps: Any = None,
 ) -> Any:
     first, last = node.ints("starts", starts), node.ints("ends", ends)
-    along = node.ints("axes", axes, tuple(range(len(first))))
+    along = node.axes(node.ints("axes", axes, tuple(range(len(first)))), x.ndim)
     every = node.ints("steps", steps, (1,) * len(first))
     index = [slice(None)] * x.ndim
     for start, end, axis, step in zip(first, last, along, every, strict=True):
@@ -102,8 +120,10 @@ def _slice(
 
 
 def _split(backend: Backend[Any], node: Node, x: Any, split: Any = None) -> Any:
-    axis, parts = node.attribute("axis", 0), len(node.ir.outputs)
-    sizes = node.ints("split", split)
+    (axis,) = node.axes([node.attribute("axis", 0)], x.ndim)
+    parts, sizes = len(node.ir.outputs), node.ints("split", split)
+    if node.attribute("num_outputs", parts) != parts:
+        raise ShapeError(f"num_outputs is {node.attribute('num_outputs')}, it has {parts} outputs")
     if sizes is None:
         each = -(-x.shape[axis] // parts)
         sizes = [*[each] * (parts - 1), x.shape[axis] - each * (parts - 1)]
@@ -114,15 +134,17 @@ def _split(backend: Backend[Any], node: Node, x: Any, split: Any = None) -> Any:
 
 
 def _concat(backend: Backend[Any], node: Node, *xs: Any) -> Any:
-    return backend.namespace.concatenate(xs, axis=node.attribute("axis", 1))
+    (axis,) = node.axes([node.attribute("axis", 1)], xs[0].ndim)
+    return backend.namespace.concatenate(xs, axis=axis)
 
 
 def _slide_concat(slider: Slider, node: Node, *inputs: Slid | Constant) -> Slid:
-    return joined(slider, node, inputs, node.attribute("axis", 1))
+    (axis,) = node.axes([node.attribute("axis", 1)], len(inputs[0].shape))
+    return joined(slider, node, inputs, axis)
 
 
 def _gather(backend: Backend[Any], node: Node, x: Any, indices: Any) -> Any:
-    axis = node.attribute("axis", 0)
+    (axis,) = node.axes([node.attribute("axis", 0)], x.ndim)
     size = x.shape[axis]
     if np.any(indices < -size) or np.any(indices >= size):
         raise ShapeError(f"an index is outside of the {size} entries of axis {axis}")
@@ -177,13 +199,7 @@ def _size(_backend: Backend[Any], _node: Node, x: Any) -> Any:
 
 
 def _constant(backend: Backend[Any], node: Node) -> Any:
-    for name, dtype in {
-        "value": None,
-        "value_float": np.float32,
-        "value_floats": np.float32,
-        "value_int": np.int64,
-        "value_ints": np.int64,
-    }.items():
+    for name, dtype in NUMBERS.items():
         value = node.attribute(name)
         if value is not None:
             return backend.asarray(value.numpy() if dtype is None else np.array(value, dtype))
@@ -215,23 +231,49 @@ def _structural(*positions: int) -> frozenset[int]:
 
 OPERATORS = {
     "Identity": Operator(_identity, slide, spread=receptive.entrywise),
-    "Dropout": Operator(_dropout, slide, _structural(1, 2), spread=receptive.entrywise),
-    "Reshape": Operator(_reshape, slide, _structural(1), spread=receptive.reshape),
-    "Flatten": Operator(_flatten, slide),
-    "Transpose": Operator(_transpose, slide, spread=receptive.transpose),
-    "Squeeze": Operator(_squeeze, slide, _structural(1), spread=receptive.squeeze),
-    "Unsqueeze": Operator(_unsqueeze, slide, _structural(1), spread=receptive.unsqueeze),
-    "Slice": Operator(_slice, slide, _structural(1, 2, 3, 4), spread=receptive.cut),
-    "Split": Operator(_split, slide, _structural(1), spread=receptive.mixing(0)),
-    "Concat": Operator(_concat, _slide_concat, spread=receptive.join),
-    "Gather": Operator(_gather, slide, _structural(1), spread=receptive.gather),
+    "Dropout": Operator(
+        _dropout, slide, _structural(1, 2), attributes=OF_TRAINING, spread=receptive.entrywise
+    ),
+    "Reshape": Operator(
+        _reshape, slide, _structural(1), attributes=("allowzero",), spread=receptive.reshape
+    ),
+    "Flatten": Operator(_flatten, slide, attributes=("axis",)),
+    "Transpose": Operator(_transpose, slide, attributes=("perm",), spread=receptive.transpose),
+    "Squeeze": Operator(
+        _squeeze, slide, _structural(1), attributes=("axes",), spread=receptive.squeeze
+    ),
+    "Unsqueeze": Operator(
+        _unsqueeze, slide, _structural(1), attributes=("axes",), spread=receptive.unsqueeze
+    ),
+    "Slice": Operator(
+        _slice,
+        slide,
+        _structural(1, 2, 3, 4),
+        attributes=("starts", "ends", "axes"),
+        spread=receptive.cut,
+    ),
+    "Split": Operator(
+        _split,
+        slide,
+        _structural(1),
+        attributes=("axis", "split", "num_outputs"),
+        spread=receptive.mixing(0),
+    ),
+    "Concat": Operator(
+        _concat, _slide_concat, attributes=("axis",), slides_by_any=True, spread=receptive.join
+    ),
+    "Gather": Operator(
+        _gather, slide, _structural(1), attributes=("axis",), spread=receptive.gather
+    ),
     "Expand": Operator(_expand, slide, _structural(1)),
     "Tile": Operator(_tile, slide, _structural(1)),
-    "SpaceToDepth": Operator(_space_to_depth, slide),
-    "DepthToSpace": Operator(_depth_to_space, slide),
-    "Shape": Operator(_shape, _slide_shape, static=True),
+    "SpaceToDepth": Operator(_space_to_depth, slide, attributes=("blocksize", "mode")),
+    "DepthToSpace": Operator(_depth_to_space, slide, attributes=("blocksize", "mode")),
+    "Shape": Operator(_shape, _slide_shape, static=True, attributes=("start", "end")),
     "Size": Operator(_size, _slide_shape, static=True),
-    "Constant": Operator(_constant, _refuse_dynamic),
-    "ConstantOfShape": Operator(_constant_of_shape, _refuse_dynamic, _structural(0)),
+    "Constant": Operator(_constant, _refuse_dynamic, attributes=tuple(NUMBERS)),
+    "ConstantOfShape": Operator(
+        _constant_of_shape, _refuse_dynamic, _structural(0), attributes=("value",)
+    ),
     "Range": Operator(_range, _refuse_dynamic, _structural(0, 1, 2)),
 }

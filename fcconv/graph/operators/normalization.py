@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_ir as ir
 
+from fcconv.errors import ShapeError
 from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators.elementwise import rounded_once
@@ -19,19 +21,46 @@ if TYPE_CHECKING:
     from fcconv.graph.node import Node
     from fcconv.graph.slider import Slider
 
+OF_TRAINING = "momentum"
+"""The attribute of BatchNormalization that matters while a network is trained."""
+
 
 def _batch_norm(
     backend: Backend[Any], node: Node, x: Any, scale: Any, bias: Any, mean: Any, variance: Any
 ) -> Any:
-    if node.attribute("training_mode", 0):
-        raise node.unsupported("it is in training mode: export the network for inference")
+    _refuse_training(node)
+    parameters = scale, bias, mean, variance
+    _check_parameters(x.shape, parameters)
     scale, bias, mean, variance = (
-        backend.namespace.reshape(p, (-1, *(1,) * (x.ndim - 2)))
-        for p in (scale, bias, mean, variance)
+        backend.namespace.reshape(p, (-1, *(1,) * (x.ndim - 2))) for p in parameters
     )
     spread = _root(backend, variance, node.attribute("epsilon", 1e-5))
     centred = backend.subtract(x, mean)
     return backend.add(backend.multiply(backend.divide(centred, spread), scale), bias)
+
+
+def _refuse_training(node: Node) -> None:
+    """Refuse to normalise with the statistics of the batch.
+
+    Before opset 14 a node is in training mode if it has the outputs that training asks for.
+    """
+    of_old = node.opset < 14 and len(node.ir.outputs) > 1
+    if node.attribute("training_mode", 0) or of_old:
+        asked = f" by its {len(node.ir.outputs)} outputs" if of_old else ""
+        raise node.unsupported(
+            f"it is in training mode{asked}: export the network for inference, with model.eval() "
+            f"in PyTorch"
+        )
+
+
+def _check_parameters(shape: tuple[int, ...], parameters: Sequence[Any]) -> None:
+    """Check that each parameter has one entry per channel of an input of `shape`."""
+    shapes = {tuple(p.shape) for p in parameters}
+    if len(shape) < 2 or shapes != {shape[1:2]}:
+        raise ShapeError(
+            f"an input of shape {shape} needs parameters with one entry per channel, got "
+            f"{', '.join(map(str, sorted(shapes)))}"
+        )
 
 
 def _root(backend: Backend[Any], variance: Any, epsilon: float) -> Any:
@@ -41,10 +70,8 @@ def _root(backend: Backend[Any], variance: Any, epsilon: float) -> Any:
 
 
 def _slide_batch_norm(slider: Slider, node: Node, x: Slid, *parameters: Constant) -> Slid:
-    if not all(isinstance(p, Constant) for p in parameters):
-        raise node.unsupported("its statistics depend on the pixels")
-    if node.attribute("training_mode", 0):
-        raise node.unsupported("it is in training mode: export the network for inference")
+    _refuse_training(node)
+    _check_parameters(x.shape, parameters)
     values = [slider.keep(p, node) for p in parameters]
     made = slider.along_channels(node, x, 1, lambda tensor: slider.copy(node, [tensor, *values]))
     if made is not None:
@@ -83,7 +110,7 @@ def _slide_lrn(slider: Slider, node: Node, x: Slid) -> Slid:
 def _layer_norm(backend: Backend[Any], node: Node, x: Any, scale: Any, bias: Any = None) -> Any:
     stash = ir.DataType(node.attribute("stash_type", ir.DataType.FLOAT)).numpy()
     wide = _cast(backend, x, stash) if x.dtype.itemsize < stash.itemsize else x
-    axis = node.attribute("axis", -1) % x.ndim
+    (axis,) = node.axes([node.attribute("axis", -1)], x.ndim)
     axes = tuple(range(axis, x.ndim))
     count = backend.asarray(np.array(math.prod(x.shape[axis:]), wide.dtype))
     mean = backend.divide(backend.reduce_sum(wide, axes), count)
@@ -111,12 +138,16 @@ def _slide_layer_norm(
     if node.has_output(1) or node.has_output(2):
         raise node.unsupported("its mean and deviation as outputs are not computed")
     rank = len(x.shape)
-    axis = node.attribute("axis", -1) % rank
+    (axis,) = node.axes([node.attribute("axis", -1)], rank)
     options = {"axis": -1, "epsilon": node.attribute("epsilon", 1e-5)}
     parameters = [p for p in (scale, bias) if p is not None]
 
+    size = x.shape[axis:]
+    for p in parameters:
+        if p.shape != size[len(size) - len(p.shape) :]:
+            raise ShapeError(f"a parameter of shape {p.shape} does not fit an input of {x.shape}")
+
     def emit(tensor: Any) -> Any:
-        size = x.shape[axis:]
         flat = [
             slider.constant(np.broadcast_to(p.array, size).ravel(), f"{node.name}/parameter")
             for p in parameters
@@ -134,9 +165,19 @@ def _slide_layer_norm(
 
 
 OPERATORS = {
-    "BatchNormalization": Operator(_batch_norm, _slide_batch_norm, spread=receptive.by_channel),
-    "LRN": Operator(_lrn, _slide_lrn, spread=receptive.by_channel),
+    "BatchNormalization": Operator(
+        _batch_norm,
+        _slide_batch_norm,
+        attributes=("epsilon", "training_mode", OF_TRAINING),
+        spread=receptive.by_channel,
+    ),
+    "LRN": Operator(
+        _lrn, _slide_lrn, attributes=("size", "alpha", "beta", "bias"), spread=receptive.by_channel
+    ),
     "LayerNormalization": Operator(
-        _layer_norm, _slide_layer_norm, spread=receptive.mixing_from(-1)
+        _layer_norm,
+        _slide_layer_norm,
+        attributes=("axis", "epsilon", "stash_type"),
+        spread=receptive.mixing_from(-1),
     ),
 }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fcconv.errors import ModelError, ShapeError
 from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
 from fcconv.graph.values import Constant, Slid
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from fcconv.backend import Backend
     from fcconv.graph.node import Node
     from fcconv.graph.slider import Slider
+
+MODES = ("constant", "edge", "reflect", "wrap")
 
 
 def _pad(
@@ -25,7 +28,7 @@ def _pad(
         tuple(slice(max(-b, 0), n - max(-a, 0)) for n, (b, a) in zip(x.shape, pairs, strict=True))
     ]
     wide = [(max(b, 0), max(a, 0)) for b, a in pairs]
-    mode = node.attribute("mode", "constant")
+    mode = _mode(node)
     if mode != "constant":
         return xp.pad(cut, wide, mode=mode)
     if value is None:
@@ -35,12 +38,21 @@ def _pad(
 
 def _pad_pairs(node: Node, x: Any, pads: Any, axes: Any) -> list[tuple[int, int]]:
     rank = len(x.shape)
-    along = [axis % rank for axis in node.ints("axes", axes, tuple(range(rank)))]
+    along = node.axes(node.ints("axes", axes, tuple(range(rank))), rank)
     numbers = node.ints("pads", pads)
+    if len(numbers) != 2 * len(along):
+        raise ShapeError(f"{len(along)} axes need {2 * len(along)} pads, got {len(numbers)}")
     pairs = [(0, 0)] * rank
     for axis, *pair in zip(along, numbers[: len(along)], numbers[len(along) :], strict=True):
         pairs[axis] = (pair[0], pair[1])
     return pairs
+
+
+def _mode(node: Node) -> str:
+    mode: str = node.attribute("mode", "constant")
+    if mode not in MODES:
+        raise ModelError(f"needs a mode of {', '.join(MODES)}, got {mode!r}")
+    return mode
 
 
 def _slide_pad(
@@ -58,7 +70,7 @@ def _slide_pad(
         raise node.unsupported("it pads the batch")
     spec = [(1, 1, 1, before, after) for before, after in pairs[2:]]
     tensor, made, slides = slider.windows(node, whole, order, spec)
-    mode = node.attribute("mode", "constant")
+    mode = _mode(node)
     if mode != "constant" and any(axis.scale > 1 for axis in whole.axes):
         raise node.unsupported(f"at this stride it can't pad by {mode}: take the default stride")
     ends = [0, pairs[1][0], *(s.before for s in slides), 0, pairs[1][1], *(s.after for s in slides)]
@@ -72,4 +84,12 @@ def _slide_pad(
     return slider.map(tensor, whole.channels + sum(pairs[1]), made, order)
 
 
-OPERATORS = {"Pad": Operator(_pad, _slide_pad, frozenset([1, 3]), spread=receptive.pad)}
+OPERATORS = {
+    "Pad": Operator(
+        _pad,
+        _slide_pad,
+        frozenset([1, 3]),
+        attributes=("mode", "pads", "value"),
+        spread=receptive.pad,
+    )
+}

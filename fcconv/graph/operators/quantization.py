@@ -70,7 +70,7 @@ def _slide(slider: Slider, node: Node, x: Slid | Constant, *parameters: Any) -> 
     if all(p.array.size == 1 for p in given):
         return elementwise.slide(slider, node, x, *parameters)
     written = [None if p is None else slider.keep(p, node) for p in parameters]
-    axis = node.attribute("axis", 1) % len(x.shape)
+    (axis,) = node.axes([node.attribute("axis", 1)], len(x.shape))
     made = slider.along_channels(
         node, x, axis, lambda tensor: slider.copy(node, [tensor, *written], axis=1)
     )
@@ -83,6 +83,14 @@ def _slide(slider: Slider, node: Node, x: Slid | Constant, *parameters: Any) -> 
 
 
 OPERATORS = {
-    "DequantizeLinear": Operator(_dequantize, _slide, spread=receptive.mixing(1)),
-    "QuantizeLinear": Operator(_quantize, _slide, frozenset([2]), spread=receptive.mixing(1)),
+    "DequantizeLinear": Operator(
+        _dequantize, _slide, spread=receptive.mixing(1), attributes=("axis", "output_dtype")
+    ),
+    "QuantizeLinear": Operator(
+        _quantize,
+        _slide,
+        frozenset([2]),
+        spread=receptive.mixing(1),
+        attributes=("axis", "output_dtype", "saturate"),
+    ),
 }

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from fcconv.graph.node import Node
     from fcconv.graph.slider import Emit, Slider
 
+OF_EXTREMES = ("axis", "keepdims", "select_last_index")
+
 POOLS: dict[str, tuple[str, dict[str, Any]]] = {
     "ReduceMean": ("AveragePool", {}),
     "ReduceMax": ("MaxPool", {}),
@@ -40,7 +42,10 @@ def _reduction(reduce: Callable[[Backend[Any], Any, tuple[int, ...]], Any]) -> O
         made = reduce(backend, x, along)
         return made if node.attribute("keepdims", 1) else backend.namespace.squeeze(made, along)
 
-    return Operator(compute, _slide_reduction, frozenset([1]), spread=receptive.reduction)
+    known = ("axes", "keepdims", "noop_with_empty_axes")
+    return Operator(
+        compute, _slide_reduction, frozenset([1]), attributes=known, spread=receptive.reduction
+    )
 
 
 def _axes(node: Node, x: Any, given: Any) -> tuple[int, ...]:
@@ -49,9 +54,7 @@ def _axes(node: Node, x: Any, given: Any) -> tuple[int, ...]:
     axes = node.ints("axes", given)
     if axes is None or not axes:
         return () if node.attribute("noop_with_empty_axes", 0) else tuple(range(rank))
-    if any(not -rank <= axis < rank for axis in axes):
-        raise node.unsupported(f"the axes {axes} are not all axes of {x.shape}")
-    return tuple(sorted({axis % rank for axis in axes}))
+    return tuple(sorted(set(node.axes(axes, rank))))
 
 
 def _mean(backend: Backend[Any], x: Any, axes: tuple[int, ...]) -> Any:
@@ -214,7 +217,7 @@ def _along(
 def softmax_axes(node: Node, x: Any) -> tuple[int, ...]:
     """Return the axes of one softmax: a single one, or before opset 13 all from `axis` on."""
     rank = len(x.shape)
-    axis = node.attribute("axis", -1 if node.opset >= 13 else 1) % rank
+    (axis,) = node.axes([node.attribute("axis", -1 if node.opset >= 13 else 1)], rank)
     return (axis,) if node.opset >= 13 else tuple(range(axis, rank))
 
 
@@ -247,7 +250,7 @@ def slide_along(slider: Slider, node: Node, x: Slid, along: tuple[int, ...], emi
 def _arg_max(backend: Backend[Any], node: Node, x: Any) -> Any:
     """Give the place of the largest entry along an axis, or for ArgMin of the smallest."""
     name = node.op.lower()
-    axis = node.attribute("axis", 0) % x.ndim
+    (axis,) = node.axes([node.attribute("axis", 0)], x.ndim)
     last = bool(node.attribute("select_last_index", 0))
 
     def places(xp: Any, x: Any) -> Any:
@@ -261,7 +264,7 @@ def _arg_max(backend: Backend[Any], node: Node, x: Any) -> Any:
 
 
 def _slide_arg_max(slider: Slider, node: Node, x: Slid) -> Slid:
-    axis = node.attribute("axis", 0) % len(x.shape)
+    (axis,) = node.axes([node.attribute("axis", 0)], len(x.shape))
     options = {"axis": 1, "keepdims": 1}
     if node.attribute("select_last_index", 0):
         options["select_last_index"] = 1
@@ -289,8 +292,14 @@ OPERATORS = {
     "ReduceLogSumExp": _reduction(_log_of_sum_of_powers),
     "ReduceProd": _reduction(_product),
     "ReduceSumSquare": _reduction(_sum_of_squares),
-    "Softmax": Operator(_softmax, _slide_softmax, spread=receptive.softmax),
-    "LogSoftmax": Operator(_log_softmax, _slide_softmax, spread=receptive.softmax),
-    "ArgMax": Operator(_arg_max, _slide_arg_max, spread=receptive.place_of_extreme),
-    "ArgMin": Operator(_arg_max, _slide_arg_max, spread=receptive.place_of_extreme),
+    "Softmax": Operator(_softmax, _slide_softmax, attributes=("axis",), spread=receptive.softmax),
+    "LogSoftmax": Operator(
+        _log_softmax, _slide_softmax, attributes=("axis",), spread=receptive.softmax
+    ),
+    "ArgMax": Operator(
+        _arg_max, _slide_arg_max, attributes=OF_EXTREMES, spread=receptive.place_of_extreme
+    ),
+    "ArgMin": Operator(
+        _arg_max, _slide_arg_max, attributes=OF_EXTREMES, spread=receptive.place_of_extreme
+    ),
 }

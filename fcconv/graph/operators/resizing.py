@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from fcconv.graph.values import Constant, Slid
 
 
+OF_OTHER_MODES = ("antialias", "cubic_coeff_a", "exclude_outside", "extrapolation_value")
+"""What has no part in taking the nearest entry."""
+
+PLACED = ("axes", "coordinate_transformation_mode", "keep_aspect_ratio_policy", "nearest_mode")
+
+
 def _resize(backend: Backend[Any], node: Node, x: Any, *options: Any) -> Any:
     if node.attribute("mode", "nearest") != "nearest":
         raise node.unsupported("it makes new pixels between others: only the nearest are taken")
@@ -44,8 +50,8 @@ def _sizes(node: Node, x: Any, options: tuple[Any, ...]) -> dict[int, int]:
     if given is sizes and node.attribute("keep_aspect_ratio_policy", "stretch") != "stretch":
         raise node.unsupported("it keeps the aspect ratio: give the sizes that this makes")
     wanted = {
-        axis % x.ndim: int(number) if given is sizes else float(number) * x.shape[axis]
-        for axis, number in zip(axes, given, strict=True)
+        axis: int(number) if given is sizes else float(number) * x.shape[axis]
+        for axis, number in zip(node.axes(axes, x.ndim), given, strict=True)
     }
     if any(size <= 0 or size % x.shape[axis] for axis, size in wanted.items()):
         raise node.unsupported("only whole factors are computed")
@@ -79,11 +85,13 @@ def _nearest(node: Node, length: int, size: int) -> npt.NDArray[np.int64]:
     return np.clip(nearest(), 0, length - 1).astype(np.int64)
 
 
-def _slide(slider: Slider, node: Node, *inputs: Slid | Constant | None) -> tuple[Slid, ...]:
-    return slider.moved(node, _resize, inputs)
+def _slide(slider: Slider, node: Node, x: Slid, *options: Constant | None) -> tuple[Slid, ...]:
+    return slider.moved(node, _resize, x, options)
 
 
 OPERATORS = {
-    "Resize": Operator(_resize, _slide, frozenset([1, 2, 3])),
-    "Upsample": Operator(_resize, _slide, frozenset([1])),
+    "Resize": Operator(
+        _resize, _slide, frozenset([1, 2, 3]), attributes=("mode", *PLACED, *OF_OTHER_MODES)
+    ),
+    "Upsample": Operator(_resize, _slide, frozenset([1]), attributes=("mode", "scales")),
 }

@@ -30,6 +30,13 @@ if TYPE_CHECKING:
     from fcconv.graph.node import Node
     from fcconv.graph.slider import Slider
 
+MOVES = ("kernel_shape", "strides", "dilations", "pads", "auto_pad")
+"""Attributes that say how a window moves."""
+
+OF_PLACES = "storage_order"
+"""The attribute of MaxPool that orders the places of the maxima, which are not computed here."""
+
+Ints = tuple[int, ...]
 Pads = tuple[tuple[int, int], ...]
 
 
@@ -59,10 +66,18 @@ def _moved(node: Node, size: Sequence[int], kernel: Sequence[int]) -> Moved:
         raise ShapeError(f"it has {rank} spatial axes; one to three can be computed")
     ones = (1,) * rank
     stride, dilation = node.attribute("strides", ones), node.attribute("dilations", ones)
+    lengths = len(kernel), len(stride), len(dilation)
+    if set(lengths) != {rank}:
+        raise ShapeError(
+            f"a window of {lengths[0]} axes, {lengths[1]} strides and {lengths[2]} dilations does "
+            f"not fit the {rank} spatial axes of its input"
+        )
     automatic = node.attribute("auto_pad", "NOTSET")
     padding: Any = "valid"
     if automatic == "NOTSET":
         pads = node.attribute("pads", (0,) * 2 * rank)
+        if len(pads) != 2 * rank:
+            raise ShapeError(f"{rank} spatial axes need {2 * rank} pads, got {len(pads)}")
         padding = tuple(zip(pads[:rank], pads[rank:], strict=True))
     elif automatic in ("SAME_UPPER", "SAME_LOWER"):
         padding = geometry.resolve_padding("same", size, kernel, stride, dilation)
@@ -75,15 +90,20 @@ def _moved(node: Node, size: Sequence[int], kernel: Sequence[int]) -> Moved:
 
 
 def _conv(backend: Backend[Any], node: Node, x: Any, weight: Any, bias: Any = None) -> Any:
-    if x.ndim != weight.ndim:
-        raise ShapeError(f"an input of shape {x.shape} does not fit a weight of {weight.shape}")
     groups = node.attribute("group", 1)
-    if x.shape[1] != weight.shape[1] * groups or weight.shape[0] % groups:
-        raise ShapeError(
-            f"a weight of {weight.shape} in {groups} groups can't read {x.shape[1]} channels"
-        )
+    _check_weight(x.shape, weight.shape, None if bias is None else bias.shape, groups)
     moved = _moved(node, x.shape[2:], weight.shape[2:])
     return backend.conv(x, weight, bias, moved.window, groups)
+
+
+def _check_weight(shape: Ints, weight: Ints, bias: Ints | None, groups: int) -> None:
+    """Check the shapes of a convolution's input, weight and bias against each other."""
+    if len(shape) != len(weight) or len(shape) < 3:
+        raise ShapeError(f"an input of shape {shape} does not fit a weight of {weight}")
+    if shape[1] != weight[1] * groups or weight[0] % groups:
+        raise ShapeError(f"a weight of {weight} in {groups} groups can't read {shape[1]} channels")
+    if bias is not None and bias != weight[:1]:
+        raise ShapeError(f"its bias needs the shape {weight[:1]}, got {bias}")
 
 
 def _max_pool(backend: Backend[Any], node: Node, x: Any) -> Any:
@@ -141,18 +161,18 @@ def _global_lp(backend: Backend[Any], node: Node, x: Any) -> Any:
 
 
 def _slide_conv(
-    slider: Slider, node: Node, x: Slid, weight: Slid | Constant, bias: Constant | None = None
+    slider: Slider, node: Node, x: Slid, weight: Constant, bias: Constant | None = None
 ) -> Slid:
-    if not isinstance(weight, Constant) or isinstance(bias, Slid):
-        raise node.unsupported("its weight depends on the pixels")
     whole, order = slider.whole_map(node, x)
+    groups = node.attribute("group", 1)
+    _check_weight(x.shape, weight.shape, None if bias is None else bias.shape, groups)
     size = [whole.block[k] for k in order]
     spec = _moved(node, size, weight.shape[2:]).spec
     tensor, axes, slides = slider.windows(node, whole, order, spec)
     inputs = [tensor, _turned(slider, node, weight, order)]
     if bias is not None:
         inputs.append(slider.keep(bias, node))
-    attributes = {**window_attributes(slides), "group": node.attribute("group", 1)}
+    attributes = {**window_attributes(slides), "group": groups}
     tensor = slider.emit(node, "Conv", inputs, attributes)
     return slider.map(tensor, weight.shape[0], axes, order)
 
@@ -286,11 +306,20 @@ def _global_pool(op: str) -> Any:
 
 
 OPERATORS = {
-    "Conv": Operator(_conv, _slide_conv, spread=receptive.window),
-    "MaxPool": Operator(_max_pool, _slide_pool, spread=receptive.window),
-    "AveragePool": Operator(_average_pool, _slide_pool, spread=receptive.window),
-    "LpPool": Operator(_lp_pool, _slide_pool, spread=receptive.window),
+    "Conv": Operator(_conv, _slide_conv, attributes=(*MOVES, "group"), spread=receptive.window),
+    "MaxPool": Operator(
+        _max_pool, _slide_pool, attributes=(*MOVES, "ceil_mode", OF_PLACES), spread=receptive.window
+    ),
+    "AveragePool": Operator(
+        _average_pool,
+        _slide_pool,
+        attributes=(*MOVES, "ceil_mode", "count_include_pad"),
+        spread=receptive.window,
+    ),
+    "LpPool": Operator(
+        _lp_pool, _slide_pool, attributes=(*MOVES, "ceil_mode", "p"), spread=receptive.window
+    ),
     "GlobalAveragePool": Operator(_global_average, _global_pool("AveragePool")),
     "GlobalMaxPool": Operator(_global_max, _global_pool("MaxPool")),
-    "GlobalLpPool": Operator(_global_lp, _global_pool("LpPool")),
+    "GlobalLpPool": Operator(_global_lp, _global_pool("LpPool"), attributes=("p",)),
 }

@@ -1,0 +1,73 @@
+"""An image without the pixels that lie between windows, which no window reads."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+from fcconv.scanning.missing import Mask
+from fcconv.scanning.source import Source
+
+
+class Gapless:
+    """An image of windows side by side, where they stand further apart in the original.
+
+    Along an axis whose stride is larger than the window, cell ``i`` reads pixels ``i * window`` to
+    ``(i + 1) * window``; along the others nothing changes. A region must begin and end with a
+    window there, as those of tiles do.
+
+    Parameters
+    ----------
+    image : Source
+        The original.
+    window, stride : sequence of int
+        Pixels of a window, and from one window to the next in the original, along each axis.
+    """
+
+    def __init__(self, image: Source, window: Sequence[int], stride: Sequence[int]) -> None:
+        self._image, self._window, self._stride = image, tuple(window), tuple(stride)
+        self.size = tuple(
+            n if s <= k else ((n - k) // s + 1) * k
+            for n, k, s in zip(image.size, window, stride, strict=True)
+        )
+        self.name, self.channels = image.name, image.channels
+        self.dtype, self.nodata = image.dtype, image.nodata
+
+    def identity(self) -> str:
+        """Return what tells the original from another."""
+        return self._image.identity()
+
+    def bytes(self, pixels: Sequence[int]) -> int:
+        """Count the bytes that reading a region of so many pixels takes."""
+        return self._image.bytes(pixels)
+
+    def read_valid(
+        self, region: tuple[slice, ...], nodata: float | None
+    ) -> tuple[np.ndarray, Mask | None]:
+        """Read a region run by run; see :meth:`Source.read_valid`."""
+        runs = [self._runs(axis, part) for axis, part in enumerate(region)]
+        if all(len(of_axis) == 1 for of_axis in runs):
+            return self._image.read_valid(tuple(source for ((_, source),) in runs), nodata)
+        shape = tuple(part.stop - part.start for part in region)
+        pixels = np.empty((self.channels, *shape), self.dtype)
+        missing: Mask | None = None
+        for places in itertools.product(*runs):
+            target, source = zip(*places, strict=True)
+            pixels[:, *target], without = self._image.read_valid(source, nodata)
+            if without is not None:
+                missing = np.zeros(shape, bool) if missing is None else missing
+                missing[target] = without
+        return pixels, missing
+
+    def _runs(self, axis: int, part: slice) -> list[tuple[slice, slice]]:
+        """List where the runs of a region lie along an axis, in it and in the original."""
+        window, stride = self._window[axis], self._stride[axis]
+        if stride <= window:
+            return [(slice(0, part.stop - part.start), part)]
+        starts = range(part.start // window, part.stop // window)
+        return [
+            (slice(k * window, (k + 1) * window), slice(cell * stride, cell * stride + window))
+            for k, cell in enumerate(starts)
+        ]
