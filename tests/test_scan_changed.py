@@ -17,6 +17,7 @@ from comparing import assert_identical
 from fcconv.cli.app import run
 from fcconv.errors import ImageError
 from fcconv.scanning.images import open_images
+from fcconv.scanning.job import Job
 from test_scan import cut_into, memory_for, picture, small_network
 
 PIXELS = picture()
@@ -139,7 +140,7 @@ def test_the_command_ends_with_one_line_and_writes_nothing_more(
     network, image = small_network(), tmp_path / "x.npy"
     fcconv.convolutionize(network).save(tmp_path / "model.onnx")
     np.save(image, PIXELS)
-    original, reads = fcconv.scanning.job.Job.pixels, []
+    original, reads = Job.read, []
 
     def changing(self: Any, *arguments: Any) -> Any:
         reads.append(arguments)
@@ -147,7 +148,7 @@ def test_the_command_ends_with_one_line_and_writes_nothing_more(
             rewritten(image)
         return original(self, *arguments)
 
-    monkeypatch.setattr("fcconv.scanning.job.Job.pixels", changing)
+    monkeypatch.setattr("fcconv.scanning.job.Job.read", changing)
     words: list[object] = ["scan", tmp_path / "model.onnx", image, "--out", tmp_path / "y.npy"]
     words += ["--engine", "numpy", "--memory", memory_for(8, network, PIXELS)]
     code = run(list(map(str, words)))
