@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -88,16 +90,74 @@ def test_weights_that_are_not_there(
 ) -> None:
     apart(path, **entries)
     opened = []
-    original = Path.open
 
-    def watched(self: Path, *arguments: Any, **options: Any) -> Any:
-        opened.append(self.name)
-        return original(self, *arguments, **options)
+    def watch(module: Any) -> None:
+        original = module.open
 
-    monkeypatch.setattr(Path, "open", watched)
+        def watched(path: Any, *arguments: Any, **options: Any) -> Any:
+            opened.append(Path(path).name)
+            return original(path, *arguments, **options)
+
+        monkeypatch.setattr(module, "open", watched)
+
+    watch(Path)
+    watch(os)
     refuse_everywhere(path, str(path), "the tensor 'w' of shape (4, 2, 3, 3)", said)
     if "refused" in said:
         assert set(opened) == {path.name}
+
+
+@pytest.mark.parametrize("exchanged", ["weights", "below", "pipe"])
+def test_what_is_exchanged_after_it_was_checked_is_not_read(
+    exchanged: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file, or the folder that it lies in, becomes a link to what lies elsewhere; or a pipe."""
+    apart(path, location="below/weights")
+    (path.parent.parent / "elsewhere").mkdir(exist_ok=True)
+    shutil.copy(path.parent / "below" / "weights", path.parent.parent / "elsewhere")
+    below, checked = path.parent / "below", Path.is_file
+
+    def exchanging(self: Path) -> bool:
+        found = checked(self)
+        if self.name != "weights" or not found:
+            return found
+        shutil.rmtree(below)
+        if exchanged == "below":
+            below.symlink_to(path.parent.parent / "elsewhere")
+            return found
+        below.mkdir()
+        if exchanged == "pipe":
+            os.mkfifo(self)
+        else:
+            self.symlink_to(path.parent.parent / "elsewhere" / "weights")
+        return found
+
+    monkeypatch.setattr(Path, "is_file", exchanging)
+    said = "has 0" if exchanged == "pipe" else "lies in 'weights', which can't be read"
+    refuse(fcconv.convolutionize, path, said)
+
+
+@pytest.mark.parametrize("width", [8, 4])
+def test_no_file_is_read_after_it_was_checked(width: int, path: Path) -> None:
+    """A constant, and several numbers a byte, are held."""
+    kind = TensorProto.INT8 if width == 8 else TensorProto.INT4
+    apart_too = TensorProto(name="k", data_type=kind, dims=[4], data_location=TensorProto.EXTERNAL)
+    apart_too.external_data.add(key="location", value="few")
+    numbers = np.array([1, 2, 3, 4], np.int8)
+    few = numbers.tobytes() if width == 8 else bytes([0x21, 0x43])
+    cast = node("Cast", ["k"], ["f"], to=TensorProto.FLOAT)
+    network = classifier(cast, node("Add", ["b", "f"], ["c"]))
+    if width == 8:
+        network.graph.node.insert(0, node("Constant", [], ["k"], value=apart_too))
+    else:
+        network.graph.initializer.append(apart_too)
+    write(path, network)
+    path.with_name("few").write_bytes(few)
+    found = fcconv.pointwise(path).model
+    path.with_name("few").write_bytes(bytes(len(few)))
+    added = constant("f", numbers.astype(np.float32).tolist())
+    summed = classifier(node("Add", ["b", "f"], ["c"]), constants=[added])
+    assert np.array_equal(scores(found), scores(summed))
 
 
 def test_weights_in_another_file_need_the_path(path: Path) -> None:

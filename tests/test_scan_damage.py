@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -149,8 +150,10 @@ def begun(request: Any, tmp_path_factory: Any) -> tuple[Path, dict[str, bytes]]:
     if request.param == ".npz":
         for file in out.parent.iterdir():
             file.unlink()
-        with cut_into(TILES), pytest.MonkeyPatch.context() as patch:
-            patch.setattr("fcconv.scanning.joined.InFile.finish", lambda _: {})
+        interrupted = mock.patch(
+            "fcconv.scanning.joined.InFile.finish", side_effect=KeyboardInterrupt
+        )
+        with cut_into(TILES), interrupted, pytest.raises(KeyboardInterrupt):
             fcconv.scan(small_network(heads=2), **GIVEN, out=out)
     return out, tree(folder / "right")
 

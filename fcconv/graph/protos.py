@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import logging
 import math
-import mmap
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from google.protobuf.message import DecodeError
 
 from fcconv.errors import FcconvError, ModelError, UnsupportedError
 from fcconv.graph import wire
+from fcconv.graph.beside import Beside
 from fcconv.graph.wire import Bytes
 
 logging.getLogger("onnx_ir").addHandler(logging.NullHandler())  # what it logs is an error here
@@ -89,7 +89,7 @@ def from_proto(
         raise ModelError(f"{name} holds no ONNX graph: {AGAIN}")
     if not proto.opset_import:
         raise ModelError(f"{name} does not say which operator set it is of: {AGAIN}")
-    beside = _Beside(folder)
+    beside = Beside(folder)
     try:
         apart = _check_graph(proto.graph, beside, weights)
         for function in proto.functions:
@@ -107,8 +107,6 @@ def from_proto(
     for key, data in apart.items():
         value = model.graph.initializers[key]
         value.const_value = _tensor(value.const_value, data)
-    if folder is not None:
-        ir.external_data.set_base_dir(model.graph, folder)
     return model
 
 
@@ -137,56 +135,9 @@ def _tensor(like: Any, data: Bytes) -> ir.Tensor[Any]:
     )
 
 
-class _Beside:
-    """The files beside a model, each mapped once.
-
-    Parameters
-    ----------
-    folder : path, optional
-        Where they must lie; without one, there are none.
-    """
-
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = None if folder is None else folder.resolve()
-        self._files: dict[Path, Bytes] = {}
-
-    def read(self, tensor: onnx.TensorProto, needed: int) -> Bytes:
-        """Return the bytes of a tensor; no file is opened that lies outside of the folder."""
-        if self._folder is None:
-            raise ModelError("it lies in another file: load the model from its path")
-        entries = {entry.key: entry.value for entry in tensor.external_data}
-        location = entries.get("location", "")
-        path = self._folder if "\0" in location else (self._folder / location).resolve()
-        if Path(location).is_absolute() or self._folder not in path.parents:
-            raise ModelError(f"it lies in {location!r}, outside of the model's folder: refused")
-        try:
-            start = int(entries.get("offset", 0))
-            length = int(entries.get("length", needed))
-        except ValueError:
-            raise ModelError("its offset or length is no number") from None
-        if not path.is_file():
-            raise ModelError(f"it lies in {location!r}, which is missing beside the model")
-        if path not in self._files:
-            self._files[path] = _mapped(path)
-        data = self._files[path]
-        if length != needed or not 0 <= start <= len(data) - length:
-            raise ModelError(
-                f"it needs {needed} bytes, but is said to have {length} from {start} on, and "
-                f"{location!r} has {len(data)}"
-            )
-        return data[start : start + length]
-
-
-def _mapped(path: Path) -> Bytes:
-    with path.open("rb") as file:
-        if path.stat().st_size == 0:
-            return np.empty(0, np.uint8)
-        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
-
-
 def _check_graph(
     graph: onnx.GraphProto,
-    beside: _Beside,
+    beside: Beside,
     weights: Sequence[Bytes | None] = (),
     in_function: bool = False,
 ) -> dict[str, Bytes]:
@@ -200,10 +151,32 @@ def _check_graph(
         found = _check_tensor(tensor, beside, data)
         if found is not None and _bits(tensor) >= 8:
             apart[tensor.name] = found
-        elif data is not None:
-            tensor.raw_data = data.tobytes()  # several numbers a byte
+        elif found is not None:  # several numbers a byte
+            _hold(tensor, found)
     _check_nodes(graph.node, beside, in_function)
     return apart
+
+
+def _hold(tensor: onnx.TensorProto, data: Bytes) -> None:
+    """Give a tensor its bytes, so that no file is opened later, by a name that was checked once."""
+    tensor.ClearField("external_data")
+    tensor.ClearField("data_location")
+    tensor.raw_data = data.tobytes()
+
+
+def _check_inner(graph: onnx.GraphProto, beside: Beside, in_function: bool) -> None:
+    """Check a graph inside a node, and let it hold all its initialisers."""
+    apart = _check_graph(graph, beside, in_function=in_function)
+    for tensor in graph.initializer:
+        if tensor.name in apart:
+            _hold(tensor, apart[tensor.name])
+
+
+def _check_held(tensor: onnx.TensorProto, beside: Beside) -> None:
+    """Check a tensor, and let it hold its bytes."""
+    data = _check_tensor(tensor, beside)
+    if data is not None:
+        _hold(tensor, data)
 
 
 def _check_names(graph: onnx.GraphProto) -> None:
@@ -228,7 +201,7 @@ def _check_text(*names: str | bytes) -> None:
             raise ModelError(f"the name {name!r} is no text")
 
 
-def _check_nodes(nodes: Iterable[onnx.NodeProto], beside: _Beside, in_function: bool) -> None:
+def _check_nodes(nodes: Iterable[onnx.NodeProto], beside: Beside, in_function: bool) -> None:
     """Check the tensors and graphs inside nodes."""
     for node in nodes:
         attributes = [attribute.name for attribute in node.attribute]
@@ -249,17 +222,17 @@ def _check_nodes(nodes: Iterable[onnx.NodeProto], beside: _Beside, in_function: 
                     f"{node.name} ({node.op_type}): its {attribute.name} is sparse: make it dense"
                 )
             for tensor in attribute.tensors:
-                _check_tensor(tensor, beside)
+                _check_held(tensor, beside)
             for graph in attribute.graphs:
-                _check_graph(graph, beside, in_function=in_function)
+                _check_inner(graph, beside, in_function)
             if attribute.type == onnx.AttributeProto.TENSOR:
-                _check_tensor(attribute.t, beside)
+                _check_held(attribute.t, beside)
             if attribute.type == onnx.AttributeProto.GRAPH:
-                _check_graph(attribute.g, beside, in_function=in_function)
+                _check_inner(attribute.g, beside, in_function)
 
 
 def _check_tensor(
-    tensor: onnx.TensorProto, beside: _Beside, data: Bytes | None = None
+    tensor: onnx.TensorProto, beside: Beside, data: Bytes | None = None
 ) -> Bytes | None:
     """Check that a tensor has the bytes that its shape asks for; return those it does not hold."""
     shape = tuple(tensor.dims)

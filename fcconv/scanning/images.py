@@ -6,7 +6,7 @@ import hashlib
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from fcconv.scanning.layouts import find_axes, unit
 from fcconv.scanning.mapped import is_whole, release
 from fcconv.scanning.missing import Mask, cleared, without_value
 from fcconv.scanning.stored import Stored
+from fcconv.scanning.watched import Watched
 
 BLOCK = 2**24
 """Entries that an overview reads at a time, unless the file's own parts are larger."""
@@ -43,6 +44,8 @@ class Image:
         That entry; 0 for the other axes.
     alpha : bool
         Whether the last channel is opacity, which has to be full and is left out.
+    watched : Watched
+        Its files, as they were before they were opened.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Image:
     axes: str
     at: tuple[int, ...]
     alpha: bool = False
+    watched: Watched = field(default_factory=Watched)
 
     @property
     def channels(self) -> int:
@@ -133,7 +137,8 @@ class Image:
         Raises
         ------
         ImageError
-            If the region is broken or transparent, or not in the image.
+            If the region is broken or transparent, or not in the image; if its file has changed
+            since it was opened.
         """
         for part, size in zip(region, self.size, strict=True):
             if not 0 <= part.start <= part.stop <= size:
@@ -219,9 +224,11 @@ class Image:
                 raise EOFError("the file has become shorter")
             pixels = np.asarray(level[index])
         except Exception as error:  # decoders raise anything on a file that is broken on purpose
+            self._check_unchanged()
             raise ImageError(
                 f"{self.name} can't be read in its {_words(region)}: {reason(error)}"
             ) from error
+        self._check_unchanged()  # after it is read: what changes later makes no difference to it
         if pixels.shape != tuple(_length(part) for part in index):
             raise ImageError(f"{self.name} ends before its {_words(region)} does: copy it again")
         if isinstance(level, np.memmap):
@@ -230,6 +237,13 @@ class Image:
                 release(level)
         pixels = self._ordered(pixels).astype(self.dtype, copy=False)
         return self._without_alpha(pixels, region) if self.alpha else pixels
+
+    def _check_unchanged(self) -> None:
+        if self.watched.has_changed():
+            raise ImageError(
+                f"{self.name} has changed since it was opened: put it back as it was, or scan it "
+                "anew"
+            )
 
     def _ordered(self, pixels: np.ndarray) -> np.ndarray:
         """Return stored entries as channels, then spatial axes."""
@@ -311,15 +325,10 @@ def open_images(
     """
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
+        watched = Watched.at(path)
         name, stored = path.name, open_file(path, series)
-    elif isinstance(source, np.ma.MaskedArray):
-        raise ImageError("the image is a masked array: fill what is hidden first, with .filled(0)")
-    elif all(hasattr(source, needed) for needed in ("shape", "dtype", "__getitem__")):
-        if series is not None:
-            raise ImageError("series chooses among the pictures of a file, but this is an array")
-        name, stored = "array", Stored((source,))
     else:
-        raise ImageError(f"an image is an array or the path of a file, got {type(source).__name__}")
+        name, stored, watched = "array", _array(source, series), Watched()
     shape = tuple(int(length) for length in stored.levels[0].shape)
     _check_dtype(name, stored.levels[0].dtype)
     axes, at = find_axes(name, stored.axes, shape, rank, layout, page)
@@ -331,12 +340,28 @@ def open_images(
         name += f", page {page}"
     alpha = stored.alpha and layout is None and "C" in axes
     if "N" not in axes:
-        return [Image(name, stored, axes, at, alpha)], False
+        return [Image(name, stored, axes, at, alpha, watched)], False
     batch, axes = axes.index("N"), axes.replace("N", ".")
     return [
-        Image(f"{name}[{k}]", stored, axes, (*at[:batch], k, *at[batch + 1 :]), alpha)
+        Image(f"{name}[{k}]", stored, axes, (*at[:batch], k, *at[batch + 1 :]), alpha, watched)
         for k in range(shape[batch])
     ], True
+
+
+def _array(source: Any, series: int | None) -> Stored:
+    """Check that a source is an array from which something can be read."""
+    if isinstance(source, np.ma.MaskedArray):
+        raise ImageError("the image is a masked array: fill what is hidden first, with .filled(0)")
+    try:
+        is_array = all(hasattr(source, needed) for needed in ("shape", "dtype", "__getitem__"))
+    except Exception as error:  # of an array in a file that has been closed, say
+        kind = type(source).__name__
+        raise ImageError(f"the image, a {kind}, can't be read: {reason(error)}") from error
+    if not is_array:
+        raise ImageError(f"an image is an array or the path of a file, got {type(source).__name__}")
+    if series is not None:
+        raise ImageError("series chooses among the pictures of a file, but this is an array")
+    return Stored((source,))
 
 
 def _check_dtype(name: str, dtype: Any) -> None:

@@ -102,7 +102,7 @@ def scan(
         Names of the channels of the first output.
     existing : {"refuse", "resume", "overwrite"}
         What to do with scores that are there: "resume" goes on with a run of the same arguments,
-        in its tiles and on its engine.
+        in its tiles and on its engine, and computes again what has been damaged since.
     progress : callable, optional
         Is told how far the scan is, at the beginning and, from another thread, after each tile.
 
@@ -114,8 +114,8 @@ def scan(
     Raises
     ------
     ImageError
-        If the image can't be read, does not fit the network, or holds pixels without a value and
-        scores are integers; finished tiles are kept.
+        If the image can't be read, does not fit the network, has changed since it was opened, or
+        holds pixels without a value and scores are integers; finished tiles are kept.
     OutputError
         If scores can't go to `out`.
     UnsupportedError
