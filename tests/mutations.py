@@ -770,6 +770,25 @@ MUTATIONS = [
         "orientation in (3, 4, 6, 7)",
         "orientation in (3, 4, 7, 8)",
         "test_images_tags.py::test_orientation_of_a_tiff",
+        "types are mixed",
+        "fcconv/graph/types.py",
+        "if bound.setdefault(name, dtype) != dtype:",
+        "if bound.setdefault(name, dtype) is None:",
+        "test_load_graphs.py::test_a_broken_graph",
+    ),
+    Mutation(
+        "shapes on the way are believed",
+        "fcconv/graph/shapes.py",
+        "value.shape = shape if producer is not None and producer.domain else None",
+        "value.shape = shape",
+        "test_pointwise_sizes.py::test_what_is_told_of_a_value_on_the_way_is_not_believed",
+    ),
+    Mutation(
+        "an image of any size is run",
+        "fcconv/graph/shapes.py",
+        "or max(map(math.prod, sizes)) > LARGEST_INPUT:",
+        "or not sizes:",
+        "test_mutated_networks.py::test_nothing_else_becomes_of_them",
     ),
 ]
 

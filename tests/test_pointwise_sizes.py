@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, cast
 
 import onnx
+import onnx_ir as ir
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper
@@ -86,3 +88,35 @@ def test_an_image_too_large_to_be_shown_is_left_alone() -> None:
     model = net.model(net.add("MatMul", _own_shape(net), net.w(96, 3)))
     with little_memory():
         fcconv.pointwise(model)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "holds"), [(["N", 3], True), (["N", None], True), ([7, 4], False)]
+)
+def test_outputs_may_declare_fewer_sizes(sizes: list[str | int | None], holds: bool) -> None:
+    net = Net()
+    model = net.model(net.dense(net.map(), 96))
+    rewritten = onnx.ModelProto()
+    rewritten.CopyFrom(ir.to_proto(fcconv.pointwise(model).model))
+    output = helper.make_tensor_value_info(rewritten.graph.output[0].name, TensorProto.FLOAT, sizes)
+    rewritten.graph.output[0].CopyFrom(output)
+    model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 3
+    assert fcconv.certify(model, rewritten).holds == holds
+
+
+def test_an_output_of_other_axes_than_it_declares_is_run() -> None:
+    net = Net()
+    features = net.add("Flatten", net.map())
+    model = net.model(net.add("MatMul", features, net.w(96, 3)), net.nodes[0].output[0])
+    rewritten = fcconv.pointwise(model)
+    assert fcconv.certify(model, rewritten).holds
+    proto = cast("Any", ir.to_proto(rewritten.model))
+    onnxruntime.InferenceSession(proto.SerializeToString(), quiet())
+
+
+def test_an_input_that_is_fixed_is_another_one() -> None:
+    net = Net()
+    model = net.model(net.dense(net.map(), 96))
+    rewritten = fcconv.pointwise(model).model
+    rewritten.graph.inputs[0].shape = ir.Shape([1, 2, 9, 8])
+    assert not fcconv.certify(model, rewritten).holds

@@ -22,23 +22,27 @@ def infer_shapes(model: ir.Model) -> None:
 
     Where ONNX's inference gives up, as it does on shapes that the network computes itself, a run on
     zeros shows them; with an operator that is not known here, they stay unknown. What a file tells
-    of a value on the way counts only where nothing else is known of it.
+    counts only where nothing else is known; an output keeps the sizes it is declared to have.
     """
     told = {
-        value: value.shape
+        value: _with_free_sizes(value.shape)
         for node in model.graph
         for value in node.outputs
-        if value.shape is not None and not value.is_graph_output()
+        if value.shape is not None
     }
-    for value in told:
-        value.shape = None
+    for value, shape in told.items():
+        producer = value.producer()
+        value.shape = shape if producer is not None and producer.domain else None
     passes.ShapeInferencePass(check_type=False, strict_mode=False)(model)
     for value in (value for node in model.graph for value in node.outputs):
-        shape = told.get(value) if value.shape is None else value.shape
-        value.shape = None if shape is None else _with_free_sizes(shape)
+        value.shape = None if value.shape is None else _with_free_sizes(value.shape)
     products = [node for node in model.graph if node.op_type == "MatMul"]
     if any(node.inputs[0] is not None and node.inputs[0].shape is None for node in products):
         _see_shapes(model)
+    for value, shape in told.items():
+        declared = value.is_graph_output() and len(shape) == len(value.shape or ())
+        if value.shape is None or declared:
+            value.shape = shape
 
 
 def _with_free_sizes(shape: ir.Shape) -> ir.Shape:
