@@ -219,6 +219,10 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "no arguments": (operator("Gather", "b"), "odd (Gather) needs 2 inputs, got 1"),
     "many arguments": (operator("Relu", "b", "b"), "odd (Relu) needs 1 inputs, got 2"),
     "cast to nothing": (operator("Cast", "b", to=99), "odd (Cast): there is no data type 99"),
+    "half a flag": (
+        operator("ReduceMean", "b", axes=[1], keepdims=2),
+        "odd (ReduceMean) needs keepdims of 0 or 1, got 2",
+    ),
     "argument left out": (operator("Gather", "b", ""), "odd (Gather) needs its input indices"),
 }
 

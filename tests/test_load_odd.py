@@ -33,6 +33,16 @@ ODD: dict[str, tuple[onnx.NodeProto, list[TensorProto], str]] = {
         "step cannot be zero",
     ),
     "split": (node("Split", ["b", "k"], ["c"], axis=9), [ints("k", 9)], "out of range"),
+    "split into less": (
+        node("Split", ["b", "k"], ["c", "more"], axis=1),
+        [ints("k", 4)],
+        "it has 2 outputs, but parts of (4,)",
+    ),
+    "depth mode": (
+        node("DepthToSpace", ["b"], ["c"], blocksize=2, mode="RCD"),
+        [],
+        "its mode is 'RCD', neither DCR nor CRD",
+    ),
     "gather": (node("Gather", ["b", "k"], ["c"], axis=9), [ints("k", 0)], "out of range"),
     "reduce": (node("ReduceMean", ["b"], ["c"], axes=[9]), [], "axis 9 is out of range"),
     "depth": (node("DepthToSpace", ["b"], ["c"], blocksize=0), [], "by zero"),

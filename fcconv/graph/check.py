@@ -20,6 +20,9 @@ WINDOWED = ("Conv", "MaxPool", "AveragePool", "LpPool")
 INTERNAL = "__"
 """How the names of attributes begin that ONNX lets tools add."""
 
+FLAGS = ("keepdims", "noop_with_empty_axes")
+"""Attributes that are 0 or 1; of another number engines have different opinions."""
+
 AUTO_PAD = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 
 
@@ -85,6 +88,8 @@ def check_node(node: Node) -> None:
             raise ModelError(f"{node} needs the attribute {name}, which is left out")
         if attribute is not None and (attribute.type.name != kind or attribute.is_ref()):
             raise ModelError(f"{node} needs {name} as {kind}, got {attribute.type.name}")
+        if attribute is not None and name in FLAGS and attribute.value not in (0, 1):
+            raise ModelError(f"{node} needs {name} of 0 or 1, got {attribute.value}")
     if node.op in WINDOWED:
         _check_window(node)
 

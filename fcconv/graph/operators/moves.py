@@ -127,6 +127,8 @@ def _split(backend: Backend[Any], node: Node, x: Any, split: Any = None) -> Any:
     if sizes is None:
         each = -(-x.shape[axis] // parts)
         sizes = [*[each] * (parts - 1), x.shape[axis] - each * (parts - 1)]
+    if len(sizes) != parts:
+        raise ShapeError(f"it has {parts} outputs, but parts of {tuple(sizes)}")
     ends = np.cumsum(sizes).tolist()
     if ends[-1] != x.shape[axis] or min(sizes) < 0:
         raise ShapeError(f"parts of {tuple(sizes)} do not make up {x.shape[axis]} entries")
@@ -169,11 +171,19 @@ def affordable(node: Node, shape: Any) -> tuple[int, ...]:
     return wanted
 
 
+def _is_depth_first(node: Node) -> bool:
+    """Say whether the places of a block are the slowest part of the channels."""
+    mode = node.attribute("mode", "DCR")
+    if mode not in ("DCR", "CRD"):
+        raise node.unsupported(f"its mode is {mode!r}, neither DCR nor CRD")
+    return bool(mode == "DCR")
+
+
 def _space_to_depth(backend: Backend[Any], node: Node, x: Any) -> Any:
     xp, size = backend.namespace, node.attribute("blocksize")
     n, c, h, w = x.shape
     cut = xp.reshape(x, (n, c, h // size, size, w // size, size))
-    deep = (3, 5, 1) if node.attribute("mode", "DCR") == "DCR" else (1, 3, 5)
+    deep = (3, 5, 1) if _is_depth_first(node) else (1, 3, 5)
     return xp.reshape(
         xp.transpose(cut, (0, *deep, 2, 4)), (n, c * size * size, h // size, w // size)
     )
@@ -183,7 +193,7 @@ def _depth_to_space(backend: Backend[Any], node: Node, x: Any) -> Any:
     xp, size = backend.namespace, node.attribute("blocksize")
     n, c, h, w = x.shape
     deep = c // (size * size)
-    if node.attribute("mode", "DCR") == "DCR":
+    if _is_depth_first(node):
         cut = xp.transpose(xp.reshape(x, (n, size, size, deep, h, w)), (0, 3, 4, 1, 5, 2))
     else:
         cut = xp.transpose(xp.reshape(x, (n, deep, size, size, h, w)), (0, 1, 4, 2, 5, 3))
