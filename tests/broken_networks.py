@@ -219,6 +219,7 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "no arguments": (operator("Gather", "b"), "odd (Gather) needs 2 inputs, got 1"),
     "many arguments": (operator("Relu", "b", "b"), "odd (Relu) needs 1 inputs, got 2"),
     "cast to nothing": (operator("Cast", "b", to=99), "odd (Cast): there is no data type 99"),
+    "places of floats": (operator("Gather", "b", "m"), "odd (Gather): 'm' must hold integers"),
     "half a flag": (
         operator("ReduceMean", "b", axes=[1], keepdims=2),
         "odd (ReduceMean) needs keepdims of 0 or 1, got 2",

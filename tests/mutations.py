@@ -770,6 +770,8 @@ MUTATIONS = [
         "orientation in (3, 4, 6, 7)",
         "orientation in (3, 4, 7, 8)",
         "test_images_tags.py::test_orientation_of_a_tiff",
+    ),
+    Mutation(
         "types are mixed",
         "fcconv/graph/types.py",
         "if bound.setdefault(name, dtype) != dtype:",

@@ -90,10 +90,8 @@ def test_an_image_too_large_to_be_shown_is_left_alone() -> None:
         fcconv.pointwise(model)
 
 
-@pytest.mark.parametrize(
-    ("sizes", "holds"), [(["N", 3], True), (["N", None], True), ([7, 4], False)]
-)
-def test_outputs_may_declare_fewer_sizes(sizes: list[str | int | None], holds: bool) -> None:
+@pytest.mark.parametrize("sizes", [["N", 3], ["N", None], None])
+def test_outputs_may_declare_fewer_sizes(sizes: list[str | int | None] | None) -> None:
     net = Net()
     model = net.model(net.dense(net.map(), 96))
     rewritten = onnx.ModelProto()
@@ -101,7 +99,9 @@ def test_outputs_may_declare_fewer_sizes(sizes: list[str | int | None], holds: b
     output = helper.make_tensor_value_info(rewritten.graph.output[0].name, TensorProto.FLOAT, sizes)
     rewritten.graph.output[0].CopyFrom(output)
     model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 3
-    assert fcconv.certify(model, rewritten).holds == holds
+    assert fcconv.certify(model, rewritten).holds
+    rewritten.graph.output[0].type.tensor_type.elem_type = TensorProto.DOUBLE
+    assert not fcconv.certify(model, rewritten).holds
 
 
 def test_an_output_of_other_axes_than_it_declares_is_run() -> None:

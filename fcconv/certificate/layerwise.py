@@ -63,14 +63,13 @@ def certify_layers(
 
 def _interface(original: ir.Model, rewritten: ir.Model) -> str | None:
     """Compare the names of inputs and outputs, and the constants that both networks have."""
-    for part, agree in (("inputs", _same_declared), ("outputs", _agreeing)):
+    for part, described in (("inputs", _in_full), ("outputs", _by_type)):
         first, second = (
-            [value for value in getattr(model.graph, part) if value.const_value is None]
+            [described(value) for value in getattr(model.graph, part) if value.const_value is None]
             for model in (original, rewritten)
         )
-        if len(first) != len(second) or not all(map(agree, first, second)):
-            before, after = (", ".join(map(_described, values)) for values in (first, second))
-            return f"the {part}: {before} became {after}"
+        if first != second:
+            return f"the {part}: {', '.join(first)} became {', '.join(second)}"
     made = {value.name for node in rewritten.graph for value in node.outputs}
     for name, value in original.graph.initializers.items():
         other = rewritten.graph.initializers.get(name)
@@ -81,27 +80,15 @@ def _interface(original: ir.Model, rewritten: ir.Model) -> str | None:
     return None
 
 
-def _same_declared(a: ir.Value, b: ir.Value) -> bool:
-    return _described(a) == _described(b)
-
-
-def _agreeing(a: ir.Value, b: ir.Value) -> bool:
-    """Compare outputs: a size that is known of one only is no difference, for values are proved."""
-    first, second = _sizes(a), _sizes(b)
-    pairs = zip(first, second, strict=False)
-    return (a.name, a.dtype, len(first)) == (b.name, b.dtype, len(second)) and all(
-        n == m or None in (n, m) for n, m in pairs
-    )
-
-
-def _described(value: ir.Value) -> str:
-    return f"{value.name} {value.dtype} {_sizes(value)}"
-
-
-def _sizes(value: ir.Value) -> list[int | None]:
-    """Return the sizes of a value; free ones may have any name."""
+def _in_full(value: ir.Value) -> str:
+    """Describe an input; free sizes may have any name."""
     dims = () if value.shape is None else value.shape.dims
-    return [n if isinstance(n, int) else None for n in dims]
+    return f"{_by_type(value)} {[n if isinstance(n, int) else None for n in dims]}"
+
+
+def _by_type(value: ir.Value) -> str:
+    """Describe an output but for its sizes: numbers are proved, and so how many there are."""
+    return f"{value.name} {value.dtype}"
 
 
 def _equal(a: ir.Value, b: ir.Value) -> bool:

@@ -1,4 +1,4 @@
-"""The types of values, as far as operators say them: inputs of one type must have one."""
+"""The types of values, as far as operators say them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ import onnx_ir as ir
 from fcconv.errors import ModelError
 from fcconv.graph.node import Node
 
+INTEGERS = {f"tensor({sign}int{bits})" for sign in ("", "u") for bits in (8, 16, 32, 64)}
+
 
 def check_types(graph: ir.Graph) -> None:
-    """Check that no node mixes types that ONNX wants to be the same; the graph is sorted.
+    """Check that no node mixes types, or reads places or sizes that are no integers.
 
-    NumPy and JAX would promote them, each by rules of its own, and other engines refuse them.
+    The graph is sorted. NumPy and JAX would promote mixed types, each by rules of its own; other
+    engines refuse them.
 
     Raises
     ------
@@ -41,7 +44,11 @@ def _bound(
     for position, value in enumerate(node.ir.inputs):
         dtype = None if value is None else known.get(value)
         name = signature.of_input(position)
-        if dtype is None or name is None:
+        if value is None or dtype is None or name is None:
+            continue
+        if name in signature.whole and dtype.is_floating_point():
+            raise ModelError(f"{node}: {value.name!r} must hold integers, its type is {dtype}")
+        if name not in signature.parameters:
             continue
         if bound.setdefault(name, dtype) != dtype:
             raise ModelError(
@@ -60,21 +67,22 @@ def _cast_to(node: Node) -> ir.DataType:
 
 @dataclass(frozen=True)
 class _Signature:
-    """The type parameters of the inputs and outputs of an operator, such as "T".
+    """The types of the inputs and outputs of an operator: fixed ones, and parameters such as "T".
 
-    The last input of some operators stands for any number of them.
+    The last input of some operators stands for any number of them; `whole` are the types that are
+    integers in any case.
     """
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     repeats: bool
     parameters: frozenset[str]
+    whole: frozenset[str]
 
     def of_input(self, position: int) -> str | None:
         if position >= len(self.inputs) and not self.repeats:
             return None
-        name = self.inputs[min(position, len(self.inputs) - 1)]
-        return name if name in self.parameters else None
+        return self.inputs[min(position, len(self.inputs) - 1)] if self.inputs else None
 
 
 @functools.cache
@@ -82,13 +90,16 @@ def _signature(op_type: str, opset: int, domain: str) -> _Signature:
     try:
         schema = onnx.defs.get_schema(op_type, opset, domain)
     except (onnx.defs.SchemaError, TypeError):  # unknown, or of a version beyond 32 bits
-        return _Signature((), (), False, frozenset())
+        return _Signature((), (), False, frozenset(), frozenset())
     last = schema.inputs[-1] if schema.inputs else None
     variadic = onnx.defs.OpSchema.FormalParameterOption.Variadic
     mixed = {x.type_str for x in schema.inputs if x.option == variadic and not x.is_homogeneous}
+    allowed = {x.type_param_str: set(x.allowed_type_strs) for x in schema.type_constraints}
+    taken = {x.type_str: allowed.get(x.type_str, {x.type_str}) for x in schema.inputs}
     return _Signature(
         tuple(x.type_str for x in schema.inputs),
         tuple(x.type_str for x in schema.outputs),
         last is not None and last.option == variadic,
-        frozenset(x.type_param_str for x in schema.type_constraints) - mixed,
+        frozenset(allowed) - mixed,
+        frozenset(name for name, types in taken.items() if types <= INTEGERS),
     )
