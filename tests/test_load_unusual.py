@@ -11,8 +11,9 @@ import pytest
 from onnx import TensorProto, helper
 
 import fcconv
+from broken_networks import branch, conditional
 from refusing import USES, refuse, write
-from small_networks import classifier, constant, node, scores
+from small_networks import classifier, constant, node, scores, weight
 
 
 def test_nodes_out_of_order_are_sorted(path: Path) -> None:
@@ -59,6 +60,21 @@ def test_constants_that_are_no_numbers() -> None:
     network = classifier(node("Log", ["k"], ["nan"]), node("Add", ["b", "nan"], ["c"]),
                          constants=[constant("k", [-1])])  # fmt: skip
     assert np.isnan(scores(fcconv.convolutionize(network).model)).all()
+
+
+@pytest.mark.parametrize("alpha", [float("nan"), float("inf")])
+def test_factors_that_are_no_numbers_are_certified(alpha: float) -> None:
+    gemm = node("Gemm", ["f", "k"], ["c"], alpha=alpha)
+    network = classifier(node("Flatten", ["b"], ["f"]), gemm, constants=[weight("k", 64, 64)])
+    for use in USES:
+        assert fcconv.certify(network, use(network)).holds
+
+
+def test_types_are_known_of_the_branch_that_is_taken() -> None:
+    network = classifier()
+    conditional(branch("b"))(network)
+    network.graph.initializer[1].CopyFrom(constant("m", np.ones((64, 3)), np.float64))
+    refuse(fcconv.convolutionize, network, "dense (MatMul): it mixes the types FLOAT and DOUBLE")
 
 
 def test_words_and_constants_that_nothing_reads(path: Path) -> None:

@@ -120,3 +120,14 @@ def test_an_input_that_is_fixed_is_another_one() -> None:
     rewritten = fcconv.pointwise(model).model
     rewritten.graph.inputs[0].shape = ir.Shape([1, 2, 9, 8])
     assert not fcconv.certify(model, rewritten).holds
+
+
+def test_a_weight_that_is_an_output_stays() -> None:
+    net = Net()
+    features = net.add("Flatten", net.map())
+    model = net.model(net.add("MatMul", features, net.w(96, 3), name="dense"))
+    weight = helper.make_tensor_value_info("dense/kernel", TensorProto.FLOAT, [96, 3])
+    model.graph.output.append(weight)
+    proto = cast("Any", ir.to_proto(fcconv.pointwise(model).model))
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), quiet())
+    assert [output.name for output in session.get_outputs()][1] == "dense/kernel"

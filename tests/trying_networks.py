@@ -76,7 +76,7 @@ def tried(damaged: Mutant, folder: Path) -> Trial:
             trial.certificates[name] = certificate
             trial.use(f"{name} is proved", _check_certificate, made, certificate, trial)
         saved = folder / f"{name}.onnx"
-        trial.use(f"save {name}", made.save, saved)
+        trial.use(f"save {name}", _save, made, saved)
         if saved.exists() and trial.compiled is not None:
             trial.use(f"{name} is read again", _check_saved, made, saved, trial.images)
     return trial
@@ -95,9 +95,19 @@ def _check_certificate(made: Any, certificate: Any, trial: Trial) -> None:
         raise FaultError("the proof says that it is not exact")
 
 
+def _save(made: Any, path: Path) -> None:
+    try:
+        made.save(path)
+    except FcconvError as error:
+        raise FaultError(f"what is made can't be written: {error}") from error
+
+
 def _check_saved(made: Any, saved: Path, images: dict[str, Array] | None) -> None:
     """See that a saved network loads, and computes what the rewritten one computes."""
-    again = fcconv.compile(saved)
+    try:
+        again = fcconv.compile(saved)
+    except FcconvError as error:
+        raise FaultError(f"what is written can't be read: {error}") from error
     if images is None:
         return
     arrays = list(images.values())

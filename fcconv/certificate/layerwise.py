@@ -152,13 +152,14 @@ def _same(
 
 def _small_shape(value: ir.Value, node: ir.Node) -> tuple[int, ...]:
     """Give an input of a layer a shape: features as the weight has them, free lengths short."""
-    if value.shape is not None:
+    is_product = node.op_type in ("Gemm", "MatMul")
+    if value.shape is not None and (len(value.shape) or not is_product):
         shape = [n if isinstance(n, int) else ROWS for n in value.shape.dims]
     elif node.op_type == "Gemm":
         shape = [ROWS, ROWS]
     else:
         raise ModelError(f"{Node(node, 0)}: the shape of {value.name!r} is not known")
-    weight = node.inputs[1] if node.op_type in ("Gemm", "MatMul") else None
+    weight = node.inputs[1] if is_product else None
     if weight is not None and weight.const_value is not None and value is node.inputs[0]:
         product = Node(node, 0)
         features = weight.const_value.shape.numpy()[-1 if product.attribute("transB", 0) else -2]

@@ -60,6 +60,7 @@ def load(source: Source, window: Sequence[int] | None = None) -> ir.Model:
         _fix_window(model.graph, window)
     fold(model)
     passes.RemoveUnusedNodesPass()(model)
+    check_types(model.graph)  # of a branch that was taken, say, more is known now
     return model
 
 

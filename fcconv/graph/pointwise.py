@@ -162,7 +162,7 @@ def _replace(graph: ir.Graph, writer: Writer, node: Node, matrix: npt.NDArray[An
     (old,) = node.ir.outputs
     made.name, made.shape, made.type = old.name, old.shape, old.type
     ir.convenience.replace_nodes_and_values(graph, node.ir, [node.ir], writer.nodes, [old], [made])
-    if not weight.uses() and weight.name in graph.initializers:
+    if not (weight.uses() or weight.is_graph_output()) and weight.name in graph.initializers:
         del graph.initializers[str(weight.name)]
         if weight in graph.inputs:  # as in models of IR version 3
             graph.inputs.remove(weight)

@@ -13,6 +13,9 @@ from fcconv.graph.node import Node
 
 INTEGERS = {f"tensor({sign}int{bits})" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 
+FIXED = {"tensor(bool)": ir.DataType.BOOL, "tensor(int64)": ir.DataType.INT64}
+"""Types that some operators give their outputs, whatever they read."""
+
 
 def check_types(graph: ir.Graph) -> None:
     """Check that no node mixes types, or reads places or sizes that are no integers.
@@ -31,9 +34,12 @@ def check_types(graph: ir.Graph) -> None:
         signature = _signature(ir_node.op_type, node.opset, ir_node.domain)
         bound = _bound(node, signature, known)
         for name, value in zip(signature.outputs, ir_node.outputs, strict=False):
-            known[value] = bound.get(name)
+            known[value] = bound.get(name, FIXED.get(name))
         if node.op == "Cast":
             known[ir_node.outputs[0]] = _cast_to(node)
+        if node.op == "ConstantOfShape":
+            filled = node.attribute("value")
+            known[ir_node.outputs[0]] = ir.DataType.FLOAT if filled is None else filled.dtype
 
 
 def _bound(
