@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import dask.array
+import h5py
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -52,7 +53,6 @@ def test_arrays_of_every_library(kind: str, tmp_path: Path) -> None:
         np.save(source, RGB)
         source = np.load(source, mmap_mode="r") if kind == "memmap" else source
     elif kind == "h5py":
-        h5py = pytest.importorskip("h5py")
         with h5py.File(tmp_path / "file.h5", "w") as file:
             data = file.create_dataset("x", data=RGB, chunks=(1, 16, 16))
             check_regions(opened(data), RGB)

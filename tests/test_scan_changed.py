@@ -8,8 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
+import jax.numpy as jnp
+import nibabel
 import numpy as np
 import pytest
+import tifffile
 import zarr
 
 import fcconv
@@ -21,6 +25,7 @@ from fcconv.scanning.job import Job
 from test_scan import cut_into, memory_for, picture, small_network
 
 PIXELS = picture()
+nifti: Any = nibabel.Nifti1Image  # typed in part
 
 
 def dated(path: Path, like: os.stat_result) -> None:
@@ -85,7 +90,6 @@ def test_a_file_that_changes(change: str, moment: int, tmp_path: Path) -> None:
 
 
 def save_tiff(path: Path) -> None:
-    tifffile = pytest.importorskip("tifffile")
     tifffile.imwrite(path, PIXELS, tile=(16, 16), compression="zlib", planarconfig="separate")
 
 
@@ -94,8 +98,7 @@ def save_zarr(path: Path) -> None:
 
 
 def save_volume(path: Path) -> None:
-    nibabel = pytest.importorskip("nibabel")
-    nibabel.save(nibabel.Nifti1Image(PIXELS[..., None], np.eye(4)), path)
+    nibabel.save(nifti(PIXELS[..., None], np.eye(4)), path)
 
 
 def write_zarr(path: Path) -> None:
@@ -160,7 +163,6 @@ def test_the_command_ends_with_one_line_and_writes_nothing_more(
 
 
 def test_an_array_of_a_file_that_was_closed(tmp_path: Path) -> None:
-    h5py = pytest.importorskip("h5py")
     with h5py.File(tmp_path / "x.h5", "w") as file:
         data = file.create_dataset("x", data=PIXELS)
     with pytest.raises(ImageError, match="the image, a Dataset, can't be read"):
@@ -168,8 +170,7 @@ def test_an_array_of_a_file_that_was_closed(tmp_path: Path) -> None:
 
 
 def test_an_array_of_jax_that_was_given_away() -> None:
-    jax = pytest.importorskip("jax")
-    data = jax.numpy.asarray(PIXELS)
+    data = jnp.asarray(PIXELS)
     data.delete()
     with pytest.raises(ImageError, match=r"array can't be read .* has been deleted"):
         fcconv.scan(small_network(), data, engine="numpy")
