@@ -696,9 +696,9 @@ MUTATIONS = [
     ),
     Mutation(
         "attributes compared by their print",
-        "fcconv/certificate/layerwise.py",
-        "a.SerializeToString(deterministic=True) for a in proto.attribute",
-        "str(a) for a in node.attributes.values()",
+        "fcconv/graph/node.py",
+        "proto.SerializeToString(deterministic=True) for proto in protos",
+        "str(attribute).encode() for attribute in node.attributes.values()",
         f"{FORGERIES}::test_what_is_left_alone_is_compared_by_all_its_bytes",
     ),
     Mutation(

@@ -7,6 +7,7 @@ import hashlib
 import numpy as np
 import onnx_ir as ir
 
+from fcconv.graph.node import attribute_bytes
 from fcconv.graph.run import data_inputs
 
 
@@ -30,12 +31,10 @@ def _expressions(model: ir.Model) -> list[bytes]:
         held.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
         found[value] = held.digest()
     for node in graph:
-        attributes = sorted(
-            ir.to_proto(a).SerializeToString(deterministic=True) for a in node.attributes.values()
-        )
         version = graph.opset_imports.get(node.domain)
         inputs = [found[value] for value in node.inputs]
-        said = hashlib.blake2b(repr((*node.op_identifier(), version, attributes, inputs)).encode())
+        described = (*node.op_identifier(), version, attribute_bytes(node), inputs)
+        said = hashlib.blake2b(repr(described).encode())
         for number, value in enumerate(node.outputs):
             found[value] = said.digest() + bytes([number % 256])
     return [found[value] for value in graph.outputs]

@@ -17,7 +17,7 @@ from fcconv.certificate.keys import Keys
 from fcconv.certificate.report import Certificate
 from fcconv.certificate.weights import moved_weights
 from fcconv.errors import FcconvError, ModelError, UnsupportedError
-from fcconv.graph.node import Node
+from fcconv.graph.node import Node, attribute_bytes
 from fcconv.graph.run import Program
 from fcconv.graph.shapes import LARGEST_INPUT, infer_shapes
 from fcconv_modular import Field
@@ -101,17 +101,16 @@ def _equal(a: ir.Value, b: ir.Value) -> bool:
 
 
 def _signature(model: ir.Model, node: ir.Node) -> tuple[Any, ...]:
-    """Describe a node by all its bytes, tables and inner graphs among them, and its version.
+    """Describe a node: operator and version, attributes by their bytes, names it reads and makes.
 
     Its own name and its documentation have no part in what it computes.
     """
-    proto = ir.to_proto(node)
-    for field in ("name", "doc_string", "metadata_props"):
-        proto.ClearField(field)
-    attributes = sorted(a.SerializeToString(deterministic=True) for a in proto.attribute)
-    proto.ClearField("attribute")
+    read, made = (
+        tuple("" if value is None else value.name for value in values)
+        for values in (node.inputs, node.outputs)
+    )
     version = model.graph.opset_imports.get(node.domain)
-    return version, proto.SerializeToString(deterministic=True), *attributes
+    return *node.op_identifier(), version, read, made, *attribute_bytes(node)
 
 
 def _same(

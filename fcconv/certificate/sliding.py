@@ -74,7 +74,8 @@ class Proof:
             if not native:
                 break
             keys.agreed(max(first.chance, second.chance))
-        everywhere = self._locality.has_cells(self._stride) and not self._locality.pads
+        pads = any(map(any, self._locality.margins))
+        everywhere = self._locality.has_cells(self._stride) and not pads
         exact = native and bool(agree.all()) and everywhere
         difference, unproved, reasons = (None, None, ()) if exact else self._why(native, keys)
         errors: list[Rounding] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,9 +35,26 @@ class Locality:
     outside: str | None
     period: int
 
-    def each(self, number: Callable[[Along], int]) -> list[list[int]]:
-        """List a number of every output, for each axis."""
-        return [[number(along) for along in same] for same in zip(*self.outputs, strict=True)]
+    @property
+    def stride(self) -> tuple[int, ...]:
+        """Pixels from one cell to the next, the most of any output, along each axis."""
+        return tuple(max(a.jump for a in same) for same in zip(*self.outputs, strict=True))
+
+    @property
+    def reach(self) -> tuple[tuple[int, int], ...]:
+        """The pixels that cell 0 depends on, to one past the last, along each axis."""
+        return tuple(
+            (min(a.first for a in same), max(a.last for a in same) + 1)
+            for same in zip(*self.outputs, strict=True)
+        )
+
+    @property
+    def margins(self) -> tuple[tuple[int, int], ...]:
+        """Pixels at both ends of the image within which padding has a part, along each axis."""
+        return tuple(
+            (max(a.before for a in same), max(a.after for a in same))
+            for same in zip(*self.outputs, strict=True)
+        )
 
     def has_cells(self, stride: Sequence[int]) -> bool:
         """Say whether every output has a cell for each window, at every size of the image."""
@@ -46,11 +63,6 @@ class Locality:
             for cells in self.outputs
             for along, s in zip(cells, stride, strict=True)
         )
-
-    @property
-    def pads(self) -> bool:
-        """Whether padding has a part in a cell."""
-        return any(along.before or along.after for cells in self.outputs for along in cells)
 
 
 def find_locality(graph: ir.Graph, axes: Sequence[int], window: Sequence[int]) -> Locality:

@@ -93,6 +93,12 @@ class Node:
         return _about(self, UnsupportedError(reason))
 
 
+def attribute_bytes(node: ir.Node) -> list[bytes]:
+    """Return all bytes of each attribute, tables and inner graphs among them, in a fixed order."""
+    protos = [ir.to_proto(attribute) for attribute in node.attributes.values()]
+    return sorted(proto.SerializeToString(deterministic=True) for proto in protos)
+
+
 Error = TypeVar("Error", bound=FcconvError)
 
 UNFIT = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)

@@ -190,23 +190,9 @@ def _check_against_graph(sliding: Sliding) -> None:
             f"be checked: convert the patch network again"
         )
     shown = {
-        "stride": tuple(max(jumps) for jumps in found.each(lambda along: along.jump)),
-        "reach": tuple(
-            (min(first), max(last) + 1)
-            for first, last in zip(
-                found.each(lambda along: along.first),
-                found.each(lambda along: along.last),
-                strict=True,
-            )
-        ),
-        "margins": tuple(
-            (max(before), max(after))
-            for before, after in zip(
-                found.each(lambda along: along.before),
-                found.each(lambda along: along.after),
-                strict=True,
-            )
-        ),
+        "stride": found.stride,
+        "reach": found.reach,
+        "margins": found.margins,
         "window": sliding.window if found.has_cells(sliding.stride) else None,
     }
     for name, value in shown.items():

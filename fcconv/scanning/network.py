@@ -12,6 +12,7 @@ import onnx_ir as ir
 from fcconv.errors import ImageError, ShapeError, UnsupportedError
 from fcconv.geometry import Ints, per_axis
 from fcconv.graph.load import Source, load
+from fcconv.graph.node import attribute_bytes
 from fcconv.graph.slide import convolutionize
 from fcconv.graph.sliding import Sliding, restored
 from fcconv.scanning.arguments import several
@@ -102,8 +103,8 @@ def digest(model: ir.Model) -> str:
     found = hashlib.blake2b(repr(sorted(model.opset_imports.items())).encode())
     for node in model.graph:
         values = [None if v is None else v.name for v in (*node.inputs, *node.outputs)]
-        attributes = sorted(f"{name}={value}" for name, value in node.attributes.items())
-        found.update(repr((node.domain, node.op_type, values, attributes)).encode())
+        described = (node.domain, node.op_type, values, attribute_bytes(node))
+        found.update(repr(described).encode())
     for name, value in sorted(model.graph.initializers.items()):
         if value.const_value is not None:
             array = np.ascontiguousarray(value.const_value.numpy())

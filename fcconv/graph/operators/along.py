@@ -12,7 +12,7 @@ import numpy as np
 from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators.elementwise import rounded_once
-from fcconv.graph.operators.reductions import slide_along, softmax_axes
+from fcconv.graph.operators.reductions import slide_along, slide_softmax, softmax_axes
 from fcconv.graph.operators.windows import power, root
 from fcconv.graph.values import Constant, Slid
 
@@ -53,16 +53,6 @@ def _hardmax(backend: Backend[Any], node: Node, x: Any) -> Any:
     return xp.reshape(ones, x.shape)
 
 
-def _slide_hardmax(slider: Slider, node: Node, x: Slid) -> Slid:
-    def emit(tensor: Any) -> Any:
-        if slider.opset >= 13:
-            return slider.emit(node, node.op, [tensor], {"axis": 1})
-        rank = len(slider.stride)
-        return slider.channels_last(node, tensor, rank, {"axis": 1 + rank})
-
-    return slide_along(slider, node, x, softmax_axes(node, x), emit)
-
-
 def _cumulative_sum(backend: Backend[Any], node: Node, x: Any, given: Any) -> Any:
     """Add each entry to the one that lies 1, then 2, 4, ... places behind it."""
     xp = backend.namespace
@@ -83,9 +73,7 @@ def _cumulative_sum(backend: Backend[Any], node: Node, x: Any, given: Any) -> An
     return xp.flip(turned, axis) if node.attribute("reverse", 0) else turned
 
 
-def _slide_cumulative_sum(slider: Slider, node: Node, x: Slid, given: Constant | Slid) -> Slid:
-    if not isinstance(given, Constant):
-        raise node.unsupported("its axis depends on the pixels")
+def _slide_cumulative_sum(slider: Slider, node: Node, x: Slid, given: Constant) -> Slid:
     (axis,) = node.axes(node.ints("axis", given.array), len(x.shape))
 
     def emit(tensor: Any) -> Any:
@@ -103,7 +91,7 @@ OPERATORS = {
         spread=receptive.along_axis,
         attributes=("exclusive", "reverse"),
     ),
-    "Hardmax": Operator(_hardmax, _slide_hardmax, spread=receptive.softmax, attributes=("axis",)),
+    "Hardmax": Operator(_hardmax, slide_softmax, spread=receptive.softmax, attributes=("axis",)),
     "LpNormalization": Operator(
         _lp_normalization,
         _slide_lp_normalization,

@@ -42,10 +42,7 @@ def _composed(body: Body, *attributes: str) -> Operator:
 
         return body(do, node, *inputs)
 
-    def slide(slider: Slider, node: Node, x: Slid | Constant, *parameters: Any) -> Slid:
-        if not isinstance(x, Slid) or not all(isinstance(p, Constant) for p in parameters):
-            raise node.unsupported("its scale or its bias depends on the pixels")
-
+    def slide(slider: Slider, node: Node, x: Slid, *parameters: Constant) -> Slid:
         def do(op: str, *inputs: Any, **attributes: Any) -> Any:
             part = _part(node, op, attributes)
             if isinstance(inputs[0], Constant):

@@ -63,11 +63,8 @@ def _column(backend: Backend[Any], node: Node, x: Any, parameter: Any) -> Any:
     return backend.namespace.reshape(parameter, (-1, *(1,) * (x.ndim - 1 - axis % x.ndim)))
 
 
-def _slide(slider: Slider, node: Node, x: Slid | Constant, *parameters: Any) -> Slid:
-    given = [p for p in parameters if p is not None]
-    if not isinstance(x, Slid) or not all(isinstance(p, Constant) for p in given):
-        raise node.unsupported("its scale depends on the pixels")
-    if all(p.array.size == 1 for p in given):
+def _slide(slider: Slider, node: Node, x: Slid, *parameters: Constant | None) -> Slid:
+    if all(p is None or p.array.size == 1 for p in parameters):
         return elementwise.slide(slider, node, x, *parameters)
     written = [None if p is None else slider.keep(p, node) for p in parameters]
     (axis,) = node.axes([node.attribute("axis", 1)], len(x.shape))

@@ -221,7 +221,9 @@ def softmax_axes(node: Node, x: Any) -> tuple[int, ...]:
     return (axis,) if node.opset >= 13 else tuple(range(axis, rank))
 
 
-def _slide_softmax(slider: Slider, node: Node, x: Slid) -> Slid:
+def slide_softmax(slider: Slider, node: Node, x: Slid) -> Slid:
+    """Write a Softmax, or another operator that had the same change of axes in opset 13."""
+
     def emit(tensor: Any) -> Any:
         if slider.opset >= 13:
             return slider.emit(node, node.op, [tensor], {"axis": 1})
@@ -292,9 +294,9 @@ OPERATORS = {
     "ReduceLogSumExp": _reduction(_log_of_sum_of_powers),
     "ReduceProd": _reduction(_product),
     "ReduceSumSquare": _reduction(_sum_of_squares),
-    "Softmax": Operator(_softmax, _slide_softmax, attributes=("axis",), spread=receptive.softmax),
+    "Softmax": Operator(_softmax, slide_softmax, attributes=("axis",), spread=receptive.softmax),
     "LogSoftmax": Operator(
-        _log_softmax, _slide_softmax, attributes=("axis",), spread=receptive.softmax
+        _log_softmax, slide_softmax, attributes=("axis",), spread=receptive.softmax
     ),
     "ArgMax": Operator(
         _arg_max, _slide_arg_max, attributes=OF_EXTREMES, spread=receptive.place_of_extreme
