@@ -162,8 +162,8 @@ MUTATIONS = [
     Mutation(
         "a form of the CPU everywhere",
         JAX_CONV,
-        "cpu=chosen, default=default",
-        "cpu=chosen, default=chosen",
+        "**by_platform, default=default",
+        "**by_platform, default=chosen[0]",
         "test_jax.py::test_the_platform_chooses",
     ),
     Mutation(
