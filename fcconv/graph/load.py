@@ -211,6 +211,10 @@ def _exported(module: Any, window: Sequence[int] | None) -> ir.Model:
 
     if window is None:
         raise ShapeError("a torch.nn.Module needs window=(C, H, W), the shape of one input")
+    if isinstance(module, torch.nn.DataParallel | torch.nn.parallel.DistributedDataParallel):
+        raise UnsupportedError(
+            f"a {type(module).__name__} can't be exported: give its .module, the network itself"
+        )
     parameter = next(module.parameters(), torch.zeros(1))
     example = torch.zeros(2, *_sizes(window), dtype=parameter.dtype, device=parameter.device)
     was_training = module.training

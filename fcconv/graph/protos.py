@@ -154,6 +154,12 @@ def _check_graph(
         name = graph.sparse_initializer[0].values.name
         raise UnsupportedError(f"the initialiser {name!r} is sparse: make it dense")
     _check_names(graph)
+    for value in graph.output:
+        if _holds_dictionaries(value.type):
+            raise UnsupportedError(
+                f"the output {value.name!r} holds dictionaries, as ZipMap makes them, not numbers: "
+                f"export it by skl2onnx.to_onnx(model, X[:1], options={{'zipmap': False}})"
+            )
     apart = {}
     for tensor, data in itertools.zip_longest(graph.initializer, weights):
         found = _check_tensor(tensor, beside, data)
@@ -163,6 +169,12 @@ def _check_graph(
             _hold(tensor, found)
     _check_nodes(graph.node, beside, in_function)
     return apart
+
+
+def _holds_dictionaries(kind: onnx.TypeProto) -> bool:
+    while kind.HasField("sequence_type"):
+        kind = kind.sequence_type.elem_type
+    return kind.HasField("map_type")
 
 
 def _hold(tensor: onnx.TensorProto, data: Bytes) -> None:
