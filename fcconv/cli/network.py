@@ -14,6 +14,7 @@ from fcconv.certificate.report import Certificate
 from fcconv.cli.output import results
 from fcconv.graph.layer import Layer
 from fcconv.graph.pointwise import Pointwise, pointwise
+from fcconv.graph.save import draft
 from fcconv.graph.slide import convolutionize
 from fcconv.graph.sliding import Sliding
 
@@ -54,9 +55,10 @@ def convert_pointwise(model: Path, out: Path, window: Window, as_json: bool) -> 
 def _certify_and_write(
     model: Path, rewritten: Sliding | Pointwise, record: dict[str, Any], out: Path, as_json: bool
 ) -> int:
-    certificate = certify(model, rewritten)
-    if certificate.holds:
-        rewritten.save(out)
+    with draft(rewritten.model, out) as written:
+        certificate = certify(model, written.path)
+        if certificate.holds:
+            written.publish()
     if as_json:
         written = str(out) if certificate.holds else None
         print_json({**record, "certificate": certificate.to_dict(), "written": written})
