@@ -12,7 +12,7 @@ from fcconv.errors import ShapeError, UnsupportedError
 from fcconv.geometry import Ints, per_axis
 from fcconv.graph.load import Source, load
 from fcconv.graph.node import Node
-from fcconv.graph.run import data_inputs
+from fcconv.graph.run import check_batch, data_inputs
 from fcconv.graph.sliding import Sliding, metadata
 from fcconv.graph.walk import Walk
 
@@ -103,6 +103,7 @@ def _input_shape(model: ir.Model) -> tuple[Any, ...]:
         )
     if math.prod(int(str(n)) for n in dims[1:]) > LARGEST_WINDOW:
         raise ShapeError(f"a window of shape {dims[1:]} is absurd")
+    check_batch(inputs)
     return tuple(dims)
 
 
