@@ -10,13 +10,13 @@ import numpy as np
 import onnx
 import onnx.utils
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 import fcconv
 from fcconv import UnsupportedError
 from fcconv.cli import app
 from refusing import refuse_everywhere, write
-from small_networks import classifier, node
+from small_networks import classifier, constant, node
 
 PIXELS = np.random.default_rng(0).integers(0, 9, (3, 2, 6, 6)).astype(np.uint8)
 
@@ -55,8 +55,8 @@ def of_bytes(opening: onnx.NodeProto, *tensors: onnx.TensorProto) -> onnx.ModelP
         (
             of_bytes(
                 node("DequantizeLinear", ["x", "s", "z"], ["floats"], name="dq"),
-                numpy_helper.from_array(np.float32(0.5), "s"),
-                numpy_helper.from_array(np.uint8(3), "z"),
+                constant("s", 0.5),
+                constant("z", 3, np.uint8),
             ),
             (PIXELS - 3.0) / 2,
         ),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import onnx
 import pytest
@@ -143,7 +146,10 @@ def test_an_absurd_batch(batch: int) -> None:
     right = fcconv.convolutionize(classifier())
     model = classifier()
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = batch
-    uses = [fcconv.convolutionize, lambda source: fcconv.certify(source, right)]
+    uses: list[Callable[[Any], Any]] = [
+        fcconv.convolutionize,
+        lambda source: fcconv.certify(source, right),
+    ]
     for use in uses:
         refuse(use, model, f"computes {batch} images at a time", "export it with a batch")
 

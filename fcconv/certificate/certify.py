@@ -16,6 +16,7 @@ from fcconv.certificate.report import Certificate
 from fcconv.certificate.runs import refusal
 from fcconv.certificate.sliding import Proof
 from fcconv.errors import ModelError, ShapeError
+from fcconv.geometry import integer
 from fcconv.graph.load import Source, load
 from fcconv.graph.pointwise import Pointwise
 from fcconv.graph.run import data_inputs
@@ -24,6 +25,8 @@ from fcconv.graph.sliding import WINDOW, Sliding, restored, told
 
 SEED_BITS = 64
 """Bits of a seed that the system draws; short enough to be typed again."""
+
+LARGEST_SEED = 2**128 - 1
 
 
 def certify(
@@ -69,12 +72,12 @@ def certify(
     >>> certificate.exact, certificate.windows, certificate.equal
     (True, 9, 9)
     """
+    seed = integer(secrets.randbits(SEED_BITS) if seed is None else seed, "seed", 0, LARGEST_SEED)
     second = load(rewritten)
     try:
-        first = load(original, window or _patch_shape(second))
+        first = load(original, _patch_shape(second) if window is None else window)
     except ShapeError as error:
         raise ModelError(f"the two networks do not fit each other: {error}") from error
-    seed = secrets.randbits(SEED_BITS) if seed is None else seed
     rng = np.random.default_rng(seed)
     axes = _freed_axes(first, second)
     if axes:

@@ -97,8 +97,8 @@ def _run_on_onnxruntime(path: Path, images: list[Array] | None) -> list[Array]:
     if images is None:
         return []
     names = [declared.name for declared in session.get_inputs()]
-    outputs: list[Any] = session.run(None, dict(zip(names, images, strict=True)))
-    return outputs
+    outputs: Any = session.run(None, dict(zip(names, images, strict=True)))
+    return list(outputs)
 
 
 def _run_on_numpy(path: Path, images: list[Array] | None) -> list[Array]:
