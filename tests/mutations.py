@@ -695,6 +695,20 @@ MUTATIONS = [
         f"{FORGERIES}::test_keys_are_not_known_in_advance",
     ),
     Mutation(
+        "a runtime judges though it refuses the original",
+        "fcconv/certificate/runs.py",
+        "expected = judge(original, _images(first, batches[0]))",
+        "expected = judge(rewritten, _images(first, batches[0]))",
+        "test_runs.py",
+    ),
+    Mutation(
+        "a file is called right that no runtime was shown",
+        "fcconv/certificate/certify.py",
+        "if made.holds and isinstance(rewritten, str | Path):",
+        "if False:",
+        "test_runs.py::test_names_given_twice",
+    ),
+    Mutation(
         "attributes compared by their print",
         "fcconv/graph/node.py",
         "proto.SerializeToString(deterministic=True) for proto in protos",

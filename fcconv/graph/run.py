@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -22,6 +23,9 @@ from fcconv.graph.operators import OPERATORS
 
 NOT_COMPUTED = {"c": "complex numbers", "O": "text"}
 """Kinds of arrays that no operator takes."""
+
+LARGEST_BATCH, LARGEST_IMAGES = 2**16, 2**27
+"""Most images, and numbers in them, of a network whose shapes are followed."""
 
 Visit: TypeAlias = Callable[[Node, tuple[Any, ...]], None]
 
@@ -260,3 +264,20 @@ def fixed_batch(inputs: Sequence[ir.Value]) -> int | None:
     }
     size = sizes.pop() if len(sizes) == 1 else None
     return size if isinstance(size, int) else None
+
+
+def check_batch(inputs: Sequence[ir.Value]) -> None:
+    """Check that a network does not compute more windows at a time than can be followed.
+
+    Raises
+    ------
+    ShapeError
+        If it does.
+    """
+    batch = fixed_batch(inputs) or 1
+    windows = [[n for n in v.shape.dims[1:] if isinstance(n, int)] for v in inputs if v.shape]
+    if batch > LARGEST_BATCH or batch * sum(map(math.prod, windows)) > LARGEST_IMAGES:
+        raise ShapeError(
+            f"the network computes {batch} images at a time, too many for its shapes to be "
+            f"followed: export it with a batch that is free, or 1"
+        )

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Sequence
 from typing import Any
 
 import onnx_ir as ir
 
 from fcconv.errors import ShapeError, UnsupportedError
-from fcconv.geometry import Ints, per_axis
+from fcconv.geometry import Ints, integer, per_axis
 from fcconv.graph.load import Source, load
 from fcconv.graph.node import Node
-from fcconv.graph.run import data_inputs
+from fcconv.graph.run import check_batch, data_inputs
 from fcconv.graph.sliding import Sliding, metadata
 from fcconv.graph.walk import Walk
 
@@ -103,11 +104,12 @@ def _input_shape(model: ir.Model) -> tuple[Any, ...]:
         )
     if math.prod(int(str(n)) for n in dims[1:]) > LARGEST_WINDOW:
         raise ShapeError(f"a window of shape {dims[1:]} is absurd")
+    check_batch(inputs)
     return tuple(dims)
 
 
 def _given_axes(spatial_axes: Sequence[int], rank: int) -> tuple[int, ...]:
-    axes = tuple(axis + rank if axis < 0 else axis for axis in spatial_axes)
+    axes = tuple(axis + rank if axis < 0 else axis for axis in _integers(spatial_axes, rank))
     channels = [axis for axis in range(1, rank) if axis not in axes]
     proper = 1 <= len(axes) <= 3 and len(set(axes)) == len(axes) and len(channels) <= 1
     if not proper or not all(1 <= axis < rank for axis in axes) or list(axes) != sorted(axes):
@@ -116,6 +118,16 @@ def _given_axes(spatial_axes: Sequence[int], rank: int) -> tuple[int, ...]:
             f"(N, C, H, W); the input has {rank} axes, got {tuple(spatial_axes)}"
         )
     return axes
+
+
+def _integers(spatial_axes: Sequence[int], rank: int) -> list[int]:
+    try:
+        given = list(spatial_axes)
+    except TypeError:
+        raise ShapeError(
+            f"spatial_axes needs several axes, such as (2, 3), got {reprlib.repr(spatial_axes)}"
+        ) from None
+    return [integer(axis, "spatial_axes", -rank, rank - 1) for axis in given]
 
 
 def _likely_axes(rank: int) -> list[tuple[int, ...]]:

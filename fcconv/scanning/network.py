@@ -108,6 +108,6 @@ def digest(model: ir.Model) -> str:
     for name, value in sorted(model.graph.initializers.items()):
         if value.const_value is not None:
             array = np.ascontiguousarray(value.const_value.numpy())
-            found.update(repr((name, array.dtype, array.shape)).encode())
+            found.update(repr((name, array.dtype.name, array.shape)).encode())
             found.update(array.reshape(-1).view(np.uint8).data)
     return found.hexdigest()
