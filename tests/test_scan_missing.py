@@ -20,7 +20,7 @@ from fcconv.cli import app
 from fcconv.errors import ImageError, ShapeError
 from fcconv.scanning.job import make_job
 from fcconv.scanning.missing import without_value
-from fcconv.scanning.network import as_sliding
+from fcconv.scanning.network import as_network
 from fcconv.scanning.scales import Resized
 from regions import opened
 from strategies import seeds
@@ -201,7 +201,7 @@ def test_exact_tiles_hold_many_windows_within_their_memory(
     stride: int, side: int, engine: str
 ) -> None:
     image = np.zeros((2, side, side), np.float32)
-    sliding = as_sliding(small_network(pad=1), stride)
+    sliding = as_network(small_network(pad=1), stride)
     job = make_job(sliding, image, "exact", None, None, None)
     cut, batch = job.planned(512 * 10**6, engine)
     windows = math.prod(cut.kept)

@@ -38,8 +38,8 @@ def without_value(pixels: Array, nodata: float | None) -> Mask | None:
     array([False,  True,  True])
     """
     found: Mask = np.zeros(pixels.shape[1:], bool)
-    if pixels.dtype.kind == "f":
-        found |= ~np.isfinite(pixels).all(axis=0)
+    if pixels.dtype.kind == "f" and not (finite := np.isfinite(pixels)).all():
+        found |= ~finite.all(axis=0)
     if nodata is not None:
         with np.errstate(over="ignore"):  # a number beyond the dtype is in no pixel
             found |= np.equal(pixels, nodata).all(axis=0)
