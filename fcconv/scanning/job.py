@@ -39,6 +39,9 @@ TRIAL_PIXELS, TRIAL_CELLS = 160, 4
 COMFORTABLE = 2**26
 """Bytes from which on smaller tiles are not faster, as fresh memory costs time, too."""
 
+COMFORTABLE_BATCH = 2**25
+"""Bytes from which on larger batches of cut out windows are not faster, but leave caches."""
+
 MOST_BATCHES = 64
 """Batches of cut out windows in a tile, so that an interrupted run loses little."""
 
@@ -114,7 +117,7 @@ class Job:
         source = self.sources[number]
         pixels, missing = source.read_valid(region, self.preparation.nodata)
         try:
-            prepared = self.preparation.prepared(pixels, self.network.layout.dtype)
+            prepared = self.preparation.prepared(pixels, self.network.layout.dtype, finite=True)
         except ImageError as error:
             raise ImageError(f"{source.name}, {_words(region)}, {error}") from error
         if missing is not None:
@@ -319,7 +322,7 @@ def make_job(
 
 def _crops(each: int, memory: int) -> int:
     """Return how many windows are scored together, of which each takes some bytes."""
-    comfortable = max(COMFORTABLE // each, FEWEST_CROPS)
+    comfortable = max(COMFORTABLE_BATCH // each, FEWEST_CROPS)
     return max(min(memory // 2 // each, comfortable, MOST_CROPS), 1)
 
 
