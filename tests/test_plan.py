@@ -88,8 +88,8 @@ def test_two_runs_tell_the_shapes_of_any_other(case: Case, seed: int, more: Any)
     beyond = [image.shape[a] - n for a, n in zip(case.axes, sliding.window, strict=True)]
     strides = [-(-n // stride) for n, stride in zip(beyond, sliding.stride, strict=True)]
     whole = not any(n % stride for n, stride in zip(beyond, sliding.stride, strict=True))
-    for value, (shape, itemsize) in seen(model, image.shape, "numpy").items():
-        found, actual = extents[value].bytes(strides), itemsize * math.prod(shape)
+    for value, (shape, dtype) in seen(model, image.shape, "numpy").items():
+        found, actual = extents[value].bytes(strides), dtype.itemsize * math.prod(shape)
         assert found == actual if whole else found >= actual, (value, case)
 
 

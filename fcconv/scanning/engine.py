@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from fcconv.errors import BackendError, FcconvError
+from fcconv.errors import BackendError, FcconvError, UnsupportedError
 from fcconv.graph.run import fixed_batch
 from fcconv.scanning.arguments import ENGINES
 from fcconv.scanning.network import Array, Network
@@ -109,7 +109,13 @@ class Cropped:
                 : end - start
             ]
         windows[count:] = windows[count - 1]
-        return [scores[:count].reshape(count, -1) for scores in _outputs(self._call, batch)]
+        made = _outputs(self._call, batch)
+        if any(scores.shape[:1] != batch.shape[:1] for scores in made):
+            raise UnsupportedError(
+                f"the network makes {', '.join(str(scores.shape) for scores in made)} of "
+                f"{len(batch)} windows: to score them, the batch needs to be its first axis"
+            )
+        return [scores[:count].reshape(count, -1) for scores in made]
 
     def _filled(self, count: int) -> int:
         """Return how many windows are scored in place of so many.

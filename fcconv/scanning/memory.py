@@ -153,13 +153,13 @@ def extents_of(
     """Describe each value by its shapes for one window and for one stride more along each axis."""
     first, second = seen(model, native, engine), seen(model, larger, engine)
     return {
-        value: Extent(shape, second[value][0], itemsize)
-        for value, (shape, itemsize) in first.items()
+        value: Extent(shape, second[value][0], dtype.itemsize)
+        for value, (shape, dtype) in first.items()
     }
 
 
-Seen: TypeAlias = dict[ir.Value, tuple[tuple[int, ...], int]]
-"""The shape and the size of an entry of each value."""
+Seen: TypeAlias = dict[ir.Value, tuple[tuple[int, ...], np.dtype[Any]]]
+"""The shape and the type of each value."""
 
 _SEEN: weakref.WeakKeyDictionary[ir.Model, dict[tuple[int, ...], Seen]] = (
     weakref.WeakKeyDictionary()
@@ -189,11 +189,11 @@ def seen(model: ir.Model, shape: tuple[int, ...], engine: str) -> Seen:
 def _seen_here(model: ir.Model, shape: tuple[int, ...]) -> Seen:
     program = Program(model)
     zeros = _zeros(model, shape)
-    found = {program.inputs[0]: (shape, zeros.itemsize)}
+    found = {program.inputs[0]: (shape, zeros.dtype)}
 
     def note(node: Node, outputs: tuple[Any, ...]) -> None:
         for value, array in zip(node.ir.outputs, outputs, strict=False):
-            found[value] = (array.shape, array.dtype.itemsize)
+            found[value] = (array.shape, array.dtype)
 
     with fcconv_numpy.running_network():  # threads of BLAS that idle would slow what comes next
         program.run(fcconv_numpy, program.parameters(fcconv_numpy), [zeros], note)
@@ -210,8 +210,8 @@ def _seen_by_onnxruntime(model: ir.Model, shape: tuple[int, ...]) -> Seen:
     made = compiled(copied, "onnxruntime")(zeros)
     arrays = made if isinstance(made, tuple) else (made,)
     return {
-        data_inputs(model.graph)[0]: (shape, zeros.itemsize),
-        **{v: (y.shape, y.dtype.itemsize) for v, y in zip(values, arrays, strict=True)},
+        data_inputs(model.graph)[0]: (shape, zeros.dtype),
+        **{v: (y.shape, y.dtype) for v, y in zip(values, arrays, strict=True)},
     }
 
 

@@ -20,10 +20,11 @@ from fcconv.graph.engines import compile as compiled
 from fcconv.graph.layer import Layer
 from fcconv.graph.load import Source, load
 from fcconv.graph.node import attribute_bytes
-from fcconv.graph.run import data_inputs
+from fcconv.graph.run import data_inputs, fixed_batch
 from fcconv.graph.slide import Stuck, slide
 from fcconv.graph.sliding import Sliding, restored
 from fcconv.scanning.arguments import several
+from fcconv.scanning.memory import seen
 
 Array = npt.NDArray[Any]
 
@@ -223,21 +224,26 @@ def _of_patches(model: ir.Model, stuck: Stuck, stride: Ints | None, windows: str
     shape = data_inputs(model.graph)[0].shape
     sizes = () if shape is None else shape.dims
     window = tuple(int(str(sizes[axis])) for axis in stuck.axes)
-    outputs = dict(map(_described, model.graph.outputs))
-    return Network(model, layout, window, per_axis(stride, len(window), "stride"), outputs, stuck)
+    apart = per_axis(stride, len(window), "stride")
+    return Network(model, layout, window, apart, _outputs(model, layout, window), stuck)
 
 
-def _described(output: ir.Value) -> tuple[str, tuple[int, np.dtype[Any]]]:
-    """Read the name of an output, how many scores of a window it has, and their type."""
-    dims = () if output.shape is None else output.shape.dims
-    scores = math.prod(n if isinstance(n, int) else 0 for n in dims[1:])
-    if not dims or not scores:
-        raise ShapeError(
-            f"the output {output.name!r} of shape {output.shape} does not say how many scores a "
-            f"window has: export the network with fixed sizes, and a batch as its first axis"
-        )
-    dtype = np.dtype(np.float32 if output.dtype is None else output.dtype.numpy())
-    return str(output.name), (scores, dtype)
+def _outputs(
+    model: ir.Model, layout: Layout, window: tuple[int, ...]
+) -> dict[str, tuple[int, np.dtype[Any]]]:
+    """Run a patch network once, and see how many scores of a window each output has."""
+    count = fixed_batch(data_inputs(model.graph)) or 1
+    made = seen(model, layout.shape(window, count), "onnxruntime")
+    outputs = {}
+    for output in model.graph.outputs:
+        shape, dtype = made[output]
+        if not shape or shape[0] != count:
+            raise UnsupportedError(
+                f"the output {output.name!r} of {count} windows has the shape {shape}: to score "
+                f"windows, the batch needs to be its first axis"
+            )
+        outputs[str(output.name)] = (math.prod(shape[1:]), dtype)
+    return outputs
 
 
 def shared_if_exact(network: Network) -> str:

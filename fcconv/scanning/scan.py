@@ -66,13 +66,14 @@ def scan(
     Parameters
     ----------
     network : Sliding, path, onnx.ModelProto, onnx_ir.Model or torch.nn.Module
-        The network; a patch classifier is made sliding first.
+        The network; a patch classifier is made sliding first, if it can be.
     image : array or path
         Pixels ``(C, *S)`` or ``(N, C, *S)``: an array of NumPy or JAX, or whatever is sliced like
         one (a memmap, zarr, h5py, dask), read by region; or a file: PNG, JPEG, BMP, WebP, TIFF and
         its pyramids, npy, zarr, WAV, NIfTI.
     stride : int or sequence of int, optional
-        Pixels from one window to the next; the network's own, if left out.
+        Pixels from one window to the next; the network's own, if left out. A network that slides
+        already scores every n-th of its windows at n times its stride.
     window : sequence of int, optional
         Shape of one input without the batch, for a PyTorch module, or where the network leaves it
         free.
@@ -86,7 +87,8 @@ def scan(
         Where scores go: a ``.zarr`` folder, a ``.npy`` or ``.npz`` file; memory, if left out.
     windows : {"shared", "exact"}, optional
         Whether windows share one pass, or each is cut out and scored by itself. Where a network
-        pads, these differ, and one of them must be chosen.
+        pads, these differ, and one of them must be chosen; one that can't slide needs "exact", and
+        a stride.
     preparation : Preparation, optional
         What is done to pixels first; by default 8-bit and 16-bit ones are scaled to 0 to 1.
     layout : str, optional
@@ -120,7 +122,7 @@ def scan(
     OutputError
         If scores can't go to `out`.
     UnsupportedError
-        If the network can't slide, or pads, and `windows` is left out.
+        If the network pads, and `windows` is left out, or can't slide, and it is not "exact".
     ShapeError
         If an argument makes no sense.
     BackendError
