@@ -116,10 +116,14 @@ def test_what_is_missing_is_said() -> None:
 def test_scores_need_a_batch() -> None:
     graph = Graph(2, 7, 8)
     x = graph.add("Mul", "image", graph.reduce("ReduceMax", "image", [0, 2, 3]))
-    whole = graph.model(graph.reduce("ReduceSum", x, [0, 1, 2, 3], keepdims=0), rank=0)
-    for at_last in (whole, graph.model(graph.add("Transpose", graph.add("Flatten", x)))):
+    flat = graph.add("Flatten", x)
+    sums = graph.reduce("ReduceSum", x, [0, 1, 2, 3], keepdims=0)
+    for made, rank in ((sums, 0), (graph.add("Transpose", flat), 2)):
         with pytest.raises(UnsupportedError, match="needs to be its first axis"):
-            fcconv.scan(at_last, picture(), engine="numpy", **EXACT)
+            fcconv.scan(graph.model(made, rank=rank), picture(), engine="numpy", **EXACT)
+    over_all = graph.model(graph.reduce("ReduceSum", flat, [0]))  # which shows in larger batches
+    with pytest.raises(UnsupportedError, match="needs to be its first axis"):
+        fcconv.scan(over_all, picture(), engine="numpy", **EXACT)
 
 
 def test_memory_is_that_of_a_batch() -> None:
