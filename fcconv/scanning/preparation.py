@@ -12,6 +12,7 @@ import numpy as np
 from fcconv.errors import ImageError
 from fcconv.scanning.arguments import as_number
 from fcconv.scanning.layouts import unit
+from fcconv.scanning.missing import are_finite
 
 if TYPE_CHECKING:
     from fcconv.scanning.images import Image
@@ -110,9 +111,9 @@ class Preparation:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             # what overflows is found below
             made = self._computed(pixels, wide).astype(dtype, copy=False)
-        if not (finite and made is pixels) and not np.isfinite(made).all():
+        if not (finite and made is pixels) and not are_finite(made):
             what = unit(pixels.ndim - 1)
-            if np.isfinite(pixels).all():
+            if are_finite(pixels):
                 raise ImageError(f"holds {what} too large for {made.dtype}: give a smaller scale")
             raise ImageError(f"holds NaN or infinite {what}: replace them first")
         return made
