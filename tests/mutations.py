@@ -43,6 +43,7 @@ PLAN = "fcconv/scanning/plan.py"
 IN_TILES = "test_tiles.py::test_definitions_hold_in_tiles"
 TILES = "test_plan.py::test_tiles_equal_the_whole_image"
 MISSING = "test_scan_missing.py"
+CUT_OUT = "test_scan_cut_out.py"
 PEAKS = "test_scan_peaks.py::test_peaks_equal_those_of_brute_force"
 MODULAR = "backends/fcconv_modular/__init__.py"
 FORGERIES = "test_forgeries.py"
@@ -560,6 +561,20 @@ MUTATIONS = [
         "np.moveaxis(np.concatenate(parts), 0, -1).reshape(-1, *shape)",
         "np.concatenate(parts).reshape(-1, *shape)",
         "test_scan.py::test_padded_networks_have_two_kinds_of_windows",
+    ),
+    Mutation(
+        "every window of a sliding network where every n-th is asked for",
+        "fcconv/scanning/engine.py",
+        "slice(None, None, n) for n in self._every",
+        "slice(None, None, 1) for n in self._every",
+        f"{CUT_OUT}::test_every_so_many_windows_of_a_sliding_network",
+    ),
+    Mutation(
+        "axes of a network that can't slide are those tried first",
+        "fcconv/graph/slide.py",
+        "return max(stuck, key=nodes_before)",
+        "return stuck[0]",
+        f"{CUT_OUT}::test_channels_may_be_last",
     ),
     Mutation(
         "gaps between windows are one window wide",
