@@ -21,6 +21,7 @@ from fcconv.graph.node import Node, attribute_bytes
 from fcconv.graph.run import Program
 from fcconv.graph.shapes import LARGEST_INPUT, infer_shapes
 from fcconv_modular import Field
+from fcconv_modular.residues import Residues
 
 ROWS = 3
 """Length of the axes that a layer leaves free, where it is compared."""
@@ -133,7 +134,10 @@ def _same(
         programs = [_cut_out(model, names, outputs) for model in (original, rewritten)]
     except (ValueError, UnsupportedError):  # no such values in the rewritten network, or no rule
         return False
-    inputs = [rng.integers(0, field.prime, shape) for shape in shapes]
+    inputs = [
+        Residues(rng.integers(0, field.prime, shape), _dtype(value))
+        for value, shape in zip(data, shapes, strict=True)
+    ]
     try:
         expected = programs[0].run(field, programs[0].parameters(field), inputs)
     except FcconvError as error:
@@ -146,7 +150,12 @@ def _same(
         found = programs[1].run(field, programs[1].parameters(field), inputs)
     except FcconvError:
         return False
-    return all(np.array_equal(a, b) for a, b in zip(expected, found, strict=True))
+    return all(a.equals(b) for a, b in zip(expected, found, strict=True))
+
+
+def _dtype(value: ir.Value) -> np.dtype[Any]:
+    """Give the type of a value; where nothing tells it, that of most networks."""
+    return np.dtype(np.float32 if value.dtype is None else value.dtype.numpy())
 
 
 def _small_shape(value: ir.Value, node: ir.Node) -> tuple[int, ...]:
