@@ -265,9 +265,10 @@ def _halved(dtype: int, to: int) -> tuple[onnx.ModelProto, onnx.ModelProto]:
     for halves in (True, False):
         net = Net()
         x = net.add("Cast", net.map(), to=dtype)
+        two = np.array(2, helper.tensor_dtype_to_np_dtype(dtype))
+        names = [net.constant(two, name) for name in ("divisor", "factor")]
         if halves:
-            two = np.array(2, helper.tensor_dtype_to_np_dtype(dtype))
-            x = net.add("Mul", net.add("Div", x, two), two)
+            x = net.add("Mul", net.add("Div", x, names[0]), names[1])
         nets.append(net.model(net.dense(net.add("Cast", x, to=to), 96)))
     return nets[0], nets[1]
 
