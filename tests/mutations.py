@@ -690,7 +690,7 @@ MUTATIONS = [
     Mutation(
         "integers divided as floats are",
         MODULAR,
-        "        if not _is_float(dtype):",
+        "        if not is_float(dtype):",
         "        if False:",
         f"{FORGERIES}::test_integers_are_not_divided_as_floats_are",
     ),

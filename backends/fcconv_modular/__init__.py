@@ -38,7 +38,8 @@ import numpy.typing as npt
 
 import fcconv_numpy
 from fcconv.errors import UnsupportedError
-from fcconv_modular.residues import Moves, Residues
+from fcconv_modular.moves import Moves, is_float, type_of
+from fcconv_modular.residues import Residues
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
@@ -188,7 +189,7 @@ class Field:
     def divide(self, a: Residues, b: Residues) -> Residues:
         """Multiply floats by the inverse, that of 0 is 0; of integers it is a random function."""
         dtype = _common(a, b)
-        if not _is_float(dtype):
+        if not is_float(dtype):
             return self._random("quotient", dtype, a, b)
         self._operations += 1
         return Residues(a.numbers * _inverse(b.numbers, self.prime) % self.prime, dtype)
@@ -198,12 +199,12 @@ class Field:
 
         `function` is only called on a one of each type, to learn the type of its result.
         """
-        return self._random(key, _type_of(function, *xs), *xs)
+        return self._random(key, type_of(function, *xs), *xs)
 
     def along(self, key: str, function: Callable[..., Any], x: Residues, axis: int) -> Residues:
         """Hash the entries along `axis` in their order; `function` tells the type as above."""
         self._operations += 2
-        dtype = _type_of(function, x)
+        dtype = type_of(function, x)
         places = np.arange(x.shape[axis]).reshape(-1, *(1,) * (x.ndim - 1 - axis))
         placed = self._mix(x.numbers + places * self.prime, f"{key} {x.dtype} {dtype}")
         total = placed.sum(axis=axis, keepdims=True) % self.prime
@@ -288,21 +289,9 @@ def _digest(key: int, name: str) -> int:
 def _common(a: Residues, b: Residues) -> np.dtype[Any]:
     """Give the type of a sum or product; arithmetic has none of booleans."""
     dtype = a.dtype if a.dtype == b.dtype else np.promote_types(a.dtype, b.dtype)
-    if dtype.kind not in "iu" and not _is_float(dtype):
+    if dtype.kind not in "iu" and not is_float(dtype):
         raise UnsupportedError(f"numbers of type {dtype} are not added or multiplied")
     return dtype
-
-
-def _is_float(dtype: np.dtype[Any]) -> bool:
-    """Say whether a type is floating point of two bytes or more; NumPy does not know bfloat16."""
-    return dtype.kind == "f" or dtype.name == "bfloat16"
-
-
-def _type_of(function: Callable[..., Any], *xs: Residues) -> np.dtype[Any]:
-    """Learn the type of a function's results from one entry of each argument."""
-    with np.errstate(all="ignore"):
-        made = function(np, *(np.ones((1,) * x.ndim, x.dtype) for x in xs))
-    return np.asarray(made).dtype
 
 
 def _with_bias(y: Numbers, bias: Residues | None, prime: int) -> Numbers:

@@ -1,4 +1,4 @@
-"""Residues with the type of the numbers that they stand for, and what only moves them.
+"""Residues with the type of the numbers that they stand for.
 
 What an operator does depends on types: 7 / 2 is 3 of integers and 3.5 of floats. A residue alone
 doesn't tell, so each array carries the type that the reference would compute it in.
@@ -6,7 +6,6 @@ doesn't tell, so each array carries the type that the reference would compute it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,9 +46,18 @@ class Residues:
         """Number of axes."""
         return self.numbers.ndim
 
+    @property
+    def parts(self) -> tuple[npt.NDArray[np.int64]]:
+        """The array that is moved."""
+        return (self.numbers,)
+
+    def of(self, numbers: npt.NDArray[np.int64]) -> Residues:
+        """Make an array of the same type."""
+        return Residues(numbers, self.dtype)
+
     def __getitem__(self, index: Any) -> Residues:
         """Pick entries by plain indices."""
-        return Residues(self.numbers[index], self.dtype)
+        return self.of(self.numbers[index])
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         """Refuse to be read as plain numbers: as a shape, or as places."""
@@ -58,45 +66,3 @@ class Residues:
     def equals(self, other: Residues) -> bool:
         """Say whether another array has the same type, shape and residues."""
         return self.dtype == other.dtype and np.array_equal(self.numbers, other.numbers)
-
-
-class Moves:
-    """The functions of NumPy that only move entries; the type of the first array is the result's.
-
-    Zeros and ones are the same numbers in every field.
-    """
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        """Let a function of NumPy's see the residues."""
-        function = getattr(np, name)
-
-        def move(*arguments: Any, **options: Any) -> Any:
-            given = next(_residues([arguments, list(options.values())]))
-            plain = {key: _plain(value) for key, value in options.items()}
-            made = function(*map(_plain, arguments), **plain)
-            if isinstance(made, list):
-                return [Residues(part, given.dtype) for part in made]
-            return Residues(made, given.dtype)
-
-        return move
-
-    def ones(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Residues:
-        """Make an array of ones."""
-        return Residues(np.ones(shape, np.int64), np.dtype(dtype))
-
-
-def _residues(values: Any) -> Iterator[Residues]:
-    """Yield the arrays of the field among arguments."""
-    for value in values:
-        if isinstance(value, Residues):
-            yield value
-        elif isinstance(value, list | tuple):
-            yield from _residues(value)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Residues):
-        return value.numbers
-    if isinstance(value, list | tuple):
-        return type(value)(map(_plain, value))
-    return value

@@ -14,7 +14,8 @@ import numpy as np
 import onnx_ir as ir
 
 from fcconv.certificate.keys import Keys
-from fcconv.certificate.report import Certificate
+from fcconv.certificate.measure import as_they_are, rounding_errors
+from fcconv.certificate.report import Certificate, Rounding
 from fcconv.certificate.weights import moved_weights
 from fcconv.errors import FcconvError, ModelError, UnsupportedError
 from fcconv.graph.node import Node, attribute_bytes
@@ -43,6 +44,9 @@ def certify_layers(
             if difference is None and not _same(original, rewritten, ir_node, rng, field):
                 difference = str(Node(ir_node, 0))
         keys.agreed(field.false_agreement())
+    errors: dict[str, Rounding] = {}
+    if difference is None:
+        difference = _measure(original, rewritten, changed, rng, errors)
     holds = difference is None
     return Certificate(
         form="pointwise",
@@ -58,8 +62,45 @@ def certify_layers(
         unproved=None,
         reasons=(),
         weights=moved_weights(original, rewritten),
-        errors=(),
+        errors=tuple(errors.values()),
     )
+
+
+def _measure(
+    original: ir.Model,
+    rewritten: ir.Model,
+    changed: list[ir.Node],
+    rng: np.random.Generator,
+    errors: dict[str, Rounding],
+) -> str | None:
+    """Measure what rounding adds in each layer; name one that it is too much in."""
+    for ir_node in changed:
+        data, outputs = _ends(ir_node)
+        names, shapes = (
+            [str(value.name) for value in data],
+            [_small_shape(v, ir_node) for v in data],
+        )
+        models = [_cut_out(model, names, outputs) for model in (original, rewritten)]
+        dtypes = [_dtype(value) for value in data]
+        try:
+            rows = rounding_errors(as_they_are(*models), shapes, dtypes, rng)
+        except UnsupportedError as error:
+            return f"{Node(ir_node, 0)}: {error}"
+        for row in rows:
+            before = errors.get(row.engine)
+            errors[row.engine] = row if before is None else before.joined(row)
+            if row.beyond is not None:
+                return f"{Node(ir_node, 0)}, in {row.engine}: {row.beyond}"
+    return None
+
+
+def _ends(ir_node: ir.Node) -> tuple[list[ir.Value], list[str]]:
+    """Return what a layer reads that is no constant, and the names of what it makes."""
+    data = [v for v in ir_node.inputs if v is not None and v.const_value is None]
+    outputs = [
+        str(value.name) for value in ir_node.outputs if value.uses() or value.is_graph_output()
+    ]
+    return data, outputs
 
 
 def _interface(original: ir.Model, rewritten: ir.Model) -> str | None:
@@ -122,16 +163,12 @@ def _same(
     field: Field,
 ) -> bool:
     """Compare a node with what stands for it, on random input."""
-    data = [v for v in ir_node.inputs if v is not None and v.const_value is None]
-    names = [str(value.name) for value in data]
-    outputs = [
-        str(value.name) for value in ir_node.outputs if value.uses() or value.is_graph_output()
-    ]
-    shapes = [_small_shape(value, ir_node) for value in data]
+    data, outputs = _ends(ir_node)
+    names, shapes = [str(value.name) for value in data], [_small_shape(v, ir_node) for v in data]
     if any(math.prod(shape) > LARGEST_INPUT for shape in shapes):
         raise UnsupportedError(f"{Node(ir_node, 0)} can't be compared: its input is too large")
     try:
-        programs = [_cut_out(model, names, outputs) for model in (original, rewritten)]
+        programs = [Program(_cut_out(model, names, outputs)) for model in (original, rewritten)]
     except (ValueError, UnsupportedError):  # no such values in the rewritten network, or no rule
         return False
     inputs = [
@@ -175,6 +212,6 @@ def _small_shape(value: ir.Value, node: ir.Node) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _cut_out(model: ir.Model, inputs: list[str], outputs: list[str]) -> Program:
+def _cut_out(model: ir.Model, inputs: list[str], outputs: list[str]) -> ir.Model:
     graph = ir.convenience.extract(model.graph, inputs, outputs)
-    return Program(ir.Model(graph, ir_version=model.ir_version))
+    return ir.Model(graph, ir_version=model.ir_version)

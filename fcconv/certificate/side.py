@@ -157,4 +157,9 @@ def filled_up(
 
 def flat(outputs: Sequence[Array]) -> list[Array]:
     """Give each output of a patch network one axis of features."""
-    return [output.reshape(len(output), math.prod(output.shape[1:])) for output in outputs]
+    return [output.reshape(in_rows(output.shape)) for output in outputs]
+
+
+def in_rows(shape: Ints) -> Ints:
+    """Keep the first axis of a shape, and join the others."""
+    return math.prod(shape[:1]), math.prod(shape[1:])

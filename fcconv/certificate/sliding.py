@@ -19,7 +19,7 @@ import onnx_ir as ir
 from fcconv.certificate.expected import first_difference, sizes_to_compare
 from fcconv.certificate.expression import same_expression
 from fcconv.certificate.keys import Keys
-from fcconv.certificate.measure import rounding_errors
+from fcconv.certificate.measure import by_windows, rounding_errors
 from fcconv.certificate.report import Certificate, Rounding
 from fcconv.certificate.side import Array, FieldSide, Grid, Ints, flat
 from fcconv.certificate.weights import moved_weights
@@ -81,10 +81,12 @@ class Proof:
         errors: list[Rounding] = []
         if native and difference is None:
             try:
-                grid = self._near if exact else self._native
-                errors = rounding_errors(*self._models, grid, self._rng)
+                errors = self._measured(self._near if exact else self._native)
             except UnsupportedError as error:
                 difference = str(error)
+            worst = next((row for row in errors if row.beyond is not None), None)
+            if worst is not None:
+                difference = f"the outputs, in {worst.engine}: {worst.beyond}"
         return Certificate(
             form="sliding",
             window=self._window,
@@ -101,6 +103,12 @@ class Proof:
             weights=moved_weights(*self._models),
             errors=tuple(errors),
         )
+
+    def _measured(self, grid: Grid) -> list[Rounding]:
+        pair = by_windows(*self._models, grid)
+        declared = self._programs[0].inputs[0].dtype
+        dtype = np.dtype(np.float32 if declared is None else declared.numpy())
+        return rounding_errors(pair, [(1, *grid.image)], [dtype], self._rng)
 
     @functools.cached_property
     def _stride(self) -> Ints:

@@ -111,7 +111,7 @@ def _product(backend: Backend[Any], x: Any, axes: tuple[int, ...]) -> Any:
             x = backend.namespace.concatenate([product, odd], axis=axis)
         if not x.shape[axis]:
             shape = [1 if a == axis else n for a, n in enumerate(x.shape)]
-            x = backend.namespace.ones(shape, x.dtype)
+            x = backend.asarray(np.ones(shape, x.dtype))
     return x
 
 
