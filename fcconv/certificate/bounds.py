@@ -56,6 +56,9 @@ JUMPS = frozenset(["BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "Bitwise
                    "IsInf", "IsNaN", "Mod", "Tan"])  # fmt: skip
 """Functions of which the ends of an interval don't tell what lies between."""
 
+LARGE_WEIGHT = 2**22
+"""Entries beyond which a weight is not turned into float64 as a whole."""
+
 MOST_VARIED = 3
 """Arguments with errors whose ends are all combined; of more only Max and Min have a bound."""
 
@@ -154,8 +157,9 @@ class Bounds:
         """Convolve, ``(N, O, *S')``."""
         terms = math.prod(weight.shape[1:])
         return self._dot(
-            lambda a, b: fcconv_numpy.conv(a, b, None, window, groups), x, weight, bias, terms, 1
-        )
+            lambda a, b: fcconv_numpy.conv(a, b, None, window, groups),
+            x, weight, bias, terms, 1, 0 if groups == 1 else None,
+        )  # fmt: skip
 
     def conv1x1(self, x: Bounded, weight: Bounded, bias: Bounded | None) -> Bounded:
         """Mix channels with ``weight (O, C)``, ``(N, O, *S)``."""
@@ -165,7 +169,8 @@ class Bounds:
 
     def matmul(self, a: Bounded, b: Bounded) -> Bounded:
         """Multiply stacks of matrices."""
-        return self._dot(fcconv_numpy.matmul, a, b, None, a.shape[-1], -1)
+        outputs = b.ndim - 1 if b.ndim > 1 else None
+        return self._dot(fcconv_numpy.matmul, a, b, None, a.shape[-1], -1, outputs)
 
     def max_pool(self, x: Bounded, window: Window) -> Bounded:
         """Take the maximum of each window: off by as much as one of its entries."""
@@ -272,8 +277,17 @@ class Bounds:
         bias: Bounded | None,
         terms: int,
         axis: int,
+        outputs: int | None = 0,
     ) -> Bounded:
-        """Bound a product of matrices, or what is one."""
+        """Bound a product of matrices, or what is one; a large weight by parts along `outputs`."""
+        is_large = weight.value.size > LARGE_WEIGHT and not np.any(weight.error)
+        if is_large and outputs is not None:
+            count, each = weight.shape[outputs], LARGE_WEIGHT * weight.shape[outputs]
+            cuts = range(0, count, max(each // weight.value.size, 1))[1:]
+            weights = np.split(weight.value, cuts, outputs)
+            parts = [self._dot(product, x, self.asarray(w), None, terms, axis) for w in weights]
+            made = self.namespace.concatenate(parts, axis=axis)
+            return made if bias is None else self._with_bias(made, bias, axis)
         a, b = _wide(x.value), _wide(weight.value)
         value, magnitude = product(a, b), np.abs(b)
         error = product(_wide(x.error), magnitude) if np.any(x.error) else 0.0
@@ -282,11 +296,12 @@ class Bounds:
         size = product(np.abs(a), magnitude) + error
         made = self._rounded(value, np.broadcast_to(error, value.shape), size, terms + 1,
                              _common(x, weight))  # fmt: skip
-        if bias is None:
-            return made
-        shape = [1] * value.ndim
+        return made if bias is None else self._with_bias(made, bias, axis)
+
+    def _with_bias(self, x: Bounded, bias: Bounded, axis: int) -> Bounded:
+        shape = [1] * x.ndim
         shape[axis] = -1
-        return self.add(made, self.namespace.reshape(bias, shape))
+        return self.add(x, self.namespace.reshape(bias, shape))
 
     def _rounded(
         self, value: Floats, error: Floats, size: Floats, roundings: int, dtype: np.dtype[Any]

@@ -76,12 +76,9 @@ def _measure(
     """Measure what rounding adds in each layer; name one that it is too much in."""
     for ir_node in changed:
         data, outputs = _ends(ir_node)
-        names, shapes = (
-            [str(value.name) for value in data],
-            [_small_shape(v, ir_node) for v in data],
-        )
+        names, dtypes = [str(value.name) for value in data], [_dtype(value) for value in data]
+        shapes = [_small_shape(value, ir_node) for value in data]
         models = [_cut_out(model, names, outputs) for model in (original, rewritten)]
-        dtypes = [_dtype(value) for value in data]
         try:
             rows = rounding_errors(as_they_are(*models), shapes, dtypes, rng)
         except UnsupportedError as error:

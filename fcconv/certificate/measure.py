@@ -27,9 +27,6 @@ ORDINARY = "ordinary"
 LARGE = 2.0**13
 """Beyond what pixels usually are, and within float16."""
 
-Network = Callable[[Sequence[Array]], list[Array]]
-"""A network on any number of arrays."""
-
 
 @dataclass(frozen=True)
 class Pair:
@@ -91,39 +88,36 @@ def rounding_errors(
     Returns
     -------
     list of Rounding
-        A row for each engine that can run the original.
+        A row for each engine that can run the original; none if an input's type has no numbers
+        that are computed with here.
 
     Raises
     ------
     UnsupportedError
         If an engine runs the original, but not the rewritten network.
     """
+    if not all(is_float(dtype) or dtype.kind in "iub" for dtype in dtypes):
+        return []
+    kinds = [numbers(dtype, shape, rng) for shape, dtype in zip(shapes, dtypes, strict=True)]
+    drawn = [list(zip(*each, strict=True)) for each in zip(*kinds, strict=True)]
+    names, images = [each[0][0] for each in drawn], [each[1] for each in drawn]
+    crops = [[pair.cut(array) for array in arrays] for arrays in images]
     program = Program(pair.original)
-    running = {}
-    for engine in ENGINES:
-        if importlib.util.find_spec(engine) is None:
-            continue
+    bounded = [_bounded(program, arrays) for arrays in crops]
+    rows = []
+    for engine in filter(importlib.util.find_spec, ENGINES):
         try:
-            running[engine] = _network(pair.original, engine)
+            expected = list(map(flat, _results(pair.original, engine, crops)))
         except UnsupportedError:  # onnxruntime has no float64 convolution, for one
             continue
-    second = {engine: _network(pair.rewritten, engine) for engine in running}
-    rows: dict[str, Rounding] = {}
-    kinds = [numbers(dtype, shape, rng) for shape, dtype in zip(shapes, dtypes, strict=True)]
-    for each in zip(*kinds, strict=True):
-        (name, *_), images = next(zip(*each, strict=True)), [array for _, array in each]
-        crops = [pair.cut(array) for array in images]
-        bounded = _bounded(program, crops)
-        for engine, first in list(running.items()):
-            try:
-                expected = flat(first(crops))
-            except UnsupportedError:
-                del running[engine]
-                continue
-            found = pair.by_window(second[engine](images))
-            beyond = _beyond(pair, bounded, expected, found, engine == "numpy")
-            rows[engine] = _row(rows.get(engine), engine, name, bounded, expected, found, beyond)
-    return [rows[engine] for engine in running]
+        found = list(map(pair.by_window, _results(pair.rewritten, engine, images)))
+        row = _errors(engine, bounded[0], expected[0], found[0])
+        for name, *results in zip(names, bounded, expected, found, strict=True):
+            beyond = _beyond(pair, *results, keeps_nan=engine == "numpy")
+            if beyond is not None and row.beyond is None:
+                row = replace(row, beyond=f"{name} pixels, {beyond}")
+        rows.append(row)
+    return rows
 
 
 def numbers(
@@ -158,16 +152,16 @@ def _ends(dtype: np.dtype[Any]) -> tuple[int, int]:
     return max(limits.min, -(2**31)), min(limits.max, 2**31)
 
 
-def _network(model: ir.Model, engine: str) -> Network:
-    """Let a network take any batch, and return a list, also of a single output."""
-    network, inputs = engines.compile(model, engine), Program(model).inputs
+def _results(model: ir.Model, engine: str, inputs: Sequence[Sequence[Array]]) -> list[list[Array]]:
+    """Run a network on several inputs, of any batch each."""
+    network, size = engines.compile(model, engine), fixed_batch(Program(model).inputs)
 
     def call(arrays: Sequence[Array]) -> list[Array]:
         if len(arrays) != 1:
             return _listed(network(*arrays))
-        return filled_up(lambda x: _listed(network(x)), arrays[0], fixed_batch(inputs))
+        return filled_up(lambda x: _listed(network(x)), arrays[0], size)
 
-    return call
+    return list(map(call, inputs))
 
 
 def _listed(results: Any) -> list[Array]:
@@ -187,23 +181,13 @@ def _bounded(program: Program, arrays: Sequence[Array]) -> list[Bounded]:
     return [bounds.namespace.reshape(y, in_rows(y.shape)) for y in outputs]
 
 
-def _row(
-    before: Rounding | None,
-    engine: str,
-    name: str,
-    bounded: Sequence[Bounded],
-    expected: Sequence[Array],
-    found: Sequence[Array],
-    beyond: str | None,
+def _errors(
+    engine: str, bounded: Sequence[Bounded], expected: Sequence[Array], found: Sequence[Array]
 ) -> Rounding:
-    """Show the errors of ordinary numbers, and where any first exceed what they may be."""
-    if beyond is not None:
-        beyond = f"{name} pixels, {beyond}"
-    if before is not None:
-        return replace(before, beyond=before.beyond or beyond)
+    """Give the largest errors of both networks, and what they may be."""
     truth = [y.value for y in bounded]
     allowed = max((float(2 * y.error.max(initial=0)) for y in bounded), default=0.0)
-    return Rounding(engine, _largest(truth, expected), _largest(truth, found), allowed, beyond)
+    return Rounding(engine, _largest(truth, expected), _largest(truth, found), allowed)
 
 
 def _beyond(
@@ -211,6 +195,7 @@ def _beyond(
     bounded: Sequence[Bounded],
     expected: Sequence[Array],
     found: Sequence[Array],
+    *,
     keeps_nan: bool,
 ) -> str | None:
     """Say where two right implementations could not differ so, if anywhere.

@@ -53,8 +53,8 @@ class FieldSide(Side):
     ----------
     program : Program
         The network.
-    key : int
-        Chooses the field.
+    field : Field
+        What computes; both networks may share it, and the residues of the weights that both have.
 
     Attributes
     ----------
@@ -64,10 +64,11 @@ class FieldSide(Side):
         Those of the outputs of the last run.
     """
 
-    def __init__(self, program: Program, key: int) -> None:
-        self.field = Field(key)
-        super().__init__(program, self.field)
-        self._of_weights, self.chance = self.field.false_agreement(), 0.0
+    def __init__(self, program: Program, field: Field) -> None:
+        before = field.false_agreement()
+        super().__init__(program, field)
+        self.field, self.chance = field, 0.0
+        self._of_weights = field.false_agreement() - before
         self.types: list[np.dtype[Any]] = []
 
     def run(self, images: Array, visit: Visit | None = None) -> list[Array]:

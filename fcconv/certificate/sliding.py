@@ -29,6 +29,7 @@ from fcconv.graph.locality import Locality, find_locality
 from fcconv.graph.run import Program
 from fcconv.graph.slide import convolutionize
 from fcconv.graph.sliding import STRIDE, Sliding, told
+from fcconv_modular import Field
 
 LARGE_WINDOW = 128**2
 """Pixels from which on two windows are compared along an axis, and not three."""
@@ -67,7 +68,8 @@ class Proof:
         """Compare the two networks, and say what follows for all images."""
         keys, native, agree = Keys(self._rng), True, np.ones(0, bool)
         for key in keys:
-            first, second = (FieldSide(program, key) for program in self._programs)
+            field = Field(key)
+            first, second = (FieldSide(program, field) for program in self._programs)
             native &= bool(self._agreeing(first, second, self._native, batch=2).all())
             if not len(agree):
                 agree = self._agreeing(first, second, self._near, batch=1)
@@ -147,7 +149,7 @@ class Proof:
 
     def _find_stride(self) -> Ints:
         """Find the pixels that it takes from a second window to a third."""
-        side = FieldSide(self._programs[1], 0)
+        side = FieldSide(self._programs[1], Field(0))
 
         def cells(k: int, pixels: int) -> int:
             size = list(self._shape)
@@ -236,7 +238,8 @@ class Proof:
         program = Program(right)
         chance = Keys(self._rng)
         for key in chance:
-            wanted, found = FieldSide(program, key), FieldSide(self._programs[1], key)
+            field = Field(key)
+            wanted, found = FieldSide(program, field), FieldSide(self._programs[1], field)
             for shape in images:
                 difference = first_difference(wanted, found, self._residues(wanted, 1, shape))
                 if difference is not None:
