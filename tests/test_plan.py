@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,7 +21,7 @@ from fcconv.scanning.network import as_network
 from fcconv.scanning.plan import Axis, Plan, plans
 from fcconv_modular import Field
 from random_graphs import Case, cases
-from sliding_windows import larger, slid
+from sliding_windows import larger, pixels, slid
 from strategies import seeds
 from test_scan import picture, small_network
 
@@ -57,19 +56,19 @@ def test_parts_keep_each_cell_once_and_lie_inside_the_image(axis: Axis) -> None:
 @given(case=cases(), seed=seeds, more=st.tuples(*[st.tuples(st.integers(0, 9), few)] * 3), kept=few)
 def test_tiles_equal_the_whole_image(case: Case, seed: int, more: Any, kept: int) -> None:
     sliding = slid(case)
-    image, _ = larger(case, sliding, seed, more)
     field = Field(seed)
-    pixels = np.random.default_rng(seed).integers(0, field.prime, image.shape)
+    image = pixels(field, seed, case.dtype, larger(case, sliding, seed, more)[0].shape)
     program = Program(load(sliding))
     weights = program.parameters(field)
-    whole = program.run(field, weights, [pixels])
-    for tile in tiles(case, sliding, pixels.shape, kept):
-        place: list[Any] = [slice(None)] * pixels.ndim
+    whole = program.run(field, weights, [image])
+    for tile in tiles(case, sliding, image.shape, kept):
+        place: list[Any] = [slice(None)] * image.ndim
         for axis, part in zip(case.axes, tile.pixels, strict=True):
             place[axis] = part
-        found = program.run(field, weights, [pixels[tuple(place)]])
+        found = program.run(field, weights, [image[tuple(place)]])
         for scores, expected in zip(found, whole, strict=True):
-            assert_identical(scores[:, :, *tile.inner], expected[:, :, *tile.cells], case)
+            inner, cells = scores.numbers[:, :, *tile.inner], expected.numbers[:, :, *tile.cells]
+            assert_identical(inner, cells, case)
 
 
 def tiles(case: Case, sliding: fcconv.Sliding, shape: tuple[int, ...], kept: int) -> Plan:
