@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -217,12 +218,15 @@ def _progress() -> Iterator[Callable[[scanning.Progress], None]]:
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:
         task = bar.add_task("", total=None, rate="")
-        before: list[int] = []  # windows that an earlier run scored
+        begin = time.monotonic()
 
         def show(done: scanning.Progress) -> None:
-            before.append(done.windows)
-            elapsed = bar.tasks[0].elapsed or 0
-            rate = f"{(done.windows - before[0]) / elapsed:,.0f}" if elapsed else ""
+            nonlocal begin
+            rate = ""
+            if done.windows > done.before:
+                rate = f"{(done.windows - done.before) / (time.monotonic() - begin):,.0f}"
+            else:  # finished tiles are checked
+                begin = time.monotonic()
             bar.update(task, completed=done.tiles, total=done.all_tiles, rate=rate)
 
         yield show
