@@ -20,6 +20,8 @@ from fcconv.cli.output import errors, progress, results
 from fcconv.graph.sliding import Sliding
 from fcconv.report.blocks import ranges
 from fcconv.report.files import check_writable
+from fcconv.report.heatmap import write_heatmap
+from fcconv.report.page import write_page
 from fcconv.scanning import scan as scanning
 from fcconv.scanning.images import Image, open_images
 from fcconv.scanning.layouts import unit
@@ -264,13 +266,16 @@ def _write(options: Options, network: Network, found: Scan, peaks: Sequence[Peak
     """Write the files asked for."""
     if options.peaks is not None:
         found.write_peaks(options.peaks, peaks)
+    if options.heatmap is None and options.report is None:
+        return
+    overview = found.overview()
     if options.heatmap is not None:
-        found.write_heatmap(options.heatmap, peaks=peaks)
+        write_heatmap(options.heatmap, found, overview, peaks=peaks)
     if options.report is not None:
         slid = network.slid
         is_rewritten = isinstance(slid, Sliding) and slid.patch is not None
         certificate = certify(network.patch, slid) if is_rewritten else None
-        found.write_page(options.report, certificate=certificate, peaks=peaks)
+        write_page(options.report, found, overview, certificate, found.layers, peaks)
 
 
 def _highest(found: Scan) -> float:
