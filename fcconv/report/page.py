@@ -183,6 +183,7 @@ def _facts(scan: Scan) -> list[tuple[str, str]]:
         ("Preparation", scan.preparation),
         ("Tiles", f"{scan.tiles:,}, of which this run computed {scan.computed:,}"),
         ("Time", seconds),
+        *(("Note", note) for note in scan.notes),
     ]
     if scan.scale != 1:
         facts.insert(1, ("Scale", f"{scan.scale:.4g} of the picture that boxes are about"))

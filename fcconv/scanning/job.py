@@ -305,6 +305,7 @@ def make_job(
     images: Sequence[Image | Resized]
     with explained(network):
         if isinstance(image, Image | Resized):
+            _check_left_out(layout=layout, series=series, page=page)
             images, batched = [image], False
         else:
             images, batched = open_images(image, len(network.window), layout, series, page)
@@ -318,6 +319,16 @@ def make_job(
         windows or shared_if_exact(network),
         labels_of(network, labels),
     )
+
+
+def _check_left_out(**given: Any) -> None:
+    """Check that nothing is said of how to open an image that is open."""
+    for name, value in given.items():
+        if value is not None:
+            raise ImageError(
+                f"{name}={value!r} says how an image is to be opened, but this one is open: leave "
+                f"it out"
+            )
 
 
 def _crops(each: int, memory: int) -> int:
