@@ -56,17 +56,17 @@ class Image:
     alpha: bool = False
     watched: Watched = field(default_factory=Watched)
 
-    @functools.cached_property
+    @property
     def channels(self) -> int:
         """Channels, without opacity."""
         return self._entries - self.alpha
 
-    @functools.cached_property
+    @property
     def size(self) -> tuple[int, ...]:
         """Pixels along each spatial axis."""
         return self._sizes(self.stored.levels[0])
 
-    @functools.cached_property
+    @property
     def dtype(self) -> np.dtype[Any]:
         """Data type of the pixels that are read."""
         dtype = np.dtype(self.stored.levels[0].dtype)
