@@ -22,7 +22,7 @@ from fcconv.errors import OutputError, ShapeError
 from fcconv.report import blocks, write_heatmap, write_page, write_peaks
 from fcconv.report.heatmap import draw
 from fcconv.report.picture import colour_scale, read_heat, rgb
-from fcconv.scanning.images import open_images
+from fcconv.scanning.opening import open_images
 from fcconv.scanning.peaks import Peak
 from fcconv.scanning.scales import Resized
 from small_scans import HOSTILE, LAYERS, make_scan, randoms

@@ -12,7 +12,7 @@ import pytest
 import fcconv
 from fcconv.errors import FcconvError
 from fcconv.report import write_heatmap, write_page, write_peaks
-from fcconv.scanning.images import open_images
+from fcconv.scanning.opening import open_images
 from fcconv.scanning.scales import Resized
 from small_scans import make_scan, randoms
 from test_scan import picture, small_network

@@ -23,9 +23,10 @@ from fcconv.report.files import check_writable
 from fcconv.report.heatmap import write_heatmap
 from fcconv.report.page import write_page
 from fcconv.scanning import scan as scanning
-from fcconv.scanning.images import Image, open_images
+from fcconv.scanning.images import Image
 from fcconv.scanning.layouts import unit
 from fcconv.scanning.network import Network, as_network, explained, labels_of
+from fcconv.scanning.opening import open_images
 from fcconv.scanning.peaks import Peak, merge_peaks
 from fcconv.scanning.plan import check_size
 from fcconv.scanning.preparation import Preparation

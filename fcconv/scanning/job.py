@@ -17,11 +17,12 @@ from fcconv.scanning.arguments import one
 from fcconv.scanning.chunks import Output
 from fcconv.scanning.engine import Cropped, Score, Shared, fastest
 from fcconv.scanning.gaps import Gapless
-from fcconv.scanning.images import Image, open_images
+from fcconv.scanning.images import Image
 from fcconv.scanning.layouts import unit
 from fcconv.scanning.memory import Footprint
 from fcconv.scanning.missing import Mask, windows_with
 from fcconv.scanning.network import Array, Network, digest, explained, labels_of, shared_if_exact
+from fcconv.scanning.opening import open_images
 from fcconv.scanning.plan import Plan, Tile, check_size, plans
 from fcconv.scanning.preparation import Preparation, check_channels
 from fcconv.scanning.records import Record
