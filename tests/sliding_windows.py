@@ -12,6 +12,7 @@ import onnx_ir as ir
 import onnxruntime
 
 import fcconv
+from comparing import assert_identical
 from fcconv.errors import UnsupportedError
 from fcconv.graph.load import load
 from fcconv.graph.run import Program
@@ -88,6 +89,26 @@ def is_exact(case: Case, sliding: fcconv.Sliding, seed: int) -> bool:
         np.array_equal(a[(0, slice(None), *cell)], b.ravel())
         for a, b in zip(maps, scores, strict=True)
     )
+
+
+def assert_every_window(case: Case, sliding: fcconv.Sliding, seed: int = 0) -> None:
+    """Compare all windows of images of several sizes with their crops, in a finite field."""
+    field = Field(seed)
+    whole, patch = (Program(load(model)) for model in (sliding.model, case.model))
+    weights = [residues(field, model) for model in (sliding.model, case.model)]
+    rng = np.random.default_rng(seed)
+    for more in ((0, 0, 0), (1, 2, 0), (2, 1, 1)):
+        shape, cells = patch_shape(case.model), []
+        for axis, stride, n in zip(case.axes, sliding.stride, more, strict=False):
+            shape[axis] += stride * n + (stride - 1) * (n % 2)
+            cells.append(n + 1)
+        image = rng.integers(0, field.prime, shape)
+        windows = np.concatenate([*crops(case, sliding, image, cells)])
+        maps = whole.run(field, weights[0], [image])
+        scores = patch.run_batches(field, weights[1], [windows])
+        for found, expected in zip(maps, scores, strict=True):
+            channels = expected.reshape(len(windows), -1).T
+            assert_identical(found, channels.reshape(1, len(channels), *cells), (more, case))
 
 
 def residues(field: Field, model: Any) -> dict[str, Any]:

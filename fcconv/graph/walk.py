@@ -59,18 +59,17 @@ class Walk:
         node = Node(ir.node("Identity", [self.input], name="image"), self.slider.opset)
         tensor = self.input
         samples = tuple(Samples(n) for n in self.window)
+        whole = (self.slider.batch, *shape[1:])
         if not channel_axes:
             tensor = self.slider.with_ints(node, "Unsqueeze", tensor, 13, numbers={"axes": [1]})
-            return self.slider.reshaped(
-                self.slider.map(tensor, 1, samples), (self.slider.batch, *shape[1:])
-            )
+            return self.slider.map(tensor, 1, samples, axes, whole)
         (channels,) = channel_axes
         if channels != 1:
             perm = [0, channels, *axes]
             tensor = self.slider.emit(
                 node, "Transpose", [tensor], {"perm": perm}, "/channels first"
             )
-        return self.slider.map(tensor, int(shape[channels]), samples, channel_axis=channels)
+        return self.slider.map(tensor, int(shape[channels]), samples, axes, whole)
 
     def _step(self, node: Node) -> None:
         operator = operator_of(node)
