@@ -81,7 +81,7 @@ class Slider(Writer):
     Attributes
     ----------
     stride : tuple of int
-        Pixels from one window to the next, for each spatial axis.
+        Pixels from one window to the next, for each spatial axis; 0 where there is but one window.
     batch : int
         Images that the patch network computes at a time while its shapes are followed.
     layers : list of Layer
@@ -355,11 +355,14 @@ class Slider(Writer):
             made.append(samples)
             slides.append(slide)
         padding = [slide.padding_only() for slide in slides]
-        if any(slide.before or slide.after for slide in padding):
-            told = ", ".join(
-                f"{slide.before // axis.scale} before and {slide.after // axis.scale} after"
-                for slide, axis in zip(padding, x.axes, strict=True)
-            )
+        # where the image is as long as the window, a crop reads the same padding
+        reads = [
+            (slide.before // axis.scale, slide.after // axis.scale)
+            for slide, axis, stride in zip(padding, x.axes, self.stride, strict=True)
+            if stride
+        ]
+        if any(map(any, reads)):
+            told = ", ".join(f"{before} before and {after} after" for before, after in reads)
             self.padded.setdefault(str(node), f"reads padding ({told})")
         return self.cut(node, x.tensor, slides), tuple(made), padding
 
