@@ -16,6 +16,7 @@ from fcconv.errors import UnsupportedError
 from fcconv.graph.load import load
 from fcconv.graph.run import Program
 from fcconv_modular import Field
+from fcconv_modular.residues import Residues
 from graphs import Array
 from random_graphs import Case
 from strategies import integers
@@ -59,7 +60,7 @@ def crops(case: Case, sliding: fcconv.Sliding, image: Array, cells: Sequence[int
         yield crop(case.axes, sliding, image, cell)
 
 
-def crop(axes: Sequence[int], sliding: fcconv.Sliding, image: Array, cell: Sequence[int]) -> Array:
+def crop(axes: Sequence[int], sliding: fcconv.Sliding, image: Any, cell: Sequence[int]) -> Any:
     place = [slice(None)] * image.ndim
     for axis, i, stride, n in zip(axes, cell, sliding.stride, sliding.window, strict=True):
         place[axis] = slice(i * stride, i * stride + n)
@@ -76,18 +77,24 @@ def is_exact(case: Case, sliding: fcconv.Sliding, seed: int) -> bool:
         cell.append(-(-margin // stride))
         shape[axis] += cell[-1] * stride + margin
     field = Field(seed)
-    image = np.random.default_rng(seed).integers(0, field.prime, shape)
+    image = pixels(field, seed, case.dtype, shape)
     maps, scores = (
-        Program(load(model)).run(field, residues(field, model), [pixels])
-        for model, pixels in (
+        Program(load(model)).run(field, residues(field, model), [part])
+        for model, part in (
             (sliding.model, image),
             (case.model, crop(case.axes, sliding, image, cell)),
         )
     )
     return all(
-        np.array_equal(a[(0, slice(None), *cell)], b.ravel())
+        np.array_equal(a.numbers[(0, slice(None), *cell)], b.numbers.ravel())
         for a, b in zip(maps, scores, strict=True)
     )
+
+
+def pixels(field: Field, seed: int, dtype: str, shape: Sequence[int]) -> Residues:
+    """Draw an image of a finite field."""
+    numbers = np.random.default_rng(seed).integers(0, field.prime, shape)
+    return Residues(numbers, np.dtype(dtype))
 
 
 def residues(field: Field, model: Any) -> dict[str, Any]:

@@ -193,6 +193,13 @@ def compute(
 
 
 def _steps(graph: ir.Graph) -> Iterator[Step]:
+    for ir_node, spent in zip(graph, spent_after(graph), strict=True):
+        node = Node(ir_node, graph.opset_imports.get(ir_node.domain, 0))
+        yield Step(node, operator_of(node), spent)
+
+
+def spent_after(graph: ir.Graph) -> list[tuple[ir.Value, ...]]:
+    """List, for each node in order, the values that are needed no more after it."""
     nodes = list(graph)
     last_use = {value: node for node in nodes for value in node.outputs}  # if nothing reads it
     last_use |= {value: node for node in nodes for value in node.inputs if value is not None}
@@ -201,9 +208,7 @@ def _steps(graph: ir.Graph) -> Iterator[Step]:
     for value, user in last_use.items():
         if value not in kept:
             spent.setdefault(user, []).append(value)
-    for ir_node in nodes:
-        node = Node(ir_node, graph.opset_imports.get(ir_node.domain, 0))
-        yield Step(node, operator_of(node), tuple(spent.get(ir_node, ())))
+    return [tuple(spent.get(node, ())) for node in nodes]
 
 
 def operator_of(node: Node) -> Operator:

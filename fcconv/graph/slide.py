@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import reprlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import onnx_ir as ir
 
@@ -70,23 +70,47 @@ def convolutionize(
     >>> sliding(np.zeros((1, 1, 100, 200), np.float32)).shape  # 26 x 59 windows
     (1, 1, 26, 59)
     """
-    model = load(source, window)
+    found = slide(load(source, window), stride, spatial_axes)
+    if isinstance(found, Stuck):
+        raise found.error
+    return found
+
+
+class Stuck(NamedTuple):
+    """What forbids a network to slide.
+
+    Attributes
+    ----------
+    axes : tuple of int
+        The spatial axes of its input: those along which it comes furthest.
+    error : UnsupportedError
+        The node where that ends, and why.
+    """
+
+    axes: tuple[int, ...]
+    error: UnsupportedError
+
+
+def slide(
+    model: ir.Model, stride: Ints | None = None, spatial_axes: Sequence[int] | None = None
+) -> Sliding | Stuck:
+    """Rewrite a network that is loaded; see :func:`convolutionize`."""
     shape = _input_shape(model)
     given = None if spatial_axes is None else _given_axes(spatial_axes, len(shape))
-    errors = []
+    stuck = []
     for axes in [given] if given is not None else _likely_axes(len(shape)):
         try:
             return _slide(model, shape, axes, stride)
         except UnsupportedError as error:
-            errors.append(error)
-    if not errors:
+            stuck.append(Stuck(axes, error))
+    if not stuck:
         raise ShapeError(f"an input of shape {shape} has no spatial axes to slide along")
     names = [str(Node(ir_node, 0)) for ir_node in model.graph]
 
-    def nodes_before(error: UnsupportedError) -> int:
-        return names.index(error.node) if error.node in names else len(names)
+    def nodes_before(one: Stuck) -> int:
+        return names.index(one.error.node) if one.error.node in names else len(names)
 
-    raise max(errors, key=nodes_before)  # with the wrong axes one does not come far
+    return max(stuck, key=nodes_before)  # with the wrong axes one does not come far
 
 
 def _input_shape(model: ir.Model) -> tuple[Any, ...]:
