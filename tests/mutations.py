@@ -775,6 +775,20 @@ MUTATIONS = [
         f"{FORGERIES}::test_keys_are_not_known_in_advance",
     ),
     Mutation(
+        "types that an operator does not take",
+        "fcconv/graph/types.py",
+        'if f"tensor({dtype.name.lower()})" not in taken:',
+        "if False:",
+        "test_spec.py::test_types_that_an_operator_does_not_take",
+    ),
+    Mutation(
+        "padding that is said twice",
+        "fcconv/graph/check.py",
+        'and any(node.attribute("pads", ())):',
+        "and False:",
+        "test_spec.py::test_padding_is_said_once",
+    ),
+    Mutation(
         "a runtime judges though it refuses the original",
         "fcconv/certificate/runs.py",
         "expected = judge(original, _images(first, batches[0]))",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
@@ -46,11 +45,6 @@ ODD: dict[str, tuple[onnx.NodeProto, list[TensorProto], str]] = {
     "gather": (node("Gather", ["b", "k"], ["c"], axis=9), [ints("k", 0)], "out of range"),
     "reduce": (node("ReduceMean", ["b"], ["c"], axes=[9]), [], "axis 9 is out of range"),
     "depth": (node("DepthToSpace", ["b"], ["c"], blocksize=0), [], "by zero"),
-    "complex": (
-        node("Cast", ["k"], ["c"], to=TensorProto.FLOAT),
-        [constant("k", 1j, np.complex64)],
-        "it reads complex numbers",
-    ),
     "constant": (node("ConstantOfShape", ["k"], ["c"]), [ints("k", ABSURD, ABSURD)], "absurd"),
     "expand": (node("Expand", ["b", "k"], ["c"]), [ints("k", ABSURD, ABSURD, 1, 1)], "absurd"),
     "tile": (node("Tile", ["b", "k"], ["c"]), [ints("k", 1, ABSURD, ABSURD, 1)], "absurd"),

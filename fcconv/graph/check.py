@@ -119,6 +119,10 @@ def find_schema(node: Node) -> Schema | None:
 
 def _check_window(node: Node) -> None:
     """Check the attributes of a convolution or a pool."""
+    if node.attribute("auto_pad", "NOTSET") != "NOTSET" and any(node.attribute("pads", ())):
+        raise ModelError(
+            f"{node} has both auto_pad and pads, which exclude each other: take one of them out"
+        )
     kernel = node.attribute("kernel_shape")
     if node.op == "Conv":
         weight = node.ir.inputs[1]

@@ -18,17 +18,20 @@ FIXED = {"tensor(bool)": ir.DataType.BOOL, "tensor(int64)": ir.DataType.INT64}
 
 
 def check_types(graph: ir.Graph) -> None:
-    """Check that no node mixes types, or reads places or sizes that are no integers.
+    """Check that each node reads types that its operator takes, and does not mix them.
 
-    The graph is sorted. NumPy and JAX would promote mixed types, each by rules of its own; other
-    engines refuse them.
+    The graph is sorted. NumPy and JAX would compute with other types, too, and promote mixed ones,
+    each by rules of its own; other engines refuse them.
 
     Raises
     ------
     ModelError
         If a node does.
     """
-    known = {value: value.dtype for value in [*graph.inputs, *graph.initializers.values()]}
+    known = {
+        value: value.dtype if isinstance(value.type, ir.TensorType) else None
+        for value in [*graph.inputs, *graph.initializers.values()]
+    }
     for ir_node in graph:
         node = Node(ir_node, graph.opset_imports.get(ir_node.domain, 0))
         signature = _signature(ir_node.op_type, node.opset, ir_node.domain)
@@ -52,8 +55,16 @@ def _bound(
         name = signature.of_input(position)
         if value is None or dtype is None or name is None:
             continue
-        if name in signature.whole and dtype.is_floating_point():
-            raise ModelError(f"{node}: {value.name!r} must hold integers, its type is {dtype}")
+        taken = signature.taken[name]
+        if f"tensor({dtype.name.lower()})" not in taken:
+            wanted = (
+                "must hold integers"
+                if taken <= INTEGERS
+                else f"can't be read by {node.op} of opset {node.opset}"
+            )
+            raise ModelError(
+                f"{node}: {value.name!r} {wanted}, its type is {dtype}: cast it to another type"
+            )
         if name not in signature.parameters:
             continue
         if bound.setdefault(name, dtype) != dtype:
@@ -75,15 +86,15 @@ def _cast_to(node: Node) -> ir.DataType:
 class _Signature:
     """The types of the inputs and outputs of an operator: fixed ones, and parameters such as "T".
 
-    The last input of some operators stands for any number of them; `whole` are the types that are
-    integers in any case.
+    The last input of some operators stands for any number of them; `taken` are the types that the
+    inputs may have.
     """
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     repeats: bool
     parameters: frozenset[str]
-    whole: frozenset[str]
+    taken: dict[str, set[str]]
 
     def of_input(self, position: int) -> str | None:
         if position >= len(self.inputs) and not self.repeats:
@@ -96,7 +107,7 @@ def _signature(op_type: str, opset: int, domain: str) -> _Signature:
     try:
         schema = onnx.defs.get_schema(op_type, opset, domain)
     except (onnx.defs.SchemaError, TypeError):  # unknown, or of a version beyond 32 bits
-        return _Signature((), (), False, frozenset(), frozenset())
+        return _Signature((), (), False, frozenset(), {})
     last = schema.inputs[-1] if schema.inputs else None
     variadic = onnx.defs.OpSchema.FormalParameterOption.Variadic
     mixed = {x.type_str for x in schema.inputs if x.option == variadic and not x.is_homogeneous}
@@ -107,5 +118,5 @@ def _signature(op_type: str, opset: int, domain: str) -> _Signature:
         tuple(x.type_str for x in schema.outputs),
         last is not None and last.option == variadic,
         frozenset(allowed) - mixed,
-        frozenset(name for name, types in taken.items() if types <= INTEGERS),
+        taken,
     )
