@@ -17,7 +17,7 @@ from fcconv.graph.run import Program
 from fcconv.graph.sliding import restored
 from fcconv.scanning.job import Job, make_job
 from fcconv.scanning.memory import extents_of, seen
-from fcconv.scanning.network import as_sliding
+from fcconv.scanning.network import as_network
 from fcconv.scanning.plan import Axis, Plan, plans
 from fcconv_modular import Field
 from random_graphs import Case, cases
@@ -82,13 +82,13 @@ def test_two_runs_tell_the_shapes_of_any_other(case: Case, seed: int, more: Any)
     sliding = slid(case)
     native, larger_by_one = (larger(case, sliding, seed, [(n, 0)] * 3)[0].shape for n in (0, 1))
     image, _ = larger(case, sliding, seed, more)
-    program = Program(load(sliding))
-    extents = extents_of(program, native, larger_by_one)
+    model = load(sliding)
+    extents = extents_of(model, native, larger_by_one, "numpy")
     beyond = [image.shape[a] - n for a, n in zip(case.axes, sliding.window, strict=True)]
     strides = [-(-n // stride) for n, stride in zip(beyond, sliding.stride, strict=True)]
     whole = not any(n % stride for n, stride in zip(beyond, sliding.stride, strict=True))
-    for value, (shape, itemsize) in seen(program, image.shape).items():
-        found, actual = extents[value].bytes(strides), itemsize * math.prod(shape)
+    for value, (shape, dtype) in seen(model, image.shape, "numpy").items():
+        found, actual = extents[value].bytes(strides), dtype.itemsize * math.prod(shape)
         assert found == actual if whole else found >= actual, (value, case)
 
 
@@ -103,7 +103,7 @@ def test_a_file_tells_what_the_network_is(case: Case) -> None:
 def test_a_plan_that_fits_is_taken_without_a_look_at_smaller_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    job = make_job(as_sliding(small_network()), picture(), None, None, None, None)
+    job = make_job(as_network(small_network()), picture(), None, None, None, None)
     whole = next(job._plans())
 
     def first_only(_: Job) -> Iterator[Plan]:

@@ -101,6 +101,12 @@ class Certificate:
         """Return the certificate as JSON."""
         return json.dumps(self.to_dict())
 
+    def __repr__(self) -> str:
+        """Give the verdict; :func:`str` gives all that is proved and measured."""
+        found = f"form={self.form!r}, holds={self.holds}, exact={self.exact}"
+        where = f", difference={self.difference!r}" if self.difference else ""
+        return f"<Certificate {found}{where}>"
+
     def __str__(self) -> str:
         """Print the certificate, a line a statement."""
         return "\n".join(f"{name:<22}{value}" for name, value in self.lines())

@@ -26,7 +26,7 @@ from fcconv.certificate.weights import moved_weights
 from fcconv.errors import FcconvError, ModelError, ShapeError, UnsupportedError
 from fcconv.graph.load import load
 from fcconv.graph.locality import Locality, find_locality
-from fcconv.graph.run import Program
+from fcconv.graph.run import Program, check_batch
 from fcconv.graph.slide import convolutionize
 from fcconv.graph.sliding import STRIDE, Sliding, told
 from fcconv_modular import Field
@@ -59,6 +59,8 @@ class Proof:
     ) -> None:
         self._models = original, rewritten
         self._programs = Program(original), Program(rewritten)
+        for program in self._programs:
+            check_batch(program.inputs)
         self._axes, self._rng = axes, rng
         shape = self._programs[0].inputs[0].shape
         self._shape = () if shape is None else tuple(int(str(n)) for n in shape.dims[1:])
