@@ -68,16 +68,8 @@ class Proof:
 
     def certificate(self) -> Certificate:
         """Compare the two networks, and say what follows for all images."""
-        keys, native, agree = Keys(self._rng), True, np.ones(0, bool)
-        for key in keys:
-            field = Field(key)
-            first, second = (FieldSide(program, field) for program in self._programs)
-            native &= bool(self._agreeing(first, second, self._native, batch=2).all())
-            if not len(agree):
-                agree = self._agreeing(first, second, self._near, batch=1)
-            if not native:
-                break
-            keys.agreed(max(first.chance, second.chance))
+        keys = Keys(self._rng)
+        native, agree = self._compared(keys)
         pads = any(map(any, self._locality.margins))
         everywhere = self._locality.has_cells(self._stride) and not pads
         exact = native and bool(agree.all()) and everywhere
@@ -107,6 +99,19 @@ class Proof:
             weights=moved_weights(*self._models),
             errors=tuple(errors),
         )
+
+    def _compared(self, keys: Keys) -> tuple[bool, Array]:
+        """Say whether both agree at the native size, and which windows of a larger image do."""
+        agree = np.ones(0, bool)
+        for key in keys:
+            field = Field(key)
+            first, second = (FieldSide(program, field) for program in self._programs)
+            if not len(agree):
+                agree = self._agreeing(first, second, self._near, batch=1)
+            if not self._agreeing(first, second, self._native, batch=2).all():
+                return False, agree
+            keys.agreed(max(first.chance, second.chance))
+        return True, agree
 
     def _measured(self, grid: Grid) -> list[Rounding]:
         pair = by_windows(*self._models, grid)
