@@ -28,6 +28,7 @@ from fcconv.weights import conv_to_dense, dense_to_conv, dense_to_conv1x1
 if TYPE_CHECKING:
     from fcconv.certificate.certify import certify
     from fcconv.certificate.report import Certificate
+    from fcconv.functions.slide import slide
     from fcconv.graph.engines import compile  # noqa: A004 - fcconv.compile, as re.compile
     from fcconv.graph.pointwise import Pointwise, pointwise
     from fcconv.graph.slide import convolutionize
@@ -49,8 +50,12 @@ _NETWORKS = {
     "convolutionize": "fcconv.graph.slide",
     "pointwise": "fcconv.graph.pointwise",
     "scan": "fcconv.scanning.scan",
+    "slide": "fcconv.functions.slide",
 }
 """What works on whole networks needs ONNX, which is imported when it is asked for."""
+
+_EXTRAS = {"onnx": "onnx", "onnx_ir": "onnx", "google": "onnx", "jax": "jax"}
+"""The extra that brings a library."""
 
 __all__ = [
     "BackendError",
@@ -83,6 +88,7 @@ __all__ = [
     "pointwise",
     "rounding",
     "scan",
+    "slide",
 ]
 
 
@@ -93,10 +99,12 @@ def __getattr__(name: str) -> Any:
     try:
         return getattr(importlib.import_module(_NETWORKS[name]), name)
     except ModuleNotFoundError as error:
-        if error.name not in ("onnx", "onnx_ir", "google"):
+        if error.name not in _EXTRAS:
             raise
+        extra = _EXTRAS[error.name]
         raise BackendError(
-            f"fcconv.{name} needs {error.name}, which is not installed: pip install 'fcconv[onnx]'"
+            f"fcconv.{name} needs {error.name}, which is not installed: pip install "
+            f"'fcconv[{extra}]'"
         ) from None
 
 

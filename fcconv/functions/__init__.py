@@ -1,0 +1,1 @@
+"""Functions of a patch that become functions of the image; needs JAX."""

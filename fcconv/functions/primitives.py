@@ -1,0 +1,307 @@
+"""How the primitives of JAX slide: as the operators of ONNX that they are, on numbered weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from fcconv.functions.entries import is_entrywise
+from fcconv.functions.known import Known, Weights
+from fcconv.functions.trace import Equation
+from fcconv.graph.join import align, joined
+from fcconv.graph.node import Node
+from fcconv.graph.operators import OPERATORS
+from fcconv.graph.operators.windows import window_sums
+from fcconv.graph.slider import Slider
+from fcconv.graph.values import Constant, Slid
+
+OPSET = 20
+"""The version of ONNX's operators that rules write: it has all that they ask for."""
+
+ENTRYWISE = "Entrywise"
+"""Stands for an equation of JAX in what rules write; the node's attribute says which."""
+
+Move = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+Value = Known | Slid
+
+
+@dataclass
+class Reader:
+    """Reads equations of JAX, and lets the rules of sliding write what they become.
+
+    Attributes
+    ----------
+    slider : Slider
+        What is written.
+    weights : Weights
+        The entries of weights that rules have seen.
+    entrywise : list of Equation
+        The equations that `ENTRYWISE` nodes stand for.
+    """
+
+    slider: Slider
+    weights: Weights = field(default_factory=Weights)
+    entrywise: list[Equation] = field(default_factory=list)
+
+    def slide(self, equation: Equation, inputs: Sequence[Value]) -> list[Slid]:
+        """Slide an equation that depends on the image.
+
+        Raises
+        ------
+        UnsupportedError
+            If it has no rule, or its rule refuses what it reads.
+        """
+        name = f"{equation.op} {equation.outputs[0]}"
+        if is_entrywise(equation.eqn):
+            return [self._entrywise(equation, name, inputs)]
+        move = move_of(equation)
+        if move is not None and isinstance(inputs[0], Slid):
+            return [_moved(inputs[0], move, equation.shape)]
+        rule = RULES.get(equation.op)
+        if rule is None:
+            raise equation.unsupported("has no rule")
+        return [rule(self, equation, name, *inputs)]
+
+    def constant(self, known: Known) -> Constant:
+        """Show a value to rules."""
+        return Constant(self.weights.numbered(known))
+
+    def apply(self, op: str, name: str, *inputs: Slid | Constant, **attributes: Any) -> Slid:
+        """Slide an operator of ONNX."""
+        node = self.node(op, name, attributes)
+        made = OPERATORS[op].slide(self.slider, node, *inputs)
+        assert isinstance(made, Slid)
+        return made
+
+    def node(self, op: str, name: str, attributes: dict[str, Any] | None = None) -> Node:
+        """Make a node for a rule to read."""
+        return Node(ir.node(op, [], attributes or {}, name=name), OPSET)
+
+    def _entrywise(self, equation: Equation, name: str, inputs: Sequence[Value]) -> Slid:
+        node = self.node(ENTRYWISE, name)
+        given = [self.constant(x) if isinstance(x, Known) else x for x in inputs]
+        like, tensors = align(self.slider, node, given)
+        index = len(self.entrywise)
+        self.entrywise.append(equation)
+        tensor = self.slider.emit(node, ENTRYWISE, tensors, {"equation": index})
+        tensor.meta["dtype"] = ir.DataType.from_numpy(np.dtype(equation.eqn.outvars[0].aval.dtype))
+        return replace(like, tensor=tensor)
+
+
+def _moved(x: Slid, move: Move, shape: tuple[int, ...]) -> Slid:
+    return x.varying(shape, [move(np.broadcast_to(where, x.shape)) for where in x.where])
+
+
+# Moves ------------------------------------------------------------------------------------------
+
+
+def move_of(equation: Equation) -> Move | None:
+    """Return what an equation does to an array of entries that it only moves."""
+    p, shape = equation.eqn.params, equation.shape
+    if equation.op in ("reshape", "squeeze", "expand_dims"):
+        return lambda a: a.reshape(shape)
+    if equation.op == "transpose":
+        return lambda a: a.transpose(p["permutation"])
+    if equation.op == "rev":
+        return lambda a: np.flip(a, p["dimensions"])
+    if equation.op == "slice":
+        steps = p["strides"] or [1] * len(shape)
+        part = tuple(map(slice, p["start_indices"], p["limit_indices"], steps))
+        return lambda a: a[part]
+    if equation.op == "broadcast_in_dim":
+        return lambda a: _broadcast(a, shape, p["broadcast_dimensions"])
+    if equation.op == "pad":
+        return _cropped(p["padding_config"])
+    return None
+
+
+def _broadcast(
+    array: npt.NDArray[Any], shape: tuple[int, ...], axes: Sequence[int]
+) -> npt.NDArray[Any]:
+    lengths = [1] * len(shape)
+    for axis, n in zip(axes, array.shape, strict=True):
+        lengths[axis] = n
+    return np.broadcast_to(array.reshape(lengths), shape)
+
+
+def _cropped(config: Sequence[tuple[int, int, int]]) -> Move | None:
+    """Read padding that only cuts off."""
+    if any(low > 0 or high > 0 or inner for low, high, inner in config):
+        return None
+    part = tuple(slice(-low, high or None) for low, high, _ in config)
+    return lambda a: a[part]
+
+
+# Operators --------------------------------------------------------------------------------------
+
+
+def _conv(reader: Reader, equation: Equation, name: str, x: Value, weight: Value) -> Slid:
+    p, eqn = equation.eqn.params, equation.eqn
+    if not isinstance(x, Slid) or not isinstance(weight, Known):
+        raise equation.unsupported("has a kernel that depends on the image")
+    lhs, rhs, out = p["dimension_numbers"]
+    kept = {v.aval.dtype for v in (*eqn.invars, *eqn.outvars)}
+    plain = all(n == 1 for n in p["lhs_dilation"]) and p["batch_group_count"] == 1
+    if x.shape[lhs[0]] != 1 or not plain or len(kept) > 1:
+        raise equation.unsupported("convolves several pictures, dilates its input or changes types")
+    image = _moved(x, lambda a: a.transpose(lhs), tuple(x.shape[axis] for axis in lhs))
+    kernel = Constant(reader.constant(weight).array.transpose(rhs))
+    made = reader.apply(
+        "Conv",
+        name,
+        image,
+        kernel,
+        strides=list(p["window_strides"]),
+        dilations=list(p["rhs_dilation"]),
+        pads=_ends(p["padding"]),
+        group=p["feature_group_count"],
+    )
+    back = np.argsort(out)
+    return _moved(made, lambda a: a.transpose(back), equation.shape)
+
+
+def _ends(padding: Sequence[tuple[int, int]]) -> list[int]:
+    return [before for before, _ in padding] + [after for _, after in padding]
+
+
+def _dot(reader: Reader, equation: Equation, name: str, left: Value, right: Value) -> Slid:
+    (of_left, of_right), batch = equation.eqn.params["dimension_numbers"]
+    if any(batch) or (isinstance(left, Slid) and isinstance(right, Slid)):
+        raise equation.unsupported(
+            "multiplies values that both depend on the image, or many matrices"
+        )
+    kept = {v.aval.dtype for v in (*equation.eqn.invars, *equation.eqn.outvars)}
+    if len(kept) > 1:
+        raise equation.unsupported("changes types")
+    x, along, weight, over = (
+        (left, of_left, right, of_right) if isinstance(left, Slid) else
+        (right, of_right, left, of_left)
+    )  # fmt: skip
+    assert isinstance(x, Slid)
+    assert isinstance(weight, Known)
+    rows = [axis for axis in range(len(x.shape)) if axis not in along]
+    columns = [axis for axis in range(len(weight.shape)) if axis not in over]
+    lengths = [x.shape[axis] for axis in rows], [weight.shape[axis] for axis in columns]
+    terms = math.prod(x.shape[axis] for axis in along)
+    lines = _moved(
+        x,
+        lambda a: a.transpose([*rows, *along]).reshape(*lengths[0], 1, terms),
+        (*lengths[0], 1, terms),
+    )
+    matrix = reader.constant(weight).array.transpose([*over, *columns]).reshape(terms, -1)
+    made = reader.apply("MatMul", name, lines, Constant(matrix))
+    wide = _moved(made, lambda a: a.reshape(*lengths[0], *lengths[1]), (*lengths[0], *lengths[1]))
+    if isinstance(left, Slid):
+        return wide
+    order = [*range(len(rows), len(wide.shape)), *range(len(rows))]
+    return _moved(wide, lambda a: a.transpose(order), equation.shape)
+
+
+def _reduction(op: str) -> Callable[..., Slid]:
+    def rule(reader: Reader, equation: Equation, name: str, x: Slid) -> Slid:
+        axes = list(equation.eqn.params["axes"])
+        return reader.apply(op, name, x, Constant(np.array(axes, np.int64)), keepdims=0)
+
+    return rule
+
+
+def _pool(reader: Reader, equation: Equation, name: str, x: Slid) -> Slid:
+    """Move a window along the axes on which it does move; the others hold channels."""
+    p = equation.eqn.params
+    if any(n != 1 for n in p["base_dilation"]):
+        raise equation.unsupported("dilates its input")
+    moves = list(zip(p["window_dimensions"], p["window_strides"], p["window_dilation"],
+                     p["padding"], strict=True))  # fmt: skip
+    along = [k for k, move in enumerate(moves) if move != (1, 1, move[2], (0, 0))]
+    attributes = {
+        "kernel_shape": [moves[k][0] for k in along],
+        "strides": [moves[k][1] for k in along],
+        "dilations": [moves[k][2] for k in along],
+        "pads": _ends([moves[k][3] for k in along]),
+    }
+
+    def pool(flat: Slid) -> Slid:
+        if equation.op == "reduce_window_max":
+            return reader.apply("MaxPool", name, flat, **attributes)
+        return _sums(reader, reader.node("Conv", name), flat, attributes)
+
+    return _over(x, along, pool, equation.shape)
+
+
+def _over(
+    x: Slid, along: Sequence[int], operator: Callable[[Slid], Slid], shape: tuple[int, ...]
+) -> Slid:
+    """Apply an operator of channels first along some axes; the others hold the channels."""
+    beside = [k for k in range(len(x.shape)) if k not in along]
+    order, features = [*beside, *along], math.prod(x.shape[k] for k in beside)
+    image = (1, features, *(x.shape[k] for k in along))
+    made = operator(_moved(x, lambda a: a.transpose(order).reshape(image), image))
+    lengths = [x.shape[k] for k in beside] + list(made.shape[2:])
+    back = np.argsort(order)
+    return _moved(made, lambda a: a.reshape(lengths).transpose(back), shape)
+
+
+def _pad(reader: Reader, equation: Equation, name: str, x: Value, value: Value) -> Slid:
+    config = equation.eqn.params["padding_config"]
+    if not isinstance(x, Slid) or not isinstance(value, Known) or any(n for _, _, n in config):
+        raise equation.unsupported("pads between entries, or by what depends on the image")
+    along = [k for k, (low, high, _) in enumerate(config) if (low, high) != (0, 0)]
+    pads = [0, 0, *(config[k][0] for k in along), 0, 0, *(config[k][1] for k in along)]
+
+    def pad(flat: Slid) -> Slid:
+        ends = Constant(np.array(pads, np.int64))
+        return reader.apply("Pad", name, flat, ends, reader.constant(value))
+
+    return _over(x, along, pad, equation.shape)
+
+
+def _sums(reader: Reader, node: Node, x: Slid, attributes: dict[str, Any]) -> Slid:
+    """Sum up windows of a map."""
+    found = reader.slider.as_map(node, x)
+    pads, rank = attributes["pads"], len(x.shape) - 2
+    moves = zip(attributes["kernel_shape"], attributes["strides"], attributes["dilations"],
+                pads[:rank], pads[rank:], strict=True)  # fmt: skip
+    spec = found.of_tensor(list(moves), (1, 1, 1, 0, 0))
+    if any(axis is None for axis in found.along):
+        raise reader.slider.no_map(node, x)
+    tensor, axes, slides = reader.slider.windows(node, found.whole, spec)
+    tensor = window_sums(reader.slider, node, tensor, found.whole, slides)
+    shape = found.shape(x.shape[1], [axis.block for axis in axes])
+    return reader.slider.map(tensor, found.whole.channels, axes, found.along, shape)
+
+
+def _concatenate(reader: Reader, equation: Equation, name: str, *inputs: Value) -> Slid:
+    given = [reader.constant(x) if isinstance(x, Known) else x for x in inputs]
+    axis = equation.eqn.params["dimension"]
+    return joined(reader.slider, reader.node("Concat", name), given, axis)
+
+
+RULES: dict[str, Callable[..., Slid]] = {
+    "concatenate": _concatenate,
+    "conv_general_dilated": _conv,
+    "dot_general": _dot,
+    "pad": _pad,
+    "reduce_max": _reduction("ReduceMax"),
+    "reduce_min": _reduction("ReduceMin"),
+    "reduce_prod": _reduction("ReduceProd"),
+    "reduce_sum": _reduction("ReduceSum"),
+    "reduce_window_max": _pool,
+    "reduce_window_sum": _pool,
+}
+"""The primitives that are operators of ONNX."""
+
+
+def known_result(equation: Equation, inputs: Sequence[Known]) -> list[Known]:
+    """Compute an equation that does not depend on the image, and keep how its entries came."""
+    made = equation.compute(*(known.value for known in inputs))
+    move = move_of(equation)
+    if move is not None:
+        return [Known(made[0], inputs[:1], move)]
+    parents = inputs if is_entrywise(equation.eqn) else ()
+    return [Known(value, parents) for value in made]
