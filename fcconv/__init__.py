@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fcconv import rounding
 from fcconv.backend import backend, backends
 from fcconv.errors import (
+    ArgumentError,
     BackendError,
     DtypeError,
     FcconvError,
@@ -53,6 +54,7 @@ _NETWORKS = {
 """What works on whole networks needs ONNX, which is imported when it is asked for."""
 
 __all__ = [
+    "ArgumentError",
     "BackendError",
     "Certificate",
     "DtypeError",
