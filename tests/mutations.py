@@ -33,12 +33,14 @@ MAX_POOL = "test_definitions.py::test_max_pool"
 AVG_POOL = "test_definitions.py::test_avg_pool"
 SAMPLES = "fcconv/graph/samples.py"
 SLIDER = "fcconv/graph/slider.py"
+VALUES = "fcconv/graph/values.py"
 JOIN = "fcconv/graph/join.py"
 WALK = "fcconv/graph/walk.py"
 WINDOWS = "fcconv/graph/operators/windows.py"
 ONE_PASS = "test_sliding.py::test_one_pass_equals_the_crops"
 PROOF = "test_sliding.py::test_verdict_and_proof_agree"
 OPERATORS = "test_sliding_operators.py::test_operators_slide"
+FORMS = "test_sliding_forms.py::test_forms_slide"
 PLAN = "fcconv/scanning/plan.py"
 IN_TILES = "test_tiles.py::test_definitions_hold_in_tiles"
 TILES = "test_plan.py::test_tiles_equal_the_whole_image"
@@ -424,29 +426,29 @@ MUTATIONS = [
     Mutation(
         "a block keeps what is not read",
         SLIDER,
-        "if isinstance(x.arrangement, Whole) or not x.numbers.size:",
-        "if True:",
+        "parts = [(int(place.min()), int(np.ptp(place)) + 1, 1) for place in x.places]",
+        "return x",
         f"{OPERATORS}[padding that is not read-1]",
     ),
     Mutation(
         "unfolded samples in the order of channels",
         SLIDER,
-        "arrangement=sample * x.channels + channel,",
-        "arrangement=x.numbers,",
+        "picked = phase.ravel() * x.channels + layout.channels",
+        "picked = np.arange(phase.size)",
         f"{OPERATORS}[a constant for each pixel-1]",
     ),
     Mutation(
         "geometry of another axis",
         SLIDER,
-        "*spec[order.index(k)]",
-        "*spec[k]",
+        "values[axis - 2] for axis in self.along]",
+        "values[k] for k, axis in enumerate(self.along)]",
         f"{OPERATORS}[turned axes-1]",
     ),
     Mutation(
         "axes of the kernel as they come",
         WINDOWS,
-        "if inverse == list(range(len(order))):",
-        "if inverse:",
+        "and running == list(range(2, weight.array.ndim)):",
+        "and running:",
         f"{OPERATORS}[turned axes-1]",
     ),
     Mutation(
@@ -460,30 +462,65 @@ MUTATIONS = [
     Mutation(
         "overhang counts in a mean",
         WINDOWS,
-        "after = min(moved.asked[order.index(k)][1] * scale, slide.after)",
+        "after = min(after * axis.scale, slide.after)",
         "after = slide.after",
         f"{OPERATORS}[padding that counts-None]",
     ),
     Mutation(
         "a constant for each channel backwards",
         JOIN,
-        "return _lined_up(slider, node, like, constant.array.ravel())",
-        "return _lined_up(slider, node, like, constant.array.ravel()[::-1])",
+        "slider.constant(line.reshape(",
+        "slider.constant(line[::-1].reshape(",
         f"{OPERATORS}[a constant for each channel-1]",
     ),
     Mutation(
         "joined parts keep the numbers of the first",
         JOIN,
-        "[x.numbers + start for x, start in",
-        "[x.numbers + 0 * start for x, start in",
+        "[x.where[1] + start for x, start in",
+        "[x.where[1] + 0 * start for x, start in",
         f"{OPERATORS}[features of two grids-1]",
     ),
     Mutation(
         "padding of the other branch forgotten",
-        JOIN,
+        SAMPLES,
         "soiled=(max(a.soiled[0] for a in same), max(a.soiled[1] for a in same)),",
         "",
         f"{OPERATORS}[padding of one branch-1]",
+    ),
+    Mutation(
+        "all phases begin at the same pixel",
+        SLIDER,
+        "spec = [(a, *part) for a, part in",
+        "spec = [(0 * a, *part) for a, part in",
+        f"{FORMS}[SpaceToDepth, then a convolution-None]",
+    ),
+    Mutation(
+        "rows of features taken for pixels",
+        VALUES,
+        "if varies(image, along) or varies(channel, others):",
+        "if varies(image, along):",
+        f"{OPERATORS}[MatMul of rows-1]",
+    ),
+    Mutation(
+        "the first row of a kernel reads the only row",
+        WINDOWS,
+        "row = [t for t in range(kernel) if t * dilation == before]",
+        "row = [0]",
+        f"{FORMS}[a kernel of three rows over one-None]",
+    ),
+    Mutation(
+        "features of one value, spread over those of another, are not repeated",
+        JOIN,
+        "else _widened(x, along, shape)",
+        "else x",
+        f"{FORMS}[one of several axes of features-None]",
+    ),
+    Mutation(
+        "merged images of a batch stay merged",
+        SLIDER,
+        "return np.array_equal(image, batch) and not any(",
+        "return not any(",
+        "test_sliding_refusals.py::test_refuses_with_the_node_and_the_reason",
     ),
     Mutation(
         "softmax along an axis of the image",

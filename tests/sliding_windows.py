@@ -12,6 +12,7 @@ import onnx_ir as ir
 import onnxruntime
 
 import fcconv
+from comparing import assert_identical
 from fcconv.errors import UnsupportedError
 from fcconv.graph.load import load
 from fcconv.graph.run import Program
@@ -54,7 +55,7 @@ def patch_shape(model: onnx.ModelProto) -> list[int]:
     return [1, *(n.dim_value for n in model.graph.input[0].type.tensor_type.shape.dim[1:])]
 
 
-def crops(case: Case, sliding: fcconv.Sliding, image: Array, cells: Sequence[int]) -> Any:
+def crops(case: Case, sliding: fcconv.Sliding, image: Any, cells: Sequence[int]) -> Any:
     """Yield the windows of an image in the order of cells."""
     for cell in itertools.product(*map(range, cells)):
         yield crop(case.axes, sliding, image, cell)
@@ -95,6 +96,27 @@ def pixels(field: Field, seed: int, dtype: str, shape: Sequence[int]) -> Residue
     """Draw an image of a finite field."""
     numbers = np.random.default_rng(seed).integers(0, field.prime, shape)
     return Residues(numbers, np.dtype(dtype))
+
+
+def assert_every_window(case: Case, sliding: fcconv.Sliding, seed: int = 0) -> None:
+    """Compare all windows of images of several sizes with their crops, in a finite field."""
+    field = Field(seed)
+    whole, patch = (Program(load(model)) for model in (sliding.model, case.model))
+    weights = [residues(field, model) for model in (sliding.model, case.model)]
+    for more in ((0, 0, 0), (1, 2, 0), (2, 1, 1)):
+        shape, cells = patch_shape(case.model), []
+        for axis, stride, n in zip(case.axes, sliding.stride, more, strict=False):
+            shape[axis] += stride * n + (stride - 1) * (n % 2)
+            cells.append(n + 1)
+        image = pixels(field, seed, case.dtype, shape)
+        numbers = [window.numbers for window in crops(case, sliding, image, cells)]
+        windows = Residues(np.concatenate(numbers), image.dtype)
+        maps = whole.run(field, weights[0], [image])
+        scores = patch.run_batches(field, weights[1], [windows])
+        for found, expected in zip(maps, scores, strict=True):
+            channels = expected.numbers.reshape(len(numbers), -1).T
+            wanted = channels.reshape(1, len(channels), *cells)
+            assert_identical(found.numbers, wanted, (more, case))
 
 
 def residues(field: Field, model: Any) -> dict[str, Any]:

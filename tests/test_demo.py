@@ -83,8 +83,8 @@ def test_the_proof_notices_a_wrong_rewriting(
     right = linear.write_dense
 
     def transposed(slider: Slider, node: Node, x: Slid, *arguments: Any) -> Slid:
-        if x.entries > 64:  # features from W-H-C instead of C-H-W
-            x = replace(x, arrangement=x.numbers.reshape(32, 5, 5).transpose(0, 2, 1).ravel())
+        if x.entries > 64:  # features from C-W-H instead of C-H-W
+            x = replace(x, where=(*x.where[:2], *x.places[::-1]))
         return right(slider, node, x, *arguments)
 
     monkeypatch.setattr(linear, "write_dense", transposed)

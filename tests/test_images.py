@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from fcconv.errors import ImageError
 from fcconv.scanning import images
-from fcconv.scanning.images import open_images
+from fcconv.scanning.opening import open_images
 from regions import RGB, check_regions, opened
 
 dask_array: Any = dask.array.from_array  # typed in part

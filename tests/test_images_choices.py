@@ -13,7 +13,8 @@ import tifffile
 import zarr
 
 from fcconv.errors import ImageError
-from fcconv.scanning.images import Image, open_images
+from fcconv.scanning.images import Image
+from fcconv.scanning.opening import open_images
 from regions import HWC, RGB, check_regions
 from tiff_files import scn
 

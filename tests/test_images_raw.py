@@ -71,7 +71,7 @@ SHRUNK = """
 import os, sys
 import numpy as np
 from fcconv.errors import ImageError
-from fcconv.scanning.images import open_images
+from fcconv.scanning.opening import open_images
 path, how = sys.argv[1:]
 source = np.load(path, mmap_mode=how) if how != "path" else path
 [image], _ = open_images(source, 2)

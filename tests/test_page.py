@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from pathlib import Path
@@ -31,6 +32,14 @@ def test_page_needs_nothing_else_and_shows_hostile_names_as_text(tmp_path: Path)
     assert embedded is not None
     data = json.loads(embedded[1])
     assert data["classes"][0]["name"] == HOSTILE
+
+
+def test_a_page_tells_what_was_decided_about_the_file(tmp_path: Path) -> None:
+    notes = ("series 2 of 4 is taken", HOSTILE)
+    scan = make_scan(randoms(2, 6, 5), (8, 8), (3, 3), notes=notes)
+    write_page(tmp_path / "page.html", scan, randoms(3, 20, 20), None, LAYERS)
+    told = re.findall(r"<dt>Note</dt><dd>(.*?)</dd>", (tmp_path / "page.html").read_text("utf-8"))
+    assert tuple(map(html.unescape, told)) == notes
 
 
 def test_page_stays_small(tmp_path: Path) -> None:

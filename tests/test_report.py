@@ -22,7 +22,7 @@ from fcconv.errors import ArgumentError, OutputError, ShapeError
 from fcconv.report import blocks, write_heatmap, write_page, write_peaks
 from fcconv.report.heatmap import draw
 from fcconv.report.picture import colour_scale, read_heat, rgb
-from fcconv.scanning.images import open_images
+from fcconv.scanning.opening import open_images
 from fcconv.scanning.peaks import Peak
 from fcconv.scanning.scales import Resized
 from small_scans import HOSTILE, LAYERS, make_scan, randoms
@@ -84,9 +84,12 @@ def test_bytes_are_shown_as_they_are_and_other_numbers_stretched() -> None:
     image = np.arange(4 * 6, dtype=np.uint8).reshape(4, 2, 3)
     np.testing.assert_array_equal(rgb(image), image[:3].transpose(1, 2, 0))
     grey = rgb(np.array([[[-1.0, 0.0], [np.nan, 3.0]]]))
-    assert grey[..., 0].tolist() == [[0, 64], [0, 255]]
+    assert grey[..., 0].tolist() == [[0, 64], [255, 255]]
     assert (grey == grey[..., :1]).all()
     assert not rgb(np.full((1, 2, 2), 7.0)).any()
+    holes = np.array([[[0, np.nan, 2, 3]], [[0, 1, np.inf, 3]], [[0, 1, 2, 3]]])
+    assert rgb(holes)[0].tolist() == [[0] * 3, [255] * 3, [255] * 3, [255] * 3]
+    assert (rgb(np.full((1, 2, 2), np.nan)) == 255).all()
     with pytest.raises(ShapeError, match="a channel axis and 2 spatial axes"):
         rgb(image[0])
 

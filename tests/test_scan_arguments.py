@@ -12,6 +12,8 @@ import pytest
 import fcconv
 from fcconv.errors import FcconvError
 from fcconv.report import write_heatmap, write_page, write_peaks
+from fcconv.scanning.opening import open_images
+from fcconv.scanning.scales import Resized
 from small_scans import make_scan, randoms
 from test_scan import picture, small_network
 
@@ -56,6 +58,13 @@ def test_arguments_of_a_scan(name: str) -> None:
 def test_arguments_of_a_preparation(name: str) -> None:
     for value in OF_A_PREPARATION[name]:
         refused(name, value, fcconv.Preparation, **{name: value})
+
+
+def test_an_open_image_is_not_opened_otherwise() -> None:
+    opened = open_images(picture(), 2)[0][0]
+    for image in (opened, Resized(opened, 2)):
+        for name, value in {"layout": "CHW", "series": 0, "page": 0}.items():
+            refused(f"{name}=", value, fcconv.scan, small_network(), image, **{name: value})
 
 
 def test_cells_and_boxes() -> None:

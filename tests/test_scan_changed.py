@@ -20,8 +20,8 @@ import fcconv
 from comparing import assert_identical
 from fcconv.cli.app import run
 from fcconv.errors import ImageError
-from fcconv.scanning.images import open_images
 from fcconv.scanning.job import Job
+from fcconv.scanning.opening import open_images
 from test_scan import cut_into, memory_for, picture, small_network
 
 PIXELS = picture()

@@ -41,11 +41,10 @@ def scan(existing, to=None):
         note("computed")
         return score(self, *given)
     engine.Shared.__call__ = noted
-    def progress(done, told=[]):
-        if told:  # the first time, nothing is finished yet
+    def progress(done):
+        if done.windows > done.before:  # till then, what is finished is checked
             note("finished")
-        told.append(done)
-        time.sleep(pause)
+            time.sleep(pause)
     model, image, target = folder / "model.onnx", folder / "image.npy", folder / "out" / (to or out)
     try:
         fcconv.scan(model, image, engine="numpy", memory=memory, out=target, existing=existing,

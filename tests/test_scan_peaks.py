@@ -18,7 +18,8 @@ import fcconv
 from fcconv.errors import ArgumentError, ImageError, UnsupportedError
 from fcconv.scanning import peaks as finding
 from fcconv.scanning import suppression
-from fcconv.scanning.images import Image, open_images
+from fcconv.scanning.images import Image
+from fcconv.scanning.opening import open_images
 from fcconv.scanning.peaks import Peak, merge_peaks
 from fcconv.scanning.result import Scan
 from fcconv.scanning.scales import Resized

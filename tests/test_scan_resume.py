@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import zarr
 
 import fcconv
 from comparing import assert_identical
@@ -107,7 +108,10 @@ def test_resume_computes_what_is_left(tmp_path: Path) -> None:
     seen: list[Any] = []
     found = fcconv.scan(**given, existing="resume", progress=seen.append)
     assert found.computed == found.tiles - 2 or found.computed == found.tiles - 3  # one in flight
-    assert [done.tiles for done in seen] == [*range(found.tiles - found.computed, 1 + found.tiles)]
+    assert [done.tiles for done in seen] == [*range(1 + found.tiles)]
+    checked = found.tiles - found.computed
+    assert all(done.before == done.windows for done in seen[: checked + 1])
+    assert {done.before for done in seen[checked:]} == {seen[checked].windows}
     assert {done.all_tiles for done in seen} == {found.tiles}
     assert seen[-1].windows == seen[-1].all_windows == math.prod(found.cells)
     before = tree(tmp_path)
@@ -117,6 +121,23 @@ def test_resume_computes_what_is_left(tmp_path: Path) -> None:
     assert_identical(again.scores[...], found.scores[...], "complete")
     auto = fcconv.scan(**{**given, "engine": "auto"}, existing="resume")
     assert (auto.engine, auto.computed) == ("numpy", 0)
+
+
+def test_finished_tiles_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = picture()
+    image[0, 3, 3] = np.nan
+    given: dict[str, Any] = {"network": small_network(), "image": image, "engine": "numpy"}
+    given |= {"out": tmp_path / "x.zarr", "memory": memory_for(6, small_network(), image)}
+    first, read, reads = fcconv.scan(**given), zarr.Array.__getitem__, []
+
+    def noting(array: Any, index: Any) -> Any:
+        reads.append(f"{array.path} {index}")
+        return read(array, index)
+
+    monkeypatch.setattr(zarr.Array, "__getitem__", noting)
+    again = fcconv.scan(**given, existing="resume")
+    assert (again.computed, again.unscored) == (0, first.unscored)
+    assert len(reads) == len(set(reads)) == 2 * first.tiles  # its scores, and their digest
 
 
 def test_pixels_too_large_are_named_and_finished_tiles_kept(tmp_path: Path) -> None:

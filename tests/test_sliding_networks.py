@@ -13,7 +13,7 @@ from comparing import assert_identical
 from fcconv.errors import ArgumentError, ShapeError
 from graphs import Net, i
 from random_graphs import Case
-from sliding_windows import is_exact, quiet, valid
+from sliding_windows import assert_every_window, is_exact, quiet, valid
 from strategies import integers
 
 
@@ -116,3 +116,44 @@ def test_a_fixed_batch_becomes_free(batch: int) -> None:
     assert sliding(integers(0, (2, 2, 9, 9), "float32")).shape == (2, 3, 1, 2)
     valid(sliding)
     assert fcconv.certify(model, sliding).exact
+
+
+def _spectra(net: Net, x: str, features: int, **pads: Any) -> str:
+    """Classify spectra of 12 bands with convolutions that pad along these."""
+    x = net.add("Relu", net.conv(x, 3, 1, 3, 3, pads=[1, 0, 1, 0]))
+    x = net.conv(x, 2, 3, 3, 3, **pads)
+    x = net.add("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])
+    return net.dense(x, features)
+
+
+@pytest.mark.parametrize("stride", [None, 1, 3])
+@pytest.mark.parametrize(
+    ("shape", "perm", "axis"),
+    [((1, 12, 16), None, 3), ((12, 16), [0, 1, 2], 2), ((16, 12, 1), [0, 3, 2, 1], 1)],
+)
+def test_an_axis_stays_as_long_as_the_window(
+    shape: tuple[int, ...], perm: Any, axis: int, stride: int | None
+) -> None:
+    net = Net(shape=shape)
+    x = net.add("Transpose", "image", perm=perm) if perm else "image"
+    x = net.add("Unsqueeze", x, i(1)) if len(shape) == 2 else x
+    model = net.model(_spectra(net, x, 72, pads=[1, 0, 1, 0]))
+    sliding = fcconv.convolutionize(model, stride=stride, spatial_axes=(axis,))
+    assert (sliding.window, sliding.stride) == ((16,), (stride or 2,))
+    assert sliding.exact, sliding.reasons
+    assert_every_window(Case(model, (16,), (axis,), stride, "float32"), sliding)
+    assert fcconv.certify(model, sliding).exact
+    onnxruntime.InferenceSession(valid(sliding).SerializeToString(), quiet())
+
+
+def test_an_axis_that_slides_reads_its_padding() -> None:
+    net = Net(shape=(1, 12, 16))
+    model = net.model(_spectra(net, "image", 84, pads=[1, 1, 1, 1]))
+    sliding = fcconv.convolutionize(model, spatial_axes=(3,))
+    assert sliding.reasons == ("node2 (Conv) reads padding (1 before and 1 after)",)
+    certificate = fcconv.certify(model, sliding)
+    assert certificate.holds
+    assert not certificate.exact
+    assert not fcconv.convolutionize(model, spatial_axes=(2, 3)).exact
+    with pytest.raises(ArgumentError, match="in order"):
+        fcconv.convolutionize(model, spatial_axes=(3, 2))

@@ -81,7 +81,7 @@ REFUSED: list[tuple[str, str, Build]] = [
     ("Pad", "by edge", lambda g: g.add("Pad", g.map(strides=[2, 1]), i(*SIDES), mode="edge")),
     ("Reshape", "the batch must stay the first axis", lambda g: g.reshape(g.map(), 1, -1)),
     ("Flatten", "the batch must stay", lambda g: g.add("Flatten", g.map(), axis=2)),
-    ("Transpose", "mixes the images", lambda g: g.add("Transpose", g.map(), perm=[1, 0, 2, 3])),
+    ("Transpose", "the batch must stay", lambda g: g.add("Transpose", g.map(), perm=[1, 0, 2, 3])),
     ("Concat", "joins along the batch", lambda g: g.add("Concat", g.map(), g.map(), axis=0)),
     ("Concat", "joins a constant", lambda g: g.add("Concat", g.map(), g.w(1, 2, 8, 6), axis=1)),
     ("ReduceMean", "reduces the batch", lambda g: g.reduce("ReduceMean", g.map(), [0])),

@@ -152,9 +152,11 @@ class Field:
         self._operations += 1
         n, outputs, terms = x.shape[0], weight.shape[0], math.prod(weight.shape[1:])
         kernel = weight.numbers.reshape(groups, outputs // groups, terms)
-        columns = fcconv_numpy.im2col(x.numbers.astype(np.float64), window)
-        columns = columns.reshape(n, groups, terms, math.prod(window.output))
-        y = _product(kernel, columns, self.prime).reshape(n, outputs, *window.output)
+        y = np.empty((n, outputs, *window.output), np.int64)
+        for image in range(n):  # unfolded one at a time
+            columns = fcconv_numpy.im2col(x.numbers[image : image + 1].astype(np.float64), window)
+            columns = columns.reshape(groups, terms, math.prod(window.output))
+            y[image] = _product(kernel, columns, self.prime).reshape(y.shape[1:])
         return Residues(_with_bias(y, bias, self.prime), _common(x, weight))
 
     def conv1x1(self, x: Residues, weight: Residues, bias: Residues | None) -> Residues:

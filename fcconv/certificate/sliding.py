@@ -23,7 +23,13 @@ from fcconv.certificate.measure import by_windows, rounding_errors
 from fcconv.certificate.report import Certificate, Rounding
 from fcconv.certificate.side import Array, FieldSide, Grid, Ints, flat
 from fcconv.certificate.weights import moved_weights
-from fcconv.errors import FcconvError, ModelError, ShapeError, UnsupportedError
+from fcconv.errors import (
+    ArgumentError,
+    FcconvError,
+    ModelError,
+    ShapeError,
+    UnsupportedError,
+)
 from fcconv.graph.load import load
 from fcconv.graph.locality import Locality, find_locality
 from fcconv.graph.run import Program, check_batch
@@ -68,16 +74,8 @@ class Proof:
 
     def certificate(self) -> Certificate:
         """Compare the two networks, and say what follows for all images."""
-        keys, native, agree = Keys(self._rng), True, np.ones(0, bool)
-        for key in keys:
-            field = Field(key)
-            first, second = (FieldSide(program, field) for program in self._programs)
-            native &= bool(self._agreeing(first, second, self._native, batch=2).all())
-            if not len(agree):
-                agree = self._agreeing(first, second, self._near, batch=1)
-            if not native:
-                break
-            keys.agreed(max(first.chance, second.chance))
+        keys = Keys(self._rng)
+        native, agree = self._compared(keys)
         pads = any(map(any, self._locality.margins))
         everywhere = self._locality.has_cells(self._stride) and not pads
         exact = native and bool(agree.all()) and everywhere
@@ -107,6 +105,19 @@ class Proof:
             weights=moved_weights(*self._models),
             errors=tuple(errors),
         )
+
+    def _compared(self, keys: Keys) -> tuple[bool, Array]:
+        """Say whether both agree at the native size, and which windows of a larger image do."""
+        agree = np.ones(0, bool)
+        for key in keys:
+            field = Field(key)
+            first, second = (FieldSide(program, field) for program in self._programs)
+            if not len(agree):
+                agree = self._agreeing(first, second, self._near, batch=1)
+            if not self._agreeing(first, second, self._native, batch=2).all():
+                return False, agree
+            keys.agreed(max(first.chance, second.chance))
+        return True, agree
 
     def _measured(self, grid: Grid) -> list[Rounding]:
         pair = by_windows(*self._models, grid)
@@ -205,11 +216,9 @@ class Proof:
         reasons : tuple of str
             Why a right one is not exact.
         """
-        if len(self._shape) > 1 + len(self._axes):
-            return "the outputs", None, ()
         try:
             expected = convolutionize(self._models[0], stride=self._stride, spatial_axes=self._axes)
-        except UnsupportedError as error:
+        except (ArgumentError, ShapeError, UnsupportedError) as error:
             return f"the outputs; the original can't slide: {error}", None, ()
         right = load(expected.model)
         if native and same_expression(right, self._models[1]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -19,10 +20,13 @@ from fcconv.cli.output import errors, progress, results
 from fcconv.graph.sliding import Sliding
 from fcconv.report.blocks import ranges
 from fcconv.report.files import check_writable
+from fcconv.report.heatmap import write_heatmap
+from fcconv.report.page import write_page
 from fcconv.scanning import scan as scanning
-from fcconv.scanning.images import Image, open_images
+from fcconv.scanning.images import Image
 from fcconv.scanning.layouts import unit
 from fcconv.scanning.network import Network, as_network, explained, labels_of
+from fcconv.scanning.opening import open_images
 from fcconv.scanning.peaks import Peak, merge_peaks
 from fcconv.scanning.plan import check_size
 from fcconv.scanning.preparation import Preparation
@@ -217,12 +221,15 @@ def _progress() -> Iterator[Callable[[scanning.Progress], None]]:
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:
         task = bar.add_task("", total=None, rate="")
-        before: list[int] = []  # windows that an earlier run scored
+        begin = time.monotonic()
 
         def show(done: scanning.Progress) -> None:
-            before.append(done.windows)
-            elapsed = bar.tasks[0].elapsed or 0
-            rate = f"{(done.windows - before[0]) / elapsed:,.0f}" if elapsed else ""
+            nonlocal begin
+            rate = ""
+            if done.windows > done.before:
+                rate = f"{(done.windows - done.before) / (time.monotonic() - begin):,.0f}"
+            else:  # finished tiles are checked
+                begin = time.monotonic()
             bar.update(task, completed=done.tiles, total=done.all_tiles, rate=rate)
 
         yield show
@@ -260,13 +267,16 @@ def _write(options: Options, network: Network, found: Scan, peaks: Sequence[Peak
     """Write the files asked for."""
     if options.peaks is not None:
         found.write_peaks(options.peaks, peaks)
+    if options.heatmap is None and options.report is None:
+        return
+    overview = found.overview()
     if options.heatmap is not None:
-        found.write_heatmap(options.heatmap, peaks=peaks)
+        write_heatmap(options.heatmap, found, overview, peaks=peaks)
     if options.report is not None:
         slid = network.slid
         is_rewritten = isinstance(slid, Sliding) and slid.patch is not None
         certificate = certify(network.patch, slid) if is_rewritten else None
-        found.write_page(options.report, certificate=certificate, peaks=peaks)
+        write_page(options.report, found, overview, certificate, found.layers, peaks)
 
 
 def _highest(found: Scan) -> float:

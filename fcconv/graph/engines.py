@@ -15,6 +15,9 @@ from fcconv.errors import ArgumentError, BackendError, DtypeError, ShapeError, U
 from fcconv.graph.load import Source, load
 from fcconv.graph.run import Program, data_inputs, in_batches
 
+LARGE_WEIGHT = 2**20
+"""Bytes from which on a weight is handed over to onnxruntime as it lies in memory."""
+
 
 def compile(  # noqa: A001 - fcconv.compile, as re.compile
     model: Source, backend: str = "numpy", *, window: Sequence[int] | None = None
@@ -216,12 +219,14 @@ class _Session(_Callable):
             import onnxruntime
         except ModuleNotFoundError:
             raise BackendError("onnxruntime is not installed: pip install onnxruntime") from None
-        proto: Any = ir.to_proto(model)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        written, weights = _without_weights(model)
         with _named_errors():
+            held = [onnxruntime.OrtValue.ortvalue_from_numpy(w) for w in weights.values()]
+            options.add_external_initializers(list(weights), held)
             self._session = onnxruntime.InferenceSession(
-                proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+                written, options, providers=["CPUExecutionProvider"]
             )
         self._inputs = data_inputs(model.graph)
 
@@ -236,6 +241,21 @@ class _Session(_Callable):
         feed = {str(v.name): array for v, array in zip(self._inputs, arrays, strict=True)}
         with _named_errors():
             return list(self._session.run(None, feed))
+
+
+def _without_weights(model: ir.Model) -> tuple[bytes, dict[str, Any]]:
+    """Write a model without its large weights, and return these beside it: nothing is copied."""
+    small, weights = model.clone(), {}
+    for name, value in small.graph.initializers.items():
+        tensor = value.const_value
+        if tensor is None or tensor.nbytes < LARGE_WEIGHT or tensor.dtype.numpy().kind != "f":
+            continue
+        weights[name] = np.ascontiguousarray(tensor.numpy())
+        value.const_value = ir.ExternalTensor(
+            "weights", 0, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape), name=name
+        )
+    proto: Any = ir.to_proto(small)
+    return proto.SerializeToString(), weights
 
 
 @contextmanager

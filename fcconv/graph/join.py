@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,7 @@ import onnx_ir as ir
 from fcconv.errors import ShapeError
 from fcconv.graph.node import Node
 from fcconv.graph.slider import Slider
-from fcconv.graph.values import Constant, Slid, Whole
+from fcconv.graph.values import Constant, Numbers, Slid, feature_numbers, first, opened, varies
 
 Inputs = Sequence["Slid | Constant"]
 Aligned = tuple[Slid, list[ir.Value]]
@@ -40,29 +40,69 @@ def _as_they_lie(
 ) -> Aligned | None:
     """Keep values that lie alike, in whatever order of entries."""
     slids = _slids(inputs)
-    first = slids[0]
-    alike = all(
-        x.shape == shape
-        and x.channels == first.channels
-        and same_axes(x, first)
-        and x.lies_like(first)
-        for x in slids
+    one = slids[0]
+    alike = one.shape == shape and all(
+        x.channels == one.channels and same_axes(x, one) and x.lies_like(one) for x in slids
     )
     return _with_constants(slider, node, inputs, slids, merge(slids)) if alike else None
 
 
 def _as_maps(slider: Slider, node: Node, inputs: Inputs, shape: tuple[int, ...]) -> Aligned | None:
-    """Cut out maps of one grid; one channel may stand for all."""
-    found = [slider.try_map(node, x) for x in _slids(inputs)]
-    maps = [x for x in found if x is not None]
-    if len(maps) < len(found) or len({layout.order for _, layout in maps}) > 1:
+    """Gather the features of each pixel; a value of one feature stands for all."""
+    rank = len(shape)
+    slids = [x.spread((1,) * (rank - len(x.shape)) + x.shape) for x in _slids(inputs)]
+    features = _feature_axes(slids)
+    constants = (opened(_ranked(x.array, rank)) for x in inputs if isinstance(x, Constant))
+    more = {a for k in constants for a, n in enumerate(k.shape) if n > 1} - features
+    if _consumes(slids, more):
         return None
-    whole = [x for x, _ in maps]
-    channels = max(x.channels for x in whole)
-    if not all(same_axes(x, whole[0]) and x.channels in (1, channels) for x in whole):
+    along = sorted(features | more)
+    wide = [x if math.prod(x.shape[a] for a in along) == 1 else _widened(x, along, shape)
+            for x in slids]  # fmt: skip
+    whole = _on_one_grid(slider, node, wide, along)
+    if whole is None:
         return None
-    like = slider.map(whole[0].tensor, channels, merge(whole).axes, maps[0][1].order)
-    return _with_constants(slider, node, inputs, whole, like) if like.shape == shape else None
+    like = replace(
+        merge(whole),
+        channels=math.prod(shape[a] for a in along),
+        shape=shape,
+        where=(whole[0].where[0], feature_numbers(shape, along), *whole[0].places),
+    )
+    return _with_constants(slider, node, inputs, whole, like)
+
+
+def _feature_axes(slids: Sequence[Slid]) -> set[int]:
+    """Return the axes along which some value of one rank has several channels."""
+    return {a for x in slids for a in range(len(x.shape)) if varies(x.where[1], [a])}
+
+
+def _consumes(slids: Sequence[Slid], axes: Collection[int]) -> bool:
+    """Say whether features along some axes would be all samples along an axis of the image."""
+    others = set(range(len(slids[0].shape))) - {*axes}
+    return any(varies(p, axes) and not varies(p, others) for x in slids for p in x.places)
+
+
+def _widened(x: Slid, along: Sequence[int], shape: tuple[int, ...]) -> Slid:
+    return x.spread(tuple(shape[a] if a in along else n for a, n in enumerate(x.shape)))
+
+
+def _on_one_grid(
+    slider: Slider, node: Node, slids: Sequence[Slid], along: Sequence[int]
+) -> list[Slid] | None:
+    """Gather the features of values whose pixels are the same; None if they are not."""
+    whole = []
+    for x in slids:
+        y = slider.gathered(node, x, along)
+        if y is None:
+            return None
+        whole.append(y)
+    one = whole[0]
+    pixels = one.where[0], *one.places
+    alike = all(
+        same_axes(x, one) and all(map(np.array_equal, (x.where[0], *x.places), pixels))
+        for x in whole
+    )
+    return whole if alike else None
 
 
 def _as_features(slider: Slider, node: Node, inputs: Inputs, shape: tuple[int, ...]) -> Aligned:
@@ -92,32 +132,17 @@ def along_channels(slider: Slider, node: Node, like: Slid, constant: Constant) -
     """Write a constant for the channels of a tensor; None if it differs between samples."""
     if constant.array.size == 1 and constant.array.ndim <= 2 + len(like.axes):
         return slider.keep(constant, node)
-    lengths = [1] * (len(like.shape) - constant.array.ndim) + list(constant.shape)
-    if isinstance(like.arrangement, Whole):
-        wanted = [1] * len(like.shape)
-        wanted[like.arrangement.channel_axis] = like.channels
-        if lengths == wanted:  # one entry a channel, whatever the size of the map
-            return _lined_up(slider, node, like, constant.array.ravel())
-    try:
-        spread = np.broadcast_to(constant.array, like.shape)
-    except ValueError:
-        return None
-    if not _equal(spread, np.broadcast_to(spread[:1], spread.shape)):
-        return None
-    channel, entries = like.numbers.ravel() // math.prod(like.block), spread[0].ravel()
-    line = np.zeros(like.channels, spread.dtype)
+    array = opened(_ranked(constant.array, len(like.shape)))
+    channel, entries = np.broadcast_arrays(like.where[1], array)
+    line = np.zeros(like.channels, array.dtype)
     line[channel] = entries
-    if not _equal(line[channel], entries):
+    if not np.array_equal(line[channel], entries, equal_nan=line.dtype.kind == "f"):
         return None
-    return _lined_up(slider, node, like, line)
-
-
-def _lined_up(slider: Slider, node: Node, like: Slid, line: npt.NDArray[Any]) -> ir.Value:
     return slider.constant(line.reshape(-1, *(1,) * len(like.axes)), f"{node.name}/constant")
 
 
-def _equal(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> bool:
-    return np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+def _ranked(array: npt.NDArray[Any], rank: int) -> npt.NDArray[Any]:
+    return array.reshape((1,) * (rank - array.ndim) + array.shape)
 
 
 def joined(slider: Slider, node: Node, inputs: Inputs, axis: int) -> Slid:
@@ -125,52 +150,73 @@ def joined(slider: Slider, node: Node, inputs: Inputs, axis: int) -> Slid:
     slids = _slids(inputs)
     if len(slids) < len(inputs):
         raise node.unsupported("it joins a constant to what depends on the pixels")
-    if axis == 0:
-        raise node.unsupported("it joins along the batch")
     beside = {x.shape[:axis] + x.shape[axis + 1 :] for x in slids}
     if len(beside) > 1:
         shapes = ", ".join(str(x.shape) for x in slids)
         raise ShapeError(f"the shapes {shapes} do not fit beside each other along axis {axis}")
+    if any(varies(x.where[0], [axis]) for x in slids):
+        raise node.unsupported("it joins along the batch")
     return (
-        _joined_maps(slider, node, slids, axis)
-        or _joined_parts(slider, node, slids, axis)
+        _joined_parts(slids, axis)
+        or _joined_maps(slider, node, slids, axis)
         or _joined_features(slider, node, slids, axis)
     )
 
 
-def _joined_maps(slider: Slider, node: Node, slids: Sequence[Slid], axis: int) -> Slid | None:
-    """Join the channels of maps on one grid."""
-    found = [slider.try_map(node, x, axis) for x in slids]
-    maps = [x for x in found if x is not None]
-    if len(maps) < len(found) or len({layout.order for _, layout in maps}) > 1:
-        return None
-    whole = [x for x, _ in maps]
-    if not all(same_axes(x, whole[0]) for x in whole):
-        return None
-    tensor = slider.emit(node, "Concat", [x.tensor for x in whole], {"axis": 1})
-    channels = sum(x.channels for x in whole)
-    return slider.map(tensor, channels, merge(whole).axes, maps[0][1].order, axis)
-
-
-def _joined_parts(slider: Slider, node: Node, slids: Sequence[Slid], axis: int) -> Slid | None:
+def _joined_parts(slids: Sequence[Slid], axis: int) -> Slid | None:
     """Join parts of one tensor: nothing is moved."""
-    first = slids[0]
-    if any(x.tensor is not first.tensor for x in slids):
+    one = slids[0]
+    if any(x.tensor is not one.tensor for x in slids):
         return None
-    numbers = np.concatenate([slider.numbered(x) for x in slids], axis=axis)
-    return slider.renumbered(node, first, numbers)
+    where = [
+        _side_by_side(slids, same, axis) for same in zip(*(x.where for x in slids), strict=True)
+    ]
+    return one.varying(_joined_shape(slids, axis), where)
+
+
+def _joined_maps(slider: Slider, node: Node, slids: Sequence[Slid], axis: int) -> Slid | None:
+    """Join the features of the pixels of maps on one grid."""
+    along = sorted({axis} | _feature_axes(slids))
+    if _consumes(slids, [axis]):
+        return None
+    whole = _on_one_grid(slider, node, slids, along)
+    return None if whole is None else _concatenated(slider, node, whole, axis)
 
 
 def _joined_features(slider: Slider, node: Node, slids: Sequence[Slid], axis: int) -> Slid:
     """Give each window its own features, and join them."""
     own = [slider.features(node, x, x.shape, "joins what lies on different grids") for x in slids]
-    starts = np.cumsum([0, *(x.channels for x in own)]).tolist()
-    numbers = np.concatenate(
-        [x.numbers + start for x, start in zip(own, starts, strict=False)], axis=axis - 1
+    return _concatenated(slider, node, own, axis)
+
+
+def _concatenated(slider: Slider, node: Node, whole: Sequence[Slid], axis: int) -> Slid:
+    """Put the channels of tensors on one grid beside each other."""
+    starts = np.cumsum([0, *(x.channels for x in whole)]).tolist()
+    numbers = [x.where[1] + start for x, start in zip(whole, starts, strict=False)]
+    channel = _side_by_side(whole, numbers, axis)
+    return replace(
+        merge(whole),
+        tensor=slider.emit(node, "Concat", [x.tensor for x in whole], {"axis": 1}),
+        channels=starts[-1],
+        shape=_joined_shape(whole, axis),
+        where=(whole[0].where[0], channel, *whole[0].places),
     )
-    tensor = slider.emit(node, "Concat", [x.tensor for x in own], {"axis": 1})
-    shape = (slider.batch, *numbers.shape)
-    return replace(merge(own), tensor=tensor, channels=starts[-1], shape=shape, arrangement=numbers)
+
+
+def _joined_shape(slids: Sequence[Slid], axis: int) -> tuple[int, ...]:
+    lengths = list(slids[0].shape)
+    lengths[axis] = sum(x.shape[axis] for x in slids)
+    return tuple(lengths)
+
+
+def _side_by_side(slids: Sequence[Slid], arrays: Sequence[Numbers], axis: int) -> Numbers:
+    """Join arrays of `Slid.where`."""
+    shape = list(np.broadcast_shapes(*(first(array, [axis]).shape for array in arrays)))
+    wide = []
+    for x, array in zip(slids, arrays, strict=True):
+        shape[axis] = x.shape[axis]
+        wide.append(np.broadcast_to(array, shape))
+    return np.concatenate(wide, axis=axis)
 
 
 def same_axes(x: Slid, y: Slid) -> bool:
@@ -183,15 +229,7 @@ def same_axes(x: Slid, y: Slid) -> bool:
 
 def merge(slids: Sequence[Slid]) -> Slid:
     """Describe what an operator makes of values on one grid: it reads what any of them reads."""
-    axes = tuple(
-        replace(
-            same[0],
-            first=min(a.first for a in same),
-            last=max(a.last for a in same),
-            soiled=(max(a.soiled[0] for a in same), max(a.soiled[1] for a in same)),
-        )
-        for same in zip(*(x.axes for x in slids), strict=True)
-    )
+    axes = tuple(same[0].merged(same) for same in zip(*(x.axes for x in slids), strict=True))
     unshared = next((x.unshared for x in slids if x.unshared), None)
     return replace(slids[0], axes=axes, unshared=unshared)
 

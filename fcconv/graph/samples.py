@@ -17,6 +17,7 @@ rescaled, and ``apart`` comes out as the product of all strides.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 
@@ -128,6 +129,12 @@ class Samples:
         cut = self.block - 1 - (start + (count - 1) * every)
         return self.windowed(stride, 1, every, 1, -start, -cut)
 
-    def is_settled(self, stride: int) -> bool:
-        """Say whether one sample a window is left, each in a place of its own."""
-        return self.block == 1 and self.step == (stride or self.step)
+    def merged(self, others: Iterable[Samples]) -> Samples:
+        """Describe what reads the samples of values on one grid: all that any of them reads."""
+        same = [self, *others]
+        return replace(
+            self,
+            first=min(a.first for a in same),
+            last=max(a.last for a in same),
+            soiled=(max(a.soiled[0] for a in same), max(a.soiled[1] for a in same)),
+        )

@@ -17,6 +17,8 @@ from fcconv.graph.run import check_batch, data_inputs
 from fcconv.graph.sliding import Sliding, metadata
 from fcconv.graph.walk import Walk
 
+Axes = tuple[int, ...]
+
 LARGEST_WINDOW = 2**26
 """Most numbers in a window."""
 
@@ -41,7 +43,8 @@ def convolutionize(
         Pixels from one window to the next, for all spatial axes or an axis; the product of the
         network's strides, if left out.
     spatial_axes : sequence of int, optional
-        Which axes of the input are spatial; found out, if left out.
+        Which axes of the input slide; found out, if left out. Others, but for the channels, stay as
+        long as the window: ``(3,)`` slides a network on spectra ``(N, 1, bands, time)`` along time.
     window : sequence of int, optional
         Shape of one input without the batch: for a PyTorch module ``(C, *S)``, or where the network
         leaves it free.
@@ -98,11 +101,15 @@ def slide(
 ) -> Sliding | Stuck:
     """Rewrite a network that is loaded; see :func:`convolutionize`."""
     shape = _input_shape(model)
-    given = None if spatial_axes is None else _given_axes(spatial_axes, len(shape))
+    likely = (
+        [(axes, ()) for axes in _likely_axes(len(shape))]
+        if spatial_axes is None
+        else _given_axes(spatial_axes, len(shape))
+    )
     stuck = []
-    for axes in [given] if given is not None else _likely_axes(len(shape)):
+    for axes, still in likely:
         try:
-            return _slide(model, shape, axes, stride)
+            return _slide(model, shape, axes, still, stride)
         except UnsupportedError as error:
             stuck.append(Stuck(axes, error))
     if not stuck:
@@ -134,16 +141,18 @@ def _input_shape(model: ir.Model) -> tuple[Any, ...]:
     return tuple(dims)
 
 
-def _given_axes(spatial_axes: Sequence[int], rank: int) -> tuple[int, ...]:
+def _given_axes(spatial_axes: Sequence[int], rank: int) -> list[tuple[Axes, Axes]]:
+    """List what the other axes may be: channels, or axes of the image that do not slide."""
     axes = tuple(axis + rank if axis < 0 else axis for axis in _integers(spatial_axes, rank))
-    channels = [axis for axis in range(1, rank) if axis not in axes]
-    proper = 1 <= len(axes) <= 3 and len(set(axes)) == len(axes) and len(channels) <= 1
-    if not proper or not all(1 <= axis < rank for axis in axes) or list(axes) != sorted(axes):
+    others = tuple(axis for axis in range(1, rank) if axis not in axes)
+    proper = len(axes) >= 1 and list(axes) == sorted(set(axes)) and rank <= 5
+    if not proper or not all(1 <= axis < rank for axis in axes):
         raise ArgumentError(
             f"spatial_axes needs the one to three axes of the image, in order, such as (2, 3) of "
             f"(N, C, H, W); the input has {rank} axes, got {tuple(spatial_axes)}"
         )
-    return axes
+    still = [tuple(axis for axis in others if axis != channels) for channels in (*others, None)]
+    return [(axes, fixed) for fixed in still if len(axes + fixed) <= 3]
 
 
 def _integers(spatial_axes: Sequence[int], rank: int) -> list[int]:
@@ -156,21 +165,22 @@ def _integers(spatial_axes: Sequence[int], rank: int) -> list[int]:
     return [integer(axis, "spatial_axes", -rank, rank - 1) for axis in given]
 
 
-def _likely_axes(rank: int) -> list[tuple[int, ...]]:
+def _likely_axes(rank: int) -> list[Axes]:
     """List what the spatial axes may be: channels first, channels last, no channels."""
     likely = [tuple(range(2, rank)), tuple(range(1, rank - 1)), tuple(range(1, rank))]
     return [axes for axes in likely if 1 <= len(axes) <= 3]
 
 
 def _slide(
-    model: ir.Model, shape: tuple[Any, ...], axes: tuple[int, ...], stride: Ints | None
+    model: ir.Model, shape: tuple[Any, ...], axes: Axes, still: Axes, stride: Ints | None
 ) -> Sliding:
     if stride is None or (isinstance(stride, Sequence) and len(stride) != len(axes)):
         # of a stride for other axes than these one only hears if the network slides along these
-        apart = [slid.axes for slid in Walk(model, shape, axes, (0,) * len(axes)).outputs]
+        alone = Walk(model, shape, axes, still, (0,) * len(axes))
+        apart = [slid.axes for slid in alone.outputs]
         own = tuple(math.lcm(*(axis.apart for axis in same)) for same in zip(*apart, strict=True))
         stride = own if stride is None else stride
-    return _verdict(Walk(model, shape, axes, per_axis(stride, len(axes), "stride")))
+    return _verdict(Walk(model, shape, axes, still, per_axis(stride, len(axes), "stride")))
 
 
 def _verdict(walk: Walk) -> Sliding:
@@ -190,7 +200,7 @@ def _verdict(walk: Walk) -> Sliding:
     sliding = Sliding(
         model=walk.written(),
         window=walk.window,
-        stride=walk.slider.stride,
+        stride=walk.stride,
         field=tuple(stop - start for start, stop in inside),
         reach=reach,
         margins=margins,

@@ -11,17 +11,18 @@ import numpy as np
 import onnx_ir as ir
 
 import fcconv_numpy
-from fcconv.errors import ShapeError
+from fcconv.errors import ShapeError, UnsupportedError
 from fcconv.graph.layer import Layer
 from fcconv.graph.node import Node, computing
 from fcconv.graph.samples import Samples, Slide
 from fcconv.graph.values import (
     Constant,
-    Layout,
     Numbers,
     Slid,
-    Whole,
+    feature_numbers,
     find_layout,
+    is_progression,
+    varies,
 )
 from fcconv.graph.writer import Writer
 
@@ -37,6 +38,42 @@ ELSEWHERE = "score crops in batches instead, or cut the network before it"
 Emit = Callable[[ir.Value], ir.Value]
 
 
+Moves = tuple[int, int, int, int, int]
+"""Kernel, stride, dilation, padding before and after."""
+
+
+@dataclass(frozen=True)
+class Map:
+    """A value as a map, channels first.
+
+    Attributes
+    ----------
+    whole : Slid
+        The value, its tensor cut to what it holds; the channels are what it has along its second
+        axis and those beside.
+    along : tuple of (int or None)
+        The value's axis along which each spatial axis of the tensor runs, if any does.
+    beside : tuple of int
+        The axes behind the second that are not of the image.
+    """
+
+    whole: Slid
+    along: tuple[int | None, ...]
+    beside: tuple[int, ...]
+
+    def of_tensor(self, values: Sequence[Any], default: Any) -> list[Any]:
+        """Sort what is known of the value's axes behind the second by those of the tensor."""
+        return [default if axis is None else values[axis - 2] for axis in self.along]
+
+    def shape(self, channels: int, lengths: Sequence[int]) -> tuple[int, ...]:
+        """Return the shape that the value has with other lengths along the tensor's axes."""
+        shape = [self.whole.shape[0], channels, *self.whole.shape[2:]]
+        for axis, n in zip(self.along, lengths, strict=True):
+            if axis is not None:
+                shape[axis] = n
+        return tuple(shape)
+
+
 @dataclass
 class Slider(Writer):
     """Writes the sliding network.
@@ -44,7 +81,7 @@ class Slider(Writer):
     Attributes
     ----------
     stride : tuple of int
-        Pixels from one window to the next, for each spatial axis.
+        Pixels from one window to the next, for each spatial axis; 0 where there is but one window.
     batch : int
         Images that the patch network computes at a time while its shapes are followed.
     layers : list of Layer
@@ -65,8 +102,8 @@ class Slider(Writer):
         tensor: ir.Value,
         channels: int,
         axes: tuple[Samples, ...],
-        order: tuple[int, ...] | None = None,
-        channel_axis: int = 1,
+        along: Sequence[int | None] | None = None,
+        shape: tuple[int, ...] | None = None,
     ) -> Slid:
         """Return a value that is a whole map.
 
@@ -78,84 +115,133 @@ class Slider(Writer):
             Its channels.
         axes : tuple of Samples
             Its spatial axes.
-        order : tuple of int, optional
-            The tensor's spatial axis along which each one of the value runs.
-        channel_axis : int
-            Where the value has its channels.
+        along : sequence of int or None, optional
+            The value's axis along which each of them runs, if any does; left out, all do, in order,
+            behind the batch and the channels.
+        shape : tuple of int, optional
+            Shape of the value, whose other axes hold the channels; left out, that of the tensor.
         """
-        order = tuple(range(len(axes))) if order is None else order
-        if channels * math.prod(axis.block for axis in axes) > LARGEST_BLOCK:
+        block = tuple(axis.block for axis in axes)
+        if channels * math.prod(block) > LARGEST_BLOCK:
             raise ShapeError(f"a window grows to more than {LARGEST_BLOCK} numbers: absurd")
-        shape = [axes[k].block for k in order]
-        shape.insert(channel_axis - 1, channels)
-        whole = Whole(order, channel_axis)
-        return Slid(tensor, channels, axes, (self.batch, *shape), whole)
+        along = range(2, 2 + len(axes)) if along is None else along
+        shape = (self.batch, channels, *block) if shape is None else shape
+        beside = () if self.batch == 1 else (0,)
+        features = [a for a in range(len(shape)) if a not in (*beside, *along)]
+        image = self._line(self.batch, 0 if beside else None, len(shape))
+        places = [self._line(n, a, len(shape)) for n, a in zip(block, along, strict=True)]
+        return Slid(
+            tensor, channels, axes, shape, (image, feature_numbers(shape, features), *places)
+        )
+
+    def _line(self, count: int, axis: int | None, rank: int) -> Numbers:
+        """Count along one axis; along none there is but one."""
+        return np.arange(count).reshape([-1 if a == axis else 1 for a in range(rank)])
 
     def reshaped(self, x: Slid, shape: tuple[int, ...]) -> Slid:
         """Give a value another shape."""
-        return replace(x, shape=shape, arrangement=x.numbers.reshape(shape[1:]))
+        return x.varying(shape, [np.broadcast_to(w, x.shape).reshape(shape) for w in x.where])
 
     def moved(
         self, node: Node, move: Callable[..., Any], x: Slid, options: Sequence[Constant | None]
     ) -> tuple[Slid, ...]:
-        """Apply a move to the numbers of the entries of the first input."""
+        """Apply a move to where the entries of the first input lie."""
         given = [option.array if isinstance(option, Constant) else None for option in options]
         with computing(node):
-            made = move(fcconv_numpy, node, self.numbered(x), *given)
-        parts = made if isinstance(made, tuple) else (made,)
-        return tuple(self.renumbered(node, x, part) for part in parts)
+            made = [
+                move(fcconv_numpy, node, np.broadcast_to(where, x.shape), *given)
+                for where in x.where
+            ]
+        parts = zip(*made, strict=True) if isinstance(made[0], tuple) else [made]
+        return tuple(self._placed(node, x, where) for where in parts)
 
-    def numbered(self, x: Slid) -> Numbers:
-        """Return the numbers of the entries of a whole batch."""
-        return x.numbers + _image_offsets(self.batch, len(x.shape) - 1, x.entries)
+    def _placed(self, node: Node, x: Slid, where: Sequence[Numbers]) -> Slid:
+        made = x.varying(where[0].shape, where)
+        if x.mixed or self.is_by_image(made):
+            return made
+        said = node.unsupported(
+            f"it makes the shape {made.shape} of {x.shape}: the batch must stay the first axis, "
+            f"{self.batch} images here, or come back to it before windows are scored; {ELSEWHERE}"
+        )
+        return replace(made, mixed=said)
 
-    def renumbered(self, node: Node, x: Slid, numbers: Numbers) -> Slid:
-        """Take the numbers of one image out of those of a batch."""
-        if numbers.ndim < 1 or numbers.shape[0] != self.batch:
-            raise node.unsupported(
-                f"it makes the shape {numbers.shape} of {x.shape}: the batch must "
-                f"stay the first axis, {self.batch} images here; {ELSEWHERE}"
-            )
-        offsets = _image_offsets(self.batch, numbers.ndim - 1, x.entries)
-        if not np.array_equal(numbers, numbers[:1] + offsets):
-            raise node.unsupported("it mixes the images of a batch")
-        return replace(x, shape=numbers.shape, arrangement=numbers[0])
+    # Features of pixels -------------------------------------------------------------------------
 
-    # Maps ---------------------------------------------------------------------------------------
+    def gathered(
+        self, node: Node, x: Slid, along: Sequence[int], settled: bool = False
+    ) -> Slid | None:
+        """Let the channels of a tensor be the features along some axes of a value, in order.
 
-    def try_map(self, node: Node, x: Slid, channel_axis: int = 1) -> tuple[Slid, Layout] | None:
-        """Cut out the map that a value is, with one axis of it as the channels; None if it is none.
+        What windows share stays shared. Phases become channels, and samples that are not read are
+        cut off. None if the axes hold no features of a pixel, or those of too many.
 
-        Returns
-        -------
-        Slid, Layout
-            A whole map in the tensor's order of axes, and how the value lies in it.
+        Parameters
+        ----------
+        node : Node
+            The operator that needs it so.
+        x : Slid
+            The value.
+        along : sequence of int
+            Its axes.
+        settled : bool
+            Whether each window is to have its own sample where one is left.
         """
-        if x.unshared or not 1 <= channel_axis < len(x.shape):
+        layout = None if 0 in x.shape else find_layout(x, along)
+        if layout is None:
             return None
-        layout = find_layout(x, channel_axis)
-        return None if layout is None else (self._cut_out(node, x, layout), layout)
-
-    def whole_map(self, node: Node, x: Slid) -> tuple[Slid, tuple[int, ...]]:
-        """Cut out the map that a value is, and say in which order its spatial axes run."""
-        found = self.try_map(node, x)
-        if found is None:
-            reason = x.unshared or (
-                f"its input of shape {x.shape[1:]} is no map of the image, channels first"
+        phases, phase = np.unique(layout.starts, axis=0, return_inverse=True)
+        if len(phases) > MOST_SAMPLES:
+            return None
+        parts = [
+            (count, s // axis.step or 1)
+            if count == 1 and (settled or np.ptp(begins))
+            else (count, every)
+            for (count, every), axis, s, begins in zip(
+                layout.parts, x.axes, self.stride, phases.T, strict=True
             )
-            raise node.unsupported(f"windows share no map to slide over: {reason}; {ELSEWHERE}")
-        return found[0], found[1].order
+        ]
+        found = []
+        for begins in phases.tolist():
+            spec = [(a, *part) for a, part in zip(begins, parts, strict=True)]
+            found.append(self._sliced(node, x.tensor, x.axes, spec))
+        tensor = found[0][0]
+        if len(found) > 1:
+            tensor = self.emit(node, "Concat", [t for t, _ in found], {"axis": 1}, "/unfold")
+        picked = phase.ravel() * x.channels + layout.channels
+        return replace(
+            x,
+            tensor=self._picked(node, tensor, picked, len(found) * x.channels),
+            channels=len(picked),
+            axes=tuple(same[0].merged(same) for same in zip(*(a for _, a in found), strict=True)),
+            where=(x.where[0], feature_numbers(x.shape, along), *layout.places),
+        )
 
-    def _cut_out(self, node: Node, x: Slid, layout: Layout) -> Slid:
-        tensor = self._gathered(node, x, layout.channels, "/channels")
-        tensor, axes = self._sliced(node, tensor, x.axes, layout.parts)
-        return self.map(tensor, len(layout.channels), axes)
+    def along_channels(
+        self,
+        node: Node,
+        x: Slid,
+        along: Sequence[int],
+        emit: Emit,
+        lengths: Sequence[int] | None = None,
+    ) -> Slid | None:
+        """Apply an operator to the features that a value holds along some axes, if it does.
 
-    def _gathered(self, node: Node, x: Slid, channels: Numbers, suffix: str) -> ir.Value:
-        if np.array_equal(channels, np.arange(x.channels)):
-            return x.tensor
-        index = self.ints(channels.tolist(), node, suffix)
-        return self.emit(node, "Gather", [x.tensor, index], {"axis": 1}, suffix)
+        With `lengths`, it makes that many features along these axes, instead of as many.
+        """
+        y = self.gathered(node, x, along)
+        if y is None:
+            return None
+        made = dict(enumerate(x.shape)) | dict(zip(along, lengths or (), strict=False))
+        shape = tuple(made.values())
+        where = (y.where[0], feature_numbers(shape, along), *y.places)
+        channels = math.prod(made[axis] for axis in along)
+        return replace(y, tensor=emit(y.tensor), channels=channels, shape=shape, where=where)
+
+    def _picked(self, node: Node, tensor: ir.Value, picked: Numbers, channels: int) -> ir.Value:
+        if np.array_equal(picked, np.arange(channels)):
+            return tensor
+        index = self.ints(picked.tolist(), node, "/channels")
+        return self.emit(node, "Gather", [tensor, index], {"axis": 1}, "/channels")
 
     def _sliced(
         self,
@@ -175,80 +261,75 @@ class Slider(Writer):
 
     def as_read(self, node: Node, x: Slid) -> Slid:
         """Cut off the ends of a block that a value has no entry of."""
-        if isinstance(x.arrangement, Whole) or not x.numbers.size:
-            return x
-        channel, *places = np.unravel_index(x.numbers, (x.channels, *x.block))
-        parts = [(int(place.min()), int(np.ptp(place)) + 1, 1) for place in places]
+        parts = [(int(place.min()), int(np.ptp(place)) + 1, 1) for place in x.places]
         tensor, axes = self._sliced(node, x.tensor, x.axes, parts)
-        left = (x.channels, *(axis.block for axis in axes))
-        inner = [place - part[0] for place, part in zip(places, parts, strict=True)]
-        numbers = np.ravel_multi_index((channel, *inner), left)
-        return replace(x, tensor=tensor, axes=axes, arrangement=numbers)
-
-    def along_channels(
-        self, node: Node, x: Slid, axis: int, emit: Emit, channels: int | None = None
-    ) -> Slid | None:
-        """Apply an operator along one axis of a value, if that axis is the channels of a map."""
-        found = self.try_map(node, x, axis)
-        if found is None:
-            return None
-        whole, layout = found
-        made = whole.channels if channels is None else channels
-        return self.map(emit(whole.tensor), made, whole.axes, layout.order, axis)
+        places = [place - part[0] for place, part in zip(x.places, parts, strict=True)]
+        return replace(x, tensor=tensor, axes=axes, where=(*x.where[:2], *places))
 
     # Windows that share nothing -----------------------------------------------------------------
 
-    def settled(self, node: Node, x: Slid, why: str) -> Slid:
-        """Give each window its own features: the entries of its block become channels."""
-        if all(axis.is_settled(s) for axis, s in zip(x.axes, self.stride, strict=True)):
-            return x
-        x = self.as_read(node, x)
-        count = math.prod(x.block)
-        if count > MOST_SAMPLES:
+    def is_by_image(self, x: Slid) -> bool:
+        """Say whether the first axis of a value is the batch, and no other has a part in it."""
+        if self.batch == 1:
+            return True
+        image, *others = x.where
+        batch = self._line(self.batch, 0, len(x.shape))
+        return np.array_equal(image, batch) and not any(varies(w, [0]) for w in others)
+
+    def check_by_image(self, node: Node, x: Slid) -> None:
+        """Refuse a value that does not keep the images of a batch apart."""
+        if not self.is_by_image(x):
+            raise x.mixed or node.unsupported(f"it mixes the images of a batch in {x.shape}")
+
+    def features(self, node: Node, x: Slid, shape: tuple[int, ...], why: str) -> Slid:
+        """Give each window its own features: a value, broadcast to `shape`, in the channels."""
+        try:
+            np.broadcast_shapes(x.shape, shape)
+        except ValueError:
+            raise node.unsupported(f"{x.shape} does not broadcast to {shape}") from None
+        if 0 in shape:
+            raise node.unsupported(f"a value of shape {shape} that it reads has no entries")
+        x = x.spread(shape)
+        self.check_by_image(node, x)
+        along = range(len(shape)) if self.batch == 1 else range(1, len(shape))
+        own = self.gathered(node, x, along, settled=True)
+        if own is None:
+            count = math.prod(x.block)
             raise node.unsupported(
                 f"{why}, so that each window would keep {count} samples of its own: pool first, "
                 f"or cut the network before it"
             )
-        every = [s // axis.step or 1 for axis, s in zip(x.axes, self.stride, strict=True)]
-        samples = []  # moved, not multiplied: whatever their type, and beside infinities
-        for place in np.ndindex(*x.block):
-            parts = [(a, 1, r) for a, r in zip(place, every, strict=True)]
-            samples.append(self._sliced(node, x.tensor, x.axes, parts)[0])
-        tensor = samples[0]
-        if count > 1:
-            tensor = self.emit(node, "Concat", samples, {"axis": 1}, "/unfold")
-        channel, sample = np.divmod(x.numbers, count)
-        unshared = x.unshared or (f"{node} {why}" if count > 1 else None)
-        return replace(
-            x,
-            tensor=tensor,
-            channels=x.entries,
-            axes=self.covered(x)[0],
-            arrangement=sample * x.channels + channel,
-            unshared=unshared,
-        )
-
-    def features(self, node: Node, x: Slid, shape: tuple[int, ...], why: str) -> Slid:
-        """Settle a value, broadcast it to `shape`, and put its entries in order into channels."""
-        x = self.settled(node, x, why)
-        try:
-            numbers = np.broadcast_to(self.numbered(x), shape)
-        except ValueError:
-            raise node.unsupported(f"{x.shape} does not broadcast to {shape}") from None
-        wide = self.renumbered(node, x, numbers)
-        order = wide.numbers.ravel()
-        tensor = self._gathered(node, x, order, "/order")
-        ordered = np.arange(len(order)).reshape(shape[1:])
-        return replace(wide, tensor=tensor, channels=len(order), arrangement=ordered)
+        if any(np.ptp(place) for place in x.places):
+            own = replace(own, unshared=x.unshared or f"{node} {why}")
+        return own
 
     # Windows ------------------------------------------------------------------------------------
 
+    def as_map(self, node: Node, x: Slid) -> Map:
+        """Cut out the map that a value is, channels first."""
+        rank = len(x.shape)
+        along = _running(x)
+        beside = tuple(axis for axis in range(2, rank) if axis not in along)
+        features, whole = [1, *beside], None
+        others = [axis for axis in range(rank) if axis not in features]
+        # what is nothing but features is no axis of the image any more
+        runs = not any(varies(p, features) and not varies(p, others) for p in x.places)
+        if rank > 1 and runs and self.is_by_image(x):
+            whole = self.gathered(node, x, features)
+        if whole is None or not all(map(is_progression, whole.places, along)):
+            self.check_by_image(node, x)
+            raise self.no_map(node, x)
+        return Map(whole, along, beside)
+
+    def no_map(self, node: Node, x: Slid) -> UnsupportedError:
+        """Make the error that refuses to move a window over a value."""
+        reason = x.unshared or (
+            f"its input of shape {x.shape[1:]} is no map of the image, channels first"
+        )
+        return node.unsupported(f"windows share no map to slide over: {reason}; {ELSEWHERE}")
+
     def windows(
-        self,
-        node: Node,
-        x: Slid,
-        order: tuple[int, ...],
-        spec: Sequence[tuple[int, int, int, int, int]],
+        self, node: Node, x: Slid, spec: Sequence[Moves]
     ) -> tuple[ir.Value, tuple[Samples, ...], list[Slide]]:
         """Move windows over a map.
 
@@ -258,10 +339,8 @@ class Slider(Writer):
             The operator.
         x : Slid
             A whole map.
-        order : tuple of int
-            The tensor's axis along which each spatial axis of the value runs.
         spec : sequence of (kernel, stride, dilation, before, after)
-            For each spatial axis of the value.
+            For each spatial axis of the tensor.
 
         Returns
         -------
@@ -269,18 +348,21 @@ class Slider(Writer):
             The tensor without what no window reads, the samples made, and how the operator slides.
         """
         made, slides = [], []
-        for k, (axis, stride) in enumerate(zip(x.axes, self.stride, strict=True)):
-            samples, slide = axis.windowed(stride, *spec[order.index(k)])
+        for axis, stride, moves in zip(x.axes, self.stride, spec, strict=True):
+            samples, slide = axis.windowed(stride, *moves)
             if -slide.after >= axis.block * axis.scale:
                 raise node.unsupported("all that it reads along an axis is padding")
             made.append(samples)
             slides.append(slide)
         padding = [slide.padding_only() for slide in slides]
-        if any(slide.before or slide.after for slide in padding):
-            told = ", ".join(
-                f"{slide.before // axis.scale} before and {slide.after // axis.scale} after"
-                for slide, axis in zip(padding, x.axes, strict=True)
-            )
+        # where the image is as long as the window, a crop reads the same padding
+        reads = [
+            (slide.before // axis.scale, slide.after // axis.scale)
+            for slide, axis, stride in zip(padding, x.axes, self.stride, strict=True)
+            if stride
+        ]
+        if any(map(any, reads)):
+            told = ", ".join(f"{before} before and {after} after" for before, after in reads)
             self.padded.setdefault(str(node), f"reads padding ({told})")
         return self.cut(node, x.tensor, slides), tuple(made), padding
 
@@ -300,5 +382,18 @@ def window_attributes(slides: Sequence[Slide]) -> dict[str, Any]:
     }
 
 
-def _image_offsets(batch: int, rank: int, entries: int) -> Numbers:
-    return np.arange(batch).reshape(-1, *(1,) * rank) * entries
+def _running(x: Slid) -> tuple[int | None, ...]:
+    """Find the axis of a value, behind the second, along which each one of the image runs.
+
+    Where a window has one sample left, any axis of length 1 may be it.
+    """
+    found = [_runs_along(x, k) for k in range(len(x.axes))]
+    free = iter([axis for axis in range(2, len(x.shape)) if x.shape[axis] == 1])
+    return tuple(next(free, None) if axis is None else axis for axis in found)
+
+
+def _runs_along(x: Slid, k: int) -> int | None:
+    others = [where for j, where in enumerate(x.where) if j != 2 + k]
+    found = [axis for axis in range(2, len(x.shape)) if varies(x.places[k], [axis])
+             and not any(varies(where, [axis]) for where in others)]  # fmt: skip
+    return max(found, key=lambda axis: x.shape[axis], default=None)

@@ -26,12 +26,25 @@ class Walk:
     """One walk over the patch network, writing the sliding one."""
 
     def __init__(
-        self, model: ir.Model, shape: tuple[Any, ...], axes: tuple[int, ...], steps: tuple[int, ...]
+        self,
+        model: ir.Model,
+        shape: tuple[Any, ...],
+        axes: tuple[int, ...],
+        still: tuple[int, ...],
+        stride: tuple[int, ...],
     ) -> None:
-        """Follow `model`, whose input of `shape` has the spatial `axes`, at a window stride."""
+        """Follow `model`, whose input of `shape` slides along `axes`, at a window stride.
+
+        The axes `still` are of the image, too, but as long as the window.
+        """
         graph = model.graph
         self.model = model
         self.window = tuple(int(shape[axis]) for axis in axes)
+        self.stride = stride
+        image = sorted(axes + still)
+        self._slides = [k for k, axis in enumerate(image) if axis in axes]
+        moves = iter(stride)
+        steps = tuple(next(moves) if axis in axes else 0 for axis in image)
         batch = shape[0] if isinstance(shape[0], int) else 2
         opset = graph.opset_imports.get("", 0)
         (value,) = data_inputs(graph)
@@ -48,29 +61,28 @@ class Walk:
             self.slider.initializers[name] = ir.Value(
                 name=name, shape=v.shape, type=v.type, const_value=v.const_value
             )
-        self.values[value] = self._image(shape, axes)
+        self.values[value] = self._image(shape, image)
         for ir_node in graph:
             self._step(Node(ir_node, graph.opset_imports.get(ir_node.domain, 0)))
         self.outputs = [self._output(value) for value in graph.outputs]
 
-    def _image(self, shape: tuple[Any, ...], axes: tuple[int, ...]) -> Slid:
+    def _image(self, shape: tuple[Any, ...], axes: list[int]) -> Slid:
         """Bring the input to channels first."""
         channel_axes = [axis for axis in range(1, len(shape)) if axis not in axes]
         node = Node(ir.node("Identity", [self.input], name="image"), self.slider.opset)
         tensor = self.input
-        samples = tuple(Samples(n) for n in self.window)
+        samples = tuple(Samples(int(shape[axis])) for axis in axes)
+        whole = (self.slider.batch, *shape[1:])
         if not channel_axes:
             tensor = self.slider.with_ints(node, "Unsqueeze", tensor, 13, numbers={"axes": [1]})
-            return self.slider.reshaped(
-                self.slider.map(tensor, 1, samples), (self.slider.batch, *shape[1:])
-            )
+            return self.slider.map(tensor, 1, samples, axes, whole)
         (channels,) = channel_axes
         if channels != 1:
             perm = [0, channels, *axes]
             tensor = self.slider.emit(
                 node, "Transpose", [tensor], {"perm": perm}, "/channels first"
             )
-        return self.slider.map(tensor, int(shape[channels]), samples, channel_axis=channels)
+        return self.slider.map(tensor, int(shape[channels]), samples, axes, whole)
 
     def _step(self, node: Node) -> None:
         operator = operator_of(node)
@@ -99,13 +111,17 @@ class Walk:
             raise UnsupportedError(f"the output {name!r} does not depend on the image")
         x = self.slider.features(node, x, x.shape, "is an output")
         tensor = x.tensor
+        still = [2 + k for k in range(len(x.axes)) if k not in self._slides]
+        if still:
+            numbers = {"axes": still}
+            tensor = self.slider.with_ints(node, "Squeeze", tensor, 13, "/cells", numbers)
         if tensor is self.input or tensor.name in self._output_names():
             tensor = self.slider.emit(node, "Identity", [tensor], None, "/output")
         tensor.name = name
         cells = [f"{name}_{k}" for k in range(len(self.window))]
         tensor.shape = ir.Shape(["N", x.channels, *cells])
         tensor.type = value.type
-        return replace(x, tensor=tensor)
+        return replace(x, tensor=tensor, axes=tuple(x.axes[k] for k in self._slides))
 
     def _output_names(self) -> set[str]:
         return {str(value.name) for value in self.model.graph.outputs}

@@ -81,8 +81,12 @@ def write_heatmap(
     OutputError
         If it can't be written.
     """
-    content = io.BytesIO()
-    draw(scan, overview, labels, peaks).savefig(content, format="png")
+    content, figure = io.BytesIO(), draw(scan, overview, labels, peaks)
+    layout = figure.get_layout_engine()
+    if layout is not None:  # as it is, all would be drawn twice, the first time to be laid out
+        layout.execute(figure)
+        figure.set_layout_engine(None)
+    figure.savefig(content, format="png")
     write_whole(path, content.getvalue())
 
 

@@ -186,7 +186,7 @@ def rgb(overview: npt.NDArray[Any]) -> Bytes:
     overview : array, shape (C, h, w)
         One channel is shown as grey, of more than two the first three as red, green and blue.
         Bytes are taken as they are, other numbers stretched between percentiles of the finite
-        ones; those that are not numbers become black.
+        ones; a pixel that is not finite in one of them has no value, and is white.
 
     Returns
     -------
@@ -230,8 +230,9 @@ def _bytes(image: npt.NDArray[Any]) -> Bytes:
     if image.dtype == np.uint8:
         return image
     floats = image.astype(np.float64)
-    low, high = _ends(floats[np.isfinite(floats)])
-    stretched = (np.nan_to_num(floats, nan=low) - low) / (high - low)
+    finite = np.isfinite(floats)
+    low, high = _ends(floats[finite])
+    stretched = (np.where(finite.all(axis=0), floats, high) - low) / (high - low)
     return np.rint(np.clip(stretched, 0, 1) * 255).astype(np.uint8)
 
 

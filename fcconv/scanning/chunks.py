@@ -118,10 +118,6 @@ class InFolder:
         except Exception as error:  # zarr raises anything on what is damaged
             raise OutputError(f"{path} is damaged: overwrite it") from error
 
-    def is_done(self, chunk: tuple[int, ...]) -> bool:
-        """Say whether a tile is finished, which reads it."""
-        return self.read(chunk) is not None
-
     def read(self, chunk: tuple[int, ...]) -> dict[str, Array] | None:
         """Return the scores of a tile; None if they are not there as they were written."""
         if not self._is_there(chunk):

@@ -17,11 +17,12 @@ from fcconv.scanning.arguments import one
 from fcconv.scanning.chunks import Output
 from fcconv.scanning.engine import Cropped, Score, Shared, fastest
 from fcconv.scanning.gaps import Gapless
-from fcconv.scanning.images import Image, open_images
+from fcconv.scanning.images import Image
 from fcconv.scanning.layouts import unit
 from fcconv.scanning.memory import Footprint
 from fcconv.scanning.missing import Mask, windows_with
 from fcconv.scanning.network import Array, Network, digest, explained, labels_of, shared_if_exact
+from fcconv.scanning.opening import open_images
 from fcconv.scanning.plan import Plan, Tile, check_size, plans
 from fcconv.scanning.preparation import Preparation, check_channels
 from fcconv.scanning.records import Record
@@ -305,6 +306,7 @@ def make_job(
     images: Sequence[Image | Resized]
     with explained(network):
         if isinstance(image, Image | Resized):
+            _check_left_out(layout=layout, series=series, page=page)
             images, batched = [image], False
         else:
             images, batched = open_images(image, len(network.window), layout, series, page)
@@ -318,6 +320,16 @@ def make_job(
         windows or shared_if_exact(network),
         labels_of(network, labels),
     )
+
+
+def _check_left_out(**given: Any) -> None:
+    """Check that nothing is said of how to open an image that is open."""
+    for name, value in given.items():
+        if value is not None:
+            raise ImageError(
+                f"{name}={value!r} says how an image is to be opened, but this one is open: leave "
+                f"it out"
+            )
 
 
 def _crops(each: int, memory: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import shutil
@@ -48,9 +49,9 @@ class InFile:
         """Begin, or go on with what a run of the same record began; see :class:`InFolder`."""
         return cls(path, InFolder.opened(chunks_of(path), outputs, record))
 
-    def is_done(self, chunk: tuple[int, ...]) -> bool:
-        """Say whether a tile is finished, which reads it."""
-        return self.folder.is_done(chunk)
+    def read(self, chunk: tuple[int, ...]) -> Mapping[str, Array] | None:
+        """Return the scores of a tile, if it is finished."""
+        return self.folder.read(chunk)
 
     def write(self, chunk: tuple[int, ...], scores: Mapping[str, Array]) -> None:
         """Write a chunk for each output."""
@@ -107,6 +108,10 @@ class Finished:
     path: Path
     outputs: Mapping[str, Output]
 
+    @functools.cached_property
+    def _arrays(self) -> Mapping[str, Any]:
+        return self.finish()
+
     @classmethod
     def opened(cls, path: Path, outputs: Mapping[str, Output]) -> Finished:
         """Check that the file is as it was written.
@@ -122,9 +127,9 @@ class Finished:
                 raise _damaged(path)
         return cls(path, outputs)
 
-    def is_done(self, chunk: tuple[int, ...]) -> bool:
-        """Say that every tile is finished."""
-        return True
+    def read(self, chunk: tuple[int, ...]) -> Mapping[str, Array]:
+        """Return the scores of a tile, read where they are looked at; every one is finished."""
+        return {n: self._arrays[n][made.place(chunk)] for n, made in self.outputs.items()}
 
     def write(self, chunk: tuple[int, ...], scores: Mapping[str, Array]) -> None:
         """Take nothing: there is no tile left."""

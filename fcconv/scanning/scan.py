@@ -6,7 +6,7 @@ import itertools
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,12 +31,23 @@ from fcconv.scanning.store import Store, check_count, check_out, open_store, rec
 
 
 class Progress(NamedTuple):
-    """How far a scan is: tiles finished and in all, windows scored and in all."""
+    """How far a scan is.
+
+    Attributes
+    ----------
+    tiles, all_tiles : int
+        Tiles that are finished, and all.
+    windows, all_windows : int
+        Windows of these.
+    before : int
+        How many of the windows an earlier run scored: finished tiles are checked first.
+    """
 
     tiles: int
     all_tiles: int
     windows: int
     all_windows: int
+    before: int
 
 
 def scan(
@@ -161,8 +172,6 @@ def scan(
         try:
             tally = score_tiles(job, job.score(chosen, batch), cut, store, report)
             found = store.finish()
-            first = next(iter(found.values()))
-            unscored = tally.unscored + unscored_before(job, first, tally.before)
         except BaseException as error:
             if target is not None and recorded(target) == record:
                 error.add_note("The tiles that are finished are kept: resume goes on from there")
@@ -181,7 +190,7 @@ def scan(
         tiles=len(cut) * len(job.images),
         computed=tally.computed,
         seconds=time.perf_counter() - begin,
-        unscored=unscored,
+        unscored=tally.unscored,
         scale=image.scale if isinstance(image, Resized) else 1.0,
         notes=job.images[0].notes,
         images=tuple(job.images),
@@ -190,19 +199,8 @@ def scan(
 
 
 class Tally(NamedTuple):
-    """What became of the tiles.
+    """What became of the tiles: how many were computed, and all windows without a score."""
 
-    Attributes
-    ----------
-    before : list of (int, Tile)
-        Those that an earlier run finished: number of the image, and tile.
-    computed : int
-        Those that this run computed.
-    unscored : int
-        Windows without a score in the latter.
-    """
-
-    before: list[tuple[int, Tile]]
     computed: int
     unscored: int
 
@@ -212,20 +210,29 @@ def score_tiles(
 ) -> Tally:
     """Score the tiles that are not finished."""
     names = list(job.outputs(cut))
+    tiles = list(itertools.product(range(len(job.images)), cut))
+    done = Progress(0, len(tiles), 0, math.prod(cut.cells) * len(job.images), 0)
+    unscored = 0
+    report(done)
 
     def chunk(number: int, tile: Tile) -> tuple[int, ...]:
         return (*job.lead(number), 0, *tile.index)
 
+    def count(tile: Tile, first: Array) -> None:
+        """Count a tile as finished, by its scores of the first output."""
+        nonlocal done, unscored
+        unscored += count_unscored(first.reshape(-1, *first.shape[-len(cut.axes) :])[0])
+        done = done._replace(tiles=done.tiles + 1, windows=done.windows + tile.windows)
+
     left: list[tuple[int, Tile]] = []
-    before: list[tuple[int, Tile]] = []
-    for number, tile in itertools.product(range(len(job.images)), cut):
-        finished = store.is_done(chunk(number, tile))  # once, as it reads what is finished
-        (before if finished else left).append((number, tile))
-    all_windows = math.prod(cut.cells) * len(job.images)
-    windows = sum(tile.windows for _, tile in before)
-    done = Progress(len(before), len(before) + len(left), windows, all_windows)
-    unscored = 0
-    report(done)
+    for number, tile in tiles:
+        finished = store.read(chunk(number, tile))  # once
+        if finished is None:
+            left.append((number, tile))
+            continue
+        count(tile, finished[names[0]])
+        done = done._replace(before=done.windows)
+        report(done)
 
     def read(item: tuple[int, Tile]) -> tuple[Tile, Array, Mask | None]:
         number, tile = item
@@ -240,20 +247,11 @@ def score_tiles(
         return made if without is None else [masked(scores, without) for scores in made]
 
     def write(item: tuple[int, Tile], made: list[Array]) -> None:
-        nonlocal done, unscored
         number, tile = item
         scores = (x.reshape(*job.lead(1), *x.shape) for x in made)
         store.write(chunk(number, tile), dict(zip(names, scores, strict=True)))
-        unscored += count_unscored(made[0][0])
-        done = done._replace(tiles=done.tiles + 1, windows=done.windows + tile.windows)
+        count(tile, made[0])
         report(done)
 
     pipeline(left, read, compute, write)
-    return Tally(before, len(left), unscored)
-
-
-def unscored_before(job: Job, scores: Any, tiles: Iterable[tuple[int, Tile]]) -> int:
-    """Count the windows without a score in the tiles that an earlier run finished."""
-    return sum(
-        count_unscored(scores[(*job.lead(number), 0, *tile.cells)]) for number, tile in tiles
-    )
+    return Tally(len(left), unscored)

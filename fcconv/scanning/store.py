@@ -28,8 +28,11 @@ SUFFIXES = (".zarr", ".npz", ".npy")
 class Store(Protocol):
     """What takes the scores of tiles."""
 
-    def is_done(self, chunk: tuple[int, ...]) -> bool:
-        """Say whether a tile was finished by an earlier run; which chunk it is along each axis."""
+    def read(self, chunk: tuple[int, ...]) -> Mapping[str, Array] | None:
+        """Return the scores of a tile, by which chunk it is along each axis.
+
+        None if no earlier run finished it, or its scores are not there as they were written.
+        """
         ...
 
     def write(self, chunk: tuple[int, ...], scores: Mapping[str, Array]) -> None:
@@ -57,9 +60,8 @@ class InMemory:
         except MemoryError as error:
             raise OutputError(f"the scores do not fit into memory ({error}): give out") from None
 
-    def is_done(self, chunk: tuple[int, ...]) -> bool:
-        """Say that nothing was finished before."""
-        return False
+    def read(self, chunk: tuple[int, ...]) -> None:
+        """Return nothing: no tile was finished before."""
 
     def write(self, chunk: tuple[int, ...], scores: Mapping[str, Array]) -> None:
         """Keep the scores of a tile."""

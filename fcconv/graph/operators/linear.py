@@ -10,6 +10,7 @@ import numpy as np
 
 from fcconv.errors import ShapeError
 from fcconv.graph import receptive
+from fcconv.graph.join import along_channels
 from fcconv.graph.layer import Layer
 from fcconv.graph.operator import Operator
 from fcconv.graph.slider import window_attributes
@@ -63,19 +64,18 @@ def _slide_gemm(
         raise ShapeError(f"its weight of shape {b.shape} is not a matrix")
     matrix = b.array if node.attribute("transB", 0) else b.array.T
     if matrix.shape[1] != a.shape[1]:
-        raise node.unsupported(f"{a.shape[1]} features do not fit a weight of {b.shape}")
+        raise ShapeError(f"{a.shape[1]} features do not fit a weight of {b.shape}")
     alpha = node.attribute("alpha", 1.0)  # beta is folded into C by then
     if c is None:
-        return _times(slider, node, write_dense(slider, node, a, b.shape, matrix), alpha, "/alpha")
+        return _times(slider, node, _write_rows(slider, node, a, b.shape, matrix), alpha, "/alpha")
     bias = _as_bias(c, len(matrix))
     if bias is None:
         raise node.unsupported(f"its C of shape {c.shape} is no bias, one entry an output")
     if alpha == 1:
-        return write_dense(slider, node, a, b.shape, matrix, slider.keep(bias, node))
-    product = write_dense(slider, node, a, b.shape, matrix)
+        return _write_rows(slider, node, a, b.shape, matrix, bias)
+    product = _write_rows(slider, node, a, b.shape, matrix)
     scaled = _times(slider, node, product, alpha, "/alpha")
-    column = bias.array.reshape(-1, *(1,) * len(a.axes))
-    addend = slider.constant(column, f"{node.name}/bias")
+    addend = along_channels(slider, node, scaled, bias)
     return replace(scaled, tensor=slider.emit(node, "Add", [scaled.tensor, addend], None, "/add"))
 
 
@@ -102,33 +102,52 @@ def _slide_matmul(slider: Slider, node: Node, a: Slid | Constant, b: Slid | Cons
             "from the left: windows can't share it; score crops in batches instead"
         )
     weight = b.array[(0,) * (len(b.shape) - 2)]  # (1, I, O), say, if it is longer than a matrix
-    if len(b.shape) > len(a.shape) or weight.ndim != 2 or weight.size != b.array.size:
+    if len(b.shape) > max(len(a.shape), 2) or weight.ndim != 2 or weight.size != b.array.size:
         raise node.unsupported(f"its weight of shape {b.shape} is not one matrix for all rows")
     if a.shape[-1] != len(weight):
-        raise node.unsupported(f"the shapes {a.shape} and {b.shape} do not fit")
-    outputs = weight.shape[1]
-    if math.prod(a.shape[1:-1]) == 1:  # one row an image
-        made = write_dense(slider, node, a, b.shape, weight.T)
-        return slider.reshaped(made, (*a.shape[:-1], outputs))
-    found = slider.try_map(node, a, len(a.shape) - 1)
-    if found is None:
-        return _row_by_row(slider, node, a, weight)
-    whole, layout = found  # channels last: every pixel goes through the layer
-    tensor = write_pixelwise(slider, node, whole, b.shape, weight.T)
-    return slider.map(tensor, outputs, whole.axes, layout.order, len(a.shape) - 1)
+        raise ShapeError(f"the shapes {a.shape} and {b.shape} do not fit")
+    return _write_rows(slider, node, a, b.shape, weight.T)
 
 
-def _row_by_row(slider: Slider, node: Node, a: Slid, weight: npt.NDArray[Any]) -> Slid:
+def _write_rows(
+    slider: Slider,
+    node: Node,
+    x: Slid,
+    shape: tuple[int, ...],
+    matrix: npt.NDArray[Any],
+    bias: Constant | None = None,
+) -> Slid:
+    """Write a dense layer over the last axis: over all of a block, pixel by pixel, or row by row.
+
+    The parameters are those of :func:`write_dense`.
+    """
+    last, made = len(x.shape) - 1, (*x.shape[:-1], len(matrix))
+    if math.prod(x.shape[:-1]) == slider.batch:  # one row an image
+        return slider.reshaped(write_dense(slider, node, x, shape, matrix, bias), made)
+
+    def emit(tensor: ir.Value) -> ir.Value:
+        return _write_pixelwise(slider, node, tensor, shape, matrix, bias)
+
+    pixels = slider.along_channels(node, x, [last], emit, [len(matrix)])
+    return pixels or _row_by_row(slider, node, x, matrix, bias)
+
+
+def _row_by_row(
+    slider: Slider, node: Node, x: Slid, matrix: npt.NDArray[Any], bias: Constant | None
+) -> Slid:
     """Apply a dense layer to each row of features, as groups of one 1x1 convolution."""
-    rows = math.prod(a.shape[1:-1])
-    own = slider.features(node, a, a.shape, "has rows that are no pixels")
-    inputs, outputs = weight.shape
-    kernel = np.tile(weight.T, (rows, 1)).reshape(rows * outputs, inputs, *(1,) * len(a.axes))
-    stacked = slider.constant(kernel, f"{node.name}/rows")
-    tensor = slider.emit(node, "Conv", [own.tensor, stacked], {"group": rows})
-    slider.layers.append(Layer(node.name, "1x1", weight.shape, kernel.shape, "C"))
-    made = slider.map(tensor, rows * outputs, own.axes)
-    return slider.reshaped(made, (*a.shape[:-1], outputs))
+    rows = math.prod(x.shape[:-1]) // slider.batch
+    own = slider.features(node, x, x.shape, "has rows that are no pixels")
+    outputs, inputs = matrix.shape
+    kernel = np.tile(matrix, (rows, 1)).reshape(rows * outputs, inputs, *(1,) * len(x.axes))
+    written = [own.tensor, slider.constant(kernel, f"{node.name}/rows")]
+    if bias is not None:
+        written.append(slider.constant(np.tile(bias.array, rows), f"{node.name}/bias"))
+    tensor = slider.emit(node, "Conv", written, {"group": rows})
+    slider.layers.append(Layer(node.name, "1x1", (inputs, outputs), kernel.shape, "C"))
+    shape = (slider.batch, rows * outputs)
+    made = slider.map(tensor, rows * outputs, own.axes, [None] * len(own.axes), shape)
+    return slider.reshaped(made, (*x.shape[:-1], outputs))
 
 
 def write_dense(
@@ -137,7 +156,7 @@ def write_dense(
     x: Slid,
     shape: tuple[int, ...],
     matrix: npt.NDArray[Any],
-    bias: ir.Value | None = None,
+    bias: Constant | None = None,
 ) -> Slid:
     """Write a dense layer over all entries of a block as a convolution that covers it.
 
@@ -153,14 +172,15 @@ def write_dense(
         Shape of its weight.
     matrix : array, shape (O, I)
         The weight, one row an output feature.
-    bias : onnx_ir.Value, optional
+    bias : Constant, optional
         Bias of shape (O,).
     """
-    numbers = x.numbers.ravel()
-    if len(np.unique(numbers)) < len(numbers):  # an entry that is read twice: as two features
+    slider.check_by_image(node, x)
+    count = matrix.shape[1]  # entries of the first image of a batch
+    if len(np.unique(x.numbers.ravel()[:count])) < count:  # one is read twice: as two features
         x = slider.features(node, x, x.shape, "reads an entry twice")
     x = slider.as_read(node, x)
-    numbers = x.numbers.ravel()
+    numbers = x.numbers.ravel()[:count]
     axes, slides = slider.covered(x)
     kernel = matrix
     if not np.array_equal(numbers, np.arange(x.entries)):
@@ -168,22 +188,29 @@ def write_dense(
         kernel[:, numbers] = matrix
     kernel = kernel.reshape(len(matrix), x.channels, *x.block)
     inputs = [x.tensor, slider.constant(kernel, f"{node.name}/kernel")]
-    inputs += [] if bias is None else [bias]
+    inputs += [] if bias is None else [slider.keep(bias, node)]
     tensor = slider.emit(node, "Conv", inputs, window_attributes(slides))
     method = "kernel" if math.prod(x.block) > 1 else "1x1"
     order = flatten_order(numbers, x.channels, x.block) if method == "kernel" else "C"
     slider.layers.append(Layer(node.name, method, shape, kernel.shape, order))
-    return slider.reshaped(slider.map(tensor, len(matrix), axes), (slider.batch, len(matrix)))
+    shape = (slider.batch, len(matrix))
+    return slider.map(tensor, len(matrix), axes, [None] * len(axes), shape)
 
 
-def write_pixelwise(
-    slider: Slider, node: Node, x: Slid, shape: tuple[int, ...], matrix: npt.NDArray[Any]
+def _write_pixelwise(
+    slider: Slider,
+    node: Node,
+    tensor: ir.Value,
+    shape: tuple[int, ...],
+    matrix: npt.NDArray[Any],
+    bias: Constant | None,
 ) -> ir.Value:
     """Write a dense layer over the channels of each pixel of a map."""
-    kernel = matrix.reshape(*matrix.shape, *(1,) * len(x.axes))
-    weight = slider.constant(kernel, f"{node.name}/kernel")
+    kernel = matrix.reshape(*matrix.shape, *(1,) * len(slider.stride))
+    inputs = [tensor, slider.constant(kernel, f"{node.name}/kernel")]
+    inputs += [] if bias is None else [slider.keep(bias, node)]
     slider.layers.append(Layer(node.name, "1x1", shape, kernel.shape, "C"))
-    return slider.emit(node, "Conv", [x.tensor, weight])
+    return slider.emit(node, "Conv", inputs)
 
 
 OPERATORS = {

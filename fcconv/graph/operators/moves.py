@@ -15,12 +15,13 @@ from fcconv.errors import ShapeError
 from fcconv.graph import receptive
 from fcconv.graph.join import joined
 from fcconv.graph.operator import Operator
+from fcconv.graph.values import Constant
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
     from fcconv.graph.node import Node
     from fcconv.graph.slider import Slider
-    from fcconv.graph.values import Constant, Slid
+    from fcconv.graph.values import Slid
 
 LARGEST = 2**28
 """Most entries that an operator may make out of few: a guard against absurd constants."""
@@ -54,6 +55,11 @@ def _dropout(backend: Backend[Any], node: Node, x: Any, *options: Any) -> Any:
     if node.has_output(1):
         return x, backend.asarray(np.ones(x.shape, bool))
     return x
+
+
+def _slide_dropout(slider: Slider, node: Node, x: Slid, *options: Constant | None) -> Any:
+    made = slide(slider, node, x, *options)
+    return made[0], Constant(np.ones(x.shape, bool))
 
 
 def _reshape(backend: Backend[Any], node: Node, x: Any, shape: Any = None) -> Any:
@@ -242,7 +248,11 @@ def _structural(*positions: int) -> frozenset[int]:
 OPERATORS = {
     "Identity": Operator(_identity, slide, spread=receptive.entrywise),
     "Dropout": Operator(
-        _dropout, slide, _structural(1, 2), attributes=OF_TRAINING, spread=receptive.entrywise
+        _dropout,
+        _slide_dropout,
+        _structural(1, 2),
+        attributes=OF_TRAINING,
+        spread=receptive.entrywise,
     ),
     "Reshape": Operator(
         _reshape, slide, _structural(1), attributes=("allowzero",), spread=receptive.reshape

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,13 +72,10 @@ def _slide_batch_norm(slider: Slider, node: Node, x: Slid, *parameters: Constant
     _refuse_training(node)
     _check_parameters(x.shape, parameters)
     values = [slider.keep(p, node) for p in parameters]
-    made = slider.along_channels(node, x, 1, lambda tensor: slider.copy(node, [tensor, *values]))
-    if made is not None:
-        return made
-    if len(x.shape) != 2:
+    made = slider.along_channels(node, x, [1], lambda tensor: slider.copy(node, [tensor, *values]))
+    if made is None:
         raise node.unsupported(f"its input of shape {x.shape} is no map, channels first")
-    own = slider.features(node, x, x.shape, "does not treat all samples of a window alike")
-    return replace(own, tensor=slider.copy(node, [own.tensor, *values]))
+    return made
 
 
 def _lrn(backend: Backend[Any], node: Node, x: Any) -> Any:
@@ -101,7 +97,7 @@ def _lrn(backend: Backend[Any], node: Node, x: Any) -> Any:
 
 
 def _slide_lrn(slider: Slider, node: Node, x: Slid) -> Slid:
-    made = slider.along_channels(node, x, 1, lambda tensor: slider.copy(node, [tensor]))
+    made = slider.along_channels(node, x, [1], lambda tensor: slider.copy(node, [tensor]))
     if made is None:
         raise node.unsupported(f"its input of shape {x.shape} is no map, channels first")
     return made
@@ -154,14 +150,13 @@ def _slide_layer_norm(
         ]
         return slider.channels_last(node, tensor, len(slider.stride), options, flat)
 
-    if axis == rank - 1:
-        made = slider.along_channels(node, x, axis, emit)
-        if made is not None:
-            return made
-    if axis != 1:
+    made = slider.along_channels(node, x, range(axis, rank), emit)
+    if made is None:
+        own = slider.features(node, x, x.shape, "normalises over a whole window")
+        made = slider.along_channels(node, own, range(axis, rank), emit)
+    if made is None:
         raise node.unsupported(f"axis {axis} of shape {x.shape} is not the channels of a map")
-    own = slider.features(node, x, x.shape, "normalises over a whole window")
-    return replace(own, tensor=emit(own.tensor))
+    return made
 
 
 OPERATORS = {

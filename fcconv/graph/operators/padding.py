@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from fcconv.errors import ModelError, ShapeError
 from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
+from fcconv.graph.operators.windows import STILL
 from fcconv.graph.values import Constant, Slid
 
 if TYPE_CHECKING:
@@ -65,15 +67,19 @@ def _slide_pad(
 ) -> Slid:
     given = [None if c is None else c.array for c in (pads, axes)]
     pairs = _pad_pairs(node, x, *given)
-    whole, order = slider.whole_map(node, x)
+    found = slider.as_map(node, x)
     if pairs[0] != (0, 0):
         raise node.unsupported("it pads the batch")
-    spec = [(1, 1, 1, before, after) for before, after in pairs[2:]]
-    tensor, made, slides = slider.windows(node, whole, order, spec)
+    if any(pairs[axis] != (0, 0) for axis in found.beside):
+        raise slider.no_map(node, x)
+    whole, rows = found.whole, math.prod(x.shape[axis] for axis in found.beside)
+    spec = found.of_tensor([(1, 1, 1, before, after) for before, after in pairs[2:]], STILL)
+    tensor, made, slides = slider.windows(node, whole, spec)
+    below, above = (n * rows for n in pairs[1])
     mode = _mode(node)
     if mode != "constant" and any(axis.scale > 1 for axis in whole.axes):
         raise node.unsupported(f"at this stride it can't pad by {mode}: take the default stride")
-    ends = [0, pairs[1][0], *(s.before for s in slides), 0, pairs[1][1], *(s.after for s in slides)]
+    ends = [0, below, *(s.before for s in slides), 0, above, *(s.after for s in slides)]
     if slider.opset < 11:
         attributes = {"mode": mode, "pads": ends, "value": node.attribute("value", 0.0)}
         tensor = slider.emit(node, "Pad", [tensor], attributes)
@@ -81,7 +87,8 @@ def _slide_pad(
         inputs = [tensor, slider.ints(ends, node, "/pads")]
         inputs += [] if value is None else [slider.keep(value, node)]
         tensor = slider.emit(node, "Pad", inputs, {"mode": mode})
-    return slider.map(tensor, whole.channels + sum(pairs[1]), made, order)
+    shape = found.shape(x.shape[1] + sum(pairs[1]), [axis.block for axis in made])
+    return slider.map(tensor, whole.channels + below + above, made, found.along, shape)
 
 
 OPERATORS = {

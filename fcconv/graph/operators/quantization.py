@@ -69,7 +69,7 @@ def _slide(slider: Slider, node: Node, x: Slid, *parameters: Constant | None) ->
     written = [None if p is None else slider.keep(p, node) for p in parameters]
     (axis,) = node.axes([node.attribute("axis", 1)], len(x.shape))
     made = slider.along_channels(
-        node, x, axis, lambda tensor: slider.copy(node, [tensor, *written], axis=1)
+        node, x, [axis], lambda tensor: slider.copy(node, [tensor, *written], axis=1)
     )
     if made is None:
         raise node.unsupported(

@@ -15,7 +15,7 @@ import numpy as np
 from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators.windows import power, root, slide_over_block
-from fcconv.graph.values import Constant, Slid
+from fcconv.graph.values import Constant, Slid, varies
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
@@ -119,63 +119,60 @@ def _slide_reduction(slider: Slider, node: Node, x: Slid, axes: Constant | None 
     along = _axes(node, x, None if axes is None else axes.array)
     if not along:
         return x
-    if 0 in along:
+    if varies(x.where[0], along):
         raise node.unsupported("it reduces the batch")
-    made = _reduced_over_space(slider, node, x, along)
-    if made is None and len(along) == 1:
-        made = slider.along_channels(
-            node, x, along[0], lambda tensor: slider.reduce_channels(node, tensor), channels=1
-        )
-    if made is None:
-        made = _reduced_features(slider, node, x, along)
+    made = _reduced_over_space(slider, node, x, along) or _reduced_features(slider, node, x, along)
     kept = [n for axis, n in enumerate(made.shape) if axis not in along]
     return made if node.attribute("keepdims", 1) else slider.reshaped(made, tuple(kept))
 
 
 def _reduced_features(slider: Slider, node: Node, x: Slid, along: tuple[int, ...]) -> Slid:
-    """Give each window its own features, those that are reduced together side by side."""
-    others = [axis for axis in range(1, len(x.shape)) if axis not in along]
-    last = [*others, *along]
-    turned = replace(
-        x,
-        shape=(x.shape[0], *(x.shape[axis] for axis in last)),
-        arrangement=x.numbers.transpose([axis - 1 for axis in last]),
-    )
-    own = slider.features(node, turned, turned.shape, "reduces a whole window, or a part of it")
-    groups = math.prod(x.shape[axis] for axis in others)
-    if groups == 1:
-        tensor = slider.reduce_channels(node, own.tensor)
-    else:
-        tensor = slider.reduce_groups(node, own.tensor, groups, len(own.axes))
-    shape = tuple(1 if axis in along else n for axis, n in enumerate(x.shape))
-    return slider.reshaped(slider.map(tensor, groups, own.axes), shape)
+    """Reduce features of each pixel, or of each window, those that go together side by side."""
+    made = _reduced_groups(slider, node, x, along)
+    if made is None:
+        own = slider.features(node, x, x.shape, "reduces a whole window, or a part of it")
+        made = _reduced_groups(slider, node, own, along)
+    if made is None:
+        raise node.unsupported(f"the axes {along} of shape {x.shape} hold no features of a pixel")
+    return made
+
+
+def _reduced_groups(slider: Slider, node: Node, x: Slid, along: tuple[int, ...]) -> Slid | None:
+    others = [axis for axis in range(len(x.shape)) if axis not in along]
+    kept = [axis for axis in others if varies(x.where[1], [axis])]
+    lengths = [x.shape[axis] for axis in kept]
+    groups = math.prod(lengths)
+
+    def emit(tensor: Any) -> Any:
+        if groups == 1:
+            return slider.reduce_channels(node, tensor)
+        return slider.reduce_groups(node, tensor, groups, len(x.axes))
+
+    return slider.along_channels(node, x, [*kept, *along], emit, [*lengths, *(1 for _ in along)])
 
 
 def _reduced_over_space(slider: Slider, node: Node, x: Slid, along: tuple[int, ...]) -> Slid | None:
-    """Pool the block along spatial axes of a map, whichever axis is the channels."""
-    pool = POOLS.get(node.op)
-    rank = len(slider.stride)
-    others = [axis for axis in range(1, len(x.shape)) if axis not in along]
-    extra = len(x.shape) - (rank + 2)
-    ones = [axis for axis in along if x.shape[axis] == 1]
-    if 0 < extra <= len(ones):  # PyTorch pools a line as an image of one row
-        kept = [axis for axis in range(len(x.shape)) if axis not in ones[:extra]]
-        line = slider.reshaped(x, tuple(x.shape[axis] for axis in kept))
-        left = tuple(kept.index(axis) for axis in along if axis in kept)
-        made = _reduced_over_space(slider, node, line, left)
-        shape = tuple(1 if axis in along else n for axis, n in enumerate(x.shape))
-        return None if made is None else slider.reshaped(made, shape)
-    if pool is None or extra or not others:
+    """Pool the block along the spatial axes of a map that run along some axes of a value."""
+    others = [axis for axis in range(len(x.shape)) if axis not in along]
+    over = [k for k, place in enumerate(x.places) if varies(place, along)]
+    features = [axis for axis in others if varies(x.where[1], [axis])]
+    if node.op not in POOLS or not over or any(varies(x.places[k], others) for k in over):
         return None
-    for channel_axis in others:
-        found = slider.try_map(node, x, channel_axis)
-        if found is None:
-            continue
-        whole, layout = found
-        spatial = [axis for axis in range(1, len(x.shape)) if axis != channel_axis]
-        over = [layout.order[spatial.index(axis)] for axis in along]
-        return slide_over_block(slider, node, *pool, whole, over, layout.order, channel_axis)
-    return None
+    whole = slider.gathered(node, x, features)
+    if whole is None or not _is_each_once(whole, over, along):
+        return None
+    return slide_over_block(slider, node, *POOLS[node.op], whole, over, along)
+
+
+def _is_each_once(x: Slid, over: list[int], along: tuple[int, ...]) -> bool:
+    """Say whether some axes of a value have each sample along axes of the image once."""
+    block = [x.block[k] for k in over]
+    places = np.broadcast_arrays(*(x.places[k] for k in over))
+    numbers = np.ravel_multi_index(tuple(places), block)
+    wide = [n if axis in along else 1 for axis, n in enumerate(x.shape)]
+    return np.array_equal(
+        np.sort(np.broadcast_to(numbers, wide), axis=None), np.arange(math.prod(block))
+    )
 
 
 def _softmax(backend: Backend[Any], node: Node, x: Any) -> Any:
@@ -235,13 +232,12 @@ def slide_softmax(slider: Slider, node: Node, x: Slid) -> Slid:
 
 def slide_along(slider: Slider, node: Node, x: Slid, along: tuple[int, ...], emit: Emit) -> Slid:
     """Write an operator that works along axes, and keeps their lengths, along the channels."""
-    if 0 in along:
+    if varies(x.where[0], along):
         raise node.unsupported("it works along the batch")
     long = [axis for axis in along if x.shape[axis] > 1] or [along[0]]
-    if len(long) == 1:
-        made = slider.along_channels(node, x, long[0], emit)
-        if made is not None:
-            return made
+    made = slider.along_channels(node, x, long, emit)
+    if made is not None:
+        return made
     if any(n > 1 for axis, n in enumerate(x.shape) if axis and axis not in along):
         raise node.unsupported(f"the axes {along} of shape {x.shape} are not the channels of a map")
     own = slider.features(node, x, x.shape, "works along a whole window")
@@ -270,12 +266,8 @@ def _slide_arg_max(slider: Slider, node: Node, x: Slid) -> Slid:
     if node.attribute("select_last_index", 0):
         options["select_last_index"] = 1
     made = slider.along_channels(
-        node, x, axis, lambda t: slider.emit(node, node.op, [t], options), channels=1
+        node, x, [axis], lambda t: slider.emit(node, node.op, [t], options), [1]
     )
-    if made is None and axis > 0 and max(x.shape[1:]) == x.shape[axis] == np.prod(x.shape[1:]):
-        own = slider.features(node, x, x.shape, "compares the entries of a whole window")
-        made = slider.map(slider.emit(node, node.op, [own.tensor], options), 1, own.axes)
-        made = slider.reshaped(made, (x.shape[0], *(1,) * (len(x.shape) - 1)))
     if made is None:
         raise node.unsupported(f"axis {axis} of shape {x.shape} is not the channels of a map")
     kept = tuple(n for a, n in enumerate(made.shape) if a != axis)

@@ -21,8 +21,8 @@ from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators.elementwise import rounded_once
 from fcconv.graph.samples import Slide
-from fcconv.graph.slider import window_attributes
-from fcconv.graph.values import Constant, Slid
+from fcconv.graph.slider import ELSEWHERE, Map, window_attributes
+from fcconv.graph.values import Constant, Slid, first
 from fcconv.graph.writer import dtype_of
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ MOVES = ("kernel_shape", "strides", "dilations", "pads", "auto_pad")
 
 OF_PLACES = "storage_order"
 """The attribute of MaxPool that orders the places of the maxima, which are not computed here."""
+
+STILL = (1, 1, 1, 0, 0)
+"""Kernel, stride, dilation and padding of a window that does not move along an axis."""
 
 Ints = tuple[int, ...]
 Pads = tuple[tuple[int, int], ...]
@@ -163,63 +166,79 @@ def _global_lp(backend: Backend[Any], node: Node, x: Any) -> Any:
 def _slide_conv(
     slider: Slider, node: Node, x: Slid, weight: Constant, bias: Constant | None = None
 ) -> Slid:
-    whole, order = slider.whole_map(node, x)
+    found = slider.as_map(node, x)
     groups = node.attribute("group", 1)
     _check_weight(x.shape, weight.shape, None if bias is None else bias.shape, groups)
-    size = [whole.block[k] for k in order]
-    spec = _moved(node, size, weight.shape[2:]).spec
-    tensor, axes, slides = slider.windows(node, whole, order, spec)
-    inputs = [tensor, _turned(slider, node, weight, order)]
+    moved = _moved(node, x.shape[2:], weight.shape[2:])
+    if any(x.shape[axis] > 1 or moved.window.output[axis - 2] > 1 for axis in found.beside):
+        raise slider.no_map(node, x)
+    spec = found.of_tensor(moved.spec, STILL)
+    tensor, axes, slides = slider.windows(node, found.whole, spec)
+    inputs = [tensor, _kernel(slider, node, weight, found, moved)]
     if bias is not None:
         inputs.append(slider.keep(bias, node))
     attributes = {**window_attributes(slides), "group": groups}
     tensor = slider.emit(node, "Conv", inputs, attributes)
-    return slider.map(tensor, weight.shape[0], axes, order)
+    shape = found.shape(weight.shape[0], [axis.block for axis in axes])
+    return slider.map(tensor, weight.shape[0], axes, found.along, shape)
 
 
-def _turned(slider: Slider, node: Node, weight: Constant, order: tuple[int, ...]) -> Any:
-    """Put the kernel's axes in the order of the tensor's."""
-    inverse = [order.index(k) for k in range(len(order))]
-    if inverse == list(range(len(order))):
+def _kernel(slider: Slider, node: Node, weight: Constant, found: Map, moved: Moved) -> Any:
+    """Put the kernel's axes in the order of the tensor's; keep what reads the one row beside."""
+    running = [axis for axis in found.along if axis is not None]
+    if len(running) == len(found.along) and running == list(range(2, weight.array.ndim)):
         return slider.keep(weight, node)
-    turned = weight.array.transpose(0, 1, *(2 + axis for axis in inverse))
-    return slider.constant(turned, f"{node.name}/weight")
+    array = weight.array
+    for axis in found.beside:
+        kernel, _, dilation, before, _ = moved.spec[axis - 2]
+        row = [t for t in range(kernel) if t * dilation == before]
+        one = np.take(array, row, axis)
+        array = one if row else np.zeros_like(np.take(array, [0], axis))
+    array = array.transpose(0, 1, *found.beside, *running)
+    size = found.of_tensor(weight.shape[2:], 1)
+    return slider.constant(array.reshape(*array.shape[:2], *size), f"{node.name}/weight")
 
 
 def _slide_pool(slider: Slider, node: Node, x: Slid) -> Slid:
     if node.has_output(1):
         raise node.unsupported("the places of maxima are not computed")
-    whole, order = slider.whole_map(node, x)
-    size = [whole.block[k] for k in order]
-    moved = _moved(node, size, node.attribute("kernel_shape"))
-    tensor, axes, slides = slider.windows(node, whole, order, moved.spec)
+    found = slider.as_map(node, x)
+    moved = _moved(node, x.shape[2:], node.attribute("kernel_shape"))
+    for axis in found.beside:
+        kernel, stride, _, before, after = moved.spec[axis - 2]
+        if (kernel, stride, before, after) != (1, 1, 0, 0):
+            raise node.unsupported(
+                f"it pools along axis {axis} of its input of shape {x.shape}, which is not one of "
+                f"the image; {ELSEWHERE}"
+            )
+    whole = found.whole
+    tensor, axes, slides = slider.windows(node, whole, found.of_tensor(moved.spec, STILL))
     kept = {
         name: node.attribute(name)
         for name in ("p", "count_include_pad")
         if node.attribute(name) is not None
     }
-    scales = [axis.scale for axis in whole.axes]
     if node.attribute("count_include_pad", 0) and moved.asked != moved.window.padding:
-        tensor, slides = _pad_what_counts(slider, node, tensor, scales, order, moved, slides)
+        asked = found.of_tensor([after for _, after in moved.asked], 0)
+        tensor, slides = _pad_what_counts(slider, node, tensor, whole, asked, slides)
         kept = {}
-    return slider.map(
-        pool(slider, node, node.op, tensor, whole, slides, kept), whole.channels, axes, order
-    )
+    tensor = pool(slider, node, node.op, tensor, whole, slides, kept)
+    shape = found.shape(x.shape[1], [axis.block for axis in axes])
+    return slider.map(tensor, whole.channels, axes, found.along, shape)
 
 
 def _pad_what_counts(
     slider: Slider,
     node: Node,
     tensor: ir.Value,
-    scales: Sequence[int],
-    order: tuple[int, ...],
-    moved: Moved,
+    whole: Slid,
+    asked: Sequence[int],
     slides: list[Slide],
 ) -> tuple[ir.Value, list[Slide]]:
     """Write the padding that counts as a node of its own; the overhang, which does not, stays."""
     counted, left = [], []
-    for k, (slide, scale) in enumerate(zip(slides, scales, strict=True)):
-        after = min(moved.asked[order.index(k)][1] * scale, slide.after)
+    for slide, axis, after in zip(slides, whole.axes, asked, strict=True):
+        after = min(after * axis.scale, slide.after)
         counted.append((slide.before, after))
         left.append(replace(slide, before=0, after=slide.after - after))
     return slider.pad(node, tensor, counted), left
@@ -279,12 +298,14 @@ def slide_over_block(
     options: dict[str, Any],
     whole: Slid,
     over: Sequence[int],
-    order: tuple[int, ...],
-    channel_axis: int = 1,
+    along: Sequence[int],
 ) -> Slid:
-    """Pool the block along the spatial axes `over` of a map: "Sum" or a pool and its attributes."""
+    """Pool the block along spatial axes of a map: "Sum" or a pool and its attributes.
+
+    The axes are `over` of the tensor, which run along the axes `along` of the value.
+    """
     pairs = [
-        axis.covered(stride) if k in over else axis.windowed(stride, 1, 1, 1, 0, 0)
+        axis.covered(stride) if k in over else axis.windowed(stride, *STILL)
         for k, (axis, stride) in enumerate(zip(whole.axes, slider.stride, strict=True))
     ]
     slides = [slide for _, slide in pairs]
@@ -292,15 +313,23 @@ def slide_over_block(
         tensor = window_sums(slider, node, whole.tensor, whole, slides)
     else:
         tensor = pool(slider, node, op, whole.tensor, whole, slides, options)
+    where = [
+        first(where, along) * (0 if k - 2 in over else 1) for k, where in enumerate(whole.where)
+    ]
+    shape = tuple(1 if axis in along else n for axis, n in enumerate(whole.shape))
     axes = tuple(made for made, _ in pairs)
-    return slider.map(tensor, whole.channels, axes, order, channel_axis)
+    return replace(whole, tensor=tensor, axes=axes).varying(shape, where)
 
 
 def _global_pool(op: str) -> Any:
     def slide(slider: Slider, node: Node, x: Slid) -> Slid:
-        whole, order = slider.whole_map(node, x)
+        found = slider.as_map(node, x)
+        if any(x.shape[axis] > 1 for axis in found.beside):
+            raise slider.no_map(node, x)
         options = {"p": node.attribute("p", 2)} if op == "LpPool" else {}
-        return slide_over_block(slider, node, op, options, whole, range(len(whole.axes)), order)
+        over = [k for k, axis in enumerate(found.along) if axis is not None]
+        along = range(2, len(x.shape))
+        return slide_over_block(slider, node, op, options, found.whole, over, along)
 
     return slide
 

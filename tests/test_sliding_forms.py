@@ -1,0 +1,176 @@
+"""What a window is on the way may take any form: other axes than the image's, in another order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+import fcconv
+from graphs import Build, Net, i
+from random_graphs import Case
+from sliding_windows import assert_every_window, quiet, valid
+
+
+def _line(g: Net) -> str:
+    """Make a map of two channels, 14 long, of a recording."""
+    return g.add("Relu", g.conv("image", 2, 2, 3))
+
+
+def _row(g: Net, x: str, *shape: int, **attributes: Any) -> str:
+    """Convolve a line as an image of one row, as TensorFlow does."""
+    row = g.conv(g.add("Unsqueeze", x, i(2)), *shape, **attributes)
+    return g.add("Squeeze", row, i(2))
+
+
+def _pooled_last(g: Net) -> str:
+    """Pool a map, channels last, as a volume of one channel."""
+    deep = g.add("Unsqueeze", g.last(g.map()), i(1))
+    pooled = g.add("MaxPool", deep, kernel_shape=[2, 2, 1], strides=[2, 2, 1])
+    return g.first(g.add("Squeeze", pooled, i(1)))
+
+
+def _normalised(g: Net, x: str, axis: int, square: str, keepdims: int = 1) -> str:
+    """Normalise along an axis, written out with what every library has."""
+    axes = [axis]
+    centred = g.add("Sub", x, _mean(g, x, axes, keepdims))
+    if square == "Pow":
+        squares = g.add("Pow", centred, g.array(2))
+    else:
+        squares = g.add("Mul", centred, centred)
+    spread = g.add("Sqrt", g.add("Add", _mean(g, squares, axes, keepdims), g.array(1e-3)))
+    return g.add("Div", centred, spread)
+
+
+def _mean(g: Net, x: str, axes: list[int], keepdims: int) -> str:
+    mean = g.reduce("ReduceMean", x, axes, keepdims)
+    return mean if keepdims else g.add("Unsqueeze", mean, i(*axes))
+
+
+def _scaled_last(g: Net, square: str, keepdims: int = 1) -> str:
+    x = _normalised(g, g.last(g.conv("image", 3, 2, 2, 3)), -1, square, keepdims)
+    return g.first(g.add("Add", g.add("Mul", x, g.w(3)), g.w(3)))
+
+
+def _tokens(g: Net) -> str:
+    """Let each pixel be a row: normalise, mix the features, add what came in."""
+    rows = g.add("Transpose", g.reshape(g.map(), 0, 2, -1), perm=[0, 2, 1])
+    mixed = g.add("Add", g.add("MatMul", _normalised(g, rows, 2, "Pow"), g.w(2, 2)), g.w(2))
+    return g.add("Add", g.add("Relu", mixed), rows)
+
+
+def _in_phases(g: Net, x: str, order: str, channels: int = 2) -> str:
+    """Move blocks of 2 by 2 pixels of an 8 by 6 map into channels, by reshaping."""
+    cut = g.reshape(x, 0, channels, 4, 2, 3, 2)
+    perm = {"CRD": [0, 1, 3, 5, 2, 4], "DCR": [0, 3, 5, 1, 2, 4]}[order]
+    return g.reshape(g.add("Transpose", cut, perm=perm), 0, 4 * channels, 4, 3)
+
+
+def _gray(g: Net) -> str:
+    """Scale the phases of a map of one channel, each by itself."""
+    deep = g.add("SpaceToDepth", g.conv("image", 1, 2, 2, 3), blocksize=2)
+    return g.conv(g.add("Mul", deep, g.w(4, 1, 1)), 3, 4, 2, 2)
+
+
+def _in_rows(g: Net) -> str:
+    """Send each pixel of a batch through a dense layer as one row of a matrix."""
+    rows = g.reshape(g.last(g.map()), -1, 2)
+    mixed = g.add("Gemm", _normalised(g, rows, 1, "Mul"), g.w(3, 2), g.w(3), transB=1, alpha=0.5)
+    return g.conv(g.first(g.reshape(mixed, -1, 8, 6, 3)), 2, 3, 2, 2)
+
+
+def _strided_view(g: Net) -> str:
+    """Read pooled features of a batch by their places in memory, as PyTorch exports a view."""
+    flat = g.reshape(g.add("GlobalAveragePool", g.map()), -1)
+    shape = g.add("Shape", "image", start=0, end=1)
+    count = g.add("Squeeze", shape, i(0))
+    images = g.add("Range", np.array(0, np.int64), count, np.array(1, np.int64))
+    starts = g.add("Unsqueeze", g.add("Mul", images, np.array(2, np.int64)), i(1, 2, 3))
+    places = g.add("Add", starts, np.arange(2).reshape(1, 2, 1, 1))
+    return g.add("Gather", flat, places, axis=0)
+
+
+def _batch_last(g: Net) -> str:
+    """Put the batch last, average there, and bring it back."""
+    x = g.reduce("ReduceMean", g.add("Transpose", g.map(), perm=[2, 3, 1, 0]), [0, 1], 0)
+    return g.add("Transpose", x, perm=[1, 0])
+
+
+LINES: dict[str, Build] = {
+    "a convolution of one row": lambda g: g.dense(_row(g, _line(g), 3, 2, 1, 4), 33),
+    "a convolution of one row, grouped and strided": lambda g: g.dense(
+        _row(g, _line(g), 4, 1, 1, 3, strides=[1, 2], group=2), 24
+    ),
+    "a kernel of three rows over one": lambda g: g.dense(
+        _row(g, _line(g), 3, 2, 3, 4, pads=[1, 0, 1, 0]), 33
+    ),
+    "a pool of one row": lambda g: g.dense(
+        g.add("Squeeze", g.add("AveragePool", g.add("Unsqueeze", _line(g), i(2)),
+                               kernel_shape=[1, 4], strides=[1, 5]), i(2)), 6
+    ),
+    "a mean of one row": lambda g: g.dense(
+        g.reduce("ReduceMean", g.add("Unsqueeze", _line(g), i(2)), [-1, -2], 0), 2
+    ),
+}  # fmt: skip
+
+PICTURES: dict[str, Build] = {
+    "a mean of rows, then of columns": lambda g: g.dense(
+        g.reduce("ReduceMean", g.reduce("ReduceMean", g.map(), [3], 0), [2], 0), 2
+    ),
+    "a maximum of rows, then a line": lambda g: g.dense(
+        g.add("MaxPool", g.conv(g.reduce("ReduceMax", g.map(), [3], 0), 3, 2, 3),
+              kernel_shape=[2], strides=[2]), 9
+    ),
+    "a mean of merged axes": lambda g: g.dense(
+        g.reduce("ReduceMean", g.reshape(g.map(), 0, 2, -1), [2], 0), 2
+    ),
+    "a pool, channels last, as a volume": lambda g: g.dense(_pooled_last(g), 24),
+    "layers normalised, channels last": lambda g: g.dense(
+        g.conv(_scaled_last(g, "Pow"), 2, 3, 2, 2), 70
+    ),
+    "layers normalised by products": lambda g: g.dense(
+        g.conv(_scaled_last(g, "Mul", 0), 2, 3, 2, 2), 70
+    ),
+    "layers normalised, channels first": lambda g: g.dense(
+        g.conv(_normalised(g, g.map(), 1, "Mul"), 2, 2, 2, 2), 70
+    ),
+    "pixels as rows of an image": lambda g: g.dense(g.reduce("ReduceMean", _tokens(g), [1], 0), 2),
+    "pixels as rows, flattened": lambda g: g.dense(_tokens(g), 96),
+    "SpaceToDepth, then a convolution": lambda g: g.dense(
+        g.conv(g.add("SpaceToDepth", g.map(), blocksize=2), 3, 8, 2, 2), 18
+    ),
+    "phases by reshaping, then a convolution": lambda g: g.dense(
+        g.conv(_in_phases(g, g.map(), "CRD"), 4, 4, 2, 2, group=2), 24
+    ),
+    "phases by reshaping, depth first": lambda g: g.dense(
+        g.conv(_in_phases(g, g.map(), "DCR"), 3, 8, 2, 2, strides=[2, 1]), 12
+    ),
+    "phases of one channel": lambda g: g.dense(_gray(g), 18),
+    "one of several axes of features": lambda g: g.dense(
+        g.add("Mul", g.reshape(g.conv("image", 6, 2, 2, 3), 0, 2, 3, 8, 6),
+              g.reduce("ReduceMax", g.reshape(g.conv("image", 6, 2, 2, 3), 0, 2, 3, 8, 6), [1])),
+        288,
+    ),
+    "pixels as rows of a batch": lambda g: g.dense(_in_rows(g), 70),
+    "a strided view of a batch": lambda g: g.dense(_strided_view(g), 2),
+    "the batch last, and back": lambda g: g.add("Gemm", _batch_last(g), g.w(2, 3), g.w(3)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("stride", [None, 1, 3, 11])
+@pytest.mark.parametrize("name", [*LINES, *PICTURES])
+def test_forms_slide(name: str, stride: int | None) -> None:
+    net = Net(shape=(2, 16) if name in LINES else (2, 9, 8))
+    model = net.model({**LINES, **PICTURES}[name](net))
+    sliding = fcconv.convolutionize(model, stride=stride)
+    assert sliding.window == net.shape[1:]
+    axes = tuple(range(2, 1 + len(net.shape)))
+    case = Case(model, sliding.window, axes, stride, "float32")
+    assert_every_window(case, sliding)
+    certificate = fcconv.certify(model, sliding)
+    assert certificate.holds, certificate
+    assert certificate.exact, certificate
+    assert sliding.exact
+    onnxruntime.InferenceSession(valid(sliding).SerializeToString(), quiet())
