@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fcconv import rounding
 from fcconv.backend import backend, backends
 from fcconv.errors import (
+    ArgumentError,
     BackendError,
     DtypeError,
     FcconvError,
@@ -58,6 +59,7 @@ _EXTRAS = {"onnx": "onnx", "onnx_ir": "onnx", "google": "onnx", "jax": "jax"}
 """The extra that brings a library."""
 
 __all__ = [
+    "ArgumentError",
     "BackendError",
     "Certificate",
     "DtypeError",

@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
 import numpy as np
 
 from fcconv.backend import ArrayT, Backend, backend_of_types, check_alive
-from fcconv.errors import DtypeError, FcconvError, ShapeError
+from fcconv.errors import ArgumentError, DtypeError, FcconvError, ShapeError
 from fcconv.geometry import integer
 
 P = ParamSpec("P")
@@ -30,7 +30,7 @@ def door(function: Callable[P, R]) -> Callable[P, R]:
         except FcconvError as error:
             given = signature.bind(*args, **kwargs).arguments
             call = ", ".join(f"{name}={_describe(value)}" for name, value in given.items())
-            raise type(error)(f"{function.__name__}({call}): {error}") from None
+            raise error.about(f"{function.__name__}({call})") from None
 
     return checked
 
@@ -163,4 +163,4 @@ def check_bias(bias: Shape | None, outputs: int) -> None:
 def check_flag(name: str, value: object) -> None:
     """Check that an option is True or False."""
     if not isinstance(value, bool | np.bool):
-        raise ShapeError(f"{name} needs True or False, got {value!r}")
+        raise ArgumentError(f"{name} needs True or False, got {value!r}")

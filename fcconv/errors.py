@@ -1,5 +1,9 @@
 """The errors that fcconv raises; all of them derive from :class:`FcconvError`."""
 
+from __future__ import annotations
+
+from typing import Self
+
 
 class FcconvError(Exception):
     """Base class of every error that fcconv raises on purpose.
@@ -7,14 +11,32 @@ class FcconvError(Exception):
     Attributes
     ----------
     node : str or None
-        The node of the network that it is about, if its message begins with one.
+        The node of the network that it is about, if it is about one.
+    reason : str
+        Its message without what it is said to be about.
     """
 
     node: str | None = None
 
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message)
+        self.reason = message
+
+    def about(self, what: str) -> Self:
+        """Return the same error, its message beginning with what it is about."""
+        made = type(self)(f"{what}: {self}")
+        made.node, made.reason = self.node, self.reason
+        for note in getattr(self, "__notes__", ()):
+            made.add_note(note)
+        return made
+
 
 class ShapeError(FcconvError, ValueError):
-    """A shape, or an argument that shapes a result, does not fit."""
+    """The shape of an array, of an image or of a window does not fit."""
+
+
+class ArgumentError(FcconvError, ValueError):
+    """An argument that is not an array is of a wrong type, out of range, or not known."""
 
 
 class DtypeError(FcconvError, TypeError):

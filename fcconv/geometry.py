@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, SupportsIndex, TypeAlias
 
-from fcconv.errors import ShapeError
+from fcconv.errors import ArgumentError, ShapeError
 
 Ints: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
 """One integer for all axes, or one integer an axis."""
@@ -69,7 +69,7 @@ class Window:
 
 
 def integer(value: Any, name: str, minimum: int, largest: int = LARGEST) -> int:
-    """Return `value` as an int within bounds, or raise a ShapeError that calls it `name`.
+    """Return `value` as an int within bounds, or raise an ArgumentError that calls it `name`.
 
     Examples
     --------
@@ -82,7 +82,7 @@ def integer(value: Any, name: str, minimum: int, largest: int = LARGEST) -> int:
         number = None
     if number is None or not minimum <= number <= largest or isinstance(value, bool):
         bounds = f"from {minimum} to {largest}"
-        raise ShapeError(f"{name} needs an integer {bounds}, got {reprlib.repr(value)}")
+        raise ArgumentError(f"{name} needs an integer {bounds}, got {reprlib.repr(value)}")
     return number
 
 
@@ -98,7 +98,7 @@ def per_axis(value: Ints, rank: int, name: str) -> tuple[int, ...]:
     """
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         if len(value) != rank:
-            raise ShapeError(
+            raise ArgumentError(
                 f"{name} needs one integer or {rank}, one an axis, got {reprlib.repr(value)}"
             )
         return tuple(integer(entry, name, 1) for entry in value)
@@ -148,17 +148,17 @@ def resolve_padding(
         f'one a spatial axis, "valid" or "same", got {reprlib.repr(padding)}'
     )
     if isinstance(padding, str | bytes):
-        raise ShapeError(forms)
+        raise ArgumentError(forms)
     if not isinstance(padding, Sequence):
         pixels = integer(padding, "padding", 0)
         return ((pixels, pixels),) * rank
     if len(padding) != rank:
-        raise ShapeError(forms)
+        raise ArgumentError(forms)
     pairs = []
     for entry in padding:
         before_after = entry if isinstance(entry, Sequence) else (entry, entry)
         if isinstance(entry, str | bytes) or len(before_after) != 2:
-            raise ShapeError(forms)
+            raise ArgumentError(forms)
         before, after = (integer(pixels, "padding", 0) for pixels in before_after)
         pairs.append((before, after))
     return tuple(pairs)

@@ -115,7 +115,9 @@ def conv(
     Raises
     ------
     ShapeError
-        If shapes or arguments do not fit each other, or the kernel exceeds the padded input.
+        If shapes do not fit each other, or the kernel exceeds the padded input.
+    ArgumentError
+        If another argument is out of range, or of a wrong type.
     DtypeError
         If a dtype is neither integer nor real floating point, or the dtypes differ.
     BackendError
@@ -244,7 +246,9 @@ def im2col(
     Raises
     ------
     ShapeError
-        If shapes or arguments do not fit each other, or the kernel exceeds the padded input.
+        If shapes do not fit each other, or the kernel exceeds the padded input.
+    ArgumentError
+        If another argument is out of range, or of a wrong type.
     DtypeError
         If the dtype is neither integer nor real floating point.
     BackendError

@@ -48,8 +48,9 @@ def max_pool(
     Raises
     ------
     ShapeError
-        If arguments do not fit, the kernel exceeds the padded input, or a window reads padding
-        only.
+        If the kernel exceeds the padded input, or a window reads padding only.
+    ArgumentError
+        If another argument is out of range, or of a wrong type.
     DtypeError
         If the dtype is neither integer nor real floating point.
     BackendError
@@ -106,8 +107,9 @@ def avg_pool(
     Raises
     ------
     ShapeError
-        If arguments do not fit, the kernel exceeds the padded input, or a window has nothing to
-        count.
+        If the kernel exceeds the padded input, or a window has nothing to count.
+    ArgumentError
+        If another argument is out of range, or of a wrong type.
     DtypeError
         If the dtype is not real floating point: the mean of integers is no integer.
     BackendError

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fcconv.errors import DtypeError, ShapeError
+from fcconv.errors import ArgumentError, DtypeError
 from fcconv.geometry import integer
 
 
@@ -58,7 +58,7 @@ def gamma(terms: int, dtype: npt.DTypeLike) -> float:
 
     Raises
     ------
-    ShapeError
+    ArgumentError
         If `terms` is no count, or ``n*u`` reaches 1, where no bound holds.
     DtypeError
         If the dtype is not real floating point.
@@ -70,7 +70,9 @@ def gamma(terms: int, dtype: npt.DTypeLike) -> float:
     """
     relative = integer(terms, "terms", 0) * unit_roundoff(dtype)
     if relative >= 1:
-        raise ShapeError(f"terms={terms} roundings in {dtype} have no bound: sum in a wider dtype")
+        raise ArgumentError(
+            f"terms={terms} roundings in {dtype} have no bound: sum in a wider dtype"
+        )
     return relative / (1 - relative)
 
 
@@ -98,7 +100,7 @@ def dot_bound(magnitude: npt.ArrayLike, terms: int, dtype: npt.DTypeLike) -> npt
 
     Raises
     ------
-    ShapeError
+    ArgumentError
         If `terms` is no count, or so many that no bound holds.
     DtypeError
         If the dtype is not real floating point.

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fcconv import geometry
 from fcconv.backend import Array, ArrayT
 from fcconv.checks import check_arrays, check_channels, check_ndim, door
-from fcconv.errors import ShapeError
+from fcconv.errors import ArgumentError, ShapeError
 from fcconv.geometry import Ints, Padding, Window
 
 _LAYOUTS = {1: "CW", 2: "CHW", 3: "CDHW"}
@@ -43,7 +43,9 @@ def dense_to_conv(weight: ArrayT, shape: Sequence[int], order: str = "CHW") -> A
     Raises
     ------
     ShapeError
-        If `shape` or `order` does not fit the weight or each other.
+        If `shape` does not fit the weight.
+    ArgumentError
+        If `order` is not an order of its axes.
     DtypeError
         If the dtype is neither integer nor real floating point.
     BackendError
@@ -62,11 +64,11 @@ def dense_to_conv(weight: ArrayT, shape: Sequence[int], order: str = "CHW") -> A
     shape = _block(shape)
     layout = _LAYOUTS[len(shape) - 1]
     if not isinstance(order, str):
-        raise ShapeError(f"order needs a string such as {layout!r}, got {order!r}")
+        raise ArgumentError(f"order needs a string such as {layout!r}, got {order!r}")
     if order == "CHW":  # the default: channels first in any number of axes
         order = layout
     if sorted(order) != sorted(layout):
-        raise ShapeError(f"order needs each letter of {layout!r} once, got {order!r}")
+        raise ArgumentError(f"order needs each letter of {layout!r} once, got {order!r}")
     if weight.shape[1] != math.prod(shape):
         raise ShapeError(
             f"weight reads {weight.shape[1]} features, but a block of shape {shape} has "
@@ -98,7 +100,9 @@ def dense_to_conv1x1(weight: ArrayT, rank: int = 2) -> ArrayT:
     Raises
     ------
     ShapeError
-        If `weight` has not two axes, or `rank` is out of range.
+        If `weight` has not two axes.
+    ArgumentError
+        If `rank` is out of range.
     DtypeError
         If the dtype is neither integer nor real floating point.
     BackendError
@@ -114,7 +118,7 @@ def dense_to_conv1x1(weight: ArrayT, rank: int = 2) -> ArrayT:
     check_ndim("weight", weight.shape, "(O, I)", exactly=2)
     rank = geometry.integer(rank, "rank", 1)
     if rank > 3:
-        raise ShapeError(f"rank needs 1, 2 or 3 spatial axes, got {rank}")
+        raise ArgumentError(f"rank needs 1, 2 or 3 spatial axes, got {rank}")
     kernel: ArrayT = _native(weight).reshape(*weight.shape, *(1,) * rank).copy()
     return kernel
 
@@ -150,7 +154,9 @@ def conv_to_dense(
     Raises
     ------
     ShapeError
-        If shapes or arguments do not fit each other, or the kernel exceeds the padded input.
+        If shapes do not fit each other, or the kernel exceeds the padded input.
+    ArgumentError
+        If another argument is out of range, or of a wrong type.
     DtypeError
         If the dtype is neither integer nor real floating point.
     BackendError

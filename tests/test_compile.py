@@ -78,7 +78,7 @@ def test_inputs_are_checked(engine: str) -> None:
         compiled(np.zeros((1, 1, 24, 25), np.float32))
     with pytest.raises(fcconv.DtypeError, match="needs dtype float32, got float16"):
         compiled(np.zeros((1, *SHAPE), np.float16))
-    with pytest.raises(fcconv.ShapeError, match="needs window, got 2 arrays"):
+    with pytest.raises(fcconv.ArgumentError, match="needs window, got 2 arrays"):
         compiled(windows(1), windows(1))
 
 

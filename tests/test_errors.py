@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from inspect import signature
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fcconv
-from fcconv import BackendError, DtypeError, ShapeError
+from fcconv import ArgumentError, BackendError, DtypeError, FcconvError, ShapeError
 from fcconv.backend import Backend
 
 conv, dense, conv1x1, im2col = fcconv.conv, fcconv.dense, fcconv.conv1x1, fcconv.im2col
@@ -38,21 +39,9 @@ def f(*shape: int, dtype: str = "float32") -> Any:
         (conv, [f(1, 3, 5), f(4, 2, 2)], {}, ["x has 3 channels, but weight reads 2"]),
         (conv, [f(1, 4, 5), f(4, 4, 2)], {"groups": 2}, ["weight reads 4 in each of 2 groups"]),
         (conv, [f(1, 4, 5), f(3, 2, 2)], {"groups": 2}, ["groups=2 must divide the 4", "the 3"]),
-        (conv, [f(1, 4, 5), f(3, 4, 2)], {"groups": 0}, ["groups needs", "from 1 to", "got 0"]),
         (conv, [f(1, 3, 5), f(4, 3, 2), f(3)], {}, ["bias needs the shape (4,)"]),
         (conv, [f(1, 3, 5), f(4, 3, 6)], {}, ["(6,) pixels, more than the padded input (5,)"]),
         (conv, [f(1, 3, 5), f(4, 3, 3)], {"dilation": 3}, ["covers (7,) pixels"]),
-        (conv, [f(1, 3, 5), f(4, 3, 0)], {}, ["kernel needs", "from 1 to", "got 0"]),
-        (conv, [f(1, 3, 5), f(4, 3, 2)], {"stride": 0}, ["stride needs", "from 1 to", "got 0"]),
-        (conv, [f(1, 3, 5), f(4, 3, 2)], {"stride": -1}, ["stride needs", "from 1 to", "got -1"]),
-        (conv, [f(1, 3, 5), f(4, 3, 2)], {"stride": 1.5}, ["stride needs an integer", "1.5"]),
-        (conv, [f(1, 3, 5), f(4, 3, 2)], {"stride": True}, ["stride needs an integer", "True"]),
-        (conv, [f(1, 3, 5), f(4, 3, 2)], {"stride": (1, 2)}, ["one integer or 1", "(1, 2)"]),
-        (conv, [f(1, 3, 5), f(4, 3, 2)], {"dilation": "2"}, ["dilation needs an integer"]),
-        (conv, [f(1, 3, 5), f(4, 3, 2)], {"padding": -1}, ["padding needs", "from 0 to", "got -1"]),
-        (conv, [f(1, 3, 5), f(4, 3, 2)], {"padding": "full"}, ['"valid" or "same"', "'full'"]),
-        (conv, [f(1, 3, 5), f(4, 3, 2)], {"padding": [(1, 2, 3)]}, ["(before, after) pairs"]),
-        (conv, [f(1, 3, 5), f(4, 3, 2)], {"padding": ["ab"]}, ["(before, after) pairs"]),
         (conv1x1, [f(1, 3, 5), f(4, 2)], {}, ["x has 3 channels, but weight reads 2"]),
         (conv1x1, [f(1, 3, 5), f(4, 3, 2)], {}, ["(O, C) or (O, C, 1), got (4, 3, 2)"]),
         (conv1x1, [f(1, 3, 5), f(4, 3, 1, 1)], {}, ["(O, C) or (O, C, 1), got (4, 3, 1, 1)"]),
@@ -63,20 +52,6 @@ def f(*shape: int, dtype: str = "float32") -> Any:
         (avg_pool, [f(1, 3, 5)], {"kernel": 2, "padding": 2}, ["window 0", "reads padding only"]),
         (fcconv.dense_to_conv, [f(4, 12)], {"shape": (3, 2, 3)}, ["(3, 2, 3) has 18", "12"]),
         (fcconv.dense_to_conv, [f(4, 12)], {"shape": (12,)}, ["(C, *S)", "(12,)"]),
-        (fcconv.dense_to_conv, [f(4, 12)], {"shape": (3, -4)}, ["shape needs", "got -4"]),
-        (
-            fcconv.dense_to_conv,
-            [f(4, 12)],
-            {"shape": (3, 2, 2), "order": "HWX"},
-            ["each letter of 'CHW' once", "'HWX'"],
-        ),
-        (
-            fcconv.dense_to_conv,
-            [f(4, 12)],
-            {"shape": (3, 2, 2), "order": "CHH"},
-            ["each letter of 'CHW' once"],
-        ),
-        (fcconv.dense_to_conv1x1, [f(4, 3)], {"rank": 4}, ["rank needs 1, 2 or 3", "got 4"]),
         (fcconv.dense_to_conv1x1, [f(4, 3, 1)], {}, ["weight (O, I) needs 2 axes, got 3"]),
         (fcconv.conv_to_dense, [f(4, 3, 2)], {"shape": (3, 5, 5)}, ["needs 4 axes, got 3"]),
         (
@@ -91,12 +66,58 @@ def f(*shape: int, dtype: str = "float32") -> Any:
 def test_shape_errors(
     xp: Backend[Any], function: Any, arrays: list[Any], arguments: dict[str, Any], said: list[str]
 ) -> None:
-    given = [xp.asarray(array) for array in arrays]
-    call = f"{function.__name__}("
-    with pytest.raises(ShapeError) as caught:
+    refuse(ShapeError, function, [xp.asarray(array) for array in arrays], arguments, said)
+
+
+@pytest.mark.parametrize(
+    ("function", "arrays", "arguments", "said"),
+    [
+        (conv, [f(1, 4, 5), f(3, 4, 2)], {"groups": 0}, ["groups needs", "from 1 to", "got 0"]),
+        (conv, [f(1, 3, 5), f(4, 3, 0)], {}, ["kernel needs", "from 1 to", "got 0"]),
+        (conv, [f(1, 3, 5), f(4, 3, 2)], {"stride": 0}, ["stride needs", "from 1 to", "got 0"]),
+        (conv, [f(1, 3, 5), f(4, 3, 2)], {"stride": -1}, ["stride needs", "from 1 to", "got -1"]),
+        (conv, [f(1, 3, 5), f(4, 3, 2)], {"stride": 1.5}, ["stride needs an integer", "1.5"]),
+        (conv, [f(1, 3, 5), f(4, 3, 2)], {"stride": True}, ["stride needs an integer", "True"]),
+        (conv, [f(1, 3, 5), f(4, 3, 2)], {"stride": (1, 2)}, ["one integer or 1", "(1, 2)"]),
+        (conv, [f(1, 3, 5), f(4, 3, 2)], {"dilation": "2"}, ["dilation needs an integer"]),
+        (conv, [f(1, 3, 5), f(4, 3, 2)], {"padding": -1}, ["padding needs", "from 0 to", "got -1"]),
+        (conv, [f(1, 3, 5), f(4, 3, 2)], {"padding": "full"}, ['"valid" or "same"', "'full'"]),
+        (conv, [f(1, 3, 5), f(4, 3, 2)], {"padding": [(1, 2, 3)]}, ["(before, after) pairs"]),
+        (conv, [f(1, 3, 5), f(4, 3, 2)], {"padding": ["ab"]}, ["(before, after) pairs"]),
+        (fcconv.dense_to_conv, [f(4, 12)], {"shape": (3, -4)}, ["shape needs", "got -4"]),
+        (
+            fcconv.dense_to_conv,
+            [f(4, 12)],
+            {"shape": (3, 2, 2), "order": "HWX"},
+            ["each letter of 'CHW' once", "'HWX'"],
+        ),
+        (
+            fcconv.dense_to_conv,
+            [f(4, 12)],
+            {"shape": (3, 2, 2), "order": "CHH"},
+            ["each letter of 'CHW' once"],
+        ),
+        (fcconv.dense_to_conv1x1, [f(4, 3)], {"rank": 4}, ["rank needs 1, 2 or 3", "got 4"]),
+    ],
+)
+def test_argument_errors(
+    xp: Backend[Any], function: Any, arrays: list[Any], arguments: dict[str, Any], said: list[str]
+) -> None:
+    refuse(ArgumentError, function, [xp.asarray(array) for array in arrays], arguments, said)
+
+
+def refuse(
+    error: type[FcconvError],
+    function: Any,
+    given: list[Any],
+    arguments: dict[str, Any],
+    said: list[str],
+) -> None:
+    """See a call refused by an error that begins with it."""
+    with pytest.raises(error) as caught:
         function(*given, **arguments)
     message = str(caught.value)
-    assert message.startswith(call)
+    assert message.startswith(f"{function.__name__}(")
     for array in given:
         assert f"{array.dtype}{array.shape}" in message
     for words in said:
@@ -280,5 +301,19 @@ def test_what_is_remembered_for_integers_holds_for_them_alone(value: Any) -> Non
     x, weight = np.ones((1, 1, 4, 4)), np.ones((1, 1, 2, 2))
     whole = ((1, 1), (1, 1)) if np.ndim(value) == 2 else (1, 1) if np.ndim(value) else 1
     fcconv.conv(x, weight, padding=whole)
-    with pytest.raises(fcconv.ShapeError, match="padding needs"):
+    with pytest.raises(ArgumentError, match="padding needs"):
         fcconv.conv(x, weight, padding=value)
+
+
+@pytest.mark.parametrize("kind", [FcconvError, *FcconvError.__subclasses__()])
+def test_an_error_keeps_what_is_known_of_it(kind: type[FcconvError]) -> None:
+    first = kind("it is wrong")
+    first.node = "dense (Gemm)"
+    first.add_note("Do this")
+    second = first.about("dense (Gemm)").about("model.onnx")
+    assert type(second) is kind
+    assert str(second) == "model.onnx: dense (Gemm): it is wrong"
+    for error in (second, pickle.loads(pickle.dumps(second))):
+        assert (error.node, error.reason) == ("dense (Gemm)", "it is wrong")
+        assert error.__notes__ == ["Do this"]
+        assert str(error) == str(second)

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 
 import fcconv
 from broken_networks import branch, conditional
-from fcconv import ShapeError
+from fcconv import ArgumentError, FcconvError, ShapeError
 from refusing import USES, little_memory, refuse, write
 from small_networks import classifier, constant, ints, model, node, weight
 
@@ -97,13 +97,19 @@ def test_an_input_without_a_size(window: Any, said: str) -> None:
         assert fcconv.convolutionize(network, window=(2, 6, 6)).window == (6, 6)
 
 
-@pytest.mark.parametrize("window", [(2, 6), (2, 7, 6), (2, 6, 6, 6), (), (2, 0, 6), 6, "6", [2.5]])
-def test_a_window_that_does_not_fit(window: Any) -> None:
-    with pytest.raises(ShapeError, match="window"):
+@pytest.mark.parametrize(
+    ("error", "window"),
+    [
+        *((ShapeError, window) for window in ((2, 6), (2, 7, 6), (2, 6, 6, 6), ())),
+        *((ArgumentError, window) for window in ((2, 0, 6), 6, "6", [2.5])),
+    ],
+)
+def test_a_window_that_does_not_fit(error: type[FcconvError], window: Any) -> None:
+    with pytest.raises(error, match="window"):
         fcconv.convolutionize(classifier(), window=window)
     network = model([node("Relu", ["w"], ["y"])], [weight("w", 3)])
     network.graph.ClearField("input")
-    with pytest.raises(ShapeError, match="window"):
+    with pytest.raises(ArgumentError, match="window"):
         fcconv.convolutionize(network, window=window)
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 import fcconv
 from fcconv.demo.network import load_faces
-from fcconv.errors import OutputError, ShapeError
+from fcconv.errors import ArgumentError, OutputError, ShapeError
 from fcconv.report import blocks, write_heatmap, write_page, write_peaks
 from fcconv.report.heatmap import draw
 from fcconv.report.picture import colour_scale, read_heat, rgb
@@ -197,7 +197,7 @@ def test_title_says_what_is_shown_and_whether_it_is_exact() -> None:
 def test_labels_choose_and_unknown_ones_are_named() -> None:
     scan, dark = make_scan(randoms(3, 4, 4), (8, 8), (2, 2)), np.zeros((1, 4, 4))
     assert draw(scan, dark, ["class 1"]).axes[0].get_title(loc="left") == "class 1"
-    with pytest.raises(ShapeError, match="no label 'cat'"):
+    with pytest.raises(ArgumentError, match="no label 'cat'"):
         draw(scan, dark, ["cat"])
     with pytest.raises(ShapeError, match="2 spatial axes"):
         draw(scan, np.zeros((1, 4)))
@@ -268,12 +268,12 @@ def test_a_scan_writes_what_the_functions_write(tmp_path: Path) -> None:
 
 def test_an_overview_that_there_is_none_of() -> None:
     scan = fcconv.scan(load_faces(), np.zeros((1, 30, 30), np.float32), engine="numpy")
-    with pytest.raises(ShapeError, match="there is no image 1"):
+    with pytest.raises(ArgumentError, match="there is no image 1"):
         scan.overview(image=1)
     for most in (0, -1, 2.5, "9"):
-        with pytest.raises(ShapeError, match="most needs an integer"):
+        with pytest.raises(ArgumentError, match="most needs an integer"):
             scan.overview(most)  # type: ignore[arg-type]
-    with pytest.raises(ShapeError, match="the scan knows 0"):
+    with pytest.raises(ArgumentError, match="the scan knows 0"):
         make_scan(randoms(1, 5, 5), (4, 4), (2, 2)).overview()
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import fcconv
 from comparing import assert_identical
-from fcconv.errors import ShapeError
+from fcconv.errors import ArgumentError
 from fcconv.scanning.job import Job, make_job
 from fcconv.scanning.network import as_network
 from fcconv.scanning.plan import Plan
@@ -155,7 +155,7 @@ def test_batches(windows: str) -> None:
     assert found.scores.shape[0] == 3
     assert found.tiles >= 12
     assert_identical(found.scores, np.stack(one_by_one), windows)
-    with pytest.raises(ShapeError, match="there is no image 3"):
+    with pytest.raises(ArgumentError, match="there is no image 3"):
         found.peaks("1", 0, image=3)
     assert found.peaks("1", 0, image=2) == fcconv.scan(
         network, images[2], windows=windows, engine="numpy"
@@ -220,5 +220,5 @@ def test_a_saved_network_scans_as_it_did(tmp_path: Path) -> None:
                 assert found.stride == sliding.stride
                 assert_identical(found.scores, expected.scores, (pad, windows))
         for at_another in (sliding, path):
-            with pytest.raises(ShapeError, match="slides by"):
+            with pytest.raises(ArgumentError, match="slides by"):
                 fcconv.scan(at_another, image, stride=1, windows="shared")

@@ -228,7 +228,7 @@ FILES: dict[str, tuple[str, str, str]] = {
     "no model": ("no.onnx", "photo.png", "no.onnx"),
     "a model that is none": ("text.txt", "photo.png", "not an ONNX file"),
     "a model that is a picture": ("photo.png", "photo.png", "not an ONNX file"),
-    "a folder as a model": (".", "photo.png", "is a directory"),
+    "a folder as a model": (".", "photo.png", "is not a file"),
     "no image": ("faces.onnx", "no.png", "no.png"),
     "an image that is cut off": ("faces.onnx", "cut.png", "cut.png"),
     "an image that is none": ("faces.onnx", "text.txt", "suffix of no known format"),

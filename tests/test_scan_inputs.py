@@ -19,7 +19,7 @@ import zarr
 import fcconv
 from comparing import assert_identical
 from fcconv.cli import app
-from fcconv.errors import BackendError, ImageError, ShapeError, UnsupportedError
+from fcconv.errors import ArgumentError, BackendError, ImageError, UnsupportedError
 from fcconv.scanning import engine as engines
 from fcconv.scanning.job import make_job
 from fcconv.scanning.network import as_network
@@ -119,27 +119,27 @@ def test_networks_that_pad_need_a_choice() -> None:
         fcconv.scan(network, picture())
     for word in ("Conv", "node0", "windows='shared'", "windows='exact'", "--windows exact"):
         assert word in str(refused.value)
-    with pytest.raises(ShapeError, match="'shared' or 'exact', got 'both'"):
+    with pytest.raises(ArgumentError, match="'shared' or 'exact', got 'both'"):
         fcconv.scan(network, picture(), windows="both")
 
 
 REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     **{
-        f"memory {memory!r:.20}": ({"memory": memory}, ShapeError, "memory needs an amount")
+        f"memory {memory!r:.20}": ({"memory": memory}, ArgumentError, "memory needs an amount")
         for memory in (
             0, -1, "0", "abc", "", "1e999", "nan", None, True, "-2MB", "2 XB", "1" + 300 * "0" + "T"
         )
     },
-    "too little memory": ({"memory": "2KB"}, ShapeError, "not even the smallest tile"),
+    "too little memory": ({"memory": "2KB"}, ArgumentError, "not even the smallest tile"),
     "too few pixels": ({"image": np.zeros((2, 6, 99), np.float32)}, ImageError, "smaller than"),
     "other channels": ({"image": np.zeros((3, 20, 20), np.float32)}, ImageError, "3 channels"),
     "no pixels": ({"image": np.zeros((0, 2, 20, 20), np.float32)}, ImageError, "no pixels"),
     "no image": ({"image": 7}, ImageError, "an array or the path"),
-    "few labels": ({"labels": ["a"]}, ShapeError, "needs 2 labels"),
-    "equal labels": ({"labels": ["a", "a"]}, ShapeError, "needs 2 labels"),
-    "existing": ({"existing": "append"}, ShapeError, "existing is 'refuse'"),
-    "stride 0": ({"stride": 0}, ShapeError, "stride"),
-    "three strides": ({"stride": (1, 1, 1)}, ShapeError, "stride"),
+    "few labels": ({"labels": ["a"]}, ArgumentError, "needs 2 labels"),
+    "equal labels": ({"labels": ["a", "a"]}, ArgumentError, "needs 2 labels"),
+    "existing": ({"existing": "append"}, ArgumentError, "existing is 'refuse'"),
+    "stride 0": ({"stride": 0}, ArgumentError, "stride"),
+    "three strides": ({"stride": (1, 1, 1)}, ArgumentError, "stride"),
     "layout": ({"layout": "QQ"}, ImageError, "layout"),
 }  # fmt: skip
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import fcconv
 from comparing import assert_identical
 from fcconv.cli import app
-from fcconv.errors import ImageError, ShapeError
+from fcconv.errors import ArgumentError, ImageError
 from fcconv.scanning.job import make_job
 from fcconv.scanning.missing import are_finite, without_value
 from fcconv.scanning.network import as_network
@@ -223,7 +223,7 @@ def test_exact_tiles_hold_many_windows_within_their_memory(
     assert windows >= min(math.prod(cut.cells), 16)
     assert 1 <= batch <= min(windows, 256)
     assert -(-windows // batch) * batch - windows < -(-windows // batch)  # batches of one size
-    with pytest.raises(ShapeError, match="not even the smallest tile"):
+    with pytest.raises(ArgumentError, match="not even the smallest tile"):
         job.planned(1000, engine)
 
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fcconv
-from fcconv.errors import ImageError, ShapeError, UnsupportedError
+from fcconv.errors import ArgumentError, ImageError, UnsupportedError
 from fcconv.scanning import peaks as finding
 from fcconv.scanning import suppression
 from fcconv.scanning.images import Image
@@ -86,9 +86,9 @@ def _inside(box: tuple[slice, ...], cell: tuple[int, ...]) -> bool:
 def test_cells_that_are_not_there() -> None:
     scan = scan_of([(3, 2, 1), (4, 2, 1)], 0)
     for cell in [(3, 0), (0, 4), (-4, 0), (0,), (0, 0, 0)]:
-        with pytest.raises(ShapeError, match=r"needs a cell of the map of \(3, 4\)"):
+        with pytest.raises(ArgumentError, match=r"needs a cell of the map of \(3, 4\)"):
             scan.box(*cell)
-    with pytest.raises(ShapeError, match="a slice for each of 2 axes"):
+    with pytest.raises(ArgumentError, match="a slice for each of 2 axes"):
         scan.within((slice(3),))
 
 
@@ -252,17 +252,17 @@ def test_peaks_that_are_asked_for_wrongly() -> None:
     scan = scan_of([(3, 2, 1)], 0)
     wrong: list[Any] = ["cow", 2, -1, ["cat", "cow"], [1.5]]
     for label in wrong:
-        with pytest.raises(ShapeError, match="there is no label"):
+        with pytest.raises(ArgumentError, match="there is no label"):
             scan.peaks(label, 0)
     for overlap in (-0.1, 1.1, np.nan):
-        with pytest.raises(ShapeError, match="overlap is a part"):
+        with pytest.raises(ArgumentError, match="overlap is a part"):
             scan.peaks(0, 0, overlap=overlap)
-    with pytest.raises(ShapeError, match="there is no image 1"):
+    with pytest.raises(ArgumentError, match="there is no image 1"):
         scan.peaks(0, 0, image=1)
-    with pytest.raises(ShapeError, match="threshold"):
+    with pytest.raises(ArgumentError, match="threshold"):
         scan.peaks(0, np.nan)
     for most in (-1, 1.5, "2"):
-        with pytest.raises(ShapeError, match="most needs an integer"):
+        with pytest.raises(ArgumentError, match="most needs an integer"):
             scan.peaks(0, 0, most=most)  # type: ignore[arg-type]
     assert scan.peaks([], 0) == []
 

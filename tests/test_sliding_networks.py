@@ -10,7 +10,7 @@ import pytest
 
 import fcconv
 from comparing import assert_identical
-from fcconv.errors import ShapeError
+from fcconv.errors import ArgumentError, ShapeError
 from graphs import Net, i
 from random_graphs import Case
 from sliding_windows import assert_every_window, is_exact, quiet, valid
@@ -72,7 +72,7 @@ def test_layouts_are_found_or_told(shape: Any, perm: Any, axes: Any, given: Any)
         assert sliding.window == (9, 8)
         assert sliding.exact
         assert is_exact(Case(model, (9, 8), axes, stride, "float32"), sliding, 0)
-    with pytest.raises(ShapeError, match="stride needs one integer or 2"):
+    with pytest.raises(ArgumentError, match="stride needs one integer or 2"):
         fcconv.convolutionize(model, stride=(1, 2, 3), spatial_axes=axes)
 
 
@@ -155,5 +155,5 @@ def test_an_axis_that_slides_reads_its_padding() -> None:
     assert certificate.holds
     assert not certificate.exact
     assert not fcconv.convolutionize(model, spatial_axes=(2, 3)).exact
-    with pytest.raises(ShapeError, match="in order"):
+    with pytest.raises(ArgumentError, match="in order"):
         fcconv.convolutionize(model, spatial_axes=(3, 2))

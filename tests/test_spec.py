@@ -107,7 +107,7 @@ def test_an_even_number_of_channels_is_normalized() -> None:
 @pytest.mark.parametrize("automatic", ["SAME_UPPER", "SAME_LOWER", "VALID"])
 @pytest.mark.parametrize("op", ["Conv", "MaxPool"])
 def test_padding_is_said_once(op: str, automatic: str, pads: list[int]) -> None:
-    kernel = {} if op == "Conv" else {"kernel_shape": [2, 2]}
+    kernel: dict[str, Any] = {} if op == "Conv" else {"kernel_shape": [2, 2]}
     model = one_node(
         node(op, ["x", "w"][: 1 + (op == "Conv")], ["y"], name="odd", auto_pad=automatic,
              pads=pads, **kernel),

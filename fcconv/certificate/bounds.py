@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 import fcconv_numpy
-from fcconv.errors import ShapeError, UnsupportedError
+from fcconv.errors import ArgumentError, UnsupportedError
 from fcconv.rounding import dot_bound, unit_and_range
 from fcconv_modular.moves import Moves, is_float, type_of
 
@@ -310,7 +310,7 @@ class Bounds:
         if is_float(dtype):
             try:
                 error = error + dot_bound(size, roundings, dtype)
-            except ShapeError:  # so many that there is no bound
+            except ArgumentError:  # so many that there is no bound
                 error = np.full(np.shape(value), np.inf)
         return Bounded(value, _known(size, error, dtype), dtype)
 

@@ -23,7 +23,13 @@ from fcconv.certificate.measure import by_windows, rounding_errors
 from fcconv.certificate.report import Certificate, Rounding
 from fcconv.certificate.side import Array, FieldSide, Grid, Ints, flat
 from fcconv.certificate.weights import moved_weights
-from fcconv.errors import FcconvError, ModelError, ShapeError, UnsupportedError
+from fcconv.errors import (
+    ArgumentError,
+    FcconvError,
+    ModelError,
+    ShapeError,
+    UnsupportedError,
+)
 from fcconv.graph.load import load
 from fcconv.graph.locality import Locality, find_locality
 from fcconv.graph.run import Program, check_batch
@@ -212,7 +218,7 @@ class Proof:
         """
         try:
             expected = convolutionize(self._models[0], stride=self._stride, spatial_axes=self._axes)
-        except (ShapeError, UnsupportedError) as error:
+        except (ArgumentError, ShapeError, UnsupportedError) as error:
             return f"the outputs; the original can't slide: {error}", None, ()
         right = load(expected.model)
         if native and same_expression(right, self._models[1]):

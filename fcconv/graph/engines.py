@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from fcconv.backend import Backend, check_alive, library
 from fcconv.backend import backend as find_backend
-from fcconv.errors import BackendError, DtypeError, ShapeError, UnsupportedError
+from fcconv.errors import ArgumentError, BackendError, DtypeError, ShapeError, UnsupportedError
 from fcconv.graph.load import Source, load
 from fcconv.graph.run import Program, data_inputs, in_batches
 
@@ -153,7 +153,7 @@ def _check_params(known: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     """Check that weights have the names and shapes of the network's own."""
     for name in {*known} ^ {*given}:
         what = "needs the weight" if name in known else "has no weight"
-        raise ShapeError(f"the network {what} {name!r}: its weights are those of params")
+        raise ArgumentError(f"the network {what} {name!r}: its weights are those of params")
     for name, weight in known.items():
         if weight.shape != given[name].shape:
             raise ShapeError(f"{name!r} needs the shape {weight.shape}, got {given[name].shape}")
@@ -164,7 +164,7 @@ def _check_inputs(declared: Sequence[ir.Value], inputs: Sequence[Any]) -> None:
     """Check the inputs against what the network declares."""
     if len(inputs) != len(declared):
         names = ", ".join(str(value.name) for value in declared)
-        raise ShapeError(f"the network needs {names}, got {len(inputs)} arrays")
+        raise ArgumentError(f"the network needs {names}, got {len(inputs)} arrays")
     for value, array in zip(declared, inputs, strict=True):
         _check_input(value, array)
 

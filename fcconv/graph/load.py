@@ -12,7 +12,14 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
-from fcconv.errors import BackendError, FcconvError, ModelError, ShapeError, UnsupportedError
+from fcconv.errors import (
+    ArgumentError,
+    BackendError,
+    FcconvError,
+    ModelError,
+    ShapeError,
+    UnsupportedError,
+)
 from fcconv.geometry import integer
 from fcconv.graph.check import check_node, check_values, check_version
 from fcconv.graph.fold import fold
@@ -51,6 +58,8 @@ def load(source: Source, window: Sequence[int] | None = None) -> ir.Model:
         If it is of a version that is not known.
     ShapeError
         If `window` does not fit the network.
+    ArgumentError
+        If it is needed and left out, or not a shape.
     """
     model = read(source, window)
     passes.RemoveInitializersFromInputsPass()(model)
@@ -87,7 +96,7 @@ def read(source: Source, window: Sequence[int] | None = None) -> ir.Model:
         _check(model)
     except FcconvError as error:
         if isinstance(source, str | Path):
-            raise type(error)(f"{source}: {error}") from error.__cause__
+            raise error.about(str(source)) from error.__cause__
         raise
     return model
 
@@ -176,7 +185,7 @@ def _fix_window(graph: ir.Graph, window: Sequence[int]) -> None:
     """Fix the free sizes of the input."""
     sizes = _sizes(window)
     if not graph.inputs:
-        raise ShapeError(f"window={sizes} is given, but the network has no input")
+        raise ArgumentError(f"window={sizes} is given, but the network has no input")
     value = graph.inputs[0]
     declared = ["N"] + [None] * len(sizes) if value.shape is None else list(value.shape.dims)
     fits = len(declared) == 1 + len(sizes) and all(
@@ -192,7 +201,7 @@ def _fix_window(graph: ir.Graph, window: Sequence[int]) -> None:
 
 def _sizes(window: Sequence[int]) -> tuple[int, ...]:
     if isinstance(window, str | bytes) or not isinstance(window, Sequence):
-        raise ShapeError(f"window needs the shape of one input, (C, H, W) say, got {window!r}")
+        raise ArgumentError(f"window needs the shape of one input, (C, H, W) say, got {window!r}")
     return tuple(integer(n, "window", 1) for n in window)
 
 
@@ -211,7 +220,7 @@ def _exported(module: Any, window: Sequence[int] | None) -> ir.Model:
     import torch
 
     if window is None:
-        raise ShapeError("a torch.nn.Module needs window=(C, H, W), the shape of one input")
+        raise ArgumentError("a torch.nn.Module needs window=(C, H, W), the shape of one input")
     if isinstance(module, torch.nn.DataParallel | torch.nn.parallel.DistributedDataParallel):
         raise UnsupportedError(
             f"a {type(module).__name__} can't be exported: give its .module, the network itself"

@@ -144,7 +144,7 @@ def computing(node: Node) -> Iterator[None]:
 
 def _about(node: Node, error: Error) -> Error:
     """Let an error begin with the node."""
-    made = type(error)(f"{node}: {error}")
+    made = error.about(str(node))
     made.node = str(node)
     return made
 

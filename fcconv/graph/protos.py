@@ -104,7 +104,7 @@ def from_proto(
             _check_nodes(function.node, beside, in_function=True)
         model = ir.from_proto(proto)
     except FcconvError as error:
-        raise type(error)(f"{name}: {error}") from None
+        raise error.about(name) from None
     except Exception as error:  # whatever parsing hits in what no check foresees
         said = f"{name} is no valid ONNX graph: {reason(error)}"
         unknown = isinstance(_first_cause(error), NotImplementedError)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import onnx_ir as ir
 
-from fcconv.errors import ShapeError, UnsupportedError
+from fcconv.errors import ArgumentError, ShapeError, UnsupportedError
 from fcconv.geometry import Ints, integer, per_axis
 from fcconv.graph.load import Source, load
 from fcconv.graph.node import Node
@@ -61,7 +61,9 @@ def convolutionize(
     ModelError
         If the source is no valid network.
     ShapeError
-        If `stride`, `spatial_axes` or `window` does not fit the network.
+        If `window` does not fit the network.
+    ArgumentError
+        If `stride` or `spatial_axes` does not.
 
     Examples
     --------
@@ -145,7 +147,7 @@ def _given_axes(spatial_axes: Sequence[int], rank: int) -> list[tuple[Axes, Axes
     others = tuple(axis for axis in range(1, rank) if axis not in axes)
     proper = len(axes) >= 1 and list(axes) == sorted(set(axes)) and rank <= 5
     if not proper or not all(1 <= axis < rank for axis in axes):
-        raise ShapeError(
+        raise ArgumentError(
             f"spatial_axes needs the one to three axes of the image, in order, such as (2, 3) of "
             f"(N, C, H, W); the input has {rank} axes, got {tuple(spatial_axes)}"
         )
@@ -157,7 +159,7 @@ def _integers(spatial_axes: Sequence[int], rank: int) -> list[int]:
     try:
         given = list(spatial_axes)
     except TypeError:
-        raise ShapeError(
+        raise ArgumentError(
             f"spatial_axes needs several axes, such as (2, 3), got {reprlib.repr(spatial_axes)}"
         ) from None
     return [integer(axis, "spatial_axes", -rank, rank - 1) for axis in given]

@@ -74,8 +74,10 @@ def write_heatmap(
 
     Raises
     ------
+    ArgumentError
+        If there is no such label.
     ShapeError
-        If there is no such label, or the overview has another number of axes.
+        If the overview has another number of axes.
     OutputError
         If it can't be written.
     """

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fcconv.errors import ShapeError
+from fcconv.errors import ArgumentError, ShapeError
 from fcconv.report.blocks import Scores, maxima, ranges
 from fcconv.scanning.arguments import several
 from fcconv.scanning.cached import cached
@@ -89,7 +89,7 @@ def read_heat(scan: Scan, labels: Sequence[str] | None, most: int, factor: tuple
 
     Raises
     ------
-    ShapeError
+    ArgumentError
         If there is no such label.
     """
     lead, scores = scan.lead(), cached(scan.scores)
@@ -251,7 +251,7 @@ def _channels(scan: Scan, labels: Sequence[str] | None) -> list[int]:
     names = scan.labels if labels is None else several(labels, str, "labels")
     for label in names:
         if label not in scan.labels:
-            raise ShapeError(f"there is no label {label!r}: it has {', '.join(scan.labels)}")
+            raise ArgumentError(f"there is no label {label!r}: it has {', '.join(scan.labels)}")
     if not names:
-        raise ShapeError(f"labels needs one or more of {', '.join(scan.labels)}, got none")
+        raise ArgumentError(f"labels needs one or more of {', '.join(scan.labels)}, got none")
     return [k for k, label in enumerate(scan.labels) if label in names]

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from fcconv.errors import OutputError, ShapeError
+from fcconv.errors import ArgumentError, OutputError
 
 T = TypeVar("T")
 
@@ -23,11 +23,11 @@ def one(value: Any, kind: type[T], name: str) -> T:
 
     Raises
     ------
-    ShapeError
+    ArgumentError
         If it is not.
     """
     if not isinstance(value, kind):
-        raise ShapeError(f"{name} needs a {kind.__name__}, got {reprlib.repr(value)}")
+        raise ArgumentError(f"{name} needs a {kind.__name__}, got {reprlib.repr(value)}")
     return value
 
 
@@ -36,15 +36,17 @@ def several(values: Any, kind: type[T], name: str) -> tuple[T, ...]:
 
     Raises
     ------
-    ShapeError
+    ArgumentError
         If they are not.
     """
     found = tuple(values) if isinstance(values, Iterable) and not isinstance(values, str) else None
     if found is None or not all(isinstance(value, kind) for value in found):
-        raise ShapeError(f"{name} needs a sequence of {kind.__name__}, got {reprlib.repr(values)}")
+        raise ArgumentError(
+            f"{name} needs a sequence of {kind.__name__}, got {reprlib.repr(values)}"
+        )
     for value in found:
         if isinstance(value, str) and not _is_utf8(value):
-            raise ShapeError(f"{name} needs text in UTF-8, got {value!r}")
+            raise ArgumentError(f"{name} needs text in UTF-8, got {value!r}")
     return found
 
 

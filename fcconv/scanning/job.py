@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import fcconv
-from fcconv.errors import ImageError, ShapeError
+from fcconv.errors import ArgumentError, ImageError
 from fcconv.graph.run import fixed_batch
 from fcconv.scanning.arguments import one
 from fcconv.scanning.chunks import Output
@@ -224,7 +224,7 @@ class Job:
         if chosen is None:
             *_, smallest = self._plans()
             takes = needed(smallest) + computed
-            raise ShapeError(
+            raise ArgumentError(
                 f"not even the smallest tile of {smallest.pixels} {unit(len(self.size))}, which "
                 f"needs {takes / 1e6:,.1f} MB, fits: allow more memory"
             )

@@ -13,7 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 import fcconv_numpy
-from fcconv.errors import ModelError, ShapeError, UnsupportedError
+from fcconv.errors import ArgumentError, ModelError, UnsupportedError
 from fcconv.graph.engines import compile as compiled
 from fcconv.graph.node import Node
 from fcconv.graph.run import Program, data_inputs, spent_after
@@ -29,7 +29,7 @@ def parse_bytes(memory: int | str) -> int:
 
     Raises
     ------
-    ShapeError
+    ArgumentError
         If it is none, or nothing.
 
     Examples
@@ -42,7 +42,7 @@ def parse_bytes(memory: int | str) -> int:
     if found is not None:
         size = float(found[1]) * {**UNITS, **BINARY}[found[2] or ""]
     if not 1 <= size < math.inf:
-        raise ShapeError(f"memory needs an amount such as 512MB or 2GiB, got {memory!r}")
+        raise ArgumentError(f"memory needs an amount such as 512MB or 2GiB, got {memory!r}")
     return int(size)
 
 

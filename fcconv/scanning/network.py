@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from fcconv.errors import ImageError, ShapeError, UnsupportedError
+from fcconv.errors import ArgumentError, ImageError, UnsupportedError
 from fcconv.geometry import Ints, per_axis
 from fcconv.graph.engines import compile as compiled
 from fcconv.graph.layer import Layer
@@ -176,7 +176,7 @@ def as_network(
     ------
     UnsupportedError
         If it can't slide, and `windows` is not "exact".
-    ShapeError
+    ArgumentError
         If it slides at another stride, or can't slide and has none.
     """
     if isinstance(network, Network):
@@ -199,7 +199,7 @@ def _of_sliding(sliding: Sliding, stride: Ints | None, windows: str | None) -> N
     wanted = sliding.stride if stride is None else per_axis(stride, rank, "stride")
     apart = any(n % m for n, m in zip(wanted, sliding.stride, strict=True))
     if apart and windows != "exact":
-        raise ShapeError(
+        raise ArgumentError(
             f"the network slides by {sliding.stride}, and a scan of it by multiples of that, not "
             f"by {stride}: make it from the patch network again, with this stride"
         )
@@ -216,7 +216,7 @@ def _of_patches(model: ir.Model, stuck: Stuck, stride: Ints | None, windows: str
         )
         raise stuck.error
     if stride is None:
-        raise ShapeError(
+        raise ArgumentError(
             f"the network can't slide, and so has no stride of its own ({stuck.error}): give "
             f"stride (--stride), the pixels from one window to the next"
         )
@@ -269,7 +269,7 @@ def labels_of(network: Network, labels: Sequence[str] | None) -> tuple[str, ...]
 
     Raises
     ------
-    ShapeError
+    ArgumentError
         If there are not as many names, each another.
     """
     first, (count, _) = next(iter(network.outputs.items()))
@@ -277,7 +277,7 @@ def labels_of(network: Network, labels: Sequence[str] | None) -> tuple[str, ...]
         return (first,) if count == 1 else tuple(map(str, range(count)))
     names = several(labels, str, "labels")
     if len(names) != count or len(set(names)) != count:
-        raise ShapeError(
+        raise ArgumentError(
             f"the output {first!r} needs {count} labels, each another, got {len(names)}: "
             f"{', '.join(names)}"
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
-from fcconv.errors import ShapeError
+from fcconv.errors import ArgumentError
 from fcconv.scanning.arguments import as_integer, as_number
 from fcconv.scanning.layouts import unit
 from fcconv.scanning.peaks import Criterion, Peak, Progress, find_peaks
@@ -140,14 +140,14 @@ class Scan:
 
         Raises
         ------
-        ShapeError
+        ArgumentError
             If there is no such window.
         """
         counts = self.cells
         numbers = zip(map(as_integer, cell), counts, strict=False)
         found = [i % n for i, n in numbers if i is not None and -n <= i < n]
         if not len(cell) == len(found) == len(counts):
-            raise ShapeError(f"needs a cell of the map of {counts}, integers, got {cell}")
+            raise ArgumentError(f"needs a cell of the map of {counts}, integers, got {cell}")
         starts = [i * s for i, s in zip(found, self.stride, strict=True)]
         return tuple(slice(a, a + k) for a, k in zip(starts, self.window, strict=True))
 
@@ -166,7 +166,7 @@ class Scan:
 
         Raises
         ------
-        ShapeError
+        ArgumentError
             If the box has another number of axes, or is none.
         """
         found = []
@@ -216,7 +216,7 @@ class Scan:
 
         Raises
         ------
-        ShapeError
+        ArgumentError
             If there is no such label or image, `threshold` is not a number, `overlap` is not one
             from 0 to 1, or `most` is not an integer from 0 on.
 
@@ -235,12 +235,12 @@ class Scan:
         lead = self.lead(image)
         lowest, shared = as_number(threshold), as_number(overlap)
         if math.isnan(lowest):
-            raise ShapeError(f"threshold needs a number, got {threshold!r}")
+            raise ArgumentError(f"threshold needs a number, got {threshold!r}")
         if not 0 <= shared <= 1:
-            raise ShapeError(f"overlap is a part of an area, 0 to 1, got {overlap!r}")
+            raise ArgumentError(f"overlap is a part of an area, 0 to 1, got {overlap!r}")
         limit = None if most is None else as_integer(most)
         if most is not None and (limit is None or limit < 0):
-            raise ShapeError(f"most needs an integer from 0 on, got {most!r}")
+            raise ArgumentError(f"most needs an integer from 0 on, got {most!r}")
         if not channels:
             return []
         criterion = Criterion(self.window, self.stride, lowest, shared)
@@ -274,7 +274,7 @@ class Scan:
 
         Raises
         ------
-        ShapeError
+        ArgumentError
             If there is no such image, or `most` is not an integer from 1 on.
         ImageError
             If it can no longer be read.
@@ -282,9 +282,9 @@ class Scan:
         number = as_integer(image)
         pixels = as_integer(MOST_PIXELS[len(self.size)] if most is None else most)
         if number is None or not 0 <= number < len(self.images):
-            raise ShapeError(f"there is no image {image!r}: the scan knows {len(self.images)}")
+            raise ArgumentError(f"there is no image {image!r}: the scan knows {len(self.images)}")
         if pixels is None or pixels < 1:
-            raise ShapeError(f"most needs an integer from 1 on, got {most!r}")
+            raise ArgumentError(f"most needs an integer from 1 on, got {most!r}")
         return self.images[number].overview(pixels)
 
     def write_heatmap(
@@ -322,13 +322,13 @@ class Scan:
 
         Raises
         ------
-        ShapeError
+        ArgumentError
             If there is no such image.
         """
         batch = self.scores.shape[: -len(self.size) - 1]
         number = as_integer(image)
         if number is None or not 0 <= number < math.prod(batch):
-            raise ShapeError(f"there is no image {image!r}: it has {math.prod(batch)}")
+            raise ArgumentError(f"there is no image {image!r}: it has {math.prod(batch)}")
         return (number,) if batch else ()
 
     def _channel(self, label: int | str) -> int:
@@ -338,7 +338,7 @@ class Scan:
         else:
             number = as_integer(label)
         if number is None or not 0 <= number < len(names):
-            raise ShapeError(
+            raise ArgumentError(
                 f"there is no label {label!r}: give its number or its name, of {', '.join(names)}"
             )
         return number
@@ -348,7 +348,7 @@ class Scan:
         try:
             parts = [part.indices(n) for part, n in zip(box, self.size, strict=True)]
         except (TypeError, ValueError, AttributeError):  # no sequence, too short, or no slices
-            raise ShapeError(
+            raise ArgumentError(
                 f"box needs a slice for each of {len(self.size)} axes, got {box!r}"
             ) from None
         return [(start, stop) for start, stop, _ in parts]

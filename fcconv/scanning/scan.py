@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fcconv.errors import ShapeError
+from fcconv.errors import ArgumentError
 from fcconv.geometry import Ints
 from fcconv.graph.load import Source
 from fcconv.graph.sliding import Sliding
@@ -134,7 +134,7 @@ def scan(
         If scores can't go to `out`.
     UnsupportedError
         If the network pads, and `windows` is left out, or can't slide, and it is not "exact".
-    ShapeError
+    ArgumentError
         If an argument makes no sense.
     BackendError
         If an engine or a library is not installed.
@@ -148,15 +148,15 @@ def scan(
     ((1, 26, 59), (slice(0, 25, None), slice(3, 28, None)))
     """
     if existing not in ("refuse", "resume", "overwrite"):
-        raise ShapeError(f"existing is 'refuse', 'resume' or 'overwrite', got {existing!r}")
+        raise ArgumentError(f"existing is 'refuse', 'resume' or 'overwrite', got {existing!r}")
     budget, chosen = parse_bytes(memory), checked(engine)
     target = None if out is None else as_path(out, "out")
     if progress is not None and not callable(progress):
-        raise ShapeError(f"progress needs a function, got {progress!r}")
+        raise ArgumentError(f"progress needs a function, got {progress!r}")
     if target is not None:
         check_out(target, existing, image)
     if windows not in (None, "shared", "exact"):
-        raise ShapeError(f"windows is 'shared' or 'exact', got {windows!r}")
+        raise ArgumentError(f"windows is 'shared' or 'exact', got {windows!r}")
     scored = as_network(network, stride, window, windows)
     job = make_job(scored, image, windows, preparation, layout, labels, series, page)
     begin = time.perf_counter()

@@ -55,7 +55,7 @@ def _composed(body: Body, *attributes: str) -> Operator:
             try:
                 made = PARTS[op].slide(slider, part, *given)
             except FcconvError as error:  # nobody knows the names of parts
-                raise type(error)(str(error).removeprefix(f"{part}: ")) from None
+                raise type(error)(error.reason) from None
             return made[0] if isinstance(made, tuple) else made
 
         own = slider.features(node, x, x.shape, "normalises over a whole window")
