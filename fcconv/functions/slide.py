@@ -81,7 +81,7 @@ def slide(
     shape = check_window(window)
     axes = None if spatial_axes is None else check_axes(spatial_axes, len(shape))
     if windows not in WINDOWS:
-        raise ShapeError(f"windows needs 'exact' or 'shared', got {windows!r}")
+        raise ArgumentError(f"windows needs 'exact' or 'shared', got {windows!r}")
     return SlidFunction(f, shape, stride, argnum, axes, windows == "exact")
 
 
