@@ -98,3 +98,8 @@ def __getattr__(name: str) -> Any:
         raise BackendError(
             f"fcconv.{name} needs {error.name}, which is not installed: pip install 'fcconv[onnx]'"
         ) from None
+
+
+def __dir__() -> list[str]:
+    """List what works on whole networks, too, before it is imported."""
+    return sorted({*globals(), *__all__})

@@ -194,6 +194,25 @@ def _library_of(kind: type) -> str | None:
     return "jax" if known else None
 
 
+def check_alive(name: str, array: object) -> None:
+    """Check that an array still has its numbers; those of JAX can be deleted.
+
+    Raises
+    ------
+    BackendError
+        If it has not.
+    """
+    jax = sys.modules.get("jax")
+    if isinstance(array, np.ndarray) or jax is None or isinstance(array, jax.core.Tracer):
+        return
+    is_deleted = getattr(array, "is_deleted", None)
+    if is_deleted is not None and is_deleted():
+        raise BackendError(
+            f"{name} was deleted, or given away as an argument that is donated (donate_argnums): "
+            f"make it again, or give away a copy"
+        )
+
+
 @functools.lru_cache
 def backend_of_types(names: tuple[str, ...], types: tuple[type, ...]) -> Backend[Any]:
     """Find the one backend of the types of several named arguments.

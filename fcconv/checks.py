@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
 
 import numpy as np
 
-from fcconv.backend import ArrayT, Backend, backend_of_types
+from fcconv.backend import ArrayT, Backend, backend_of_types, check_alive
 from fcconv.errors import DtypeError, FcconvError, ShapeError
 from fcconv.geometry import integer
 
@@ -82,7 +82,8 @@ def check_arrays(bias: ArrayT | None = None, **arrays: ArrayT) -> Backend[ArrayT
     Raises
     ------
     BackendError
-        If an argument is no array of a known library, or two are of different libraries.
+        If an argument is no array of a known library, or one that was deleted, or two are of
+        different libraries.
     DtypeError
         If a dtype is neither integer nor real floating point, or two differ.
     """
@@ -91,6 +92,8 @@ def check_arrays(bias: ArrayT | None = None, **arrays: ArrayT) -> Backend[ArrayT
     given = arrays.values()
     backend: Backend[ArrayT] = backend_of_types(tuple(arrays), tuple(map(type, given)))
     _check_dtypes(tuple(arrays), tuple([array.dtype for array in given]))
+    for name, array in arrays.items():
+        check_alive(name, array)
     return backend
 
 

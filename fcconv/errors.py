@@ -38,4 +38,4 @@ class ImageError(FcconvError, ValueError):
 
 
 class OutputError(FcconvError, OSError):
-    """Scores can't be written where they are to go."""
+    """A network, or scores, can't be written where they are to go."""

@@ -68,8 +68,8 @@ class Window:
         return first, first + (stop - 1 - start) * self.stride[axis] + self.extent[axis]
 
 
-def integer(value: Any, name: str, minimum: int) -> int:
-    """Return `value` as an int of at least `minimum`, or raise a ShapeError that calls it `name`.
+def integer(value: Any, name: str, minimum: int, largest: int = LARGEST) -> int:
+    """Return `value` as an int within bounds, or raise a ShapeError that calls it `name`.
 
     Examples
     --------
@@ -80,8 +80,8 @@ def integer(value: Any, name: str, minimum: int) -> int:
         number = operator.index(value)  # floats, strings and sequences have no index
     except TypeError:
         number = None
-    if number is None or not minimum <= number <= LARGEST or isinstance(value, bool):
-        bounds = f"from {minimum} to {LARGEST}"
+    if number is None or not minimum <= number <= largest or isinstance(value, bool):
+        bounds = f"from {minimum} to {largest}"
         raise ShapeError(f"{name} needs an integer {bounds}, got {reprlib.repr(value)}")
     return number
 

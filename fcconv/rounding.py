@@ -6,7 +6,7 @@ sections 2.2 and 3.1.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +38,7 @@ def unit_roundoff(dtype: npt.DTypeLike) -> float:
     >>> unit_roundoff("float32") == 2**-24
     True
     """
-    return _unit_and_smallest(dtype)[0]
+    return unit_and_range(dtype).unit
 
 
 def gamma(terms: int, dtype: npt.DTypeLike) -> float:
@@ -108,10 +108,10 @@ def dot_bound(magnitude: npt.ArrayLike, terms: int, dtype: npt.DTypeLike) -> npt
     >>> float(dot_bound(1.0, 1, "float64")) < 2.3e-16
     True
     """
-    unit, smallest_result = _unit_and_smallest(dtype)
+    unit, smallest_result, _ = unit_and_range(dtype)
     narrow = np.dtype(dtype).itemsize == 2
     accumulator = np.dtype(np.float32 if narrow else dtype)
-    smallest = _unit_and_smallest(accumulator)[1]
+    smallest = unit_and_range(accumulator).smallest
     magnitude = np.asarray(magnitude, np.float64)
     # terms + 1: the magnitude was itself summed, in float64 at least
     bound = gamma(terms + 1, accumulator) * magnitude + 2 * terms * smallest
@@ -121,15 +121,29 @@ def dot_bound(magnitude: npt.ArrayLike, terms: int, dtype: npt.DTypeLike) -> npt
     return bound
 
 
-def _unit_and_smallest(dtype: npt.DTypeLike) -> tuple[float, float]:
-    """Look up the unit roundoff and the smallest normal number; finfo does not know bfloat16."""
+class Range(NamedTuple):
+    """The unit roundoff of a floating point type, its smallest normal and its largest number."""
+
+    unit: float
+    smallest: float
+    largest: float
+
+
+def unit_and_range(dtype: npt.DTypeLike) -> Range:
+    """Look up what rounds and what overflows; finfo does not know bfloat16.
+
+    Raises
+    ------
+    DtypeError
+        If the dtype is not real floating point.
+    """
     try:
         known: np.dtype[Any] = np.dtype(dtype)
     except TypeError:
         raise DtypeError(f"dtype needs a floating point dtype, got {dtype!r}") from None
     if known.name == "bfloat16":
-        return 2.0**-8, 2.0**-126
+        return Range(2.0**-8, 2.0**-126, (2 - 2.0**-7) * 2.0**127)
     if known.kind != "f":
         raise DtypeError(f"dtype needs a floating point dtype, got {known}")
     info = np.finfo(known)
-    return float(info.eps) / 2, float(info.smallest_normal)
+    return Range(float(info.eps) / 2, float(info.smallest_normal), float(info.max))

@@ -45,6 +45,7 @@ PLAN = "fcconv/scanning/plan.py"
 IN_TILES = "test_tiles.py::test_definitions_hold_in_tiles"
 TILES = "test_plan.py::test_tiles_equal_the_whole_image"
 MISSING = "test_scan_missing.py"
+CUT_OUT = "test_scan_cut_out.py"
 PEAKS = "test_scan_peaks.py::test_peaks_equal_those_of_brute_force"
 MODULAR = "backends/fcconv_modular/__init__.py"
 FORGERIES = "test_forgeries.py"
@@ -164,8 +165,8 @@ MUTATIONS = [
     Mutation(
         "a form of the CPU everywhere",
         JAX_CONV,
-        "cpu=chosen, default=default",
-        "cpu=chosen, default=chosen",
+        "**by_platform, default=default",
+        "**by_platform, default=chosen[0]",
         "test_jax.py::test_the_platform_chooses",
     ),
     Mutation(
@@ -599,6 +600,20 @@ MUTATIONS = [
         "test_scan.py::test_padded_networks_have_two_kinds_of_windows",
     ),
     Mutation(
+        "every window of a sliding network where every n-th is asked for",
+        "fcconv/scanning/engine.py",
+        "slice(None, None, n) for n in self._every",
+        "slice(None, None, 1) for n in self._every",
+        f"{CUT_OUT}::test_every_so_many_windows_of_a_sliding_network",
+    ),
+    Mutation(
+        "axes of a network that can't slide are those tried first",
+        "fcconv/graph/slide.py",
+        "return max(stuck, key=nodes_before)",
+        "return stuck[0]",
+        f"{CUT_OUT}::test_channels_may_be_last",
+    ),
+    Mutation(
         "gaps between windows are one window wide",
         "fcconv/scanning/gaps.py",
         "slice(cell * stride, cell * stride + window)",
@@ -725,11 +740,53 @@ MUTATIONS = [
         f"{FORGERIES}::test_attributes_of_one_checksum",
     ),
     Mutation(
+        "integers divided as floats are",
+        MODULAR,
+        "        if not is_float(dtype):",
+        "        if False:",
+        f"{FORGERIES}::test_integers_are_not_divided_as_floats_are",
+    ),
+    Mutation(
+        "types share a function",
+        MODULAR,
+        'key = " ".join([key, *(str(x.dtype) for x in xs), str(dtype)])',
+        'key = " ".join([key, *(x.dtype.kind for x in xs), dtype.kind])',
+        "test_field.py::test_no_two_types_share_a_function",
+    ),
+    Mutation(
+        "large integers keyed by float64",
+        MODULAR,
+        'if values.dtype.kind in "iub":',
+        'if values.dtype.kind in "b":',
+        "test_field.py::test_integers_beyond_those_of_float64_are_told_apart",
+    ),
+    Mutation(
+        "minus zero taken for zero",
+        MODULAR,
+        "small &= ~(np.signbit(wide) & (wide == 0))",
+        "small &= True",
+        "test_field.py::test_minus_zero_is_not_zero",
+    ),
+    Mutation(
         "a seed that is known in advance",
         "fcconv/certificate/certify.py",
         "secrets.randbits(SEED_BITS)",
         "0",
         f"{FORGERIES}::test_keys_are_not_known_in_advance",
+    ),
+    Mutation(
+        "a runtime judges though it refuses the original",
+        "fcconv/certificate/runs.py",
+        "expected = judge(original, _images(first, batches[0]))",
+        "expected = judge(rewritten, _images(first, batches[0]))",
+        "test_runs.py",
+    ),
+    Mutation(
+        "a file is called right that no runtime was shown",
+        "fcconv/certificate/certify.py",
+        "if made.holds and isinstance(rewritten, str | Path):",
+        "if False:",
+        "test_runs.py::test_names_given_twice",
     ),
     Mutation(
         "attributes compared by their print",
@@ -741,7 +798,7 @@ MUTATIONS = [
     Mutation(
         "nodes of one name decide, not outputs",
         "fcconv/certificate/expected.py",
-        "if len(results) == len(outputs) and all(map(np.array_equal, results, outputs)):",
+        "if alike and all(map(np.array_equal, results, outputs)):",
         "if False:",
         f"{FORGERIES}::test_a_bias_may_be_written_as_a_sum",
     ),

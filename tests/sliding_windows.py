@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from fcconv.errors import UnsupportedError
 from fcconv.graph.load import load
 from fcconv.graph.run import Program
 from fcconv_modular import Field
+from fcconv_modular.residues import Residues
 from graphs import Array
 from random_graphs import Case
 from strategies import integers
@@ -60,7 +62,7 @@ def crops(case: Case, sliding: fcconv.Sliding, image: Array, cells: Sequence[int
         yield crop(case.axes, sliding, image, cell)
 
 
-def crop(axes: Sequence[int], sliding: fcconv.Sliding, image: Array, cell: Sequence[int]) -> Array:
+def crop(axes: Sequence[int], sliding: fcconv.Sliding, image: Any, cell: Sequence[int]) -> Any:
     place = [slice(None)] * image.ndim
     for axis, i, stride, n in zip(axes, cell, sliding.stride, sliding.window, strict=True):
         place[axis] = slice(i * stride, i * stride + n)
@@ -77,16 +79,16 @@ def is_exact(case: Case, sliding: fcconv.Sliding, seed: int) -> bool:
         cell.append(-(-margin // stride))
         shape[axis] += cell[-1] * stride + margin
     field = Field(seed)
-    image = np.random.default_rng(seed).integers(0, field.prime, shape)
+    image = pixels(field, seed, case.dtype, shape)
     maps, scores = (
-        Program(load(model)).run(field, residues(field, model), [pixels])
-        for model, pixels in (
+        Program(load(model)).run(field, residues(field, model), [part])
+        for model, part in (
             (sliding.model, image),
             (case.model, crop(case.axes, sliding, image, cell)),
         )
     )
     return all(
-        np.array_equal(a[(0, slice(None), *cell)], b.ravel())
+        np.array_equal(a.numbers[(0, slice(None), *cell)], b.numbers.ravel())
         for a, b in zip(maps, scores, strict=True)
     )
 
@@ -96,19 +98,26 @@ def assert_every_window(case: Case, sliding: fcconv.Sliding, seed: int = 0) -> N
     field = Field(seed)
     whole, patch = (Program(load(model)) for model in (sliding.model, case.model))
     weights = [residues(field, model) for model in (sliding.model, case.model)]
-    rng = np.random.default_rng(seed)
     for more in ((0, 0, 0), (1, 2, 0), (2, 1, 1)):
         shape, cells = patch_shape(case.model), []
         for axis, stride, n in zip(case.axes, sliding.stride, more, strict=False):
             shape[axis] += stride * n + (stride - 1) * (n % 2)
             cells.append(n + 1)
-        image = rng.integers(0, field.prime, shape)
-        windows = np.concatenate([*crops(case, sliding, image, cells)])
+        image = pixels(field, seed, case.dtype, shape)
+        windows = image.of(np.concatenate([*crops(case, sliding, image.numbers, cells)]))
         maps = whole.run(field, weights[0], [image])
         scores = patch.run_batches(field, weights[1], [windows])
         for found, expected in zip(maps, scores, strict=True):
-            channels = expected.reshape(len(windows), -1).T
-            assert_identical(found, channels.reshape(1, len(channels), *cells), (more, case))
+            channels = expected.numbers.reshape(math.prod(cells), -1).T
+            assert_identical(
+                found.numbers, channels.reshape(1, len(channels), *cells), (more, case)
+            )
+
+
+def pixels(field: Field, seed: int, dtype: str, shape: Sequence[int]) -> Residues:
+    """Draw an image of a finite field."""
+    numbers = np.random.default_rng(seed).integers(0, field.prime, shape)
+    return Residues(numbers, np.dtype(dtype))
 
 
 def residues(field: Field, model: Any) -> dict[str, Any]:

@@ -115,7 +115,7 @@ def test_a_failed_certificate_writes_nothing(
     ("arguments", "said"),
     [
         (["inspect", "no.onnx"], "does not exist"),
-        (["inspect", "pyproject.toml"], "no ONNX file"),
+        (["inspect", "pyproject.toml"], "not an ONNX file"),
         (["convert", "pyproject.toml", "no/such/x.onnx"], "there is no folder no/such"),
         (["convert", "pyproject.toml", "x.onnx", "--pointwise", "--stride", "2"], "no --stride"),
         (["inspect", "pyproject.toml", "--stride", "two"], "'two' is no integer"),

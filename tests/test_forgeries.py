@@ -257,3 +257,34 @@ def test_rows_and_columns_are_not_exchanged() -> None:
     del forged.metadata_props[:]
     with pytest.raises(fcconv.ModelError, match="does not slide along axis 2"):
         fcconv.certify(original, forged)
+
+
+def _halved(dtype: int, to: int) -> tuple[onnx.ModelProto, onnx.ModelProto]:
+    """Halve and double whole numbers, which loses the odd ones, beside a network that doesn't."""
+    nets = []
+    for halves in (True, False):
+        net = Net()
+        x = net.add("Cast", net.map(), to=dtype)
+        two = np.array(2, helper.tensor_dtype_to_np_dtype(dtype))
+        names = [net.constant(two, name) for name in ("divisor", "factor")]
+        if halves:
+            x = net.add("Mul", net.add("Div", x, names[0]), names[1])
+        nets.append(net.model(net.dense(net.add("Cast", x, to=to), 96)))
+    return nets[0], nets[1]
+
+
+@pytest.mark.parametrize("dtype", [onnx.TensorProto.INT32, onnx.TensorProto.INT64])
+def test_integers_are_not_divided_as_floats_are(dtype: int) -> None:
+    original, other = _halved(dtype, onnx.TensorProto.FLOAT)
+    assert fcconv.certify(original, fcconv.convolutionize(original)).holds
+    assert not fcconv.certify(original, fcconv.convolutionize(other)).holds
+
+
+def test_a_limit_that_is_an_attribute_counts_in_full() -> None:
+    """Before opset 11, where no number below 1 was told from another one."""
+    networks = []
+    for limit in (0.25, 0.5):
+        net = Net(opset=9)
+        networks.append(net.model(net.dense(net.add("Clip", net.map(), min=limit), 96)))
+    assert fcconv.certify(networks[0], fcconv.convolutionize(networks[0])).holds
+    assert not fcconv.certify(networks[0], fcconv.convolutionize(networks[1])).holds

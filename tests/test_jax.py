@@ -19,7 +19,7 @@ import fcconv
 from comparing import assert_identical
 from fcconv import geometry
 from fcconv_jax.convolution import FORMS
-from fcconv_jax.forms import MOST_TAPS, Form, on_cpu
+from fcconv_jax.forms import MOST_TAPS, PLATFORMS, Form
 from strategies import ConvCase, conv_cases, integers, seeds
 
 
@@ -107,8 +107,15 @@ def test_forms_equal_lax(form: Form, case: ConvCase, seed: int, dtype: str) -> N
     assert_identical(found, np.asarray(expected), case)
 
 
-def chosen(x: tuple[int, ...], weight: tuple[int, ...], groups: int = 1, **arguments: Any) -> Form:
-    return on_cpu(x, weight, geometry.window(x[2:], weight[2:], **arguments), groups)
+def chosen(
+    x: tuple[int, ...],
+    weight: tuple[int, ...],
+    groups: int = 1,
+    platform: str = "cpu",
+    **arguments: Any,
+) -> Form:
+    window = geometry.window(x[2:], weight[2:], **arguments)
+    return PLATFORMS[platform](x, weight, window, groups)
 
 
 @pytest.mark.parametrize("batch", [0, 1, 32])
@@ -127,6 +134,15 @@ def test_the_form_follows_from_the_shape(batch: int) -> None:
     assert chosen((batch, 4, 999), (4, 1, MOST_TAPS), groups=4) is Form.SHIFTED
     assert chosen((batch, 4, 999), (4, 1, MOST_TAPS + 1), groups=4) is Form.LAX
     assert chosen((batch, 64, 56, 56), (64, 64, 3, 3), padding=1) is Form.LAX
+
+
+def test_a_gpu_takes_products_as_a_cpu_does_and_lax_for_all_else() -> None:
+    on_gpu = partial(chosen, platform="cuda")
+    assert on_gpu((1, 512, 7, 7), (4096, 512, 7, 7)) is Form.PRODUCT
+    assert on_gpu((1, 512, 22, 22), (4096, 512, 7, 7)) is Form.PRODUCT
+    assert on_gpu((1, 64, 56, 56), (64, 64, 1, 1)) is Form.PRODUCT
+    assert on_gpu((1, 64, 56, 56), (64, 64, 3, 3), padding=1) is Form.LAX
+    assert on_gpu((1, 32, 112, 112), (64, 1, 3, 3), groups=32, padding=1) is Form.LAX
 
 
 SHAPES = {
@@ -153,11 +169,15 @@ def test_the_platform_chooses(kind: str, transformed: str) -> None:
     }[transformed]
     lead = (3,) if transformed == "vmap" else ()
     traced = jax.jit(function).trace(jnp.ones(lead + x_shape), jnp.ones(lead + weight_shape))
-    cpu, cuda = (traced.lower(lowering_platforms=(name,)).as_text() for name in ("cpu", "cuda"))
+    cpu, cuda, tpu = (
+        traced.lower(lowering_platforms=(name,)).as_text() for name in ("cpu", "cuda", "tpu")
+    )
     assert f"stablehlo.{operation}" in cpu
     assert "stablehlo.convolution" not in cpu
-    assert "stablehlo.convolution" in cuda
-    assert "stablehlo.dot_general" not in cuda
+    assert "stablehlo.convolution" in tpu
+    assert "stablehlo.dot_general" not in tpu
+    assert ("stablehlo.convolution" in cuda) == (kind == "depthwise")
+    assert ("stablehlo.dot_general" in cuda) == (kind != "depthwise")
     # one branch is left, and nothing decides while it runs
     assert "conditional(" not in str(traced.lower().compile().as_text())
 

@@ -22,11 +22,11 @@ from small_networks import classifier, weight
     ("content", "said"),
     [
         (b"", "holds no ONNX graph"),
-        (b"The quick brown fox jumps over the lazy dog.\n" * 9, "is no ONNX file"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(99), "is no ONNX file"),
-        (bytes(range(256)) * 9, "is no ONNX file"),
-        (b"\x0b" * 99, "is no ONNX file"),  # the beginnings of groups, which ONNX has not
-        (b"\x08" + b"\xff" * 11, "is no ONNX file"),  # a number without an end
+        (b"The quick brown fox jumps over the lazy dog.\n" * 9, "is not an ONNX file"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(99), "is not an ONNX file"),
+        (bytes(range(256)) * 9, "is not an ONNX file"),
+        (b"\x0b" * 99, "is not an ONNX file"),  # the beginnings of groups, which ONNX has not
+        (b"\x08" + b"\xff" * 11, "is not an ONNX file"),  # a number without an end
         (weight("w", 99).SerializeToString(), ""),
         (classifier().graph.SerializeToString(), ""),
         (helper.make_opsetid("", 17).SerializeToString(), "holds no ONNX graph"),
@@ -39,12 +39,12 @@ def test_what_is_no_model(path: Path, content: bytes, said: str) -> None:
 def test_what_is_no_file(path: Path) -> None:
     path.parent.rmdir()
     refuse_everywhere(path, f"there is no file {path}")
-    refuse_everywhere(path.parent.parent, "is no file")
+    refuse_everywhere(path.parent.parent, "is not a file")
     refuse_everywhere(write(path, b"") / "below", "there is no file")
     refuse_everywhere(path.with_name("x" * 999), "can't be read: File name too long")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path.with_name("socket")))
-        refuse_everywhere(path.with_name("socket"), "is no file")
+        refuse_everywhere(path.with_name("socket"), "is not a file")
 
 
 def test_what_may_not_be_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,14 +60,14 @@ def test_what_may_not_be_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize("size", [2**31, 2**31 - 1])
 def test_a_long_file(path: Path, size: int) -> None:
     os.truncate(write(path, b""), size)  # it has no blocks on disk
-    refuse_everywhere(path, "is no ONNX file")
+    refuse_everywhere(path, "is not an ONNX file")
 
 
 def test_a_length_that_is_not_there(path: Path) -> None:
     content = b"1234"
     for number, length in ((9, 2**30), (5, 10), (7, 12)):
         content = begin_field(number, length) + content
-    refuse_everywhere(write(path, content), "is no ONNX file")
+    refuse_everywhere(write(path, content), "is not an ONNX file")
 
 
 @given(st.data())

@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 
 import fcconv
+from fcconv.graph.writer import free_name
 from graphs import Net
 from strategies import normal
 
@@ -55,6 +56,14 @@ def test_engines_load_what_is_written(tmp_path: Path, form: str, alpha: float, b
     bound = 1e-5 * np.abs(expected).max()
     np.testing.assert_allclose(found.reshape(expected.shape), expected, 0, bound)
     assert fcconv.certify(model, rewritten).holds
+
+
+def test_a_thousand_names_begin_alike() -> None:
+    """They stay short, and so does the search for them."""
+    taken = {"x", "x_1", "x_2", "x_40"}
+    made = [free_name("x", taken) for _ in range(1000)]
+    assert len({*made} - {"x", "x_1", "x_2", "x_40"}) == 1000
+    assert max(map(len, made)) == len("x_1003")
 
 
 def _run(model: bytes, images: np.ndarray) -> np.ndarray:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,11 +17,11 @@ from fcconv.graph.run import Program
 from fcconv.graph.sliding import restored
 from fcconv.scanning.job import Job, make_job
 from fcconv.scanning.memory import extents_of, seen
-from fcconv.scanning.network import as_sliding
+from fcconv.scanning.network import as_network
 from fcconv.scanning.plan import Axis, Plan, plans
 from fcconv_modular import Field
 from random_graphs import Case, cases
-from sliding_windows import larger, slid
+from sliding_windows import larger, pixels, slid
 from strategies import seeds
 from test_scan import picture, small_network
 
@@ -57,19 +56,19 @@ def test_parts_keep_each_cell_once_and_lie_inside_the_image(axis: Axis) -> None:
 @given(case=cases(), seed=seeds, more=st.tuples(*[st.tuples(st.integers(0, 9), few)] * 3), kept=few)
 def test_tiles_equal_the_whole_image(case: Case, seed: int, more: Any, kept: int) -> None:
     sliding = slid(case)
-    image, _ = larger(case, sliding, seed, more)
     field = Field(seed)
-    pixels = np.random.default_rng(seed).integers(0, field.prime, image.shape)
+    image = pixels(field, seed, case.dtype, larger(case, sliding, seed, more)[0].shape)
     program = Program(load(sliding))
     weights = program.parameters(field)
-    whole = program.run(field, weights, [pixels])
-    for tile in tiles(case, sliding, pixels.shape, kept):
-        place: list[Any] = [slice(None)] * pixels.ndim
+    whole = program.run(field, weights, [image])
+    for tile in tiles(case, sliding, image.shape, kept):
+        place: list[Any] = [slice(None)] * image.ndim
         for axis, part in zip(case.axes, tile.pixels, strict=True):
             place[axis] = part
-        found = program.run(field, weights, [pixels[tuple(place)]])
+        found = program.run(field, weights, [image[tuple(place)]])
         for scores, expected in zip(found, whole, strict=True):
-            assert_identical(scores[:, :, *tile.inner], expected[:, :, *tile.cells], case)
+            inner, cells = scores.numbers[:, :, *tile.inner], expected.numbers[:, :, *tile.cells]
+            assert_identical(inner, cells, case)
 
 
 def tiles(case: Case, sliding: fcconv.Sliding, shape: tuple[int, ...], kept: int) -> Plan:
@@ -83,13 +82,13 @@ def test_two_runs_tell_the_shapes_of_any_other(case: Case, seed: int, more: Any)
     sliding = slid(case)
     native, larger_by_one = (larger(case, sliding, seed, [(n, 0)] * 3)[0].shape for n in (0, 1))
     image, _ = larger(case, sliding, seed, more)
-    program = Program(load(sliding))
-    extents = extents_of(program, native, larger_by_one)
+    model = load(sliding)
+    extents = extents_of(model, native, larger_by_one, "numpy")
     beyond = [image.shape[a] - n for a, n in zip(case.axes, sliding.window, strict=True)]
     strides = [-(-n // stride) for n, stride in zip(beyond, sliding.stride, strict=True)]
     whole = not any(n % stride for n, stride in zip(beyond, sliding.stride, strict=True))
-    for value, (shape, itemsize) in seen(program, image.shape).items():
-        found, actual = extents[value].bytes(strides), itemsize * math.prod(shape)
+    for value, (shape, dtype) in seen(model, image.shape, "numpy").items():
+        found, actual = extents[value].bytes(strides), dtype.itemsize * math.prod(shape)
         assert found == actual if whole else found >= actual, (value, case)
 
 
@@ -104,7 +103,7 @@ def test_a_file_tells_what_the_network_is(case: Case) -> None:
 def test_a_plan_that_fits_is_taken_without_a_look_at_smaller_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    job = make_job(as_sliding(small_network()), picture(), None, None, None, None)
+    job = make_job(as_network(small_network()), picture(), None, None, None, None)
     whole = next(job._plans())
 
     def first_only(_: Job) -> Iterator[Plan]:

@@ -20,7 +20,7 @@ import fcconv
 from comparing import assert_identical
 from fcconv.errors import ShapeError
 from fcconv.scanning.job import Job, make_job
-from fcconv.scanning.network import as_sliding
+from fcconv.scanning.network import as_network
 from fcconv.scanning.plan import Plan
 from graphs import Graph
 from random_graphs import Case, cases
@@ -73,7 +73,7 @@ def memory_for(
     layout: str | None = None,
 ) -> int:
     """Find an amount of memory that cuts an image into that many tiles, or as many as it can."""
-    job = make_job(as_sliding(network, stride), image, windows, None, layout, None)
+    job = make_job(as_network(network, stride), image, windows, None, layout, None)
     memory = 2**20
     cut, _ = job.planned(memory, engine)
     most = math.prod(cut.cells)

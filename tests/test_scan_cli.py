@@ -226,8 +226,8 @@ REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
 
 FILES: dict[str, tuple[str, str, str]] = {
     "no model": ("no.onnx", "photo.png", "no.onnx"),
-    "a model that is none": ("text.txt", "photo.png", "no ONNX file"),
-    "a model that is a picture": ("photo.png", "photo.png", "no ONNX file"),
+    "a model that is none": ("text.txt", "photo.png", "not an ONNX file"),
+    "a model that is a picture": ("photo.png", "photo.png", "not an ONNX file"),
     "a folder as a model": (".", "photo.png", "is a directory"),
     "no image": ("faces.onnx", "no.png", "no.png"),
     "an image that is cut off": ("faces.onnx", "cut.png", "cut.png"),

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import onnx
 import pytest
@@ -19,8 +20,8 @@ from comparing import assert_identical
 from fcconv.cli import app
 from fcconv.errors import ImageError, ShapeError
 from fcconv.scanning.job import make_job
-from fcconv.scanning.missing import without_value
-from fcconv.scanning.network import as_sliding
+from fcconv.scanning.missing import are_finite, without_value
+from fcconv.scanning.network import as_network
 from fcconv.scanning.scales import Resized
 from regions import opened
 from strategies import seeds
@@ -104,6 +105,19 @@ def test_which_pixels_have_no_value() -> None:
     for nodata in (-9999.0, 255.5, 1e300, np.nan):
         assert without_value(np.zeros((1, 2), np.uint8), nodata) is None
     assert without_value(np.zeros((1, 2), np.uint8), 0.0) is not None
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, "bfloat16"])
+def test_one_entry_that_is_not_finite_is_found(dtype: Any) -> None:
+    dtype = np.dtype(getattr(ml_dtypes, dtype) if isinstance(dtype, str) else dtype)
+    largest = ml_dtypes.finfo(dtype).max
+    for filled in (0, 1, largest, -largest):  # of which sums overflow
+        pixels = np.full((3, 20, 30), filled, dtype)
+        assert are_finite(pixels)
+        for bad in ([np.nan], [np.inf], [-np.inf], [np.inf, -np.inf]):
+            pixels[1, 2, : len(bad)] = bad
+            assert not are_finite(pixels)
+    assert are_finite(np.full((3, 4), 255, np.uint8))
 
 
 def test_what_a_file_says_holds_until_told_otherwise(tmp_path: Path) -> None:
@@ -201,7 +215,7 @@ def test_exact_tiles_hold_many_windows_within_their_memory(
     stride: int, side: int, engine: str
 ) -> None:
     image = np.zeros((2, side, side), np.float32)
-    sliding = as_sliding(small_network(pad=1), stride)
+    sliding = as_network(small_network(pad=1), stride)
     job = make_job(sliding, image, "exact", None, None, None)
     cut, batch = job.planned(512 * 10**6, engine)
     windows = math.prod(cut.kept)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import onnx
 import pytest
@@ -9,6 +12,8 @@ import pytest
 import fcconv
 from fcconv.errors import UnsupportedError
 from graphs import Array, Build, Net, excited, i
+from refusing import refuse
+from small_networks import classifier
 
 
 def _attention(g: Net) -> str:
@@ -126,3 +131,31 @@ def test_refuses_what_is_no_image_classifier() -> None:
     model.graph.input.append(onnx.helper.make_tensor_value_info("other", 1, ["N", 2, 8, 6]))
     with pytest.raises(UnsupportedError, match="one input, the image; got image, other"):
         fcconv.convolutionize(model)
+
+
+def test_a_gate_over_a_large_map() -> None:
+    """Windows that share nothing are not written out one name longer than the other."""
+    g = Net(shape=(2, 57, 58))
+    model = g.model(g.dense(g.conv(excited(g), 1, 2, 3, 3), 54 * 54))
+    with pytest.raises(UnsupportedError, match="does not treat all samples of a window alike"):
+        fcconv.convolutionize(model)
+
+
+@pytest.mark.parametrize("batch", [2**16 + 1, 2**31, 2**62])
+def test_an_absurd_batch(batch: int) -> None:
+    right = fcconv.convolutionize(classifier())
+    model = classifier()
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = batch
+    uses: list[Callable[[Any], Any]] = [
+        fcconv.convolutionize,
+        lambda source: fcconv.certify(source, right),
+    ]
+    for use in uses:
+        refuse(use, model, f"computes {batch} images at a time", "export it with a batch")
+
+
+def test_a_batch_of_large_windows() -> None:
+    g = Net(shape=(2, 1024, 1024))
+    model = g.model(g.add("GlobalAveragePool", "image"))
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 65
+    refuse(fcconv.convolutionize, model, "computes 65 images at a time")

@@ -101,6 +101,13 @@ def test_a_module_needs_a_window() -> None:
         fcconv.convolutionize(nn.Linear(4, 2))
 
 
+def test_a_module_that_wraps_another() -> None:
+    module = torch.nn.DataParallel(torch.nn.Conv2d(1, 2, 3))
+    with pytest.raises(fcconv.UnsupportedError, match=r"a DataParallel .* give its \.module"):
+        fcconv.convolutionize(module, window=(1, 3, 3))
+    assert fcconv.convolutionize(module.module, window=(1, 3, 3)).window == (3, 3)
+
+
 def test_batch_norm_and_padding() -> None:
     module = nn.Sequential(
         nn.Conv2d(3, 8, 3, padding=1, bias=False),

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fcconv_jax.forms import Form, on_cpu
+from fcconv_jax.forms import PLATFORMS, Form
 
 if TYPE_CHECKING:
     from fcconv.geometry import Window
@@ -29,24 +29,30 @@ Precision: TypeAlias = lax.Precision | None
 def convolve(
     x: jax.Array, weight: jax.Array, window: Window, groups: int, precision: Precision
 ) -> jax.Array:
-    """Convolve, on a CPU in the form that its table names, by plain lax elsewhere."""
-    form = on_cpu(x.shape, weight.shape, window, groups)
-    if form is Form.LAX:  # on every platform
+    """Convolve in the form that the platform's table names, by plain lax where there is none."""
+    forms = tuple(choose(x.shape, weight.shape, window, groups) for choose in PLATFORMS.values())
+    if set(forms) == {Form.LAX}:
         return plain(x, weight, window, groups, precision)
-    y: jax.Array = _by_platform(x, weight, form, window, groups, precision)
+    y: jax.Array = _by_platform(x, weight, forms, window, groups, precision)
     return y
 
 
 # compiled where it is called alone: the platform is that of the operands, and known only then
 @partial(jax.jit, static_argnums=(2, 3, 4, 5), inline=True)
 def _by_platform(
-    x: jax.Array, weight: jax.Array, form: Form, window: Window, groups: int, precision: Precision
+    x: jax.Array,
+    weight: jax.Array,
+    forms: tuple[Form, ...],
+    window: Window,
+    groups: int,
+    precision: Precision,
 ) -> jax.Array:
-    chosen, default = (
-        partial(compute, window=window, groups=groups, precision=precision)
-        for compute in (FORMS[form], plain)
+    default, *chosen = (
+        partial(FORMS[form], window=window, groups=groups, precision=precision)
+        for form in (Form.LAX, *forms)
     )
-    y: jax.Array = lax.platform_dependent(x, weight, cpu=chosen, default=default)
+    by_platform = dict(zip(PLATFORMS, chosen, strict=True))
+    y: jax.Array = lax.platform_dependent(x, weight, **by_platform, default=default)
     return y
 
 

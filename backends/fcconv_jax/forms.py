@@ -1,4 +1,4 @@
-"""The form of a convolution on a CPU, by its shape: integers in, form out.
+"""The form of a convolution on a platform, by its shape: integers in, form out.
 
 Measured in float32 on 2 cores of an AMD EPYC, jax 0.10.2, compiled, bias included, as
 a part of the time of plain ``lax.conv_general_dilated`` in NCHW: in turn in one process, a pause of
@@ -19,13 +19,18 @@ depthwise                     0.01 to 0.16  one channel: 0.14 to 0.48, 25x25 tap
 
 Below a thousand multiplications a call takes what a call takes. Plain lax in NHWC, with the axes
 moved before and after, takes 0.9 to 1.1, as XLA makes that of NCHW. In float64 and in gradients,
-measured on a row of each rule, the forms take 0.05 to 0.6. Other platforms were not measured: they
-keep plain lax.
+measured on a row of each rule, the forms take 0.05 to 0.6.
 
-``python -m fcconv_bench.forms`` measures every form on every row of the suites again, whatever the
-rules say, without a bias and each in a process of its own. On a second EPYC, with AVX-512, kernels
-that cover their input took 0.02 to 0.71 so, 1x1 ones 0.20 to 0.83 (one of 48 took 1.27), depthwise
-ones 0.02 to 0.16.
+On an H100 (jax 0.11.2, float32 of highest precision) products take, as a part of plain lax: 0.32 to
+0.44 where a kernel of AlexNet or VGG covers the input, 0.34 and 0.39 on a map of 16x16 cells, 0.74
+for a 1x1 convolution of ResNet-50, 0.67 to 1.1 for small layers, whose time is that of the call.
+Kernels of 3x3 with as many outputs as inputs took 0.74 to 1.05: they keep plain lax, as depthwise
+ones do, which were not measured. Other platforms were not measured either.
+
+``python -m fcconv_bench.forms`` measures every form on every row of the suites again (``... forms
+gpu`` on a GPU), whatever the rules say, without a bias and each in a process of its own. On another
+EPYC, with AVX-512, kernels that cover their input took 0.02 to 0.71 so, 1x1 ones 0.20 to 0.83 (one
+of 48 took 1.27), depthwise ones 0.02 to 0.16.
 """
 
 from __future__ import annotations
@@ -95,3 +100,13 @@ def on_cpu(x: tuple[int, ...], weight: tuple[int, ...], window: Window, groups: 
         return Form.PRODUCT
     # not for one channel: a loop may round otherwise in another program, and lax is not slow there
     return Form.SHIFTED if groups > 1 and weight[1] == 1 else Form.LAX
+
+
+def on_gpu(x: tuple[int, ...], weight: tuple[int, ...], window: Window, groups: int) -> Form:
+    """Choose the form of a convolution on a GPU: products as on a CPU, see `on_cpu`."""
+    form = on_cpu(x, weight, window, groups)
+    return form if form is Form.PRODUCT else Form.LAX
+
+
+PLATFORMS = {"cpu": on_cpu, "cuda": on_gpu}
+"""The rules by platform, as ``lax.platform_dependent`` names them; others keep plain lax."""

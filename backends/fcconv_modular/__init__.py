@@ -1,12 +1,22 @@
 """The prover's backend: a network in a finite field, so that equality needs no tolerance.
 
 Values are residues modulo a prime that the key chooses, so that integers which agree modulo one
-prime differ modulo the next. A float that is a small integer is that integer; any other becomes a
-random residue keyed by its bits: equal numbers, equal residues. Sums, products and quotients are
-those of the field; every other function is a keyed random function of its arguments, a maximum a
-keyed random function of the multiset of its arguments. Two networks whose results agree here are
-the same expression in the weights, the input and the nonlinearities, unless a collision hides a
+prime differ modulo the next. An integer is itself; so is a float that is a small integer; any other
+float becomes a random residue keyed by its bits: equal numbers, equal residues. Every array carries
+the type that the reference would compute it in (:mod:`fcconv_modular.residues`).
+
+Sums and products of numbers are those of the field, and so are quotients of floats. Every other
+function (a quotient of integers, a shift, a cast, a comparison, a rounding, an activation) is a
+keyed random function, keyed by its name and attributes, and by the exact types of its arguments and
+result; a maximum is one of the multiset of its arguments. Two networks whose results agree here are
+the same expression in the weights, the input and these functions, unless a collision hides a
 difference (:meth:`Field.false_agreement`).
+
+Why this is sound for each type: integers modulo ``2**n`` are a ring that the integers map onto, so
+what agrees as a polynomial with integer coefficients agrees in them, wrapped around or not; they
+have no quotients, so none is taken. Floats are taken for real numbers, a field; what rounding adds
+is measured beside. No type takes the place of another one: only a cast leads from one to another,
+and casts are random functions.
 
 Sources: J. T. Schwartz, *Fast probabilistic algorithms for verification of polynomial identities*
 (1980), corollary 1, for the test; R. M. Karp & M. O. Rabin, *Efficient randomized pattern-matching
@@ -20,19 +30,22 @@ import functools
 import hashlib
 import math
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 import fcconv_numpy
+from fcconv.errors import UnsupportedError
+from fcconv_modular.moves import Moves, is_float, type_of
+from fcconv_modular.residues import Residues
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
     from fcconv.geometry import Window
 
-Residues: TypeAlias = npt.NDArray[np.int64]
+Numbers: TypeAlias = npt.NDArray[np.int64]
 
 BITS = 19
 """The primes lie between ``2**BITS`` and twice that."""
@@ -45,6 +58,10 @@ SMALL = 2 ** (BITS - 1)
 
 BLOCK = 4096
 """Products of residues that float64 adds up exactly: ``BLOCK * 2**(2 * BITS + 2) < 2**53``."""
+
+
+PART = 2**15
+"""Numbers that are given residues at a time: they stay in the cache."""
 
 
 class Field:
@@ -64,30 +81,53 @@ class Field:
     --------
     >>> field = Field(key=1)
     >>> x = field.asarray([0.5, 2.0])
-    >>> bool(field.subtract(field.add(x, x), field.multiply(x, field.asarray([2.0]))).any())
-    False
+    >>> field.add(x, x).equals(field.multiply(x, field.asarray([2.0])))
+    True
     """
 
-    namespace = np
+    namespace = Moves()
 
     def __init__(self, key: int) -> None:
         self._key = key
         self.prime = _random_prime(key)
         self._operations = 0
         self._integers = 0
+        self._known: dict[str, npt.NDArray[np.int32]] = {}  # weights that both networks have
 
     def running_network(self) -> AbstractContextManager[None]:
-        """Do as the reference does, which computes the products."""
-        return fcconv_numpy.running_network()
+        """Leave the threads to BLAS: nothing else computes at the same time."""
+        return nullcontext()
 
     def asarray(self, values: npt.ArrayLike) -> Residues:
-        """Give each number its residue: small integers themselves, others one keyed by their bits.
+        """Give each number its residue: integers themselves, floats that are none by their bits.
 
         float16 and float32 are keyed by their value as float64, so that a number keeps its residue
-        when it is stored in a wider dtype.
+        when it is stored in a wider dtype. Minus zero is another number than zero: their
+        reciprocals differ.
         """
-        wide = np.ascontiguousarray(values, np.float64)
+        array = np.asarray(values)
+        flat = np.ascontiguousarray(array).reshape(-1)
+        if flat.size < PART:
+            return Residues(self._of_part(flat).reshape(array.shape), array.dtype)
+        content = f"{array.dtype} {hashlib.sha256(flat.view(np.uint8).data).hexdigest()}"
+        if content not in self._known:
+            numbers = np.empty(flat.size, np.int32)
+            for start in range(0, flat.size, PART):
+                part = slice(start, start + PART)
+                numbers[part] = self._of_part(flat[part])
+            self._known[content] = numbers
+        return Residues(self._known[content].reshape(array.shape), array.dtype)
+
+    def _of_part(self, values: npt.NDArray[Any]) -> Numbers:
+        if values.dtype.kind in "iub":
+            self._integers += bool((values > 1).any() or (values < 0).any())
+            kept = values.astype(np.uint64 if values.dtype.kind == "u" else np.int64)
+            return (kept % self.prime).astype(np.int64)
+        wide = values.astype(np.float64)
         small = (np.abs(wide) < SMALL) & (wide == np.round(wide))
+        small &= ~(np.signbit(wide) & (wide == 0))
+        if not small.any():
+            return self._mix(wide.view(np.uint64), "number")
         whole = np.where(small, wide, 0).astype(np.int64)
         self._integers += bool((np.abs(whole) > 1).any())
         return np.where(small, whole % self.prime, self._mix(wide.view(np.uint64), "number"))
@@ -95,94 +135,113 @@ class Field:
     def dense(self, x: Residues, weight: Residues, bias: Residues | None) -> Residues:
         """Multiply ``x (..., I)`` with ``weight (O, I)`` and add the bias."""
         self._operations += 1
-        rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
-        y: Residues = _product(weight, rows.T, self.prime).T.reshape(*x.shape[:-1], len(weight))
-        return y if bias is None else (y + bias) % self.prime
+        rows = x.numbers.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+        y: Numbers = _product(weight.numbers, rows.T, self.prime).T
+        y = y.reshape(*x.shape[:-1], weight.shape[0])
+        y = y if bias is None else (y + bias.numbers) % self.prime
+        return Residues(y, _common(x, weight))
 
     def im2col(self, x: Residues, window: Window) -> Residues:
         """Gather the windows as columns, ``(N, C*prod(K), prod(S'))``."""
-        return fcconv_numpy.im2col(x, window)
+        return Residues(fcconv_numpy.im2col(x.numbers, window), x.dtype)
 
     def conv(
         self, x: Residues, weight: Residues, bias: Residues | None, window: Window, groups: int
     ) -> Residues:
         """Convolve, ``(N, O, *S')``."""
         self._operations += 1
-        n, outputs, terms = len(x), len(weight), math.prod(weight.shape[1:])
-        columns = fcconv_numpy.im2col(x.astype(np.float64), window)
+        n, outputs, terms = x.shape[0], weight.shape[0], math.prod(weight.shape[1:])
+        kernel = weight.numbers.reshape(groups, outputs // groups, terms)
+        columns = fcconv_numpy.im2col(x.numbers.astype(np.float64), window)
         columns = columns.reshape(n, groups, terms, math.prod(window.output))
-        y = _product(weight.reshape(groups, outputs // groups, terms), columns, self.prime)
-        return _with_bias(y.reshape(n, outputs, *window.output), bias, self.prime)
+        y = _product(kernel, columns, self.prime).reshape(n, outputs, *window.output)
+        return Residues(_with_bias(y, bias, self.prime), _common(x, weight))
 
     def conv1x1(self, x: Residues, weight: Residues, bias: Residues | None) -> Residues:
         """Mix channels with ``weight (O, C)``, ``(N, O, *S)``."""
         self._operations += 1
         n, c, *size = x.shape
-        y = _product(weight, x.reshape(n, c, math.prod(size)), self.prime)
-        return _with_bias(y.reshape(n, len(weight), *size), bias, self.prime)
+        y = _product(weight.numbers, x.numbers.reshape(n, c, math.prod(size)), self.prime)
+        y = y.reshape(n, weight.shape[0], *size)
+        return Residues(_with_bias(y, bias, self.prime), _common(x, weight))
 
     def max_pool(self, x: Residues, window: Window) -> Residues:
         """Hash the multiset of each window; padding is not in it."""
-        self._operations += 2
-        return self._mix(_window_sums(self._mix(x, "max"), window, self.prime), "max of")
+        return self._maximum(x, lambda mixed: _window_sums(mixed, window, self.prime))
 
     def avg_pool(self, x: Residues, window: Window, count: npt.NDArray[np.int64]) -> Residues:
         """Divide the sum of each window by its count."""
-        self._operations += 1
-        return _window_sums(x, window, self.prime) * _inverse(count, self.prime) % self.prime
+        sums = Residues(_window_sums(x.numbers, window, self.prime), x.dtype)
+        return self.divide(sums, Residues(count % self.prime, x.dtype))
 
     def matmul(self, a: Residues, b: Residues) -> Residues:
         """Multiply stacks of matrices."""
         self._operations += 1
-        return _product(a, b, self.prime)
+        return Residues(_product(a.numbers, b.numbers, self.prime), _common(a, b))
 
     def add(self, a: Residues, b: Residues) -> Residues:
         """Add, with broadcasting."""
-        return (a + b) % self.prime
+        return Residues((a.numbers + b.numbers) % self.prime, _common(a, b))
 
     def subtract(self, a: Residues, b: Residues) -> Residues:
         """Subtract, with broadcasting."""
-        return (a - b) % self.prime
+        return Residues((a.numbers - b.numbers) % self.prime, _common(a, b))
 
     def multiply(self, a: Residues, b: Residues) -> Residues:
         """Multiply entry by entry, with broadcasting."""
         self._operations += 1
-        return a * b % self.prime
+        product = np.multiply(a.numbers, b.numbers, dtype=np.int64)
+        return Residues(product % self.prime, _common(a, b))
 
     def divide(self, a: Residues, b: Residues) -> Residues:
-        """Multiply by the inverse; that of 0 is 0."""
+        """Multiply floats by the inverse, that of 0 is 0; of integers it is a random function."""
+        dtype = _common(a, b)
+        if not is_float(dtype):
+            return self._random("quotient", dtype, a, b)
         self._operations += 1
-        return a * _inverse(b, self.prime) % self.prime
+        return Residues(a.numbers * _inverse(b.numbers, self.prime) % self.prime, dtype)
 
-    def elementwise(self, key: str, function: Callable[..., Residues], *xs: Residues) -> Residues:
-        """Apply the keyed random function that stands for `key`; `function` is not called."""
-        self._operations += len(xs)
-        first, *others = xs
-        y = self._mix(first, key)
-        for other in others:
-            y = self._mix(y * self.prime + other, key)
-        return y
+    def elementwise(self, key: str, function: Callable[..., Any], *xs: Residues) -> Residues:
+        """Apply the keyed random function that stands for `key` and for the types.
 
-    def along(
-        self, key: str, function: Callable[..., Residues], x: Residues, axis: int
-    ) -> Residues:
-        """Hash the entries along `axis` in their order; `function` is not called."""
+        `function` is only called on a one of each type, to learn the type of its result.
+        """
+        return self._random(key, type_of(function, *xs), *xs)
+
+    def along(self, key: str, function: Callable[..., Any], x: Residues, axis: int) -> Residues:
+        """Hash the entries along `axis` in their order; `function` tells the type as above."""
         self._operations += 2
+        dtype = type_of(function, x)
         places = np.arange(x.shape[axis]).reshape(-1, *(1,) * (x.ndim - 1 - axis))
-        placed = self._mix(x + places * self.prime, key)
-        return self._mix(self.reduce_sum(placed, [axis]), f"{key} of")
+        placed = self._mix(x.numbers + places * self.prime, f"{key} {x.dtype} {dtype}")
+        total = placed.sum(axis=axis, keepdims=True) % self.prime
+        return Residues(self._mix(total, f"{key} {x.dtype} {dtype} of"), dtype)
 
     def reduce_sum(self, x: Residues, axes: Sequence[int]) -> Residues:
         """Sum over axes, which stay with length 1."""
-        total: Residues = x.sum(axis=tuple(axes), keepdims=True) % self.prime
-        return total
+        total: Numbers = x.numbers.sum(axis=tuple(axes), keepdims=True) % self.prime
+        return Residues(total, _common(x, x))
 
     def reduce_max(self, x: Residues, axes: Sequence[int]) -> Residues:
         """Hash the multiset of the entries over axes, which stay with length 1."""
-        self._operations += 2
-        return self._mix(self.reduce_sum(self._mix(x, "max"), axes), "max of")
+        return self._maximum(x, lambda mixed: mixed.sum(axis=tuple(axes), keepdims=True))
 
-    def _mix(self, x: npt.NDArray[Any], key: str) -> Residues:
+    def _maximum(self, x: Residues, add_up: Callable[[Numbers], Numbers]) -> Residues:
+        self._operations += 2
+        sums = add_up(self._mix(x.numbers, f"max {x.dtype}")) % self.prime
+        return Residues(self._mix(sums, f"max {x.dtype} of"), x.dtype)
+
+    def _random(self, key: str, dtype: np.dtype[Any], *xs: Residues) -> Residues:
+        """Apply a random function for a key, the types of the arguments and that of the result."""
+        self._operations += len(xs)
+        key = " ".join([key, *(str(x.dtype) for x in xs), str(dtype)])
+        first, *others = (x.numbers for x in xs)
+        y = self._mix(first, key)
+        for other in others:
+            y = self._mix(y * self.prime + other, key)
+        return Residues(y, dtype)
+
+    def _mix(self, x: npt.NDArray[Any], key: str) -> Numbers:
         """Apply a random function into the field: splitmix64, whose upper half is scaled to it."""
         z = x.astype(np.uint64)
         z += np.uint64(_digest(self._key, key))
@@ -234,16 +293,24 @@ def _digest(key: int, name: str) -> int:
     return int.from_bytes(hashlib.blake2b(f"{key} {name}".encode(), digest_size=8).digest())
 
 
-def _with_bias(y: Residues, bias: Residues | None, prime: int) -> Residues:
+def _common(a: Residues, b: Residues) -> np.dtype[Any]:
+    """Give the type of a sum or product; arithmetic has none of booleans."""
+    dtype = a.dtype if a.dtype == b.dtype else np.promote_types(a.dtype, b.dtype)
+    if dtype.kind not in "iu" and not is_float(dtype):
+        raise UnsupportedError(f"numbers of type {dtype} are not added or multiplied")
+    return dtype
+
+
+def _with_bias(y: Numbers, bias: Residues | None, prime: int) -> Numbers:
     if bias is None:
         return y
-    y += bias.reshape(-1, *(1,) * (y.ndim - 2))
+    y += bias.numbers.reshape(-1, *(1,) * (y.ndim - 2))
     return np.subtract(y, prime, out=y, where=y >= prime)
 
 
-def _window_sums(x: Residues, window: Window, prime: int) -> Residues:
+def _window_sums(x: Numbers, window: Window, prime: int) -> Numbers:
     """Add up each window, ``(N, C, *S')``, one axis after the other: nothing is unfolded."""
-    sums = np.pad(x, [(0, 0), (0, 0), *window.padding])
+    sums = np.pad(x.astype(np.int64, copy=False), [(0, 0), (0, 0), *window.padding])
     moves = zip(window.kernel, window.stride, window.dilation, window.output, strict=True)
     for axis, (kernel, stride, dilation, output) in enumerate(moves, 2):
         taps = (
@@ -255,14 +322,22 @@ def _window_sums(x: Residues, window: Window, prime: int) -> Residues:
     return sums
 
 
-def _product(a: npt.NDArray[Any], b: npt.NDArray[Any], prime: int) -> Residues:
-    """Multiply stacks of matrices, in blocks of terms that float64 adds up exactly."""
-    a, b = a.astype(np.float64, copy=False), b.astype(np.float64, copy=False)
+def _product(a: npt.NDArray[Any], b: npt.NDArray[Any], prime: int) -> Numbers:
+    """Multiply stacks of matrices, in blocks of terms that float64 adds up exactly.
+
+    What is left of a matrix stays as small as it is stored: of a large one, some rows at a time are
+    float64.
+    """
+    rows = max(PART * BLOCK // 32 // max(a.shape[-1], 1), 1)
+    if a.ndim > 1 and a.shape[-2] > rows and b.ndim > 1:
+        parts = [a[..., start : start + rows, :] for start in range(0, a.shape[-2], rows)]
+        return np.concatenate([_product(part, b, prime) for part in parts], axis=-2)
     total: Any = 0.0
     for start in range(0, a.shape[-1], BLOCK):
         terms = slice(start, start + BLOCK)
-        right = b[terms] if b.ndim == 1 else b[..., terms, :]
-        total = _reduced(total + a[..., terms] @ right, prime)
+        left = a[..., terms].astype(np.float64, copy=False)
+        right = (b[terms] if b.ndim == 1 else b[..., terms, :]).astype(np.float64, copy=False)
+        total = _reduced(total + left @ right, prime)
     return np.asarray(total).astype(np.int64)
 
 
@@ -276,9 +351,10 @@ def _reduced(x: Any, prime: int) -> npt.NDArray[np.float64]:
     return rest
 
 
-def _inverse(x: npt.NDArray[np.int64], prime: int) -> Residues:
+def _inverse(x: npt.NDArray[np.int64], prime: int) -> Numbers:
     """Invert in the field by Fermat's little theorem, ``x**(prime - 2)``; that of 0 is 0."""
-    result, power, exponent = np.ones_like(x), x % prime, prime - 2
+    power, exponent = x.astype(np.int64) % prime, prime - 2
+    result = np.ones_like(power)
     while exponent:
         if exponent & 1:
             result = result * power % prime

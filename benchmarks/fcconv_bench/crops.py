@@ -13,7 +13,8 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 import fcconv
-from fcconv.scanning.engine import Cropped, Layout, Shared
+from fcconv.scanning.engine import Cropped, Shared
+from fcconv.scanning.network import Layout, as_network
 from fcconv_bench import networks
 from fcconv_bench.suite import Call
 
@@ -50,11 +51,12 @@ class Scene:
 
     def one_pass(self, engine: str) -> Call:
         """Return the call that scores the image at once."""
-        return partial(Shared(self.sliding, engine), self.image)
+        return partial(Shared(as_network(self.sliding), engine), self.image)
 
     def crops(self, engine: str) -> Call:
         """Return the call that scores each window by itself."""
-        score = Cropped(self.sliding, self.sliding.stride, engine, min(BATCH, self.windows))
+        network = as_network(self.sliding)
+        score = Cropped(network, network.stride, engine, min(BATCH, self.windows))
         return partial(score, self.image)
 
     def one_pass_multiplications(self) -> int:

@@ -1,11 +1,13 @@
-"""What the forms of the JAX backend take on a CPU, on each row of two suites, as a part of lax.
+"""What the forms of the JAX backend take, on each row of two suites, as a part of lax.
 
 ``python -m fcconv_bench.forms`` measures every form that can compute a row, whatever the rules of
-``fcconv_jax.forms`` say, and prints the tables that the rules were read off.
+``fcconv_jax.forms`` say, and prints the tables that the rules were read off; with ``gpu`` behind it
+on a GPU, else on the CPU.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,10 +30,10 @@ ROUNDS = 3
 
 @dataclass(frozen=True)
 class FormContender:
-    """A form, compiled for the CPU."""
+    """A form, compiled for a device that JAX calls "cpu", "gpu" or "tpu"."""
 
     name: str
-    platform: str = CPU
+    platform: str
     is_resident: bool = False
 
     def can(self, case: Case) -> bool:
@@ -41,11 +43,13 @@ class FormContender:
 
     def prepare(self, case: Case) -> Prepared:
         """Compile the form."""
-        return Prepared(compiled(self.name, case), Facts(case.multiplications, case.output_bytes))
+        return Prepared(
+            compiled(self.name, self.platform, case), Facts(case.multiplications, case.output_bytes)
+        )
 
 
-def compiled(name: str, case: Case) -> Call:
-    """Compile a form, and return a call of it."""
+def compiled(name: str, platform: str, case: Case) -> Call:
+    """Compile a form for a platform, and return a call of it."""
     import jax
 
     from fcconv_jax.convolution import FORMS
@@ -58,21 +62,21 @@ def compiled(name: str, case: Case) -> Call:
     def program(x: Any, weight: Any) -> Any:
         return form(x, weight, window, case.groups, jax.lax.Precision.HIGHEST)
 
-    operands = jax.device_put(case.arrays()[:2], jax.devices(CPU)[0])
+    operands = jax.device_put(case.arrays()[:2], jax.devices(platform)[0])
     call = jax.jit(program).lower(*operands).compile()
     return lambda: call(*operands).block_until_ready()
 
 
-def contenders(_: Iterable[str]) -> list[FormContender]:
-    """List the forms, lax first."""
-    return [FormContender(name) for name in FORMS]
+def contenders(platforms: Iterable[str]) -> list[FormContender]:
+    """List the forms on each platform, lax first."""
+    return [FormContender(name, platform) for platform in platforms for name in FORMS]
 
 
 if __name__ == "__main__":
-    console = Console(width=120)
+    console, platforms = Console(width=120), sys.argv[1:] or [CPU]
     for suite in (layers(), convolutions()):
         forms = replace(suite, reference=LAX, ours=FORMS[1:], contenders=contenders)
-        rows = measure(forms, (), ROUNDS, partial(console.print, style="dim"))
+        rows = measure(forms, platforms, ROUNDS, partial(console.print, style="dim"))
         console.print(suite_table(forms, rows))
     for line in in_words(environment()):
         console.print(line, highlight=False)

@@ -8,7 +8,6 @@ turn, and the median of the rounds after the first is quoted, in which an engine
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import itertools
 import math
@@ -28,9 +27,9 @@ from rich.console import Console
 from rich.table import Table
 
 import fcconv
-from fcconv.scanning.engine import Layout
 from fcconv.scanning.job import make_job
 from fcconv.scanning.memory import parse_bytes
+from fcconv.scanning.network import Layout, as_network
 from fcconv.scanning.scan import score_tiles
 from fcconv.scanning.store import InMemory
 from fcconv_bench import networks
@@ -95,9 +94,8 @@ def against_crops(name: str, engine: str) -> tuple[int, float, float, float]:
 
 def tiling(engine: str, side: int) -> tuple[int, float, float]:
     """Return tiles, and the seconds of a scan in them and of one whole pass."""
-    sliding = fcconv.convolutionize(networks.colour())
     image = random_image(3, side)
-    job = make_job(sliding, image, None, None, None, None)
+    job = make_job(as_network(networks.colour()), image, None, None, None, None)
     cut, batch = job.planned(parse_bytes("512MB"), engine)
     score = job.score(engine, batch)
 
@@ -131,16 +129,15 @@ def plain_loop(patch: Callable[[Array], Any], image: Array, stride: int, batch: 
 
 def exact_windows(engine: str, stride: int, side: int) -> tuple[int, float, float, float]:
     """Return windows, and seconds: of a whole scan, of its tiles alone, and of a plain loop."""
-    network = networks.padded()
-    sliding, patch = fcconv.convolutionize(network), fcconv.compile(network, engine)
-    sliding = dataclasses.replace(sliding, stride=(stride, stride))
+    patch = fcconv.compile(networks.padded(), engine)
+    network = as_network(fcconv.convolutionize(networks.padded()), stride, windows="exact")
     noise = np.random.default_rng(0).random((3, 1, side), np.float32)
     image = np.broadcast_to(noise, (3, side, side))  # its rows are equal, and take no memory
-    job = make_job(sliding, image, "exact", None, None, None)
+    job = make_job(network, image, "exact", None, None, None)
     cut, batch = job.planned(parse_bytes("512MB"), engine)
     score = job.score(engine, batch)
     found, tiles, *loops = medians(
-        lambda: fcconv.scan(sliding, image, engine=engine, windows="exact"),
+        lambda: fcconv.scan(network, image, engine=engine, windows="exact"),
         lambda: score_tiles(job, score, cut, InMemory(job.outputs(cut)), lambda _: None),
         *(partial(plain_loop, patch, image, stride, size) for size in BATCHES),
     )

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import secrets
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 
 from fcconv.certificate.layerwise import certify_layers
 from fcconv.certificate.report import Certificate
+from fcconv.certificate.runs import refusal
 from fcconv.certificate.sliding import Proof
 from fcconv.errors import ModelError, ShapeError
+from fcconv.geometry import integer
 from fcconv.graph.load import Source, load
 from fcconv.graph.pointwise import Pointwise
 from fcconv.graph.run import data_inputs
+from fcconv.graph.save import save
 from fcconv.graph.sliding import WINDOW, Sliding, restored, told
 
 SEED_BITS = 64
 """Bits of a seed that the system draws; short enough to be typed again."""
+
+LARGEST_SEED = 2**128 - 1
 
 
 def certify(
@@ -36,7 +43,8 @@ def certify(
     original : path, onnx.ModelProto, onnx_ir.Model or torch.nn.Module
         The patch network.
     rewritten : Sliding, Pointwise, path, onnx.ModelProto or onnx_ir.Model
-        Its sliding or pointwise form, from whatever tool.
+        Its sliding or pointwise form, from whatever tool. Of a path the file itself is checked,
+        too: whether runtimes take it that take the original.
     seed : int, optional
         Chooses the keys and the images. Left out, it is drawn from the system's random source, and
         the certificate tells it, so that a run can be repeated. A seed that is known in advance
@@ -64,19 +72,38 @@ def certify(
     >>> certificate.exact, certificate.windows, certificate.equal
     (True, 9, 9)
     """
+    seed = integer(secrets.randbits(SEED_BITS) if seed is None else seed, "seed", 0, LARGEST_SEED)
     second = load(rewritten)
     try:
-        first = load(original, window or _patch_shape(second))
+        first = load(original, _patch_shape(second) if window is None else window)
     except ShapeError as error:
         raise ModelError(f"the two networks do not fit each other: {error}") from error
-    seed = secrets.randbits(SEED_BITS) if seed is None else seed
     rng = np.random.default_rng(seed)
     axes = _freed_axes(first, second)
     if axes:
         made = _with_metadata(Proof(first, second, axes, rng).certificate(), second)
     else:
         made = certify_layers(first, second, rng)
+    if made.holds and isinstance(rewritten, str | Path):
+        made = _with_runs(made, original, Path(rewritten), first, second)
     return replace(made, seed=seed)
+
+
+def _with_runs(
+    certificate: Certificate, original: Source, file: Path, first: ir.Model, second: ir.Model
+) -> Certificate:
+    """Refuse a file that runtimes do not take, though they take the original."""
+    inputs = data_inputs(first.graph), data_inputs(second.graph)
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "original.onnx"
+        if isinstance(original, str | Path):
+            source = Path(original)
+        else:
+            save(first, source)
+        refused = refusal(source, file, *inputs)
+    if refused is None:
+        return certificate
+    return replace(certificate, exact=False, holds=False, difference=refused)
 
 
 def _with_metadata(certificate: Certificate, rewritten: ir.Model) -> Certificate:

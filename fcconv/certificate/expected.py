@@ -10,10 +10,11 @@ import math
 
 import numpy as np
 
-from fcconv.certificate.side import Array, Ints, Side
+from fcconv.certificate.side import Array, FieldSide, Ints
 from fcconv.errors import FcconvError
 from fcconv.graph.locality import Locality
 from fcconv.graph.node import Node
+from fcconv_modular.residues import Residues
 
 LARGEST_IMAGES = 2**27
 """Most numbers in all images that are compared."""
@@ -53,13 +54,13 @@ def sizes_to_compare(
     return sizes if sum(map(math.prod, sizes)) * numbers <= LARGEST_IMAGES else None
 
 
-def first_difference(expected: Side, found: Side, images: Array) -> str | None:
+def first_difference(expected: FieldSide, found: FieldSide, images: Array) -> str | None:
     """Name the first node that does not compute what the node of its name should.
 
     Outputs decide whether there is a difference; names only help to say where.
     """
-    wanted: dict[str, Array] = {}
-    made: list[tuple[Node, Array]] = []
+    wanted: dict[str, Residues] = {}
+    made: list[tuple[Node, Residues]] = []
     results = expected.run(images, lambda node, outputs: wanted.update({node.name: outputs[0]}))
     failure = "the outputs"
     outputs: list[Array] = []
@@ -67,9 +68,10 @@ def first_difference(expected: Side, found: Side, images: Array) -> str | None:
         outputs = found.run(images, lambda node, arrays: made.append((node, arrays[0])))
     except FcconvError as error:
         failure = str(error)
-    if len(results) == len(outputs) and all(map(np.array_equal, results, outputs)):
+    alike = expected.types == found.types and len(results) == len(outputs)
+    if alike and all(map(np.array_equal, results, outputs)):
         return None
     for node, output in made:
-        if node.name in wanted and not np.array_equal(wanted[node.name], output):
+        if node.name in wanted and not wanted[node.name].equals(output):
             return str(node)
     return failure

@@ -14,13 +14,15 @@ import numpy as np
 import onnx_ir as ir
 
 from fcconv.certificate.keys import Keys
-from fcconv.certificate.report import Certificate
+from fcconv.certificate.measure import as_they_are, rounding_errors
+from fcconv.certificate.report import Certificate, Rounding
 from fcconv.certificate.weights import moved_weights
 from fcconv.errors import FcconvError, ModelError, UnsupportedError
 from fcconv.graph.node import Node, attribute_bytes
 from fcconv.graph.run import Program
 from fcconv.graph.shapes import LARGEST_INPUT, infer_shapes
 from fcconv_modular import Field
+from fcconv_modular.residues import Residues
 
 ROWS = 3
 """Length of the axes that a layer leaves free, where it is compared."""
@@ -42,6 +44,9 @@ def certify_layers(
             if difference is None and not _same(original, rewritten, ir_node, rng, field):
                 difference = str(Node(ir_node, 0))
         keys.agreed(field.false_agreement())
+    errors: dict[str, Rounding] = {}
+    if difference is None:
+        difference = _measure(original, rewritten, changed, rng, errors)
     holds = difference is None
     return Certificate(
         form="pointwise",
@@ -57,8 +62,42 @@ def certify_layers(
         unproved=None,
         reasons=(),
         weights=moved_weights(original, rewritten),
-        errors=(),
+        errors=tuple(errors.values()),
     )
+
+
+def _measure(
+    original: ir.Model,
+    rewritten: ir.Model,
+    changed: list[ir.Node],
+    rng: np.random.Generator,
+    errors: dict[str, Rounding],
+) -> str | None:
+    """Measure what rounding adds in each layer; name one that it is too much in."""
+    for ir_node in changed:
+        data, outputs = _ends(ir_node)
+        names, dtypes = [str(value.name) for value in data], [_dtype(value) for value in data]
+        shapes = [_small_shape(value, ir_node) for value in data]
+        models = [_cut_out(model, names, outputs) for model in (original, rewritten)]
+        try:
+            rows = rounding_errors(as_they_are(*models), shapes, dtypes, rng)
+        except UnsupportedError as error:
+            return f"{Node(ir_node, 0)}: {error}"
+        for row in rows:
+            before = errors.get(row.engine)
+            errors[row.engine] = row if before is None else before.joined(row)
+            if row.beyond is not None:
+                return f"{Node(ir_node, 0)}, in {row.engine}: {row.beyond}"
+    return None
+
+
+def _ends(ir_node: ir.Node) -> tuple[list[ir.Value], list[str]]:
+    """Return what a layer reads that is no constant, and the names of what it makes."""
+    data = [v for v in ir_node.inputs if v is not None and v.const_value is None]
+    outputs = [
+        str(value.name) for value in ir_node.outputs if value.uses() or value.is_graph_output()
+    ]
+    return data, outputs
 
 
 def _interface(original: ir.Model, rewritten: ir.Model) -> str | None:
@@ -121,19 +160,18 @@ def _same(
     field: Field,
 ) -> bool:
     """Compare a node with what stands for it, on random input."""
-    data = [v for v in ir_node.inputs if v is not None and v.const_value is None]
-    names = [str(value.name) for value in data]
-    outputs = [
-        str(value.name) for value in ir_node.outputs if value.uses() or value.is_graph_output()
-    ]
-    shapes = [_small_shape(value, ir_node) for value in data]
+    data, outputs = _ends(ir_node)
+    names, shapes = [str(value.name) for value in data], [_small_shape(v, ir_node) for v in data]
     if any(math.prod(shape) > LARGEST_INPUT for shape in shapes):
         raise UnsupportedError(f"{Node(ir_node, 0)} can't be compared: its input is too large")
     try:
-        programs = [_cut_out(model, names, outputs) for model in (original, rewritten)]
+        programs = [Program(_cut_out(model, names, outputs)) for model in (original, rewritten)]
     except (ValueError, UnsupportedError):  # no such values in the rewritten network, or no rule
         return False
-    inputs = [rng.integers(0, field.prime, shape) for shape in shapes]
+    inputs = [
+        Residues(rng.integers(0, field.prime, shape), _dtype(value))
+        for value, shape in zip(data, shapes, strict=True)
+    ]
     try:
         expected = programs[0].run(field, programs[0].parameters(field), inputs)
     except FcconvError as error:
@@ -146,7 +184,12 @@ def _same(
         found = programs[1].run(field, programs[1].parameters(field), inputs)
     except FcconvError:
         return False
-    return all(np.array_equal(a, b) for a, b in zip(expected, found, strict=True))
+    return all(a.equals(b) for a, b in zip(expected, found, strict=True))
+
+
+def _dtype(value: ir.Value) -> np.dtype[Any]:
+    """Give the type of a value; where nothing tells it, that of most networks."""
+    return np.dtype(np.float32 if value.dtype is None else value.dtype.numpy())
 
 
 def _small_shape(value: ir.Value, node: ir.Node) -> tuple[int, ...]:
@@ -166,6 +209,6 @@ def _small_shape(value: ir.Value, node: ir.Node) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _cut_out(model: ir.Model, inputs: list[str], outputs: list[str]) -> Program:
+def _cut_out(model: ir.Model, inputs: list[str], outputs: list[str]) -> ir.Model:
     graph = ir.convenience.extract(model.graph, inputs, outputs)
-    return Program(ir.Model(graph, ir_version=model.ir_version))
+    return ir.Model(graph, ir_version=model.ir_version)

@@ -1,64 +1,225 @@
-"""The third statement of a certificate: what floats add, measured beside the original."""
+"""The third statement of a certificate: what floats add, measured, and held against a bound."""
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
-import fcconv_numpy
+from fcconv.certificate.bounds import Bounded, Bounds
 from fcconv.certificate.report import Rounding
-from fcconv.certificate.side import Array, Grid, Side, filled_up, flat
+from fcconv.certificate.side import Array, Grid, Ints, filled_up, flat, in_rows
 from fcconv.errors import UnsupportedError
 from fcconv.graph import engines
 from fcconv.graph.run import Program, fixed_batch
+from fcconv.rounding import unit_and_range
+from fcconv_modular.moves import is_float
 
 ENGINES = ("numpy", "onnxruntime")
 
+ORDINARY = "ordinary"
+"""The numbers whose errors a certificate shows."""
+
+LARGE = 2.0**13
+"""Beyond what pixels usually are, and within float16."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two networks of the same inputs, of which the second is to compute what the first does.
+
+    Attributes
+    ----------
+    original : onnx_ir.Model
+        The first network.
+    rewritten : onnx_ir.Model
+        The second one.
+    cut : callable
+        Cuts the windows to compare out of images, for the first network.
+    by_window : callable
+        Brings the results of the second network to the shapes of the first one's.
+    place : callable
+        Names the window that a row of the results is of.
+    """
+
+    original: ir.Model
+    rewritten: ir.Model
+    cut: Callable[[Array], Array]
+    by_window: Callable[[list[Array]], list[Array]]
+    place: Callable[[int], str]
+
+
+def by_windows(original: ir.Model, rewritten: ir.Model, grid: Grid) -> Pair:
+    """Compare the cells of one pass with crops."""
+    return Pair(
+        original,
+        rewritten,
+        grid.crops,
+        lambda maps: grid.by_window(maps) or flat(maps),
+        lambda row: f"window {grid.compared[row]}",
+    )
+
+
+def as_they_are(original: ir.Model, rewritten: ir.Model) -> Pair:
+    """Compare networks that take and return the same."""
+    return Pair(original, rewritten, np.asarray, flat, lambda row: f"row {row}")
+
 
 def rounding_errors(
-    original: ir.Model, rewritten: ir.Model, grid: Grid, rng: np.random.Generator
+    pair: Pair, shapes: Sequence[Ints], dtypes: Sequence[np.dtype[Any]], rng: np.random.Generator
 ) -> list[Rounding]:
-    """Compare each engine on both networks with the original in float64.
+    """Measure each engine on both networks, on numbers of several sizes.
 
-    An engine that can't run the original has no row.
+    Parameters
+    ----------
+    pair : Pair
+        The two networks.
+    shapes : sequence of tuple of int
+        Those of the inputs, the batch included.
+    dtypes : sequence of data type
+        Those of the inputs.
+    rng : numpy.random.Generator
+        Draws the numbers.
+
+    Returns
+    -------
+    list of Rounding
+        A row for each engine that can run the original; none if an input's type has no numbers
+        that are computed with here.
 
     Raises
     ------
     UnsupportedError
         If an engine runs the original, but not the rewritten network.
     """
-    images = rng.standard_normal((1, *grid.image))
-    crops = grid.crops(images)
-    truth = flat(Side(Program(original), fcconv_numpy, np.float64).run(crops))
-    dtype = original.graph.inputs[0].dtype
-    narrow = np.float32 if dtype is None else dtype.numpy()
+    if not all(is_float(dtype) or dtype.kind in "iub" for dtype in dtypes):
+        return []
+    kinds = [numbers(dtype, shape, rng) for shape, dtype in zip(shapes, dtypes, strict=True)]
+    drawn = [list(zip(*each, strict=True)) for each in zip(*kinds, strict=True)]
+    names, images = [each[0][0] for each in drawn], [each[1] for each in drawn]
+    crops = [[pair.cut(array) for array in arrays] for arrays in images]
+    program = Program(pair.original)
+    bounded = [_bounded(program, arrays) for arrays in crops]
     rows = []
-    for engine in ENGINES:
-        if importlib.util.find_spec(engine) is None:
-            continue
+    for engine in filter(importlib.util.find_spec, ENGINES):
         try:
-            patch = _listing(engines.compile(original, engine))
-            patches = filled_up(patch, crops.astype(narrow), fixed_batch(original.graph.inputs))
+            expected = list(map(flat, _results(pair.original, engine, crops)))
         except UnsupportedError:  # onnxruntime has no float64 convolution, for one
             continue
-        maps = _listing(engines.compile(rewritten, engine))(images.astype(narrow))
-        scores = grid.by_window(maps) or flat(maps)
-        rows.append(Rounding(engine, _largest(truth, flat(patches)), _largest(truth, scores)))
+        found = list(map(pair.by_window, _results(pair.rewritten, engine, images)))
+        row = _errors(engine, bounded[0], expected[0], found[0])
+        for name, *results in zip(names, bounded, expected, found, strict=True):
+            beyond = _beyond(pair, *results, keeps_nan=engine == "numpy")
+            if beyond is not None and row.beyond is None:
+                row = replace(row, beyond=f"{name} pixels, {beyond}")
+        rows.append(row)
     return rows
 
 
-def _listing(network: Callable[..., Any]) -> Callable[[Array], list[Array]]:
-    """Let a network return a list, also of a single output."""
+def numbers(
+    dtype: np.dtype[Any], shape: Ints, rng: np.random.Generator
+) -> Iterator[tuple[str, Array]]:
+    """Yield arrays of numbers of several sizes, each with its name.
 
-    def call(images: Array) -> list[Array]:
-        results = network(images)
-        return list(results) if isinstance(results, tuple) else [results]
+    The largest floats are those whose squares overflow, the tiny ones those whose squares are 0.
+    """
+    spot = np.zeros(shape)
+    if spot.size:
+        spot.flat[rng.integers(spot.size)] = 1
+    if is_float(dtype):
+        limits, normal = unit_and_range(dtype), rng.standard_normal(shape)
+        yield ORDINARY, normal.astype(dtype)
+        yield "zeros", np.zeros(shape, dtype)
+        yield "minus zeros", np.full(shape, -0.0).astype(dtype)
+        yield "large", (LARGE * rng.uniform(-1, 1, shape)).astype(dtype)
+        yield "huge", (2 * np.sqrt(limits.largest) * np.sign(normal)).astype(dtype)
+        yield "tiny", (np.sqrt(limits.smallest) / 2**12 * normal).astype(dtype)
+    else:
+        low, high = (0, 1) if dtype.kind == "b" else _ends(dtype)
+        yield ORDINARY, rng.integers(low, high, shape, np.int64, endpoint=True).astype(dtype)
+        for name, number in (("zeros", 0), ("lowest", low), ("highest", high), ("ones", 1)):
+            yield name, np.full(shape, number).astype(dtype)
+        yield "small", rng.integers(0, 2, shape).astype(dtype)
+    yield "one pixel", spot.astype(dtype)
 
-    return call
+
+def _ends(dtype: np.dtype[Any]) -> tuple[int, int]:
+    limits = np.iinfo(dtype)
+    return max(limits.min, -(2**31)), min(limits.max, 2**31)
+
+
+def _results(model: ir.Model, engine: str, inputs: Sequence[Sequence[Array]]) -> list[list[Array]]:
+    """Run a network on several inputs, of any batch each."""
+    network, size = engines.compile(model, engine), fixed_batch(Program(model).inputs)
+
+    def call(arrays: Sequence[Array]) -> list[Array]:
+        if len(arrays) != 1:
+            return _listed(network(*arrays))
+        return filled_up(lambda x: _listed(network(x)), arrays[0], size)
+
+    return list(map(call, inputs))
+
+
+def _listed(results: Any) -> list[Array]:
+    return list(results) if isinstance(results, tuple) else [results]
+
+
+def _bounded(program: Program, arrays: Sequence[Array]) -> list[Bounded]:
+    """Run a network with bounds on the errors of what it computes."""
+    bounds, size = Bounds(), fixed_batch(program.inputs)
+    count = len(arrays[0]) if arrays else 0
+    missing = -count % (size or 1) if len(arrays) == 1 else 0
+    inputs = [
+        bounds.asarray(np.concatenate([x, np.repeat(x[:1], missing, axis=0)])) for x in arrays
+    ]
+    outputs = program.run_batches(bounds, {}, inputs)
+    outputs = [y[:count] for y in outputs] if missing else outputs
+    return [bounds.namespace.reshape(y, in_rows(y.shape)) for y in outputs]
+
+
+def _errors(
+    engine: str, bounded: Sequence[Bounded], expected: Sequence[Array], found: Sequence[Array]
+) -> Rounding:
+    """Give the largest errors of both networks, and what they may be."""
+    truth = [y.value for y in bounded]
+    allowed = max((float(2 * y.error.max(initial=0)) for y in bounded), default=0.0)
+    return Rounding(engine, _largest(truth, expected), _largest(truth, found), allowed)
+
+
+def _beyond(
+    pair: Pair,
+    bounded: Sequence[Bounded],
+    expected: Sequence[Array],
+    found: Sequence[Array],
+    *,
+    keeps_nan: bool,
+) -> str | None:
+    """Say where two right implementations could not differ so, if anywhere.
+
+    An engine that does not keep NaN, whatever lies beside it, may lose one in either network.
+    """
+    if [x.shape for x in expected] != [y.shape for y in found]:
+        return "the shapes of the outputs"
+    for output, (bound, x, y) in enumerate(zip(bounded, expected, found, strict=True)):
+        a, b = (np.asarray(z, np.float64) for z in (x, y))
+        with np.errstate(all="ignore"):
+            apart = np.isfinite(bound.error) & (np.abs(a - b) > 2 * bound.error)
+        is_number, was, stays = (np.isfinite(z) for z in (bound.value, a, b))
+        wrong = apart | (is_number & was & ~stays)
+        if keeps_nan:
+            wrong |= ~is_number & ~was & stays
+        if wrong.any():
+            row, entry = (int(n) for n in np.argwhere(wrong)[0])
+            return (
+                f"{pair.place(row)}, output {output}, entry {entry}: {a[row, entry]:.6g} became "
+                f"{b[row, entry]:.6g}, right ones differ by {2 * bound.error[row, entry]:.1e} at "
+                f"most"
+            )
+    return None
 
 
 def _largest(truth: Sequence[Array], found: Sequence[Array]) -> float:

@@ -4,17 +4,40 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Any
+
+import numpy as np
 
 
 @dataclass(frozen=True)
 class Rounding:
-    """The largest error of one engine in float32 against float64, for both networks."""
+    """What rounding adds in one engine.
+
+    Attributes
+    ----------
+    engine : str
+        What computes.
+    original, rewritten : float
+        The largest error of either network against float64, on ordinary pixels.
+    bound : float
+        How far two right implementations can differ on these, derived a priori
+        (:mod:`fcconv.certificate.bounds`).
+    beyond : str, optional
+        Where, on pixels of any size, the two differ by more, or a NaN or an infinity is new.
+    """
 
     engine: str
     original: float
     rewritten: float
+    bound: float
+    beyond: str | None = None
+
+    def joined(self, other: Rounding) -> Rounding:
+        """Show the larger errors of two parts of a network."""
+        pairs = zip(astuple(self)[1:4], astuple(other)[1:4], strict=True)
+        larger = (float(np.maximum(a, b)) for a, b in pairs)  # NaN stays
+        return Rounding(self.engine, *larger, self.beyond or other.beyond)
 
 
 @dataclass(frozen=True)
@@ -48,7 +71,8 @@ class Certificate:
     weights : dict of str to bool
         For each rewritten layer, whether its kernel holds the old weights bit for bit.
     errors : tuple of Rounding
-        Rounding errors, original and rewritten side by side.
+        Rounding errors, original and rewritten side by side; one that is beyond its bound makes
+        the rewriting wrong.
     seed : int
         What the keys and the images were drawn with; repeats the run.
     """
@@ -76,6 +100,12 @@ class Certificate:
     def to_json(self) -> str:
         """Return the certificate as JSON."""
         return json.dumps(self.to_dict())
+
+    def __repr__(self) -> str:
+        """Give the verdict; :func:`str` gives all that is proved and measured."""
+        found = f"form={self.form!r}, holds={self.holds}, exact={self.exact}"
+        where = f", difference={self.difference!r}" if self.difference else ""
+        return f"<Certificate {found}{where}>"
 
     def __str__(self) -> str:
         """Print the certificate, a line a statement."""
@@ -112,5 +142,8 @@ class Certificate:
         for row in self.errors:
             yield (
                 f"rounding, {row.engine}",
-                f"original {row.original:.1e}, rewritten {row.rewritten:.1e}",
+                f"original {row.original:.1e}, rewritten {row.rewritten:.1e}, right ones differ by "
+                f"{row.bound:.1e} at most",
             )
+            if row.beyond is not None:
+                yield f"rounding, {row.engine}", f"BEYOND THE BOUND: {row.beyond}"

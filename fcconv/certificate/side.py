@@ -11,8 +11,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fcconv.graph.run import Program, Visit, fixed_batch
+from fcconv.graph.run import Program, Visit, by_image, fixed_batch
 from fcconv_modular import Field
+from fcconv_modular.residues import Residues
 
 Array: TypeAlias = npt.NDArray[Any]
 Ints: TypeAlias = tuple[int, ...]
@@ -37,11 +38,12 @@ class Side:
 
     def run(self, images: Array, visit: Visit | None = None) -> list[Array]:
         """Compute the outputs for a batch."""
+        return filled_up(
+            lambda batch: self._computed(batch, visit), images, fixed_batch(self._program.inputs)
+        )
 
-        def call(images: Array) -> list[Array]:
-            return self._program.run_batches(self._backend, self._weights, [images], visit)
-
-        return filled_up(call, images, fixed_batch(self._program.inputs))
+    def _computed(self, images: Any, visit: Visit | None) -> list[Any]:
+        return self._program.run_batches(self._backend, self._weights, [images], visit)
 
 
 class FieldSide(Side):
@@ -51,19 +53,23 @@ class FieldSide(Side):
     ----------
     program : Program
         The network.
-    key : int
-        Chooses the field.
+    field : Field
+        What computes; both networks may share it, and the residues of the weights that both have.
 
     Attributes
     ----------
     chance : float
         A bound on the chance that one of the runs so far hides a difference.
+    types : list of data type
+        Those of the outputs of the last run.
     """
 
-    def __init__(self, program: Program, key: int) -> None:
-        self.field = Field(key)
-        super().__init__(program, self.field)
-        self._of_weights, self.chance = self.field.false_agreement(), 0.0
+    def __init__(self, program: Program, field: Field) -> None:
+        before = field.false_agreement()
+        super().__init__(program, field)
+        self.field, self.chance = field, 0.0
+        self._of_weights = field.false_agreement() - before
+        self.types: list[np.dtype[Any]] = []
 
     def run(self, images: Array, visit: Visit | None = None) -> list[Array]:
         """Compute the outputs for a batch; parts of a batch hide what they hide each by itself."""
@@ -73,6 +79,13 @@ class FieldSide(Side):
         of_run = (self.field.false_agreement() - before) / parts
         self.chance = max(self.chance, self._of_weights + of_run)
         return outputs
+
+    def _computed(self, images: Array, visit: Visit | None) -> list[Array]:
+        declared = self._program.inputs[0].dtype
+        pixels = Residues(images, np.dtype(np.float32 if declared is None else declared.numpy()))
+        outputs = super()._computed(pixels, visit)
+        self.types = [output.dtype for output in outputs]
+        return [output.numbers for output in outputs]
 
 
 @dataclass(frozen=True)
@@ -140,9 +153,15 @@ def filled_up(
     """Call a network that computes `size` images at a time on any number of them."""
     missing = -len(images) % (size or 1)
     filled = np.concatenate([images, np.repeat(images[:1], missing, axis=0)])
-    return [output[: len(images)] for output in call(filled)]
+    outputs = by_image(call(filled)) if len(filled) == size == 1 else call(filled)
+    return [output[: len(images)] for output in outputs]
 
 
 def flat(outputs: Sequence[Array]) -> list[Array]:
     """Give each output of a patch network one axis of features."""
-    return [output.reshape(len(output), math.prod(output.shape[1:])) for output in outputs]
+    return [output.reshape(in_rows(output.shape)) for output in outputs]
+
+
+def in_rows(shape: Ints) -> Ints:
+    """Keep the first axis of a shape, and join the others."""
+    return math.prod(shape[:1]), math.prod(shape[1:])

@@ -19,16 +19,17 @@ import onnx_ir as ir
 from fcconv.certificate.expected import first_difference, sizes_to_compare
 from fcconv.certificate.expression import same_expression
 from fcconv.certificate.keys import Keys
-from fcconv.certificate.measure import rounding_errors
+from fcconv.certificate.measure import by_windows, rounding_errors
 from fcconv.certificate.report import Certificate, Rounding
 from fcconv.certificate.side import Array, FieldSide, Grid, Ints, flat
 from fcconv.certificate.weights import moved_weights
 from fcconv.errors import FcconvError, ModelError, ShapeError, UnsupportedError
 from fcconv.graph.load import load
 from fcconv.graph.locality import Locality, find_locality
-from fcconv.graph.run import Program
+from fcconv.graph.run import Program, check_batch
 from fcconv.graph.slide import convolutionize
 from fcconv.graph.sliding import STRIDE, Sliding, told
+from fcconv_modular import Field
 
 LARGE_WINDOW = 128**2
 """Pixels from which on two windows are compared along an axis, and not three."""
@@ -58,6 +59,8 @@ class Proof:
     ) -> None:
         self._models = original, rewritten
         self._programs = Program(original), Program(rewritten)
+        for program in self._programs:
+            check_batch(program.inputs)
         self._axes, self._rng = axes, rng
         shape = self._programs[0].inputs[0].shape
         self._shape = () if shape is None else tuple(int(str(n)) for n in shape.dims[1:])
@@ -67,7 +70,8 @@ class Proof:
         """Compare the two networks, and say what follows for all images."""
         keys, native, agree = Keys(self._rng), True, np.ones(0, bool)
         for key in keys:
-            first, second = (FieldSide(program, key) for program in self._programs)
+            field = Field(key)
+            first, second = (FieldSide(program, field) for program in self._programs)
             native &= bool(self._agreeing(first, second, self._native, batch=2).all())
             if not len(agree):
                 agree = self._agreeing(first, second, self._near, batch=1)
@@ -81,10 +85,12 @@ class Proof:
         errors: list[Rounding] = []
         if native and difference is None:
             try:
-                grid = self._near if exact else self._native
-                errors = rounding_errors(*self._models, grid, self._rng)
+                errors = self._measured(self._near if exact else self._native)
             except UnsupportedError as error:
                 difference = str(error)
+            worst = next((row for row in errors if row.beyond is not None), None)
+            if worst is not None:
+                difference = f"the outputs, in {worst.engine}: {worst.beyond}"
         return Certificate(
             form="sliding",
             window=self._window,
@@ -101,6 +107,12 @@ class Proof:
             weights=moved_weights(*self._models),
             errors=tuple(errors),
         )
+
+    def _measured(self, grid: Grid) -> list[Rounding]:
+        pair = by_windows(*self._models, grid)
+        declared = self._programs[0].inputs[0].dtype
+        dtype = np.dtype(np.float32 if declared is None else declared.numpy())
+        return rounding_errors(pair, [(1, *grid.image)], [dtype], self._rng)
 
     @functools.cached_property
     def _stride(self) -> Ints:
@@ -139,7 +151,7 @@ class Proof:
 
     def _find_stride(self) -> Ints:
         """Find the pixels that it takes from a second window to a third."""
-        side = FieldSide(self._programs[1], 0)
+        side = FieldSide(self._programs[1], Field(0))
 
         def cells(k: int, pixels: int) -> int:
             size = list(self._shape)
@@ -176,6 +188,7 @@ class Proof:
         except FcconvError:  # an image that the rewritten network can't read
             scores = None
         alike = scores is not None and [a.shape for a in crops] == [b.shape for b in scores]
+        alike = alike and first.types == second.types
         if scores is None or not alike:
             return np.zeros_like(agree)
         for a, b in zip(crops, scores, strict=True):
@@ -225,7 +238,8 @@ class Proof:
         program = Program(right)
         chance = Keys(self._rng)
         for key in chance:
-            wanted, found = FieldSide(program, key), FieldSide(self._programs[1], key)
+            field = Field(key)
+            wanted, found = FieldSide(program, field), FieldSide(self._programs[1], field)
             for shape in images:
                 difference = first_difference(wanted, found, self._residues(wanted, 1, shape))
                 if difference is not None:

@@ -14,6 +14,8 @@ from fcconv.certificate.report import Certificate
 from fcconv.cli.output import results
 from fcconv.graph.layer import Layer
 from fcconv.graph.pointwise import Pointwise, pointwise
+from fcconv.graph.rewritten import times
+from fcconv.graph.save import draft
 from fcconv.graph.slide import convolutionize
 from fcconv.graph.sliding import Sliding
 
@@ -54,9 +56,10 @@ def convert_pointwise(model: Path, out: Path, window: Window, as_json: bool) -> 
 def _certify_and_write(
     model: Path, rewritten: Sliding | Pointwise, record: dict[str, Any], out: Path, as_json: bool
 ) -> int:
-    certificate = certify(model, rewritten)
-    if certificate.holds:
-        rewritten.save(out)
+    with draft(rewritten.model, out) as made:
+        certificate = certify(model, made.path)
+        if certificate.holds:
+            made.publish()
     if as_json:
         written = str(out) if certificate.holds else None
         print_json({**record, "certificate": certificate.to_dict(), "written": written})
@@ -99,18 +102,8 @@ def _geometry(sliding: Sliding) -> dict[str, Any]:
 
 def _geometry_table(sliding: Sliding) -> Table:
     table = Table(title="Sliding", title_justify="left", show_header=False)
-    reach = ", ".join(f"{start} to {stop}" for start, stop in sliding.reach)
-    rows = {
-        "window": _times(sliding.window),
-        "what a score depends on": _times(sliding.field),
-        "pixels a cell reads": reach,
-        "window stride": _times(sliding.stride),
-        "every cell equals its crop": "yes" if sliding.exact else "no, only at the native size",
-    }
-    for name, value in rows.items():
+    for name, value in sliding.lines():
         table.add_row(name, value)
-    for reason in sliding.reasons:
-        table.add_row("because", reason)
     return table
 
 
@@ -123,7 +116,7 @@ def _print_layers(layers: Sequence[Layer]) -> None:
         table.add_column(heading)
     for layer in layers:
         kind = "1x1 convolution" if layer.method == "1x1" else "convolution over its block"
-        table.add_row(layer.name, kind, _times(layer.before), _times(layer.after), layer.order)
+        table.add_row(layer.name, kind, times(layer.before), times(layer.after), layer.order)
     results().print(table)
 
 
@@ -132,7 +125,3 @@ def _certificate(certificate: Certificate) -> Table:
     for name, value in certificate.lines():
         table.add_row(name, value)
     return table
-
-
-def _times(shape: Sequence[int]) -> str:
-    return "x".join(map(str, shape))

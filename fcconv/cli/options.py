@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-NETWORK = click.Path(path_type=Path, dir_okay=False, exists=True)
+NETWORK = click.Path(path_type=Path, exists=True)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 stride_option = click.option(
     "--stride", metavar="S", help="Pixels from one window to the next: S, or one an axis, S,S."

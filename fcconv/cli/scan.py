@@ -84,7 +84,8 @@ class Names(click.ParamType[tuple[str, ...]]):
 @click.option(
     "--windows",
     type=click.Choice(["shared", "exact"]),
-    help="For a network that pads: one pass that windows share, or each window cut out.",
+    help="For a network that pads: one pass that windows share, or each window cut out; the latter "
+    "also for one that can't slide, with a --stride.",
 )
 @click.option("--gray", is_flag=True, help="Make a colour image grey.")
 @click.option(

@@ -22,7 +22,7 @@ from fcconv.report.files import check_writable
 from fcconv.scanning import scan as scanning
 from fcconv.scanning.images import Image, open_images
 from fcconv.scanning.layouts import unit
-from fcconv.scanning.network import as_sliding, explained, labels_of
+from fcconv.scanning.network import Network, as_network, explained, labels_of
 from fcconv.scanning.peaks import Peak, merge_peaks
 from fcconv.scanning.plan import check_size
 from fcconv.scanning.preparation import Preparation
@@ -96,11 +96,11 @@ class Peaks(NamedTuple):
 def scan_and_show(options: Options) -> int:
     """Scan an image, print what was found, and write the files asked for."""
     _check_files(options)
-    sliding = as_sliding(options.model, options.stride, options.window)
-    _check_request(options, sliding)
-    with explained(sliding):
+    network = as_network(options.model, options.stride, options.window, options.windows)
+    _check_request(options, network)
+    with explained(network):
         images, _ = open_images(
-            options.image, len(sliding.window), options.layout, options.series, options.page
+            options.image, len(network.window), options.layout, options.series, options.page
         )
     if len(images) != 1:
         raise click.BadParameter(
@@ -110,14 +110,14 @@ def scan_and_show(options: Options) -> int:
     (image,) = images
     sizes = [image if scale == 1 else Resized(image, scale) for scale in options.scales]
     for resized in sizes:
-        check_size(resized.size, sliding.window)
+        check_size(resized.size, network.window)
     outs = _outs(options)
     scans = [
-        _scanned(options, sliding, resized, out) for resized, out in zip(sizes, outs, strict=True)
+        _scanned(options, network, resized, out) for resized, out in zip(sizes, outs, strict=True)
     ]
     peaks = _peaks(options, scans) if options.asks_for_peaks else None
     shown = max(scans, key=_highest) if len(scans) > 1 else scans[0]
-    _write(options, sliding, shown, peaks.listed if peaks else ())
+    _write(options, network, shown, peaks.listed if peaks else ())
     if options.as_json:
         print_json({"scans": [_facts(scan) for scan in scans], **_peaks_facts(peaks)})
     else:
@@ -146,9 +146,9 @@ def _check_files(options: Options) -> None:
         check_writable(path)
 
 
-def _check_request(options: Options, sliding: Sliding) -> None:
+def _check_request(options: Options, network: Network) -> None:
     """Check what is asked for before anything is computed."""
-    labels, rank = labels_of(sliding, options.labels), len(sliding.window)
+    labels, rank = labels_of(network, options.labels), len(network.window)
     for label in options.only:
         if label not in labels:
             raise click.BadParameter(
@@ -183,11 +183,11 @@ def _outs(options: Options) -> list[Path | None]:
     return list(outs)
 
 
-def _scanned(options: Options, sliding: Sliding, image: Image | Resized, out: Path | None) -> Scan:
+def _scanned(options: Options, network: Network, image: Image | Resized, out: Path | None) -> Scan:
     """Scan the image in one size."""
     with _progress() as told:
         return scanning.scan(
-            sliding,
+            network,
             image,
             engine=options.engine,
             memory=options.memory,
@@ -256,14 +256,16 @@ def _peaks_of(options: Options, scan: Scan, labels: Sequence[str]) -> list[Peak]
         )
 
 
-def _write(options: Options, sliding: Sliding, found: Scan, peaks: Sequence[Peak]) -> None:
+def _write(options: Options, network: Network, found: Scan, peaks: Sequence[Peak]) -> None:
     """Write the files asked for."""
     if options.peaks is not None:
         found.write_peaks(options.peaks, peaks)
     if options.heatmap is not None:
         found.write_heatmap(options.heatmap, peaks=peaks)
     if options.report is not None:
-        certificate = None if sliding.patch is None else certify(sliding.patch, sliding)
+        slid = network.slid
+        is_rewritten = isinstance(slid, Sliding) and slid.patch is not None
+        certificate = certify(network.patch, slid) if is_rewritten else None
         found.write_page(options.report, certificate=certificate, peaks=peaks)
 
 

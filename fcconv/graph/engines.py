@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from fcconv.backend import Backend, library
+from fcconv.backend import Backend, check_alive, library
 from fcconv.backend import backend as find_backend
 from fcconv.errors import BackendError, DtypeError, ShapeError, UnsupportedError
 from fcconv.graph.load import Source, load
@@ -62,7 +62,26 @@ def compile(  # noqa: A001 - fcconv.compile, as re.compile
     return Compiled(Program(load(model, window)), find_backend(backend))
 
 
-class Compiled:
+class _Callable:
+    """A network that is called on arrays, as it prints; it is compiled again in each process."""
+
+    _inputs: Sequence[ir.Value]
+    _engine: str
+
+    def __repr__(self) -> str:
+        """Say what computes, and what is taken."""
+        taken = ", ".join(f"{v.name}: {v.dtype} {v.shape}" for v in self._inputs)
+        return f"<network on {self._engine}, {taken}>"
+
+    def __reduce__(self) -> Any:
+        """Refuse to be pickled."""
+        raise UnsupportedError(
+            "a compiled network can't be pickled or copied: pickle the network that it was made "
+            "of, and compile that again"
+        )
+
+
+class Compiled(_Callable):
     """A network that computes on one backend.
 
     Parameters
@@ -80,10 +99,12 @@ class Compiled:
 
     def __init__(self, program: Program, backend: Backend[Any]) -> None:
         self._program = program
+        self._inputs = program.inputs
         self._backend = backend
+        self._engine = "jax" if backend.namespace.__name__ == "jax.numpy" else "numpy"
         self.params = program.parameters(backend)
         self._call: Callable[..., Any] = self.apply
-        if backend.namespace.__name__ == "jax.numpy":
+        if self._engine == "jax":
             import jax
 
             _check_bits(program.inputs, backend)
@@ -104,14 +125,14 @@ class Compiled:
         array or tuple of array
             The output, or one array an output.
         """
-        _check_inputs(self._program.inputs, inputs)
+        _check_inputs(self._inputs, inputs)
         _check_params(self.params, params)
         outputs = self._program.run_batches(self._backend, params, inputs)
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     def __call__(self, *inputs: Any) -> Any:
         """Compute on arrays; see :meth:`apply`."""
-        _check_inputs(self._program.inputs, inputs)
+        _check_inputs(self._inputs, inputs)
         return self._call(self.params, *map(self._backend.asarray, inputs))
 
 
@@ -133,6 +154,7 @@ def _check_params(known: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     for name, weight in known.items():
         if weight.shape != given[name].shape:
             raise ShapeError(f"{name!r} needs the shape {weight.shape}, got {given[name].shape}")
+        check_alive(f"the weight {name!r}", given[name])
 
 
 def _check_inputs(declared: Sequence[ir.Value], inputs: Sequence[Any]) -> None:
@@ -150,6 +172,7 @@ def _check_input(value: ir.Value, array: Any) -> None:
             f"input {value.name!r} is a {type(array).__module__}.{type(array).__qualname__}: pass "
             f"a NumPy or JAX array"
         )
+    check_alive(f"input {value.name!r}", array)
     if value.dtype is not None and np.dtype(array.dtype) != value.dtype.numpy():
         raise DtypeError(
             f"input {value.name!r} needs dtype {value.dtype.numpy()}, got {array.dtype}: "
@@ -183,8 +206,10 @@ class ByArray:
         return self._compiled[name](*inputs)
 
 
-class _Session:
+class _Session(_Callable):
     """A network in onnxruntime."""
+
+    _engine = "onnxruntime"
 
     def __init__(self, model: ir.Model) -> None:
         try:

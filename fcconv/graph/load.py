@@ -66,6 +66,7 @@ def load(source: Source, window: Sequence[int] | None = None) -> ir.Model:
 
 def read(source: Source, window: Sequence[int] | None = None) -> ir.Model:
     """Read a network and check it, and write out its local functions; see :func:`load`."""
+    window = None if window is None else _sizes(window)
     if _is_rewritten(source):
         source = cast("Any", source).model
     if isinstance(source, ir.Model):
@@ -211,8 +212,12 @@ def _exported(module: Any, window: Sequence[int] | None) -> ir.Model:
 
     if window is None:
         raise ShapeError("a torch.nn.Module needs window=(C, H, W), the shape of one input")
+    if isinstance(module, torch.nn.DataParallel | torch.nn.parallel.DistributedDataParallel):
+        raise UnsupportedError(
+            f"a {type(module).__name__} can't be exported: give its .module, the network itself"
+        )
     parameter = next(module.parameters(), torch.zeros(1))
-    example = torch.zeros(2, *_sizes(window), dtype=parameter.dtype, device=parameter.device)
+    example = torch.zeros(2, *window, dtype=parameter.dtype, device=parameter.device)
     was_training = module.training
     module.eval()
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -12,6 +12,9 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from fcconv.errors import FcconvError, ModelError, UnsupportedError
+
+MOST_NAMES = 8
+"""Values up to which an error names them all."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +92,20 @@ class Node:
         )
 
     def unsupported(self, reason: str) -> UnsupportedError:
-        """Make the error that refuses this node."""
-        return _about(self, UnsupportedError(reason))
+        """Make the error that refuses this node; a note says how to do without it."""
+        error = _about(self, UnsupportedError(reason))
+        graph = self.ir.graph
+        inputs = [] if graph is None else [v for v in graph.inputs if v.const_value is None]
+        read = {v: None for v in self.ir.inputs if v is not None and v.const_value is None}
+        if 1 <= len(read) <= MOST_NAMES and read.keys().isdisjoint(inputs):
+            error.add_note(f"{extraction(inputs, read)} writes what comes before it")
+        return error
+
+
+def extraction(inputs: Iterable[ir.Value], outputs: Iterable[ir.Value]) -> str:
+    """Write the call that cuts a part out of the file of a network."""
+    first, last = ([str(value.name) for value in values] for values in (inputs, outputs))
+    return f"onnx.utils.extract_model(path, 'cut.onnx', {first}, {last})"
 
 
 def attribute_bytes(node: ir.Node) -> list[bytes]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import functools
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -17,7 +16,7 @@ from fcconv.graph import engines
 from fcconv.graph.layer import Layer
 from fcconv.graph.load import Source, read
 from fcconv.graph.node import Node
-from fcconv.graph.save import save
+from fcconv.graph.rewritten import Rewritten, times
 from fcconv.graph.shapes import infer_shapes
 from fcconv.graph.writer import Writer, names_in
 
@@ -26,7 +25,7 @@ MOST_AXES = 3
 
 
 @dataclass(frozen=True)
-class Pointwise:
+class Pointwise(Rewritten):
     """A network whose dense layers are 1x1 convolutions.
 
     Attributes
@@ -39,13 +38,20 @@ class Pointwise:
         The products that were left, and why.
     """
 
-    model: ir.Model = field(repr=False)
+    model: ir.Model
     layers: tuple[Layer, ...]
     left: tuple[str, ...]
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network to an ONNX file, whole or not at all."""
-        save(self.model, path)
+    def lines(self) -> Iterator[tuple[str, str]]:
+        """Yield what became of each product."""
+        for layer in self.layers:
+            yield layer.name, f"weight {times(layer.before)} became {times(layer.after)}"
+        for line in self.left:
+            yield "left as it is", line
+
+    def __repr__(self) -> str:
+        """Say how many layers were replaced."""
+        return f"<Pointwise layers={len(self.layers)}, left={len(self.left)}>"
 
     def __call__(self, *inputs: Any) -> Any:
         """Compute on arrays, by the backend of the first one."""

@@ -16,7 +16,7 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
 from fcconv.errors import FcconvError, ModelError, UnsupportedError
-from fcconv.graph import wire
+from fcconv.graph import kinds, wire
 from fcconv.graph.beside import Beside
 from fcconv.graph.wire import Bytes
 
@@ -44,6 +44,8 @@ LONGEST_REASON = 300
 
 AGAIN = "export the model again, or fetch its file again"
 
+NO_GRAPH = f"holds no ONNX graph: {AGAIN}"
+
 
 def from_file(path: Path) -> ir.Model:
     """Read a model; weights in other files are mapped into memory.
@@ -56,13 +58,19 @@ def from_file(path: Path) -> ir.Model:
         If it holds what there is no way to read here.
     """
     try:
+        if not path.exists():
+            raise ModelError(f"there is no file {path}")
         if not path.is_file():
-            raise ModelError(f"{path} is no file" if path.exists() else f"there is no file {path}")
-        proto, weights = wire.read(path)
+            raise ModelError(f"{path} {kinds.told(path) or 'is not a file'}")
+        try:
+            proto, weights = wire.read(path)
+        except DecodeError:
+            unknown = f"is not an ONNX file, or only a part of one: {AGAIN}"
+            raise ModelError(f"{path} {kinds.told(path) or unknown}") from None
+        if not proto.HasField("graph"):
+            raise ModelError(f"{path} {kinds.told(path) or NO_GRAPH}")
     except OSError as error:
         raise ModelError(f"{path} can't be read: {error.strerror}") from None
-    except DecodeError:
-        raise ModelError(f"{path} is no ONNX file, or only a part of one: {AGAIN}") from None
     return from_proto(proto, str(path), path.parent, weights)
 
 
@@ -86,7 +94,7 @@ def from_proto(
         For each initialiser its raw data, where it does not hold it itself.
     """
     if not proto.HasField("graph"):
-        raise ModelError(f"{name} holds no ONNX graph: {AGAIN}")
+        raise ModelError(f"{name} {NO_GRAPH}")
     if not proto.opset_import:
         raise ModelError(f"{name} does not say which operator set it is of: {AGAIN}")
     beside = Beside(folder)
@@ -146,6 +154,12 @@ def _check_graph(
         name = graph.sparse_initializer[0].values.name
         raise UnsupportedError(f"the initialiser {name!r} is sparse: make it dense")
     _check_names(graph)
+    for value in graph.output:
+        if _holds_dictionaries(value.type):
+            raise UnsupportedError(
+                f"the output {value.name!r} holds dictionaries, as ZipMap makes them, not numbers: "
+                f"export it by skl2onnx.to_onnx(model, X[:1], options={{'zipmap': False}})"
+            )
     apart = {}
     for tensor, data in itertools.zip_longest(graph.initializer, weights):
         found = _check_tensor(tensor, beside, data)
@@ -155,6 +169,12 @@ def _check_graph(
             _hold(tensor, found)
     _check_nodes(graph.node, beside, in_function)
     return apart
+
+
+def _holds_dictionaries(kind: onnx.TypeProto) -> bool:
+    while kind.HasField("sequence_type"):
+        kind = kind.sequence_type.elem_type
+    return kind.HasField("map_type")
 
 
 def _hold(tensor: onnx.TensorProto, data: Bytes) -> None:

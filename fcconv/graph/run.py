@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -22,6 +23,9 @@ from fcconv.graph.operators import OPERATORS
 
 NOT_COMPUTED = {"c": "complex numbers", "O": "text"}
 """Kinds of arrays that no operator takes."""
+
+LARGEST_BATCH, LARGEST_IMAGES = 2**16, 2**27
+"""Most images, and numbers in them, of a network whose shapes are followed."""
 
 Visit: TypeAlias = Callable[[Node, tuple[Any, ...]], None]
 
@@ -189,6 +193,13 @@ def compute(
 
 
 def _steps(graph: ir.Graph) -> Iterator[Step]:
+    for ir_node, spent in zip(graph, spent_after(graph), strict=True):
+        node = Node(ir_node, graph.opset_imports.get(ir_node.domain, 0))
+        yield Step(node, operator_of(node), spent)
+
+
+def spent_after(graph: ir.Graph) -> list[tuple[ir.Value, ...]]:
+    """List, for each node in order, the values that are needed no more after it."""
     nodes = list(graph)
     last_use = {value: node for node in nodes for value in node.outputs}  # if nothing reads it
     last_use |= {value: node for node in nodes for value in node.inputs if value is not None}
@@ -197,9 +208,7 @@ def _steps(graph: ir.Graph) -> Iterator[Step]:
     for value, user in last_use.items():
         if value not in kept:
             spent.setdefault(user, []).append(value)
-    for ir_node in nodes:
-        node = Node(ir_node, graph.opset_imports.get(ir_node.domain, 0))
-        yield Step(node, operator_of(node), tuple(spent.get(ir_node, ())))
+    return [tuple(spent.get(node, ())) for node in nodes]
 
 
 def operator_of(node: Node) -> Operator:
@@ -235,9 +244,16 @@ def in_batches(
 ) -> list[Any]:
     """Call a network of such inputs on any batch: in parts, where it fixes its size."""
     results = [call(part) for part in _batches(inputs, arrays)]
-    return [
-        parts[0] if len(parts) == 1 else concatenate(parts) for parts in zip(*results, strict=True)
-    ]
+    if len(results) == 1:
+        return list(results[0])
+    if fixed_batch(inputs) == 1:
+        results = [by_image(outputs) for outputs in results]
+    return [concatenate(parts) for parts in zip(*results, strict=True)]
+
+
+def by_image(outputs: Sequence[Any]) -> list[Any]:
+    """Give outputs of one image the batch, where the network has dropped it."""
+    return [output if output.shape[:1] == (1,) else output[None] for output in outputs]
 
 
 def _batches(inputs: Sequence[ir.Value], arrays: Sequence[Any]) -> Iterator[Sequence[Any]]:
@@ -260,3 +276,20 @@ def fixed_batch(inputs: Sequence[ir.Value]) -> int | None:
     }
     size = sizes.pop() if len(sizes) == 1 else None
     return size if isinstance(size, int) else None
+
+
+def check_batch(inputs: Sequence[ir.Value]) -> None:
+    """Check that a network does not compute more windows at a time than can be followed.
+
+    Raises
+    ------
+    ShapeError
+        If it does.
+    """
+    batch = fixed_batch(inputs) or 1
+    windows = [[n for n in v.shape.dims[1:] if isinstance(n, int)] for v in inputs if v.shape]
+    if batch > LARGEST_BATCH or batch * sum(map(math.prod, windows)) > LARGEST_IMAGES:
+        raise ShapeError(
+            f"the network computes {batch} images at a time, too many for its shapes to be "
+            f"followed: export it with a batch that is free, or 1"
+        )

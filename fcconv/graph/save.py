@@ -7,14 +7,14 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 import onnx
 import onnx_ir as ir
 
-from fcconv.errors import ModelError
+from fcconv.errors import ModelError, OutputError
 from fcconv.graph.protos import reason
 from fcconv.graph.wire import GRAPH, INITIALIZER, LARGE, RAW_DATA, begin_field
 
@@ -42,32 +42,83 @@ def save(model: ir.Model, path: str | os.PathLike[str]) -> None:
 
     Raises
     ------
-    OSError
+    OutputError
         If it can't be written.
     ModelError
         If it holds what ONNX has no form for.
     """
+    with draft(model, path) as made:
+        made.publish()
+
+
+class Draft:
+    """A model in a file, complete, that is not under its name yet.
+
+    Parameters
+    ----------
+    path : path
+        Where it is: in a folder beside, its weights with it, so that it can be loaded.
+    target : path
+        Where it goes.
+    """
+
+    def __init__(self, path: Path, target: Path) -> None:
+        self.path = path
+        self._target = target
+
+    def publish(self) -> None:
+        """Put the model in its place."""
+        data = _data_of(self.path)
+        with _as_output_error(self._target):
+            if not data.exists():
+                self.path.replace(self._target)
+                return
+            with _replaced(data, _data_of(self._target), self.path.with_name(".old")):
+                self.path.replace(self._target)
+
+
+@contextmanager
+def draft(model: ir.Model, path: str | os.PathLike[str]) -> Iterator[Draft]:
+    """Write a model, and leave nothing of it unless it is published; see :func:`save`."""
     target = Path(path)
-    if target.exists() and not target.is_file():
-        raise OSError(errno.EINVAL, "No file that can be replaced", str(target))
-    if not target.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "No such folder", str(target.parent))
-    head, weights = _apart(model)
-    size = head.ByteSize() + sum(
+    with ExitStack() as stack:
+        with _as_output_error(target):
+            if "\0" in str(target):
+                raise OSError(errno.EINVAL, "a name can't hold a NUL")
+            if target.exists() and not target.is_file():
+                raise OSError(errno.EINVAL, "it is there, and not a file")
+            if not target.parent.is_dir():
+                raise FileNotFoundError(errno.ENOENT, f"there is no folder {target.parent}")
+            head, weights = _apart(model)
+            beside = tempfile.TemporaryDirectory(prefix=".fcconv.", dir=target.parent)
+            made = Draft(Path(stack.enter_context(beside)) / target.name, target)
+            with made.path.open("wb") as file:
+                if _size(head, weights) >= LARGEST_FILE:
+                    weights = list(_written_beside(_data_of(made.path), weights))
+                _write(file, head, weights)
+        yield made
+
+
+def _data_of(path: Path) -> Path:
+    """Return where the weights of a large model lie."""
+    return path.with_name(f"{path.name}.data")
+
+
+@contextmanager
+def _as_output_error(target: Path) -> Iterator[None]:
+    """Say what can't be written, whatever temporary file it was noticed at."""
+    try:
+        yield
+    except OSError as error:
+        said = f"{target} can't be written: {error.strerror or error}: save it elsewhere"
+        raise OutputError(said) from error
+
+
+def _size(head: onnx.ModelProto, weights: Sequence[Weight]) -> int:
+    """Count the bytes of a model in one file."""
+    return head.ByteSize() + sum(
         proto.ByteSize() if tensor is None else tensor.nbytes for proto, tensor in weights
     )
-    with tempfile.TemporaryDirectory(prefix=".fcconv.", dir=target.parent) as folder:
-        written, data = Path(folder) / "model", Path(folder) / "data"
-        with written.open("wb") as file:
-            if size < LARGEST_FILE:
-                _write(file, head, weights)
-            else:
-                _write(file, head, list(_written_beside(data, f"{target.name}.data", weights)))
-        if size < LARGEST_FILE:
-            written.replace(target)
-        else:
-            with _replaced(data, target.parent / f"{target.name}.data", Path(folder) / "old"):
-                written.replace(target)
 
 
 def _apart(model: ir.Model) -> tuple[onnx.ModelProto, list[Weight]]:
@@ -125,13 +176,13 @@ def _write(file: IO[bytes], head: onnx.ModelProto, weights: Sequence[Weight]) ->
         file.write(data)
 
 
-def _written_beside(path: Path, location: str, weights: Sequence[Weight]) -> Iterator[Weight]:
+def _written_beside(path: Path, weights: Sequence[Weight]) -> Iterator[Weight]:
     """Write large weights to a file of their own, and say where they lie in it."""
     with path.open("wb") as file:
         for proto, tensor in weights:
             if tensor is not None:
                 file.write(bytes(-file.tell() % PAGE))
-                entries = {"location": location, "offset": str(file.tell())}
+                entries = {"location": path.name, "offset": str(file.tell())}
                 entries["length"] = str(file.write(_little_endian(tensor)))
                 proto.data_location = onnx.TensorProto.EXTERNAL
                 for key, value in entries.items():

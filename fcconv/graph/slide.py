@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import onnx_ir as ir
 
 from fcconv.errors import ShapeError, UnsupportedError
-from fcconv.geometry import Ints, per_axis
+from fcconv.geometry import Ints, integer, per_axis
 from fcconv.graph.load import Source, load
 from fcconv.graph.node import Node
-from fcconv.graph.run import data_inputs
+from fcconv.graph.run import check_batch, data_inputs
 from fcconv.graph.sliding import Sliding, metadata
 from fcconv.graph.walk import Walk
 
@@ -72,27 +73,51 @@ def convolutionize(
     >>> sliding(np.zeros((1, 1, 100, 200), np.float32)).shape  # 26 x 59 windows
     (1, 1, 26, 59)
     """
-    model = load(source, window)
+    found = slide(load(source, window), stride, spatial_axes)
+    if isinstance(found, Stuck):
+        raise found.error
+    return found
+
+
+class Stuck(NamedTuple):
+    """What forbids a network to slide.
+
+    Attributes
+    ----------
+    axes : tuple of int
+        The spatial axes of its input: those along which it comes furthest.
+    error : UnsupportedError
+        The node where that ends, and why.
+    """
+
+    axes: tuple[int, ...]
+    error: UnsupportedError
+
+
+def slide(
+    model: ir.Model, stride: Ints | None = None, spatial_axes: Sequence[int] | None = None
+) -> Sliding | Stuck:
+    """Rewrite a network that is loaded; see :func:`convolutionize`."""
     shape = _input_shape(model)
     likely = (
         [(axes, ()) for axes in _likely_axes(len(shape))]
         if spatial_axes is None
         else _given_axes(spatial_axes, len(shape))
     )
-    errors = []
+    stuck = []
     for axes, still in likely:
         try:
             return _slide(model, shape, axes, still, stride)
         except UnsupportedError as error:
-            errors.append(error)
-    if not errors:
+            stuck.append(Stuck(axes, error))
+    if not stuck:
         raise ShapeError(f"an input of shape {shape} has no spatial axes to slide along")
     names = [str(Node(ir_node, 0)) for ir_node in model.graph]
 
-    def nodes_before(error: UnsupportedError) -> int:
-        return names.index(error.node) if error.node in names else len(names)
+    def nodes_before(one: Stuck) -> int:
+        return names.index(one.error.node) if one.error.node in names else len(names)
 
-    raise max(errors, key=nodes_before)  # with the wrong axes one does not come far
+    return max(stuck, key=nodes_before)  # with the wrong axes one does not come far
 
 
 def _input_shape(model: ir.Model) -> tuple[Any, ...]:
@@ -110,12 +135,13 @@ def _input_shape(model: ir.Model) -> tuple[Any, ...]:
         )
     if math.prod(int(str(n)) for n in dims[1:]) > LARGEST_WINDOW:
         raise ShapeError(f"a window of shape {dims[1:]} is absurd")
+    check_batch(inputs)
     return tuple(dims)
 
 
 def _given_axes(spatial_axes: Sequence[int], rank: int) -> list[tuple[Axes, Axes]]:
     """List what the other axes may be: channels, or axes of the image that do not slide."""
-    axes = tuple(axis + rank if axis < 0 else axis for axis in spatial_axes)
+    axes = tuple(axis + rank if axis < 0 else axis for axis in _integers(spatial_axes, rank))
     others = tuple(axis for axis in range(1, rank) if axis not in axes)
     proper = len(axes) >= 1 and list(axes) == sorted(set(axes)) and rank <= 5
     if not proper or not all(1 <= axis < rank for axis in axes):
@@ -125,6 +151,16 @@ def _given_axes(spatial_axes: Sequence[int], rank: int) -> list[tuple[Axes, Axes
         )
     still = [tuple(axis for axis in others if axis != channels) for channels in (*others, None)]
     return [(axes, fixed) for fixed in still if len(axes + fixed) <= 3]
+
+
+def _integers(spatial_axes: Sequence[int], rank: int) -> list[int]:
+    try:
+        given = list(spatial_axes)
+    except TypeError:
+        raise ShapeError(
+            f"spatial_axes needs several axes, such as (2, 3), got {reprlib.repr(spatial_axes)}"
+        ) from None
+    return [integer(axis, "spatial_axes", -rank, rank - 1) for axis in given]
 
 
 def _likely_axes(rank: int) -> list[Axes]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import json
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +15,7 @@ from fcconv.errors import ModelError, ShapeError
 from fcconv.graph import engines
 from fcconv.graph.layer import Layer
 from fcconv.graph.locality import find_locality
-from fcconv.graph.save import save
+from fcconv.graph.rewritten import Rewritten, times
 
 LARGEST = 2**26
 """Most pixels of a window, of a margin, or from one window to the next."""
@@ -27,7 +25,7 @@ WINDOW, STRIDE, SLIDING = "fcconv.window", "fcconv.stride", "fcconv.sliding"
 
 
 @dataclass(frozen=True)
-class Sliding:
+class Sliding(Rewritten):
     """A network that scores every window of an image in one pass.
 
     Called with images ``(N, C, *S)``, in the layout of the patch network's input, it returns scores
@@ -61,7 +59,7 @@ class Sliding:
         The patch network; None for a network that was read from a file.
     """
 
-    model: ir.Model = dataclasses.field(repr=False)
+    model: ir.Model
     window: tuple[int, ...]
     stride: tuple[int, ...]
     field: tuple[int, ...]
@@ -70,11 +68,23 @@ class Sliding:
     exact: bool
     reasons: tuple[str, ...]
     layers: tuple[Layer, ...]
-    patch: ir.Model | None = dataclasses.field(default=None, repr=False)
+    patch: ir.Model | None = None
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network to an ONNX file, whole or not at all."""
-        save(self.model, path)
+    def lines(self) -> Iterator[tuple[str, str]]:
+        """Yield each statement about the geometry as a name and what is found."""
+        yield "window", times(self.window)
+        yield "what a score depends on", times(self.field)
+        yield "pixels a cell reads", ", ".join(f"{start} to {stop}" for start, stop in self.reach)
+        yield "window stride", times(self.stride)
+        verdict = "yes" if self.exact else "no, only at the native size"
+        yield "every cell equals its crop", verdict
+        for reason in self.reasons:
+            yield "because", reason
+
+    def __repr__(self) -> str:
+        """Name the network by its geometry."""
+        found = f"window={self.window}, stride={self.stride}, exact={self.exact}"
+        return f"<Sliding {found}, layers={len(self.layers)}>"
 
     @property
     def outputs(self) -> dict[str, tuple[int, np.dtype[Any]]]:

@@ -13,7 +13,7 @@ from onnx_ir.passes import common as passes
 import fcconv_numpy
 from fcconv.errors import UnsupportedError
 from fcconv.graph.check import find_schema
-from fcconv.graph.node import Node, named
+from fcconv.graph.node import Node, extraction, named
 from fcconv.graph.operator import Operator
 from fcconv.graph.run import compute, data_inputs, operator_of
 from fcconv.graph.samples import Samples
@@ -49,7 +49,7 @@ class Walk:
         opset = graph.opset_imports.get("", 0)
         (value,) = data_inputs(graph)
         if value.dtype is None or not value.dtype.is_floating_point():
-            raise UnsupportedError(f"the input {value.name!r} needs a floating point type")
+            raise _no_image(graph, value)
         self.slider = Slider(opset, names=names_in(model), stride=steps, batch=batch)
         self.input = _free_input(value, shape, axes)
         self.values: dict[ir.Value, Slid | Constant] = {
@@ -152,6 +152,24 @@ class Walk:
         passes.RemoveUnusedNodesPass()(written)
         passes.NameFixPass()(written)
         return written
+
+
+def _no_image(graph: ir.Graph, value: ir.Value) -> UnsupportedError:
+    """Refuse an input that does not hold floating point numbers, and say what to do."""
+    readers = [use.node for use in value.uses()]
+    advice = "export it with a float32 input, and convert the numbers before it"
+    if len(readers) == 1 and readers[0].op_type in ("Cast", "DequantizeLinear"):
+        (cast,) = readers
+        advice = (
+            f"cut off {Node(cast, 0)}, {extraction(cast.outputs, graph.outputs)}, and give the "
+            f"network what that makes of them"
+        )
+        if cast.op_type == "Cast":
+            advice += ", the same numbers as floats (--scale 1 of fcconv scan)"
+    return UnsupportedError(
+        f"the input {value.name!r} holds {value.dtype} numbers, but a network that slides takes "
+        f"floats: {advice}"
+    )
 
 
 def _check_data(operator: Operator, node: Node, inputs: Sequence[Slid | Constant | None]) -> None:

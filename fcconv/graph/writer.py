@@ -172,11 +172,18 @@ def add_initializer(
 
 
 def free_name(name: str, taken: set[str]) -> str:
-    """Take a name that begins with `name` and is not taken yet."""
-    while name in taken:
-        name += "_"
-    taken.add(name)
-    return name
+    """Take a name that begins with `name` and is not taken yet; thousands may begin so."""
+    free = name
+    if name in taken:
+        used, end = 0, 1
+        while f"{name}_{end}" in taken:
+            used, end = end, 2 * end
+        while end - used > 1:
+            middle = (used + end) // 2
+            used, end = (middle, end) if f"{name}_{middle}" in taken else (used, middle)
+        free = f"{name}_{end}"
+    taken.add(free)
+    return free
 
 
 def names_in(model: ir.Model) -> set[str]:

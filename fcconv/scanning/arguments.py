@@ -42,7 +42,19 @@ def several(values: Any, kind: type[T], name: str) -> tuple[T, ...]:
     found = tuple(values) if isinstance(values, Iterable) and not isinstance(values, str) else None
     if found is None or not all(isinstance(value, kind) for value in found):
         raise ShapeError(f"{name} needs a sequence of {kind.__name__}, got {reprlib.repr(values)}")
+    for value in found:
+        if isinstance(value, str) and not _is_utf8(value):
+            raise ShapeError(f"{name} needs text in UTF-8, got {value!r}")
     return found
+
+
+def _is_utf8(text: str) -> bool:
+    """Say whether text can be written; on a command line, any bytes come in as text."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def as_integer(value: Any) -> int | None:

@@ -5,75 +5,19 @@ from __future__ import annotations
 import importlib.util
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
-import onnx_ir as ir
 from numpy.lib.stride_tricks import sliding_window_view
 
-from fcconv.errors import BackendError, DtypeError, FcconvError, UnsupportedError
+from fcconv.errors import BackendError, FcconvError, UnsupportedError
 from fcconv.graph.run import fixed_batch
-from fcconv.graph.sliding import Sliding
 from fcconv.scanning.arguments import ENGINES
-
-Array = npt.NDArray[Any]
+from fcconv.scanning.network import Array, Network
 
 MOMENT = 2.0
 """Seconds in which NumPy scores an image that needs no faster engine."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How the network wants an image that is held as ``(C, *S)``.
-
-    Attributes
-    ----------
-    spatial : tuple of int
-        The spatial axes of its input, the batch counted.
-    channel : int or None
-        The axis of channels; None if it has none.
-    channels : int
-        Channels of the image.
-    dtype : dtype
-        Type of its pixels.
-    """
-
-    spatial: tuple[int, ...]
-    channel: int | None
-    channels: int
-    dtype: np.dtype[Any]
-
-    @classmethod
-    def of(cls, model: ir.Model) -> Layout:
-        """Read the layout off the input of a sliding network, whose spatial axes are free."""
-        value = model.graph.inputs[0]
-        dims = value.shape.dims if value.shape is not None else ()
-        fixed = [k for k, n in enumerate(dims) if k and isinstance(n, int)]
-        dtype = value.dtype.numpy() if value.dtype is not None else np.dtype(np.float32)
-        return cls(
-            spatial=tuple(k for k in range(1, len(dims)) if k not in fixed),
-            channel=fixed[0] if fixed else None,
-            channels=int(str(dims[fixed[0]])) if fixed else 1,
-            dtype=dtype,
-        )
-
-    def arranged(self, images: Array) -> Array:
-        """Bring images ``(N, C, *S)`` into the network's layout."""
-        if self.channel is None:
-            return images[:, 0]
-        return np.ascontiguousarray(np.moveaxis(images, 1, self.channel))
-
-    def shape(self, size: Sequence[int]) -> tuple[int, ...]:
-        """Return the shape of one image of a size, in the network's layout."""
-        shape = [1] * (1 + len(self.spatial) + (self.channel is not None))
-        for axis, n in zip(self.spatial, size, strict=True):
-            shape[axis] = n
-        if self.channel is not None:
-            shape[self.channel] = self.channels
-        return tuple(shape)
 
 
 class Score(Protocol):
@@ -95,20 +39,21 @@ class Shared:
 
     Parameters
     ----------
-    sliding : Sliding
-        The network.
+    network : Network
+        A network that slides, by its own stride; of its cells those are kept that are asked for.
     engine : str
         What computes.
     """
 
-    def __init__(self, sliding: Sliding, engine: str) -> None:
-        self._layout = Layout.of(sliding.model)
-        self._call = sliding.compiled(engine)
+    def __init__(self, network: Network, engine: str) -> None:
+        self._layout, self._every = network.layout, network.every
+        self._call = network.sliding.compiled(engine)
 
     def __call__(self, pixels: Array, cells: tuple[slice, ...] = ()) -> tuple[Array, ...]:
         """Score all cells, and return some; see :class:`Score`."""
-        outputs = _outputs(self._call, self._layout, pixels[None])
-        return tuple(scores[0][:, *cells] for scores in outputs)
+        outputs = _outputs(self._call, self._layout.arranged(pixels[None]))
+        kept = tuple(slice(None, None, n) for n in self._every)
+        return tuple(scores[0][:, *kept][:, *cells] for scores in outputs)
 
 
 class Cropped:
@@ -116,8 +61,8 @@ class Cropped:
 
     Parameters
     ----------
-    sliding : Sliding
-        The network; its patch network is what scores, or, without one, itself at its native size.
+    network : Network
+        The network, of which the patch network scores.
     stride : tuple of int
         Pixels from one window of a tile to the next.
     engine : str
@@ -126,12 +71,11 @@ class Cropped:
         Most windows that are scored together.
     """
 
-    def __init__(self, sliding: Sliding, stride: tuple[int, ...], engine: str, batch: int) -> None:
-        self._window, self._stride = sliding.window, stride
+    def __init__(self, network: Network, stride: tuple[int, ...], engine: str, batch: int) -> None:
+        self._window, self._stride = network.window, stride
         self._batch, self._compiles = batch, engine == "jax"
-        self._fixed = fixed_batch(sliding.cropping.graph.inputs) or 1
-        self._layout = Layout.of(sliding.model)
-        self._call = sliding.compiled(engine, patch=True)
+        self._fixed = fixed_batch(network.patch.graph.inputs) or 1
+        self._layout, self._call = network.layout, network.patch_compiled(engine)
 
     def __call__(self, pixels: Array, cells: tuple[slice, ...] = ()) -> tuple[Array, ...]:
         """Score some cells, and no others; see :class:`Score`."""
@@ -143,7 +87,7 @@ class Cropped:
         shape = view.shape[: len(self._window)]
         count = math.prod(shape)
         batches = [
-            self._scored(view, shape, np.arange(start, min(start + self._batch, count)))
+            self._scored(view, start, min(start + self._batch, count))
             for start in range(0, count, self._batch)
         ]
         return tuple(
@@ -151,14 +95,27 @@ class Cropped:
             for parts in zip(*batches, strict=True)
         )
 
-    def _scored(
-        self, view: Array, shape: tuple[int, ...], numbers: npt.NDArray[np.int64]
-    ) -> list[Array]:
+    def _scored(self, view: Array, first: int, stop: int) -> list[Array]:
         """Score the windows of some cells, counted row by row: ``(n, K)`` for each output."""
-        filled = np.pad(numbers, (0, self._filled(len(numbers)) - len(numbers)), "edge")
-        crops = view[np.unravel_index(filled, shape)]
-        outputs = _outputs(self._call, self._layout, crops)
-        return [scores[: len(numbers)].reshape(len(numbers), -1) for scores in outputs]
+        count = stop - first
+        shape = self._layout.shape(self._window, self._filled(count))
+        batch = np.empty(shape, view.dtype)
+        windows = self._layout.channels_first(batch)
+        columns = view.shape[len(self._window) - 1]
+        for row in range(first // columns, -(-stop // columns)):  # each window is copied once
+            start, end = max(first, row * columns), min(stop, (row + 1) * columns)
+            above = np.unravel_index(row, view.shape[: len(self._window) - 1])
+            windows[start - first : end - first] = view[above][start - row * columns :][
+                : end - start
+            ]
+        windows[count:] = windows[count - 1]
+        made = _outputs(self._call, batch)
+        if any(scores.shape[:1] != batch.shape[:1] for scores in made):
+            raise UnsupportedError(
+                f"the network makes {', '.join(str(scores.shape) for scores in made)} of "
+                f"{len(batch)} windows: to score them, the batch needs to be its first axis"
+            )
+        return [scores[:count].reshape(count, -1) for scores in made]
 
     def _filled(self, count: int) -> int:
         """Return how many windows are scored in place of so many.
@@ -172,9 +129,10 @@ class Cropped:
         return calls * self._fixed
 
 
-def _outputs(call: Callable[..., Any], layout: Layout, images: Array) -> list[Array]:
+def _outputs(call: Callable[..., Any], images: Array) -> list[Array]:
+    """Call a network on images in its layout."""
     try:
-        made = call(layout.arranged(images))
+        made = call(images)
     except MemoryError as error:
         raise BackendError(
             f"a tile does not fit into memory ({error}): allow less memory"
@@ -186,9 +144,9 @@ def _outputs(call: Callable[..., Any], layout: Layout, images: Array) -> list[Ar
     return [np.asarray(scores) for scores in (made if isinstance(made, tuple) else (made,))]
 
 
-def installed() -> list[str]:
-    """List the engines that are there."""
-    return [name for name in ENGINES if importlib.util.find_spec(name)]
+def is_installed(engine: str) -> bool:
+    """Say whether an engine is there."""
+    return importlib.util.find_spec(engine) is not None
 
 
 def checked(engine: str) -> str:
@@ -205,7 +163,7 @@ def checked(engine: str) -> str:
         raise BackendError(
             f"unknown engine {engine!r}: use 'auto', {', '.join(map(repr, ENGINES))}"
         )
-    if engine not in installed():
+    if not is_installed(engine):
         raise BackendError(f"{engine} is not installed: pip install {engine}")
     return engine
 
@@ -213,21 +171,23 @@ def checked(engine: str) -> str:
 def fastest(make: Callable[[str], Score], pixels: Array, share: float) -> str:
     """Time each engine that is there on a tile, a `share` of all windows; the fastest wins.
 
-    NumPy goes first, and wins if all windows take it only a moment: others take longer to start.
-    One that can't compute the network is passed over.
+    NumPy goes first. One that scores all windows in a moment wins: others take longer to start. One
+    that can't compute the network is passed over, unless none can.
     """
     times: dict[str, float] = {}
-    for engine in installed():
+    refusals: list[FcconvError] = []
+    for engine in filter(is_installed, ENGINES):
         try:
             score = make(engine)
             score(pixels)  # compiles, and warms up
-        except (BackendError, DtypeError, UnsupportedError):
-            if engine == "numpy":
-                raise
+        except FcconvError as error:
+            refusals.append(error)
             continue
         begin = time.perf_counter()
         score(pixels)
         times[engine] = time.perf_counter() - begin
-        if times["numpy"] / share < MOMENT:
+        if times[engine] / share < MOMENT:
             break
+    if not times:
+        raise refusals[0]
     return min(times, key=lambda engine: times[engine])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 import os
@@ -55,17 +56,17 @@ class Image:
     alpha: bool = False
     watched: Watched = field(default_factory=Watched)
 
-    @property
+    @functools.cached_property
     def channels(self) -> int:
         """Channels, without opacity."""
-        return self._entries() - self.alpha
+        return self._entries - self.alpha
 
-    @property
+    @functools.cached_property
     def size(self) -> tuple[int, ...]:
         """Pixels along each spatial axis."""
         return self._sizes(self.stored.levels[0])
 
-    @property
+    @functools.cached_property
     def dtype(self) -> np.dtype[Any]:
         """Data type of the pixels that are read."""
         dtype = np.dtype(self.stored.levels[0].dtype)
@@ -168,7 +169,7 @@ class Image:
         size = self._sizes(level)
         every = -(-max(size) // most)
         small = np.empty((self.channels, *(-(-pixels // every) for pixels in size)), self.dtype)
-        for block in blocks(size, self._chunk(level), BLOCK // self._entries()):
+        for block in blocks(size, self._chunk(level), BLOCK // self._entries):
             kept = tuple(slice(-(-b.start // every), -(-b.stop // every)) for b in block)
             if all(part.start < part.stop for part in kept):
                 region = tuple(
@@ -180,15 +181,16 @@ class Image:
 
     def bytes(self, pixels: Sequence[int]) -> int:
         """Count the bytes of a region of so many pixels."""
-        return math.prod(pixels) * self._entries() * self.dtype.itemsize
+        return math.prod(pixels) * self._entries * self.dtype.itemsize
 
     def identity(self) -> str:
         """Return what tells this image from another: size and date of a file, else all pixels."""
         shape = f"{self.axes} {self.channels} x {self.size} {self.dtype}"
         return f"{self.name}, {shape}, {self.stored.stamp or self._fingerprint()}"
 
+    @functools.cached_property
     def _entries(self) -> int:
-        """Return the entries of one pixel."""
+        """The entries of one pixel."""
         shape = self.stored.levels[0].shape
         return int(shape[self.axes.index("C")]) if "C" in self.axes else 1
 
@@ -197,24 +199,26 @@ class Image:
         known = zip(self.axes, self.stored.axes.upper(), self.stored.levels[0].shape, strict=True)
         return "".join(told if letter == "." else letter for letter, told, n in known if n > 1)
 
+    @functools.cached_property
     def _spatial(self) -> str:
+        """The letters of the spatial axes, in order."""
         return "".join(letter for letter in "DHW" if letter in self.axes)
 
     def _sizes(self, level: Any) -> tuple[int, ...]:
         """Return the spatial sizes of a level."""
-        return tuple(int(level.shape[self.axes.index(letter)]) for letter in self._spatial())
+        return tuple(int(level.shape[self.axes.index(letter)]) for letter in self._spatial)
 
     def _chunk(self, level: Any) -> tuple[int, ...]:
         """Return the pixels that a level reads as a whole, along each spatial axis."""
         chunks = getattr(level, "chunksize", None) or getattr(level, "chunks", None)
         if chunks is None:
-            return (*(1 for _ in self._spatial()[1:]), ROW)
-        return tuple(int(chunks[self.axes.index(letter)]) for letter in self._spatial())
+            return (*(1 for _ in self._spatial[1:]), ROW)
+        return tuple(int(chunks[self.axes.index(letter)]) for letter in self._spatial)
 
     def _read(self, level: Any, region: tuple[slice, ...]) -> np.ndarray:
         """Read a region of a level; its slices may have steps."""
-        parts = dict(zip(self._spatial(), region, strict=True))
-        parts["C"] = slice(0, self._entries())
+        parts = dict(zip(self._spatial, region, strict=True))
+        parts["C"] = slice(0, self._entries)
         index = tuple(
             slice(entry, entry + 1) if letter == "." else parts[letter]
             for letter, entry in zip(self.axes, self.at, strict=True)
@@ -245,11 +249,15 @@ class Image:
                 "anew"
             )
 
+    @functools.cached_property
+    def _order(self) -> list[int]:
+        """Where the axes lie in what is stored: those left out, channels, then spatial ones."""
+        return sorted(range(len(self.axes)), key=lambda axis: ".CDHW".index(self.axes[axis]))
+
     def _ordered(self, pixels: np.ndarray) -> np.ndarray:
         """Return stored entries as channels, then spatial axes."""
-        order = sorted(range(pixels.ndim), key=lambda axis: ".CDHW".index(self.axes[axis]))
-        pixels = pixels.transpose(order)
-        return pixels.reshape(self._entries(), *pixels.shape[pixels.ndim - len(self._spatial()) :])
+        pixels = pixels.transpose(self._order)
+        return pixels.reshape(self._entries, *pixels.shape[pixels.ndim - len(self._spatial) :])
 
     def _without_alpha(self, pixels: np.ndarray, region: tuple[slice, ...]) -> np.ndarray:
         """Drop the opacity, which must be full."""
@@ -267,7 +275,7 @@ class Image:
     def _fingerprint(self) -> str:
         """Return a hash of all pixels, read part by part."""
         digest, level = hashlib.blake2b(), self.stored.levels[0]
-        for block in blocks(self.size, self._chunk(level), BLOCK // self._entries()):
+        for block in blocks(self.size, self._chunk(level), BLOCK // self._entries):
             pixels = np.ascontiguousarray(self._read(level, block))
             digest.update(pixels.reshape(-1).view(np.uint8).data)
         return digest.hexdigest()

@@ -13,16 +13,15 @@ import numpy as np
 import fcconv
 from fcconv.errors import ImageError, ShapeError
 from fcconv.graph.run import fixed_batch
-from fcconv.graph.sliding import Sliding
 from fcconv.scanning.arguments import one
 from fcconv.scanning.chunks import Output
-from fcconv.scanning.engine import Array, Cropped, Layout, Score, Shared, fastest
+from fcconv.scanning.engine import Cropped, Score, Shared, fastest
 from fcconv.scanning.gaps import Gapless
 from fcconv.scanning.images import Image, open_images
 from fcconv.scanning.layouts import unit
 from fcconv.scanning.memory import Footprint
 from fcconv.scanning.missing import Mask, windows_with
-from fcconv.scanning.network import digest, explained, labels_of, shared_if_exact
+from fcconv.scanning.network import Array, Network, digest, explained, labels_of, shared_if_exact
 from fcconv.scanning.plan import Plan, Tile, check_size, plans
 from fcconv.scanning.preparation import Preparation, check_channels
 from fcconv.scanning.records import Record
@@ -40,6 +39,9 @@ TRIAL_PIXELS, TRIAL_CELLS = 160, 4
 COMFORTABLE = 2**26
 """Bytes from which on smaller tiles are not faster, as fresh memory costs time, too."""
 
+COMFORTABLE_BATCH = 2**25
+"""Bytes from which on larger batches of cut out windows are not faster, but leave caches."""
+
 MOST_BATCHES = 64
 """Batches of cut out windows in a tile, so that an interrupted run loses little."""
 
@@ -53,8 +55,8 @@ class Job:
 
     Attributes
     ----------
-    sliding : Sliding
-        The network.
+    network : Network
+        The network, and where its windows stand.
     images : sequence of Image or Resized
         One, or those of a batch; all of one size.
     batched : bool
@@ -67,7 +69,7 @@ class Job:
         Names of the channels of the first output.
     """
 
-    sliding: Sliding
+    network: Network
     images: Sequence[Image | Resized]
     batched: bool
     preparation: Preparation
@@ -82,8 +84,8 @@ class Job:
     @functools.cached_property
     def sources(self) -> Sequence[Source]:
         """What is read of the images: if windows are cut out, nothing of the gaps between them."""
-        if self.windows == "exact" and self.step != self.sliding.stride:
-            window, stride = self.sliding.window, self.sliding.stride
+        if self.windows == "exact" and self.step != self.network.stride:
+            window, stride = self.network.window, self.network.stride
             return [Gapless(image, window, stride) for image in self.images]
         return self.images
 
@@ -91,13 +93,8 @@ class Job:
     def step(self) -> tuple[int, ...]:
         """Pixels from one window to the next in what is read."""
         if self.windows == "exact":
-            return tuple(map(min, self.sliding.window, self.sliding.stride))
-        return self.sliding.stride
-
-    @property
-    def layout(self) -> Layout:
-        """How the network wants its images."""
-        return Layout.of(self.sliding.model)
+            return tuple(map(min, self.network.window, self.network.stride))
+        return self.network.stride
 
     def lead(self, number: int) -> tuple[int, ...]:
         """Return what comes before the channels of scores: a number in a batch, else nothing."""
@@ -120,7 +117,7 @@ class Job:
         source = self.sources[number]
         pixels, missing = source.read_valid(region, self.preparation.nodata)
         try:
-            prepared = self.preparation.prepared(pixels, self.layout.dtype)
+            prepared = self.preparation.prepared(pixels, self.network.layout.dtype, finite=True)
         except ImageError as error:
             raise ImageError(f"{source.name}, {_words(region)}, {error}") from error
         if missing is not None:
@@ -137,10 +134,10 @@ class Job:
         """
         if missing is None:
             return None
-        found = windows_with(missing, self.sliding.window, self.step)[tile.inner]
+        found = windows_with(missing, self.network.window, self.step)[tile.inner]
         if not found.any():
             return None
-        for name, (_, dtype) in self.sliding.outputs.items():
+        for name, (_, dtype) in self.network.outputs.items():
             if dtype.kind in "iub":
                 raise ImageError(
                     f"{self.sources[number].name}, {_words(tile.pixels)}, holds NaN, infinite or "
@@ -153,18 +150,17 @@ class Job:
         """Return the scores ``(K, *cells)`` of each output for cells that have none."""
         return [
             np.full((channels, *cells), np.nan, dtype)
-            for channels, dtype in self.sliding.outputs.values()
+            for channels, dtype in self.network.outputs.values()
         ]
 
     def score(self, engine: str, batch: int = MOST_CROPS) -> Score:
         """Make what scores a tile."""
         if self.windows == "exact":
-            return Cropped(self.sliding, self.step, engine, batch)
-        return Shared(self.sliding, engine)
+            return Cropped(self.network, self.step, engine, batch)
+        return Shared(self.network, engine)
 
     def fastest(self, memory: int) -> str:
         """Find the engine that is the fastest on a small tile of the first image."""
-        _, batch = self.planned(memory, "numpy")
         cut = next(
             cut
             for cut in self._plans()
@@ -172,8 +168,12 @@ class Job:
         )
         pixels, _ = self.read(0, next(iter(cut)).pixels)
         share = math.prod(cut.scored) / math.prod(cut.cells) / len(self.images)
-        batch = min(batch, math.prod(cut.scored))
-        return fastest(lambda engine: self.score(engine, batch), pixels, share)
+
+        def make(engine: str) -> Score:
+            _, batch = self.planned(memory, engine)
+            return self.score(engine, min(batch, math.prod(cut.scored)))
+
+        return fastest(make, pixels, share)
 
     def planned(self, memory: int, engine: str) -> tuple[Plan, int]:
         """Cut the images into tiles that stay within some bytes of memory, on an engine.
@@ -189,8 +189,9 @@ class Job:
             each = footprint.bytes([0] * len(self.size)) // self._fixed_batch + 1
             batch = self._fixed_batch * max(_crops(each, memory) // self._fixed_batch, 1)
             computed = each * batch
-        scores = sum(channels * dtype.itemsize for channels, dtype in self.sliding.outputs.values())
-        prepared = self.layout.channels * self.layout.dtype.itemsize + 1  # and what has no value
+        scores = sum(channels * dtype.itemsize for channels, dtype in self.network.outputs.values())
+        layout = self.network.layout
+        prepared = layout.channels * layout.dtype.itemsize + 1  # and what has no value
 
         def needed(cut: Plan) -> int:
             read = self.sources[0].bytes(cut.pixels) + math.prod(cut.pixels) * prepared
@@ -198,8 +199,14 @@ class Job:
             both = 2 * (read + math.prod(cut.scored) * scores)
             if self.windows == "exact":
                 return both
+            own = self.network.sliding.stride
             # a stride more for what remains of the image at its end
-            return both + footprint.bytes([axis.scored for axis in cut.axes])
+            return both + footprint.bytes(
+                [
+                    (axis.pixels - axis.window) // n + 1
+                    for axis, n in zip(cut.axes, own, strict=True)
+                ]
+            )
 
         def is_many(cut: Plan) -> bool:
             return self.windows == "exact" and math.prod(cut.kept) > MOST_BATCHES * batch
@@ -225,17 +232,19 @@ class Job:
 
     def _footprint(self, engine: str) -> Footprint:
         """Describe the memory of a pass over a tile, or of a batch of windows."""
-        sliding, layout = self.sliding, self.layout
-        shape = layout.shape(sliding.window)
+        network, layout = self.network, self.network.layout
         if self.windows == "exact":
-            return Footprint(sliding.cropping, (self._fixed_batch, *shape[1:]), None, engine)
+            shape = layout.shape(network.window, self._fixed_batch)
+            return Footprint(network.patch, shape, None, engine)
+        sliding = network.sliding
         larger = [n + s for n, s in zip(sliding.window, sliding.stride, strict=True)]
+        shape = layout.shape(sliding.window)
         return Footprint(sliding.model, shape, layout.shape(larger), engine)
 
     @property
     def _fixed_batch(self) -> int:
         """Windows that the network scores at a time, if each is cut out; one if that is free."""
-        return fixed_batch(self.sliding.cropping.graph.inputs) or 1
+        return fixed_batch(self.network.patch.graph.inputs) or 1
 
     def planned_before(self, record: Record | None) -> tuple[Plan, int] | None:
         """Return the tiles and the batch of an earlier run; None without any that fit the image."""
@@ -248,31 +257,32 @@ class Job:
         return Plan(tuple(axes)), batch
 
     def _plans(self) -> Iterator[Plan]:
-        sliding = self.sliding
-        check_size(self.size, sliding.window)
-        margins = sliding.margins
+        window = self.network.window
+        check_size(self.size, window)
         if self.windows == "exact":
-            margins = ((0, 0),) * len(sliding.window)
-        return plans(self.sources[0].size, sliding.window, self.step, margins)
+            margins: Sequence[tuple[int, int]] = ((0, 0),) * len(window)
+        else:
+            margins = self.network.sliding.margins
+        return plans(self.sources[0].size, window, self.step, margins)
 
     def outputs(self, cut: Plan) -> dict[str, Output]:
         """Describe the scores of all windows, a chunk a tile."""
         whole, one_tile = self.lead(len(self.images)), self.lead(1)
         return {
             name: Output((*whole, channels, *cut.cells), (*one_tile, channels, *cut.kept), dtype)
-            for name, (channels, dtype) in self.sliding.outputs.items()
+            for name, (channels, dtype) in self.network.outputs.items()
         }
 
     def record(self, engine: str, cut: Plan, batch: int) -> Record:
         """Write down, for JSON, all that the scores depend on; threads may change last bits."""
         return {
             "fcconv": fcconv.__version__,
-            "network": digest(self.sliding.model),
+            "network": digest(self.network.model),
             "image": [image.identity() for image in self.images],
             "preparation": str(self.preparation),
             "size": list(self.size),
-            "window": list(self.sliding.window),
-            "stride": list(self.sliding.stride),
+            "window": list(self.network.window),
+            "stride": list(self.network.stride),
             "windows": self.windows,
             "engine": engine,
             "tile": list(cut.kept),
@@ -281,7 +291,7 @@ class Job:
 
 
 def make_job(
-    sliding: Sliding,
+    network: Network,
     image: Any,
     windows: str | None,
     preparation: Preparation | None,
@@ -291,31 +301,28 @@ def make_job(
     page: int | None = None,
 ) -> Job:
     """Check what is to be scanned; see :func:`fcconv.scanning.scan.scan`."""
-    if windows not in (None, "shared", "exact"):
-        raise ShapeError(f"windows is 'shared' or 'exact', got {windows!r}")
     steps = Preparation() if preparation is None else one(preparation, Preparation, "preparation")
     images: Sequence[Image | Resized]
-    with explained(sliding):
+    with explained(network):
         if isinstance(image, Image | Resized):
             images, batched = [image], False
         else:
-            images, batched = open_images(image, len(sliding.window), layout, series, page)
+            images, batched = open_images(image, len(network.window), layout, series, page)
         prepared = steps.resolved(images[0].dtype, images[0].bits, images[0].nodata)
-        needed = Layout.of(sliding.model).channels
-        check_channels(images[0], prepared, needed)
+        check_channels(images[0], prepared, network.layout.channels)
     return Job(
-        sliding,
+        network,
         images,
         batched,
         prepared,
-        windows or shared_if_exact(sliding),
-        labels_of(sliding, labels),
+        windows or shared_if_exact(network),
+        labels_of(network, labels),
     )
 
 
 def _crops(each: int, memory: int) -> int:
     """Return how many windows are scored together, of which each takes some bytes."""
-    comfortable = max(COMFORTABLE // each, FEWEST_CROPS)
+    comfortable = max(COMFORTABLE_BATCH // each, FEWEST_CROPS)
     return max(min(memory // 2 // each, comfortable, MOST_CROPS), 1)
 
 

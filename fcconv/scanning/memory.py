@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 import re
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx_ir as ir
 
 import fcconv_numpy
-from fcconv.errors import ModelError, ShapeError
+from fcconv.errors import ModelError, ShapeError, UnsupportedError
+from fcconv.graph.engines import compile as compiled
 from fcconv.graph.node import Node
-from fcconv.graph.run import Program, Step
+from fcconv.graph.run import Program, data_inputs, spent_after
 from fcconv_numpy.plan import MOST
 from fcconv_numpy.threads import blas_threads
 
@@ -107,25 +109,18 @@ class Footprint:
         larger: tuple[int, ...] | None,
         engine: str,
     ) -> None:
-        program = Program(model)
-        if larger is None:
-            told = seen(program, shape).items()
-            extents = {value: Extent(one, one, itemsize) for value, (one, itemsize) in told}
-        else:
-            extents = extents_of(program, shape, larger)
-        for value in program.graph.outputs if larger else ():
+        extents = extents_of(model, shape, larger or shape, engine)
+        for value in model.graph.outputs if larger else ():
             _check_cells(extents[value])
-        self._input = extents[program.inputs[0]]
+        self._input = extents[data_inputs(model.graph)[0]]
         self._stages = [
             Stage(
-                tuple(extents[v] for v in step.node.ir.outputs if v in extents),
-                tuple(_workspace(step, extents, engine)),
+                tuple(extents[v] for v in node.outputs if v in extents),
+                tuple(_workspace(node, extents, engine)),
                 # a part that nothing reads may lie in the memory of one that is read
-                tuple(
-                    extents[v] for v in step.spent if v in extents and v not in step.node.ir.outputs
-                ),
+                tuple(extents[v] for v in spent if v in extents and v not in node.outputs),
             )
-            for step in program.steps
+            for node, spent in zip(model.graph, spent_after(model.graph), strict=True)
         ]
 
     def bytes(self, strides: Sequence[int]) -> int:
@@ -153,44 +148,91 @@ def _check_cells(output: Extent) -> None:
 
 
 def extents_of(
-    program: Program, native: tuple[int, ...], larger: tuple[int, ...]
+    model: ir.Model, native: tuple[int, ...], larger: tuple[int, ...], engine: str
 ) -> dict[ir.Value, Extent]:
     """Describe each value by its shapes for one window and for one stride more along each axis."""
-    first, second = seen(program, native), seen(program, larger)
+    first, second = seen(model, native, engine), seen(model, larger, engine)
     return {
-        value: Extent(shape, second[value][0], itemsize)
-        for value, (shape, itemsize) in first.items()
+        value: Extent(shape, second[value][0], dtype.itemsize)
+        for value, (shape, dtype) in first.items()
     }
 
 
-def seen(program: Program, shape: tuple[int, ...]) -> dict[ir.Value, tuple[tuple[int, ...], int]]:
-    """Run a network on zeros and note the shape and the size of an entry of each value."""
-    (given,) = program.inputs
-    dtype = given.dtype.numpy() if given.dtype is not None else np.dtype(np.float32)
-    found = {given: (shape, dtype.itemsize)}
+Seen: TypeAlias = dict[ir.Value, tuple[tuple[int, ...], np.dtype[Any]]]
+"""The shape and the type of each value."""
+
+_SEEN: weakref.WeakKeyDictionary[ir.Model, dict[tuple[int, ...], Seen]] = (
+    weakref.WeakKeyDictionary()
+)
+"""What was seen of networks that are still there: a run takes as long as scoring a small image."""
+
+
+def seen(model: ir.Model, shape: tuple[int, ...], engine: str) -> Seen:
+    """Run a network on zeros, once for each shape, and note what each value is.
+
+    Raises
+    ------
+    UnsupportedError
+        If an operator is not known here, unless the engine is onnxruntime, which may know it.
+    """
+    known = _SEEN.setdefault(model, {})
+    if shape not in known:
+        try:
+            known[shape] = _seen_here(model, shape)
+        except UnsupportedError:
+            if engine != "onnxruntime":
+                raise
+            known[shape] = _seen_by_onnxruntime(model, shape)
+    return known[shape]
+
+
+def _seen_here(model: ir.Model, shape: tuple[int, ...]) -> Seen:
+    program = Program(model)
+    zeros = _zeros(model, shape)
+    found = {program.inputs[0]: (shape, zeros.dtype)}
 
     def note(node: Node, outputs: tuple[Any, ...]) -> None:
         for value, array in zip(node.ir.outputs, outputs, strict=False):
-            found[value] = (array.shape, array.dtype.itemsize)
+            found[value] = (array.shape, array.dtype)
 
-    program.run(fcconv_numpy, program.parameters(fcconv_numpy), [np.zeros(shape, dtype)], note)
+    with fcconv_numpy.running_network():  # threads of BLAS that idle would slow what comes next
+        program.run(fcconv_numpy, program.parameters(fcconv_numpy), [zeros], note)
     return found
 
 
-def _workspace(step: Step, extents: dict[ir.Value, Extent], engine: str) -> list[Extent]:
+def _seen_by_onnxruntime(model: ir.Model, shape: tuple[int, ...]) -> Seen:
+    """Do the same by a copy of the network of which each value is an output."""
+    values = [value for node in model.graph for value in node.outputs if value.name]
+    copied = model.clone()
+    copies = {v.name: v for node in copied.graph for v in node.outputs}
+    copied.graph.outputs[:] = [copies[value.name] for value in values]
+    zeros = _zeros(model, shape)
+    made = compiled(copied, "onnxruntime")(zeros)
+    arrays = made if isinstance(made, tuple) else (made,)
+    return {
+        data_inputs(model.graph)[0]: (shape, zeros.dtype),
+        **{v: (y.shape, y.dtype) for v, y in zip(values, arrays, strict=True)},
+    }
+
+
+def _zeros(model: ir.Model, shape: tuple[int, ...]) -> np.ndarray:
+    (given,) = data_inputs(model.graph)
+    return np.zeros(shape, np.float32 if given.dtype is None else given.dtype.numpy())
+
+
+def _workspace(node: ir.Node, extents: dict[ir.Value, Extent], engine: str) -> list[Extent]:
     """Estimate what a node works in: tiles of columns or padded copies, and temporaries."""
-    node = step.node
-    read = [extents[v] for v in node.ir.inputs if v in extents]
-    made = [extents[v] for v in node.ir.outputs if v in extents]
+    read = [extents[v] for v in node.inputs if v in extents]
+    made = [extents[v] for v in node.outputs if v in extents]
     if engine != "numpy":
         return [*read, *made]  # copies in the layout that the library prefers
     most = 2 * MOST * blas_threads()  # columns, and pixels beside them
-    if node.op == "Conv":
-        weight = node.ir.inputs[1]
+    if node.op_type == "Conv":
+        weight = node.inputs[1]
         kernel = () if weight is None or weight.shape is None else weight.shape.numpy()[2:]
         taps = math.prod(kernel)
         return [_columns(made[0], read[0], taps, most)] if taps > 1 and made and read else []
-    if node.op in ("MaxPool", "AveragePool"):
+    if node.op_type in ("MaxPool", "AveragePool"):
         return [replace(extent, most=most) for extent in read[:1]]
     return [*read[:1], *made]
 

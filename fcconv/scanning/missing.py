@@ -37,13 +37,25 @@ def without_value(pixels: Array, nodata: float | None) -> Mask | None:
     >>> without_value(pixels, nodata=0)
     array([False,  True,  True])
     """
-    found: Mask = np.zeros(pixels.shape[1:], bool)
-    if pixels.dtype.kind == "f":
-        found |= ~np.isfinite(pixels).all(axis=0)
+    found: Any = np.False_
+    if not are_finite(pixels):
+        found = ~np.isfinite(pixels).all(axis=0)
     if nodata is not None:
         with np.errstate(over="ignore"):  # a number beyond the dtype is in no pixel
-            found |= np.equal(pixels, nodata).all(axis=0)
+            found = found | np.equal(pixels, nodata).all(axis=0)
     return found if found.any() else None
+
+
+def are_finite(pixels: Array) -> bool:
+    """Say whether no entry is NaN or infinite.
+
+    One that is makes the sum so, which takes no memory; only where large numbers do, too, all are
+    looked at.
+    """
+    if pixels.dtype.kind in "iub":
+        return True
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(pixels.sum()) or np.isfinite(pixels).all())
 
 
 def cleared(pixels: Array, missing: Mask | None) -> tuple[Array, Mask | None]:

@@ -1,51 +1,252 @@
-"""The network of a scan: made sliding, its classes named, told from others."""
+"""The network of a scan: what scores its windows, how its classes are named, told from others."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 
 from fcconv.errors import ImageError, ShapeError, UnsupportedError
 from fcconv.geometry import Ints, per_axis
+from fcconv.graph.engines import compile as compiled
+from fcconv.graph.layer import Layer
 from fcconv.graph.load import Source, load
 from fcconv.graph.node import attribute_bytes
-from fcconv.graph.slide import convolutionize
+from fcconv.graph.run import data_inputs, fixed_batch
+from fcconv.graph.slide import Stuck, slide
 from fcconv.graph.sliding import Sliding, restored
 from fcconv.scanning.arguments import several
-from fcconv.scanning.engine import Layout
+from fcconv.scanning.memory import seen
+
+Array = npt.NDArray[Any]
 
 
-def as_sliding(
-    network: Sliding | Source, stride: Ints | None = None, window: Sequence[int] | None = None
-) -> Sliding:
-    """Make a network slide, unless it does already.
+@dataclass(frozen=True)
+class Layout:
+    """How the network wants an image that is held as ``(C, *S)``.
+
+    Attributes
+    ----------
+    spatial : tuple of int
+        The spatial axes of its input, the batch counted.
+    channel : int or None
+        The axis of channels; None if it has none.
+    channels : int
+        Channels of the image.
+    dtype : dtype
+        Type of its pixels.
+    """
+
+    spatial: tuple[int, ...]
+    channel: int | None
+    channels: int
+    dtype: np.dtype[Any]
+
+    @classmethod
+    def of(cls, model: ir.Model, spatial: Sequence[int] | None = None) -> Layout:
+        """Read the layout off the input of a network; of a sliding one spatial axes are free."""
+        value = data_inputs(model.graph)[0]
+        dims = value.shape.dims if value.shape is not None else ()
+        if spatial is None:
+            spatial = [k for k, n in enumerate(dims) if k and not isinstance(n, int)]
+        others = [k for k in range(1, len(dims)) if k not in spatial]
+        dtype = value.dtype.numpy() if value.dtype is not None else np.dtype(np.float32)
+        return cls(
+            spatial=tuple(spatial),
+            channel=others[0] if others else None,
+            channels=int(str(dims[others[0]])) if others else 1,
+            dtype=dtype,
+        )
+
+    def arranged(self, images: Array) -> Array:
+        """Bring images ``(N, C, *S)`` into the network's layout."""
+        if self.channel is None:
+            return images[:, 0]
+        return np.ascontiguousarray(np.moveaxis(images, 1, self.channel))
+
+    def channels_first(self, arranged: Array) -> Array:
+        """View images in the network's layout as ``(N, C, *S)``."""
+        if self.channel is None:
+            return arranged[:, np.newaxis]
+        return np.moveaxis(arranged, self.channel, 1)
+
+    def shape(self, size: Sequence[int], count: int = 1) -> tuple[int, ...]:
+        """Return the shape of some images of a size, in the network's layout."""
+        shape = [count] * (1 + len(self.spatial) + (self.channel is not None))
+        for axis, n in zip(self.spatial, size, strict=True):
+            shape[axis] = n
+        if self.channel is not None:
+            shape[self.channel] = self.channels
+        return tuple(shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A network, and where the windows stand that it scores.
+
+    Attributes
+    ----------
+    patch : onnx_ir.Model
+        What scores windows that are cut out; a sliding network without one does, too.
+    layout : Layout
+        How it wants its images.
+    window, stride : tuple of int
+        Pixels of a window, and from one to the next.
+    outputs : mapping of str to (int, dtype)
+        Channels and type of each output.
+    slid : Sliding or Stuck
+        The network that scores windows in one pass, or why there is none.
+    """
+
+    patch: ir.Model
+    layout: Layout
+    window: tuple[int, ...]
+    stride: tuple[int, ...]
+    outputs: Mapping[str, tuple[int, np.dtype[Any]]]
+    slid: Sliding | Stuck
+
+    @property
+    def sliding(self) -> Sliding:
+        """The network that scores windows in one pass.
+
+        Raises
+        ------
+        UnsupportedError
+            If there is none.
+        """
+        if isinstance(self.slid, Stuck):
+            raise self.slid.error
+        return self.slid
+
+    @property
+    def every(self) -> tuple[int, ...]:
+        """Which cells of the sliding network are kept: every n-th along each axis."""
+        return tuple(n // m for n, m in zip(self.stride, self.sliding.stride, strict=True))
+
+    @property
+    def exact(self) -> bool:
+        """Whether windows that share a pass score as when they are cut out."""
+        return isinstance(self.slid, Sliding) and self.slid.exact
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The nodes that forbid it, and why."""
+        return (str(self.slid.error),) if isinstance(self.slid, Stuck) else self.slid.reasons
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The dense layers that became convolutions."""
+        return () if isinstance(self.slid, Stuck) else self.slid.layers
+
+    @property
+    def model(self) -> ir.Model:
+        """What tells the network from others: the sliding one, where there is one."""
+        return self.patch if isinstance(self.slid, Stuck) else self.slid.model
+
+    def patch_compiled(self, engine: str) -> Callable[..., Any]:
+        """Return what scores windows that are cut out, on an engine; compiled once for each."""
+        if isinstance(self.slid, Sliding):
+            return self.slid.compiled(engine, patch=True)
+        if engine not in self._engines:
+            self._engines[engine] = compiled(self.patch, engine)
+        return self._engines[engine]
+
+    @functools.cached_property
+    def _engines(self) -> dict[str, Callable[..., Any]]:
+        return {}
+
+
+def as_network(
+    network: Network | Sliding | Source,
+    stride: Ints | None = None,
+    window: Sequence[int] | None = None,
+    windows: str | None = None,
+) -> Network:
+    """Make a network slide, unless it does already, or each window is to be cut out and it can't.
 
     Raises
     ------
+    UnsupportedError
+        If it can't slide, and `windows` is not "exact".
     ShapeError
-        If it slides at another stride.
+        If it slides at another stride, or can't slide and has none.
     """
+    if isinstance(network, Network):
+        return network
     if isinstance(network, Sliding):
-        sliding = network
-    else:
-        model = load(network, window)
-        told = restored(model)
-        if told is None:
-            return convolutionize(model, stride=stride)
-        sliding = told
-    if stride is not None and per_axis(stride, len(sliding.window), "stride") != sliding.stride:
+        return _of_sliding(network, stride, windows)
+    model = load(network, window)
+    told = restored(model)
+    if told is not None:
+        return _of_sliding(told, stride, windows)
+    found = slide(model, stride)
+    if isinstance(found, Sliding):
+        return _of_sliding(found, None, windows)
+    return _of_patches(model, found, stride, windows)
+
+
+def _of_sliding(sliding: Sliding, stride: Ints | None, windows: str | None) -> Network:
+    """Keep every so many of the windows of a sliding network; cut out, they stand anywhere."""
+    rank = len(sliding.window)
+    wanted = sliding.stride if stride is None else per_axis(stride, rank, "stride")
+    apart = any(n % m for n, m in zip(wanted, sliding.stride, strict=True))
+    if apart and windows != "exact":
         raise ShapeError(
-            f"the network slides by {sliding.stride}, not by {stride}: make it from the patch "
-            f"network again"
+            f"the network slides by {sliding.stride}, and a scan of it by multiples of that, not "
+            f"by {stride}: make it from the patch network again, with this stride"
         )
-    return sliding
+    layout = Layout.of(sliding.model)
+    return Network(sliding.cropping, layout, sliding.window, wanted, sliding.outputs, sliding)
 
 
-def shared_if_exact(sliding: Sliding) -> str:
+def _of_patches(model: ir.Model, stuck: Stuck, stride: Ints | None, windows: str | None) -> Network:
+    """Take a network that can't slide for windows that are cut out."""
+    if windows != "exact":
+        stuck.error.add_note(
+            "Each window can be cut out and scored by itself: windows='exact' (--windows exact), "
+            "with a stride"
+        )
+        raise stuck.error
+    if stride is None:
+        raise ShapeError(
+            f"the network can't slide, and so has no stride of its own ({stuck.error}): give "
+            f"stride (--stride), the pixels from one window to the next"
+        )
+    layout = Layout.of(model, stuck.axes)
+    shape = data_inputs(model.graph)[0].shape
+    sizes = () if shape is None else shape.dims
+    window = tuple(int(str(sizes[axis])) for axis in stuck.axes)
+    apart = per_axis(stride, len(window), "stride")
+    return Network(model, layout, window, apart, _outputs(model, layout, window), stuck)
+
+
+def _outputs(
+    model: ir.Model, layout: Layout, window: tuple[int, ...]
+) -> dict[str, tuple[int, np.dtype[Any]]]:
+    """Run a patch network once, and see how many scores of a window each output has."""
+    count = fixed_batch(data_inputs(model.graph)) or 1
+    made = seen(model, layout.shape(window, count), "onnxruntime")
+    outputs = {}
+    for output in model.graph.outputs:
+        shape, dtype = made[output]
+        if not shape or shape[0] != count:
+            raise UnsupportedError(
+                f"the output {output.name!r} of {count} windows has the shape {shape}: to score "
+                f"windows, the batch needs to be its first axis"
+            )
+        outputs[str(output.name)] = (math.prod(shape[1:]), dtype)
+    return outputs
+
+
+def shared_if_exact(network: Network) -> str:
     """Let windows share a pass, if each then scores as when it is cut out.
 
     Raises
@@ -53,17 +254,17 @@ def shared_if_exact(sliding: Sliding) -> str:
     UnsupportedError
         If that is for the user to choose.
     """
-    if sliding.exact:
+    if network.exact:
         return "shared"
     raise UnsupportedError(
-        f"{'; '.join(sliding.reasons)}: at the border of a window the network sees zeros, inside "
+        f"{'; '.join(network.reasons)}: at the border of a window the network sees zeros, inside "
         f"an image real pixels, so that scores of one pass are not those of the windows. Choose: "
         f"windows='shared' (--windows shared), fast, the fully convolutional convention, or "
         f"windows='exact' (--windows exact), each window cut out, slower"
     )
 
 
-def labels_of(sliding: Sliding, labels: Sequence[str] | None) -> tuple[str, ...]:
+def labels_of(network: Network, labels: Sequence[str] | None) -> tuple[str, ...]:
     """Name the channels of the first output; by numbers, if no names are given.
 
     Raises
@@ -71,7 +272,7 @@ def labels_of(sliding: Sliding, labels: Sequence[str] | None) -> tuple[str, ...]
     ShapeError
         If there are not as many names, each another.
     """
-    first, (count, _) = next(iter(sliding.outputs.items()))
+    first, (count, _) = next(iter(network.outputs.items()))
     if labels is None:
         return (first,) if count == 1 else tuple(map(str, range(count)))
     names = several(labels, str, "labels")
@@ -84,14 +285,14 @@ def labels_of(sliding: Sliding, labels: Sequence[str] | None) -> tuple[str, ...]
 
 
 @contextmanager
-def explained(sliding: Sliding) -> Iterator[None]:
+def explained(network: Network) -> Iterator[None]:
     """Say, where an image does not fit, that the network takes no more than rows of numbers."""
     try:
         yield
     except ImageError as error:
-        if len(sliding.window) == 1 and Layout.of(sliding.model).channel is None:
+        if len(network.window) == 1 and network.layout.channel is None:
             error.add_note(
-                f"The network takes rows of {sliding.window[0]} numbers, no channels and no second "
+                f"The network takes rows of {network.window[0]} numbers, no channels and no second "
                 f"axis: it slides along one row, an array (W,). To slide over pictures it needs an "
                 f"input (N, C, H, W): export it with what flattens them"
             )
@@ -108,6 +309,6 @@ def digest(model: ir.Model) -> str:
     for name, value in sorted(model.graph.initializers.items()):
         if value.const_value is not None:
             array = np.ascontiguousarray(value.const_value.numpy())
-            found.update(repr((name, array.dtype, array.shape)).encode())
+            found.update(repr((name, array.dtype.name, array.shape)).encode())
             found.update(array.reshape(-1).view(np.uint8).data)
     return found.hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -12,7 +12,7 @@ Made = TypeVar("Made")
 
 
 def pipeline(
-    items: Iterable[Item],
+    items: Sequence[Item],
     read: Callable[[Item], Read],
     compute: Callable[[Read], Made],
     write: Callable[[Item, Made], None],
@@ -20,8 +20,12 @@ def pipeline(
     """Read the next item while one is computed and the one before is written.
 
     At most two items are read and two results held. Where one of the three fails, what was computed
-    before is written all the same, and the error is raised.
+    before is written all the same, and the error is raised. A single item needs no threads, which
+    take longer to start than a few windows to compute.
     """
+    if len(items) == 1:
+        write(items[0], compute(read(items[0])))
+        return
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
         writing: Future[None] | None = None
         for item, ahead in _ahead(items, lambda item: reader.submit(read, item)):

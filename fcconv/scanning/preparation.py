@@ -12,6 +12,7 @@ import numpy as np
 from fcconv.errors import ImageError
 from fcconv.scanning.arguments import as_number
 from fcconv.scanning.layouts import unit
+from fcconv.scanning.missing import are_finite
 
 if TYPE_CHECKING:
     from fcconv.scanning.images import Image
@@ -84,7 +85,7 @@ class Preparation:
         if min(self.std) <= 0:
             raise ImageError(f"std needs numbers above 0, got {self.std}")
 
-    def prepared(self, pixels: np.ndarray, dtype: Any) -> np.ndarray:
+    def prepared(self, pixels: np.ndarray, dtype: Any, *, finite: bool = False) -> np.ndarray:
         """Prepare pixels for a network of a dtype.
 
         Parameters
@@ -93,6 +94,8 @@ class Preparation:
             A part of an image.
         dtype : dtype
             What the network computes in.
+        finite : bool
+            Whether pixels are known to be finite: where nothing is done they are not looked at.
 
         Returns
         -------
@@ -108,9 +111,9 @@ class Preparation:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             # what overflows is found below
             made = self._computed(pixels, wide).astype(dtype, copy=False)
-        if not np.isfinite(made).all():
+        if not (finite and made is pixels) and not are_finite(made):
             what = unit(pixels.ndim - 1)
-            if np.isfinite(pixels).all():
+            if are_finite(pixels):
                 raise ImageError(f"holds {what} too large for {made.dtype}: give a smaller scale")
             raise ImageError(f"holds NaN or infinite {what}: replace them first")
         return made

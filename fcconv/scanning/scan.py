@@ -16,12 +16,12 @@ from fcconv.geometry import Ints
 from fcconv.graph.load import Source
 from fcconv.graph.sliding import Sliding
 from fcconv.scanning.arguments import as_path
-from fcconv.scanning.engine import Array, Score, checked
+from fcconv.scanning.engine import Score, checked
 from fcconv.scanning.job import Job, make_job
 from fcconv.scanning.lock import locked
 from fcconv.scanning.memory import parse_bytes
 from fcconv.scanning.missing import Mask, count_unscored, masked
-from fcconv.scanning.network import as_sliding
+from fcconv.scanning.network import Array, as_network
 from fcconv.scanning.pipeline import pipeline
 from fcconv.scanning.plan import Plan, Tile
 from fcconv.scanning.preparation import Preparation
@@ -66,13 +66,14 @@ def scan(
     Parameters
     ----------
     network : Sliding, path, onnx.ModelProto, onnx_ir.Model or torch.nn.Module
-        The network; a patch classifier is made sliding first.
+        The network; a patch classifier is made sliding first, if it can be.
     image : array or path
         Pixels ``(C, *S)`` or ``(N, C, *S)``: an array of NumPy or JAX, or whatever is sliced like
         one (a memmap, zarr, h5py, dask), read by region; or a file: PNG, JPEG, BMP, WebP, TIFF and
         its pyramids, npy, zarr, WAV, NIfTI.
     stride : int or sequence of int, optional
-        Pixels from one window to the next; the network's own, if left out.
+        Pixels from one window to the next; the network's own, if left out. A network that slides
+        already scores every n-th of its windows at n times its stride.
     window : sequence of int, optional
         Shape of one input without the batch, for a PyTorch module, or where the network leaves it
         free.
@@ -86,7 +87,8 @@ def scan(
         Where scores go: a ``.zarr`` folder, a ``.npy`` or ``.npz`` file; memory, if left out.
     windows : {"shared", "exact"}, optional
         Whether windows share one pass, or each is cut out and scored by itself. Where a network
-        pads, these differ, and one of them must be chosen.
+        pads, these differ, and one of them must be chosen; one that can't slide needs "exact", and
+        a stride.
     preparation : Preparation, optional
         What is done to pixels first; by default 8-bit and 16-bit ones are scaled to 0 to 1.
     layout : str, optional
@@ -104,7 +106,8 @@ def scan(
         What to do with scores that are there: "resume" goes on with a run of the same arguments,
         in its tiles and on its engine, and computes again what has been damaged since.
     progress : callable, optional
-        Is told how far the scan is, at the beginning and, from another thread, after each tile.
+        Is told how far the scan is, at the beginning and, perhaps from another thread, after each
+        tile.
 
     Returns
     -------
@@ -119,7 +122,7 @@ def scan(
     OutputError
         If scores can't go to `out`.
     UnsupportedError
-        If the network can't slide, or pads, and `windows` is left out.
+        If the network pads, and `windows` is left out, or can't slide, and it is not "exact".
     ShapeError
         If an argument makes no sense.
     BackendError
@@ -141,8 +144,10 @@ def scan(
         raise ShapeError(f"progress needs a function, got {progress!r}")
     if target is not None:
         check_out(target, existing, image)
-    sliding = as_sliding(network, stride, window)
-    job = make_job(sliding, image, windows, preparation, layout, labels, series, page)
+    if windows not in (None, "shared", "exact"):
+        raise ShapeError(f"windows is 'shared' or 'exact', got {windows!r}")
+    scored = as_network(network, stride, window, windows)
+    job = make_job(scored, image, windows, preparation, layout, labels, series, page)
     begin = time.perf_counter()
     before = recorded(target) if existing == "resume" else None
     if chosen == "auto":
@@ -166,11 +171,11 @@ def scan(
         outputs=found,
         labels=job.labels,
         size=job.size,
-        window=job.sliding.window,
-        stride=job.sliding.stride,
+        window=scored.window,
+        stride=scored.stride,
         windows=job.windows,
-        exact=job.sliding.exact or job.windows == "exact",
-        reasons=job.sliding.reasons,
+        exact=scored.exact or job.windows == "exact",
+        reasons=scored.reasons,
         engine=chosen,
         preparation=str(job.preparation),
         tiles=len(cut) * len(job.images),
@@ -180,7 +185,7 @@ def scan(
         scale=image.scale if isinstance(image, Resized) else 1.0,
         notes=job.images[0].notes,
         images=tuple(job.images),
-        layers=tuple(job.sliding.layers),
+        layers=scored.layers,
     )
 
 

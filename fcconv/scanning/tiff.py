@@ -52,8 +52,8 @@ def _opened(path: Path, tifffile: Any, tiff: Any, series: int | None) -> Stored:
     pictures = [_words(candidate) for candidate in tiff.series]
     number = _largest(tiff.series) if series is None else check_series(path, series, pictures)
     chosen, several = tiff.series[number], len(pictures) > 1
-    page, axes = chosen.keyframe, chosen.get_axes(False)
-    levels = [level for level in chosen.levels if level.get_axes(False) == axes]
+    page, axes = chosen.keyframe, chosen.axes
+    levels = [level for level in chosen.levels if level.axes == axes]
     for level in levels:
         _check_tiff(path, tifffile, level)
     turned, notes = page.tags.valueof(ORIENTATION, 1), []
@@ -90,7 +90,7 @@ def _largest(series: Sequence[Any]) -> int:
 
 def _pixels(series: Any) -> int:
     """Return the pixels of a page."""
-    sizes = dict(zip(series.get_axes(False), series.get_shape(False), strict=True))
+    sizes = dict(zip(series.axes, series.shape, strict=True))
     return int(sizes.get("Y", 1)) * int(sizes.get("X", 1))
 
 
@@ -146,8 +146,8 @@ def _array(path: Path, level: Any) -> Any:
     if level.dataoffset is not None and level.transform is None:
         dtype = np.dtype(level.dtype).newbyteorder(page.parent.byteorder)
         file = Path(page.parent.filehandle.path)  # that of OME may be another one
-        return Raw(file, dtype, level.get_shape(False), level.dataoffset)
-    array = needed("zarr").open_array(level.aszarr(level=0, squeeze=False), mode="r")
+        return Raw(file, dtype, level.shape, level.dataoffset)
+    array = needed("zarr").open_array(level.aszarr(level=0), mode="r")
     check_chunk(path, array)
     is_ycbcr = page.compression == APERIO_YCBCR and array.shape[-1] == 3
     return FromYCbCr(array) if is_ycbcr else array

@@ -43,7 +43,7 @@ def _gemm(backend: Backend[Any], node: Node, a: Any, b: Any, c: Any = None) -> A
 def _scaled(backend: Backend[Any], x: Any, factor: float) -> Any:
     if factor == 1:
         return x
-    whole = float(factor).is_integer() or x.dtype.kind not in "iu"  # residues are integers, too
+    whole = float(factor).is_integer() or x.dtype.kind not in "iu"
     dtype = x.dtype if whole else np.float64
     return backend.multiply(x, backend.asarray(np.array(factor, dtype)))
 

@@ -72,12 +72,11 @@ def _maximum(backend: Backend[Any], x: Any, axes: tuple[int, ...]) -> Any:
 
 
 def _minimum(backend: Backend[Any], x: Any, axes: tuple[int, ...]) -> Any:
-    if x.dtype.kind == "b":
-        negated = backend.namespace.logical_not(x)
-        return backend.namespace.logical_not(_maximum(backend, negated, axes))
-    flipped = backend.elementwise("flip", lambda _xp, x: ~x if x.dtype.kind in "iu" else -x, x)
-    highest = _maximum(backend, flipped, axes)
-    return backend.elementwise("flip", lambda _xp, x: ~x if x.dtype.kind in "iu" else -x, highest)
+    def flip(_xp: Any, x: Any) -> Any:
+        return ~x if x.dtype.kind in "iub" else -x
+
+    highest = _maximum(backend, backend.elementwise("flip", flip, x), axes)
+    return backend.elementwise("flip", flip, highest)
 
 
 def _norm(p: int) -> Callable[[Backend[Any], Any, tuple[int, ...]], Any]:
@@ -112,7 +111,7 @@ def _product(backend: Backend[Any], x: Any, axes: tuple[int, ...]) -> Any:
             x = backend.namespace.concatenate([product, odd], axis=axis)
         if not x.shape[axis]:
             shape = [1 if a == axis else n for a, n in enumerate(x.shape)]
-            x = backend.namespace.ones(shape, x.dtype)
+            x = backend.asarray(np.ones(shape, x.dtype))
     return x
 
 

@@ -1,0 +1,356 @@
+"""A backend that bounds rounding errors a priori: how far two right implementations can differ.
+
+Each value is computed in float64, beside a bound on the distance of whatever a right implementation
+computes in the network's own type. Sums may be taken in any order. The bound follows from the
+values and the weights alone; nothing in it is chosen by looking at results:
+
+- a dot product, and a sum: :func:`fcconv.rounding.dot_bound`, with the errors of what it is made of
+  (N. J. Higham, *Accuracy and Stability of Numerical Algorithms*, sections 3.1 and 3.3);
+- another arithmetic operation: two roundings of its largest operand or result, as an engine
+  may carry neighbouring factors and terms into the weights before them;
+- a function of a library: 16 units in the last place, the most that the OpenCL C specification
+  (section 7.4) leaves to any of them, ``pow``; none where it only chooses among its arguments.
+  What it makes of the errors of its arguments is seen at the ends of their intervals: between these
+  the functions here are monotone, convex or concave, or a slope bounds them.
+
+Where a bound can't be given, where a number may exceed its type, say, it is infinite.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+import fcconv_numpy
+from fcconv.errors import ShapeError, UnsupportedError
+from fcconv.rounding import dot_bound, unit_and_range
+from fcconv_modular.moves import Moves, is_float, type_of
+
+if TYPE_CHECKING:
+    from fcconv.backend import Backend
+    from fcconv.geometry import Window
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+LIBRARY_ULPS = 16
+"""What a function of a library may be off by; a unit in the last place is two unit roundoffs."""
+
+CHOOSES = frozenset(
+    ["Abs", "And", "Ceil", "Clip", "Equal", "Floor", "Greater", "GreaterOrEqual", "Hardmax",
+     "IsInf", "IsNaN", "Less", "LessOrEqual", "Max", "Min", "Not", "Or", "Relu", "Round", "Sign",
+     "Where", "Xor", "finite", "flip"]
+)  # fmt: skip
+"""Functions that round nothing."""
+
+SLOPES = {"Cos": 1.0, "Gelu": 1.13, "HardSwish": 1.5, "Mish": 1.1, "Sin": 1.0, "Swish": 1.1}
+"""The largest slope of functions that turn more than once."""
+
+JUMPS = frozenset(["BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "Equal",
+                   "IsInf", "IsNaN", "Mod", "Tan"])  # fmt: skip
+"""Functions of which the ends of an interval don't tell what lies between."""
+
+LARGE_WEIGHT = 2**22
+"""Entries beyond which a weight is not turned into float64 as a whole."""
+
+MOST_VARIED = 3
+"""Arguments with errors whose ends are all combined; of more only Max and Min have a bound."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bounded:
+    """An array with bounds on its errors.
+
+    Attributes
+    ----------
+    value : array
+        What float64 makes of it; integers and booleans are whole numbers.
+    error : array of float64
+        How far off the type's own arithmetic may be.
+    dtype : data type
+        The type.
+    """
+
+    value: npt.NDArray[Any]
+    error: Floats
+    dtype: np.dtype[Any]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Length of each axis."""
+        return self.value.shape
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return self.value.ndim
+
+    @property
+    def parts(self) -> tuple[npt.NDArray[Any], ...]:
+        """The arrays that are moved alike."""
+        return self.value, self.error
+
+    def of(self, *parts: npt.NDArray[Any]) -> Bounded:
+        """Make an array of the same type."""
+        return Bounded(*parts, self.dtype)
+
+    def __getitem__(self, index: Any) -> Bounded:
+        """Pick entries by plain indices."""
+        return self.of(self.value[index], self.error[index])
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        """Refuse to be read as plain numbers: as a shape, or as places."""
+        raise UnsupportedError("what depends on the pixels is read as a shape, or as places")
+
+    @property
+    def size_of(self) -> Floats:
+        """The largest absolute value of each entry."""
+        return np.abs(self.value) + self.error
+
+    def end(self, sign: int) -> npt.NDArray[Any]:
+        """Return one end of each interval, in the type that functions are to see."""
+        return _native(self.value + sign * self.error, self.dtype)
+
+
+class Bounds:
+    """The backend; see :class:`fcconv.backend.Backend` for its functions.
+
+    Examples
+    --------
+    >>> bounds = Bounds()
+    >>> x = bounds.asarray(np.array([1.0, 3.0], np.float32))
+    >>> y = bounds.divide(x, bounds.asarray(np.array([3.0], np.float32)))
+    >>> bool((np.abs(np.float32(1) / np.float32(3) - y.value[0]) <= y.error[0]).all())
+    True
+    """
+
+    namespace = Moves()
+
+    def running_network(self) -> AbstractContextManager[None]:
+        """Do as the reference does."""
+        return fcconv_numpy.running_network()
+
+    def asarray(self, values: npt.ArrayLike) -> Bounded:
+        """Take numbers as they are."""
+        array = np.asarray(values)
+        return Bounded(array, np.broadcast_to(0.0, array.shape), array.dtype)
+
+    def dense(self, x: Bounded, weight: Bounded, bias: Bounded | None) -> Bounded:
+        """Multiply ``x (..., I)`` with ``weight (O, I)`` and add the bias."""
+        return self._dot(
+            lambda a, b: fcconv_numpy.dense(a, b, None), x, weight, bias, weight.shape[1], -1
+        )
+
+    def im2col(self, x: Bounded, window: Window) -> Bounded:
+        """Gather the windows as columns, ``(N, C*prod(K), prod(S'))``."""
+        return x.of(*(fcconv_numpy.im2col(np.asarray(part), window) for part in x.parts))
+
+    def conv(
+        self, x: Bounded, weight: Bounded, bias: Bounded | None, window: Window, groups: int
+    ) -> Bounded:
+        """Convolve, ``(N, O, *S')``."""
+        terms = math.prod(weight.shape[1:])
+        return self._dot(
+            lambda a, b: fcconv_numpy.conv(a, b, None, window, groups),
+            x, weight, bias, terms, 1, 0 if groups == 1 else None,
+        )  # fmt: skip
+
+    def conv1x1(self, x: Bounded, weight: Bounded, bias: Bounded | None) -> Bounded:
+        """Mix channels with ``weight (O, C)``, ``(N, O, *S)``."""
+        return self._dot(
+            lambda a, b: fcconv_numpy.conv1x1(a, b, None), x, weight, bias, weight.shape[1], 1
+        )
+
+    def matmul(self, a: Bounded, b: Bounded) -> Bounded:
+        """Multiply stacks of matrices."""
+        outputs = b.ndim - 1 if b.ndim > 1 else None
+        return self._dot(fcconv_numpy.matmul, a, b, None, a.shape[-1], -1, outputs)
+
+    def max_pool(self, x: Bounded, window: Window) -> Bounded:
+        """Take the maximum of each window: off by as much as one of its entries."""
+        return x.of(*(fcconv_numpy.max_pool(_wide(part), window) for part in x.parts))
+
+    def avg_pool(self, x: Bounded, window: Window, count: npt.NDArray[np.int64]) -> Bounded:
+        """Divide the sum of each window by its count."""
+        value, error, size = (
+            fcconv_numpy.avg_pool(_wide(part), window, count)
+            for part in (x.value, x.error, x.size_of)
+        )
+        terms = math.prod(window.kernel) + 1
+        return self._rounded(_truncated(value, x.dtype), error, size, terms, x.dtype)
+
+    def add(self, a: Bounded, b: Bounded) -> Bounded:
+        """Add, with broadcasting."""
+        return self._sum(np.add, a, b)
+
+    def subtract(self, a: Bounded, b: Bounded) -> Bounded:
+        """Subtract, with broadcasting."""
+        return self._sum(np.subtract, a, b)
+
+    def _sum(self, function: Callable[..., Any], a: Bounded, b: Bounded) -> Bounded:
+        value = function(_wide(a.value), _wide(b.value))
+        return self._rounded(value, a.error + b.error, a.size_of + b.size_of, 2, _common(a, b))
+
+    def multiply(self, a: Bounded, b: Bounded) -> Bounded:
+        """Multiply entry by entry, with broadcasting."""
+        value = _wide(a.value) * _wide(b.value)
+        error = np.abs(a.value) * b.error + a.error * b.size_of
+        return self._rounded(value, error, np.abs(value) + error, 2, _common(a, b))
+
+    def divide(self, a: Bounded, b: Bounded) -> Bounded:
+        """Divide, with broadcasting; integers towards zero."""
+        dtype, smallest = _common(a, b), np.abs(_wide(b.value)) - b.error
+        value = _truncated(_wide(a.value) / _wide(b.value), dtype)
+        error = (a.error + np.abs(value) * b.error) / smallest
+        error = np.where((smallest > 0) | (b.error == 0), error, np.inf)
+        if not is_float(dtype):  # what is cut off
+            error = np.where(error > 0, error + 1, 0)
+        return self._rounded(value, error, np.abs(value) + error, 2, dtype)
+
+    def elementwise(self, key: str, function: Callable[..., Any], *xs: Bounded) -> Bounded:
+        """Apply a function, at the ends of the intervals too."""
+        dtype, name = type_of(function, *xs), key.split()[0]
+        made = function(np, *(_native(x.value, x.dtype) for x in xs))
+        value = _wide(made)
+        error = self._spread(name, function, value, xs)
+        if not is_float(dtype) or name in CHOOSES:
+            return Bounded(value, _known(value, error, dtype), dtype)
+        size = np.maximum.reduce(np.broadcast_arrays(np.abs(value) + error, 1.0, *_sizes(xs)))
+        return self._rounded(value, error, size, 2 * LIBRARY_ULPS, dtype)
+
+    def _spread(
+        self, name: str, function: Callable[..., Any], value: Floats, xs: Sequence[Bounded]
+    ) -> Floats:
+        """Bound what the errors of the arguments do to a function."""
+        varied = [k for k, x in enumerate(xs) if np.any(x.error)]
+        if not varied:
+            return np.zeros_like(value)
+        if name in SLOPES:
+            return SLOPES[name] * np.broadcast_to(xs[0].error, value.shape)
+        errors = np.maximum.reduce(np.broadcast_arrays(*(x.error for x in xs)))
+        if name in JUMPS or (len(varied) > MOST_VARIED and name not in ("Max", "Min")):
+            return np.where(errors > 0, np.inf, 0.0)
+        corners = itertools.product((-1, 1), repeat=len(varied))
+        if len(varied) > MOST_VARIED:
+            corners = iter([(-1,) * len(varied), (1,) * len(varied)])
+        error = np.zeros_like(value)
+        for corner in corners:
+            signs = dict(zip(varied, corner, strict=True))
+            ends = (x.end(signs[k]) if k in signs else _native(x.value, x.dtype)
+                    for k, x in enumerate(xs))  # fmt: skip
+            error = np.maximum(error, np.abs(_wide(function(np, *ends)) - value))
+        return np.where(errors > 0, error, 0.0)
+
+    def along(self, key: str, function: Callable[..., Any], x: Bounded, axis: int) -> Bounded:
+        """Find the place of an extreme, which is sure if no other entry may exceed it."""
+        value = _wide(x.value) * (-1 if key.startswith("ArgMin") else 1)
+        surely = (value - x.error).max(axis=axis, keepdims=True)
+        may_be = (value + x.error >= surely).sum(axis=axis, keepdims=True)
+        error = np.where((may_be > 1) & np.any(x.error, axis=axis, keepdims=True), np.inf, 0.0)
+        made = function(np, _native(x.value, x.dtype))
+        return Bounded(_wide(made), error, type_of(function, x))
+
+    def reduce_sum(self, x: Bounded, axes: Sequence[int]) -> Bounded:
+        """Sum over axes, which stay with length 1."""
+        value, error, size = (
+            _wide(part).sum(axis=tuple(axes), keepdims=True)
+            for part in (x.value, x.error, x.size_of)
+        )
+        terms = math.prod(x.shape[axis] for axis in axes)
+        return self._rounded(value, error, size, terms, _common(x, x))
+
+    def reduce_max(self, x: Bounded, axes: Sequence[int]) -> Bounded:
+        """Take the maximum over axes, which stay with length 1."""
+        return x.of(*(_wide(part).max(axis=tuple(axes), keepdims=True) for part in x.parts))
+
+    def _dot(
+        self,
+        product: Callable[[Any, Any], Any],
+        x: Bounded,
+        weight: Bounded,
+        bias: Bounded | None,
+        terms: int,
+        axis: int,
+        outputs: int | None = 0,
+    ) -> Bounded:
+        """Bound a product of matrices, or what is one; a large weight by parts along `outputs`."""
+        is_large = weight.value.size > LARGE_WEIGHT and not np.any(weight.error)
+        if is_large and outputs is not None:
+            count, each = weight.shape[outputs], LARGE_WEIGHT * weight.shape[outputs]
+            cuts = range(0, count, max(each // weight.value.size, 1))[1:]
+            weights = np.split(weight.value, cuts, outputs)
+            parts = [self._dot(product, x, self.asarray(w), None, terms, axis) for w in weights]
+            made = self.namespace.concatenate(parts, axis=axis)
+            return made if bias is None else self._with_bias(made, bias, axis)
+        a, b = _wide(x.value), _wide(weight.value)
+        value, magnitude = product(a, b), np.abs(b)
+        error = product(_wide(x.error), magnitude) if np.any(x.error) else 0.0
+        if np.any(weight.error):
+            error = error + product(x.size_of, _wide(weight.error))
+        size = product(np.abs(a), magnitude) + error
+        made = self._rounded(value, np.broadcast_to(error, value.shape), size, terms + 1,
+                             _common(x, weight))  # fmt: skip
+        return made if bias is None else self._with_bias(made, bias, axis)
+
+    def _with_bias(self, x: Bounded, bias: Bounded, axis: int) -> Bounded:
+        shape = [1] * x.ndim
+        shape[axis] = -1
+        return self.add(x, self.namespace.reshape(bias, shape))
+
+    def _rounded(
+        self, value: Floats, error: Floats, size: Floats, roundings: int, dtype: np.dtype[Any]
+    ) -> Bounded:
+        """Add what roundings of numbers up to `size` add to an error."""
+        if is_float(dtype):
+            try:
+                error = error + dot_bound(size, roundings, dtype)
+            except ShapeError:  # so many that there is no bound
+                error = np.full(np.shape(value), np.inf)
+        return Bounded(value, _known(size, error, dtype), dtype)
+
+
+def _known(size: Floats, error: Floats, dtype: np.dtype[Any]) -> Floats:
+    """Leave no bound where numbers may exceed their type."""
+    largest = unit_and_range(dtype).largest if is_float(dtype) else _largest(dtype)
+    within: Floats = np.where(np.abs(size) + error <= largest, error, np.inf)
+    return within
+
+
+def _largest(dtype: np.dtype[Any]) -> float:
+    return float(np.iinfo(dtype).max) if dtype.kind in "iu" else math.inf
+
+
+def _native(value: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Let functions see floats in float64, and integers and booleans as what they are."""
+    if dtype.kind == "b":
+        return np.asarray(value >= 0.5)
+    if dtype.kind in "iu" and value.dtype.kind == "f":
+        limits = np.iinfo(dtype)
+        value = np.nan_to_num(np.clip(np.round(value), limits.min, limits.max))
+    return value.astype(dtype if dtype.kind in "iu" else np.float64)
+
+
+def _wide(part: npt.NDArray[Any]) -> Floats:
+    return np.asarray(part, np.float64)
+
+
+def _truncated(value: Floats, dtype: np.dtype[Any]) -> Floats:
+    return value if is_float(dtype) else np.trunc(value)
+
+
+def _sizes(xs: Sequence[Bounded]) -> list[Floats]:
+    return [x.size_of for x in xs]
+
+
+def _common(a: Bounded, b: Bounded) -> np.dtype[Any]:
+    return a.dtype if a.dtype == b.dtype else np.promote_types(a.dtype, b.dtype)
+
+
+if TYPE_CHECKING:
+    _: Backend[Bounded] = Bounds()
