@@ -110,6 +110,11 @@ LINES: dict[str, Build] = {
         g.add("Squeeze", g.add("AveragePool", g.add("Unsqueeze", _line(g), i(2)),
                                kernel_shape=[1, 4], strides=[1, 5]), i(2)), 6
     ),
+    "means of parts of different length": lambda g: g.dense(
+        g.reduce("ReduceMean", g.add("Transpose", g.add("GatherND", g.add("Transpose", _line(g),
+                 perm=[2, 0, 1]), np.arange(15).reshape(3, 5, 1) - np.array([[[0]], [[1]], [[1]]])),
+                 perm=[2, 3, 0, 1]), [3], 0), 6
+    ),
     "a mean of one row": lambda g: g.dense(
         g.reduce("ReduceMean", g.add("Unsqueeze", _line(g), i(2)), [-1, -2], 0), 2
     ),
