@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -92,12 +93,6 @@ def is_exact(case: Case, sliding: fcconv.Sliding, seed: int) -> bool:
     )
 
 
-def pixels(field: Field, seed: int, dtype: str, shape: Sequence[int]) -> Residues:
-    """Draw an image of a finite field."""
-    numbers = np.random.default_rng(seed).integers(0, field.prime, shape)
-    return Residues(numbers, np.dtype(dtype))
-
-
 def assert_every_window(case: Case, sliding: fcconv.Sliding, seed: int = 0) -> None:
     """Compare all windows of images of several sizes with their crops, in a finite field."""
     field = Field(seed)
@@ -109,14 +104,20 @@ def assert_every_window(case: Case, sliding: fcconv.Sliding, seed: int = 0) -> N
             shape[axis] += stride * n + (stride - 1) * (n % 2)
             cells.append(n + 1)
         image = pixels(field, seed, case.dtype, shape)
-        numbers = [window.numbers for window in crops(case, sliding, image, cells)]
-        windows = Residues(np.concatenate(numbers), image.dtype)
+        windows = image.of(np.concatenate([*crops(case, sliding, image.numbers, cells)]))
         maps = whole.run(field, weights[0], [image])
         scores = patch.run_batches(field, weights[1], [windows])
         for found, expected in zip(maps, scores, strict=True):
-            channels = expected.numbers.reshape(len(numbers), -1).T
-            wanted = channels.reshape(1, len(channels), *cells)
-            assert_identical(found.numbers, wanted, (more, case))
+            channels = expected.numbers.reshape(math.prod(cells), -1).T
+            assert_identical(
+                found.numbers, channels.reshape(1, len(channels), *cells), (more, case)
+            )
+
+
+def pixels(field: Field, seed: int, dtype: str, shape: Sequence[int]) -> Residues:
+    """Draw an image of a finite field."""
+    numbers = np.random.default_rng(seed).integers(0, field.prime, shape)
+    return Residues(numbers, np.dtype(dtype))
 
 
 def residues(field: Field, model: Any) -> dict[str, Any]:

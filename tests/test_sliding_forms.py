@@ -110,6 +110,11 @@ LINES: dict[str, Build] = {
         g.add("Squeeze", g.add("AveragePool", g.add("Unsqueeze", _line(g), i(2)),
                                kernel_shape=[1, 4], strides=[1, 5]), i(2)), 6
     ),
+    "means of parts of different length": lambda g: g.dense(
+        g.reduce("ReduceMean", g.add("Transpose", g.add("GatherND", g.add("Transpose", _line(g),
+                 perm=[2, 0, 1]), np.arange(15).reshape(3, 5, 1) - np.array([[[0]], [[1]], [[1]]])),
+                 perm=[2, 3, 0, 1]), [3], 0), 6
+    ),
     "a mean of one row": lambda g: g.dense(
         g.reduce("ReduceMean", g.add("Unsqueeze", _line(g), i(2)), [-1, -2], 0), 2
     ),
@@ -174,3 +179,40 @@ def test_forms_slide(name: str, stride: int | None) -> None:
     assert certificate.exact, certificate
     assert sliding.exact
     onnxruntime.InferenceSession(valid(sliding).SerializeToString(), quiet())
+
+
+def _squeezed(g: Net) -> str:
+    """Drop every axis of length 1, the batch among them."""
+    x = g.add("Squeeze", g.add("GlobalAveragePool", g.map()))
+    return g.add("Softmax", g.add("Add", g.add("MatMul", x, g.w(2, 3)), g.w(3)), axis=0)
+
+
+ONE_IMAGE: dict[str, Build] = {
+    "squeezed": _squeezed,
+    "one row": lambda g: g.add("Gemm", g.reshape(g.map(), 1, 96), g.w(96, 3), g.w(3)),
+    "no row": lambda g: g.add("MatMul", g.reshape(g.map(), 96), g.w(96, 3)),
+    "a map without the batch": lambda g: g.dense(
+        g.add("Unsqueeze", g.add("Relu", g.add("Squeeze", g.map())), i(0)), 96
+    ),
+    "a mean over the batch": lambda g: g.reduce("ReduceMean", g.dense(g.map(), 96), [0], 0),
+    "pixels as rows": lambda g: g.dense(
+        g.reshape(g.add("MatMul", g.reshape(g.last(g.map()), 48, 2), g.w(2, 3)), 1, -1), 144
+    ),
+}
+
+
+@pytest.mark.parametrize("stride", [None, 1, 3, 11])
+@pytest.mark.parametrize("name", ONE_IMAGE)
+def test_a_batch_of_one_keeps_its_meaning_for_each_window(name: str, stride: int | None) -> None:
+    net = Net()
+    model = net.model(ONE_IMAGE[name](net))
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    sliding = fcconv.convolutionize(model, stride=stride)
+    assert_every_window(Case(model, (9, 8), (2, 3), stride, "float32"), sliding)
+    certificate = fcconv.certify(model, sliding)
+    assert certificate.holds, certificate
+    assert certificate.exact, certificate
+    image = np.random.default_rng(0).standard_normal((3, 2, 9, 8)).astype(np.float32)
+    crops = fcconv.compile(model)(image)
+    assert crops.shape == (3, 3) == sliding(image).shape[:2]

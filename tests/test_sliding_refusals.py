@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 import fcconv
-from fcconv.errors import UnsupportedError
+from fcconv.errors import FcconvError, UnsupportedError
 from graphs import Array, Build, Net, excited, i
 from refusing import refuse
 from small_networks import classifier
@@ -112,6 +112,14 @@ def test_refuses_with_the_node_and_the_reason(op: str, reason: str, build: Build
     model = net.model(net.add("Relu", x))
     with pytest.raises(UnsupportedError, match=rf"^{named} \({op}\): .*{reason}"):
         fcconv.convolutionize(model, stride=1)
+
+
+@pytest.mark.parametrize("rows", [1, -1])
+def test_a_free_batch_of_one_is_told_what_to_do(rows: int) -> None:
+    net = Net()
+    fixed = net.reshape(net.map(), 1, 96) if rows > 0 else net.reshape(net.map(), -1)
+    with pytest.raises(FcconvError, match=r"takes one image at a time, fix the batch of its input"):
+        fcconv.convolutionize(net.model(net.add("Relu", fixed)))
 
 
 def test_a_norm_over_a_large_window_is_refused() -> None:

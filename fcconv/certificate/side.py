@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fcconv.graph.run import Program, Visit, fixed_batch
+from fcconv.graph.run import Program, Visit, by_image, fixed_batch
 from fcconv_modular import Field
 from fcconv_modular.residues import Residues
 
@@ -153,7 +153,8 @@ def filled_up(
     """Call a network that computes `size` images at a time on any number of them."""
     missing = -len(images) % (size or 1)
     filled = np.concatenate([images, np.repeat(images[:1], missing, axis=0)])
-    return [output[: len(images)] for output in call(filled)]
+    outputs = by_image(call(filled)) if len(filled) == size == 1 else call(filled)
+    return [output[: len(images)] for output in outputs]
 
 
 def flat(outputs: Sequence[Array]) -> list[Array]:

@@ -244,9 +244,16 @@ def in_batches(
 ) -> list[Any]:
     """Call a network of such inputs on any batch: in parts, where it fixes its size."""
     results = [call(part) for part in _batches(inputs, arrays)]
-    return [
-        parts[0] if len(parts) == 1 else concatenate(parts) for parts in zip(*results, strict=True)
-    ]
+    if len(results) == 1:
+        return list(results[0])
+    if fixed_batch(inputs) == 1:
+        results = [by_image(outputs) for outputs in results]
+    return [concatenate(parts) for parts in zip(*results, strict=True)]
+
+
+def by_image(outputs: Sequence[Any]) -> list[Any]:
+    """Give outputs of one image the batch, where the network has dropped it."""
+    return [output if output.shape[:1] == (1,) else output[None] for output in outputs]
 
 
 def _batches(inputs: Sequence[ir.Value], arrays: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -35,6 +35,9 @@ LARGEST_BLOCK = 2**26
 ELSEWHERE = "score crops in batches instead, or cut the network before it"
 """What to do where windows share nothing."""
 
+ONE_IMAGE = "if it takes one image at a time, fix the batch of its input to 1"
+"""What to do where a batch that is declared to be free is not."""
+
 Emit = Callable[[ir.Value], ir.Value]
 
 
@@ -161,7 +164,8 @@ class Slider(Writer):
             return made
         said = node.unsupported(
             f"it makes the shape {made.shape} of {x.shape}: the batch must stay the first axis, "
-            f"{self.batch} images here, or come back to it before windows are scored; {ELSEWHERE}"
+            f"{self.batch} images here, or come back to it before windows are scored; {ONE_IMAGE}; "
+            f"else {ELSEWHERE}"
         )
         return replace(made, mixed=said)
 

@@ -11,15 +11,18 @@ import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
 import fcconv_numpy
-from fcconv.errors import UnsupportedError
+from fcconv.errors import ShapeError, UnsupportedError
 from fcconv.graph.check import find_schema
 from fcconv.graph.node import Node, extraction, named
 from fcconv.graph.operator import Operator
 from fcconv.graph.run import compute, data_inputs, operator_of
 from fcconv.graph.samples import Samples
-from fcconv.graph.slider import ELSEWHERE, Slider
+from fcconv.graph.slider import ELSEWHERE, ONE_IMAGE, Slider
 from fcconv.graph.values import Constant, Slid
 from fcconv.graph.writer import names_in
+
+IMAGES = 2
+"""Images that are followed through a network whose batch is free."""
 
 
 class Walk:
@@ -45,7 +48,7 @@ class Walk:
         self._slides = [k for k, axis in enumerate(image) if axis in axes]
         moves = iter(stride)
         steps = tuple(next(moves) if axis in axes else 0 for axis in image)
-        batch = shape[0] if isinstance(shape[0], int) else 2
+        batch = shape[0] if isinstance(shape[0], int) else IMAGES
         opset = graph.opset_imports.get("", 0)
         (value,) = data_inputs(graph)
         if value.dtype is None or not value.dtype.is_floating_point():
@@ -63,7 +66,11 @@ class Walk:
             )
         self.values[value] = self._image(shape, image)
         for ir_node in graph:
-            self._step(Node(ir_node, graph.opset_imports.get(ir_node.domain, 0)))
+            node = Node(ir_node, graph.opset_imports.get(ir_node.domain, 0))
+            try:
+                self._step(node)
+            except ShapeError as error:
+                raise error if isinstance(shape[0], int) else _of_two_images(error) from None
         self.outputs = [self._output(value) for value in graph.outputs]
 
     def _image(self, shape: tuple[Any, ...], axes: list[int]) -> Slid:
@@ -170,6 +177,13 @@ def _no_image(graph: ir.Graph, value: ir.Value) -> UnsupportedError:
         f"the input {value.name!r} holds {value.dtype} numbers, but a network that slides takes "
         f"floats: {advice}"
     )
+
+
+def _of_two_images(error: ShapeError) -> ShapeError:
+    """Say what may be wrong where a network with a free batch can't compute two images."""
+    made = ShapeError(f"{error}, with {IMAGES} images at a time: {ONE_IMAGE}")
+    made.node = error.node
+    return made
 
 
 def _check_data(operator: Operator, node: Node, inputs: Sequence[Slid | Constant | None]) -> None:

@@ -159,6 +159,20 @@ def _gather(backend: Backend[Any], node: Node, x: Any, indices: Any) -> Any:
     return backend.namespace.take(x, np.where(indices < 0, indices + size, indices), axis=axis)
 
 
+def _gather_nd(backend: Backend[Any], node: Node, x: Any, indices: Any) -> Any:
+    depth, kept = indices.shape[-1] if indices.ndim else 0, node.attribute("batch_dims", 0)
+    alike = x.shape[:kept] == indices.shape[:kept]
+    if not depth or not 0 <= kept < indices.ndim or kept + depth > x.ndim or not alike:
+        raise ShapeError(f"indices of shape {indices.shape} do not fit an input of {x.shape}")
+    sizes = x.shape[: kept + depth]
+    named = np.where(indices < 0, indices + np.array(sizes[kept:]), indices)
+    if np.any(named < 0) or np.any(named >= np.array(sizes[kept:])):
+        raise ShapeError(f"an index is outside of the first {depth} axes of {sizes[kept:]} entries")
+    places = [*np.indices(indices.shape[:-1])[:kept], *np.moveaxis(named, -1, 0)]
+    rows = backend.namespace.reshape(x, (math.prod(sizes), *x.shape[kept + depth :]))
+    return backend.namespace.take(rows, np.ravel_multi_index(places, sizes), axis=0)
+
+
 def _expand(backend: Backend[Any], node: Node, x: Any, shape: Any) -> Any:
     target = np.broadcast_shapes(x.shape, affordable(node, shape))
     return backend.namespace.broadcast_to(x, target)
@@ -285,6 +299,7 @@ OPERATORS = {
     "Gather": Operator(
         _gather, slide, _structural(1), attributes=("axis",), spread=receptive.gather
     ),
+    "GatherND": Operator(_gather_nd, slide, _structural(1), attributes=("batch_dims",)),
     "Expand": Operator(_expand, slide, _structural(1)),
     "Tile": Operator(_tile, slide, _structural(1)),
     "SpaceToDepth": Operator(_space_to_depth, slide, attributes=("blocksize", "mode")),
