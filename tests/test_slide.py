@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from jax import lax
 
 import fcconv
-from fcconv import ShapeError
+from fcconv import ArgumentError, FcconvError
 from strategies import seeds
 
 LAYOUTS = {"CHW": ("NCHW", "OIHW", "NCHW"), "HWC": ("NHWC", "HWIO", "NHWC")}
@@ -91,7 +91,9 @@ class Blocks:
             x = lax.conv_general_dilated(
                 x[None], weight, (stride, stride), padding, dimension_numbers=LAYOUTS[self.layout]
             )
-            x = jax.nn.relu(x[0] + (bias[:, None, None] if self.layout == "CHW" else bias[None, None]))
+            x = jax.nn.relu(
+                x[0] + (bias[:, None, None] if self.layout == "CHW" else bias[None, None])
+            )
             if pool == "none" or min(x.shape[a] for a in spatial) < 2:
                 continue
             sizes = [2 if a in spatial else 1 for a in range(3)]
@@ -240,7 +242,9 @@ def test_a_batch_and_a_checkpoint() -> None:
     found = jax.jit(jax.vmap(slid))(images)
     for image, scores in zip(images, found, strict=True):
         np.testing.assert_array_equal(np.asarray(scores), np.asarray(slid(image)))
-    plain, kept = (jax.grad(lambda x, f=f: f(x).sum())(images[0]) for f in (slid, jax.checkpoint(slid)))
+    plain, kept = (
+        jax.grad(lambda x, f=f: f(x).sum())(images[0]) for f in (slid, jax.checkpoint(slid))
+    )
     np.testing.assert_array_equal(np.asarray(plain), np.asarray(kept))
 
 
@@ -296,7 +300,7 @@ def f_that_refuses(x: Any) -> Any:
     ],
 )
 def test_an_image_that_does_not_fit(arguments: dict[str, Any], image: Any, said: str) -> None:
-    with pytest.raises(ShapeError, match=said):
+    with pytest.raises(FcconvError, match=said):
         fcconv.slide(gated, (3, 8, 8), **arguments)(image)
 
 
@@ -312,7 +316,7 @@ def test_an_image_that_does_not_fit(arguments: dict[str, Any], image: Any, said:
     ],
 )
 def test_arguments_that_do_not_fit(arguments: dict[str, Any], said: str) -> None:
-    with pytest.raises(ShapeError, match=said):
+    with pytest.raises(ArgumentError, match=said):
         fcconv.slide(gated, **{"window": (3, 8, 8), **arguments})
 
 
@@ -323,7 +327,9 @@ def test_what_the_function_refuses_is_its_own_error() -> None:
 
 
 def test_a_function_that_does_not_tell_its_axes() -> None:
-    with pytest.raises(ShapeError, match="does not tell which axes of a patch of shape .4, 4, 4."):
+    with pytest.raises(
+        ArgumentError, match="does not tell which axes of a patch of shape .4, 4, 4."
+    ):
         fcconv.slide(jnp.sum, (4, 4, 4))(jnp.ones((5, 5, 5)))
 
 

@@ -7,14 +7,16 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from fcconv.errors import ShapeError
+from fcconv.errors import ArgumentError, ShapeError
 from fcconv.geometry import integer
 
 
 def check_window(window: Sequence[int]) -> tuple[int, ...]:
     """Check the shape of a patch."""
     if not isinstance(window, Sequence) or not window:
-        raise ShapeError(f"window needs the shape of a patch, such as (64, 64, 3), got {window!r}")
+        raise ArgumentError(
+            f"window needs the shape of a patch, such as (64, 64, 3), got {window!r}"
+        )
     return tuple(integer(n, "a length of window", 1) for n in window)
 
 
@@ -25,7 +27,7 @@ def check_axes(spatial_axes: Sequence[int], rank: int) -> tuple[int, ...]:
     )
     axes = tuple(axis % rank for axis in given)
     if not 1 <= len(axes) <= 3 or list(axes) != sorted(set(axes)):
-        raise ShapeError(
+        raise ArgumentError(
             f"spatial_axes needs one to three of the {rank} axes of a patch, in order, such as "
             f"(0, 1) of (H, W, C); got {spatial_axes!r}"
         )
@@ -35,7 +37,7 @@ def check_axes(spatial_axes: Sequence[int], rank: int) -> tuple[int, ...]:
 def find_position(argnum: int, count: int) -> int:
     """Find the argument that is the image, counted from 0 on."""
     if not -count <= argnum < count:
-        raise ShapeError(f"argnum is {argnum}, but the function got {count} arguments")
+        raise ArgumentError(f"argnum is {argnum}, but the function got {count} arguments")
     return argnum % count
 
 
@@ -45,7 +47,7 @@ def check_image(image: Any, rank: int) -> Any:
         array = jnp.asarray(image)
     except (TypeError, ValueError):
         kind = type(image).__name__
-        raise ShapeError(f"the image needs to be an array, got a {kind}: see argnum") from None
+        raise ArgumentError(f"the image needs to be an array, got a {kind}: see argnum") from None
     if array.ndim != rank:
         raise ShapeError(
             f"the image needs the {rank} axes of a patch, got the shape {array.shape}: "

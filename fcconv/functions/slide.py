@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from fcconv.errors import ShapeError
+from fcconv.errors import ArgumentError
 from fcconv.functions.arguments import (
     check_axes,
     check_image,
@@ -216,7 +216,7 @@ def _found_axes(share: Callable[..., Sharing], window: tuple[int, ...]) -> tuple
     if len(best) > 1:  # one channel is no further axis of the image
         best = [axes for axes in best if len(axes) < rank]
     if len(best) != 1:
-        raise ShapeError(
+        raise ArgumentError(
             f"the function does not tell which axes of a patch of shape {window} are spatial: say "
             f"spatial_axes, such as (0, 1) of (H, W, C)"
         )
