@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 import fcconv
 import real_networks
-from fcconv.backend import Backend
+from fcconv.backend import ArrayBackend
 from fcconv.graph import save as saving
 
 pytest.register_assert_rewrite("browsing", "comparing", "refusing", "regions", "sliding_windows")
@@ -60,7 +60,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 @pytest.fixture(scope="session", params=["numpy", "jax"])
-def xp(request: pytest.FixtureRequest) -> Backend[Any]:
+def xp(request: pytest.FixtureRequest) -> ArrayBackend[Any]:
     """The backend to compute on; a test fails, and is not skipped, where one is missing."""
     return fcconv.backend(str(request.param))
 

@@ -14,7 +14,7 @@ import brute
 import fcconv
 from brute import axes
 from comparing import assert_identical, assert_same_kind, assert_within_bound, compute
-from fcconv.backend import Backend
+from fcconv.backend import ArrayBackend
 from strategies import (
     EXACT,
     FLOATS,
@@ -39,7 +39,7 @@ def pool_axes(case: PoolCase) -> list[brute.Axis]:
 
 
 @given(dtype=st.sampled_from(EXACT), case=conv_cases(), seed=seeds)
-def test_conv(xp: Backend[Any], dtype: str, case: ConvCase, seed: int) -> None:
+def test_conv(xp: ArrayBackend[Any], dtype: str, case: ConvCase, seed: int) -> None:
     x, weight, bias = (
         integers(seed + i, shape, dtype)
         for i, shape in enumerate((case.x, case.weight, case.weight[:1]))
@@ -57,7 +57,7 @@ def test_conv(xp: Backend[Any], dtype: str, case: ConvCase, seed: int) -> None:
     seed=seeds,
 )
 def test_integers_are_exact_modulo_their_size(
-    xp: Backend[Any], dtype: str, case: ConvCase, seed: int
+    xp: ArrayBackend[Any], dtype: str, case: ConvCase, seed: int
 ) -> None:
     x, weight = any_integers(seed, case.x, dtype), any_integers(seed + 1, case.weight, dtype)
     exact = brute.conv(x, weight, None, conv_axes(case), case.groups)
@@ -75,7 +75,7 @@ def test_integers_are_exact_modulo_their_size(
     scale=st.sampled_from([1.0, 1e-3, 30.0]),
 )
 def test_conv_on_floats(
-    xp: Backend[Any], dtype: str, case: ConvCase, seed: int, scale: float
+    xp: ArrayBackend[Any], dtype: str, case: ConvCase, seed: int, scale: float
 ) -> None:
     x, weight = normal(seed, case.x, dtype, scale), normal(seed + 1, case.weight, dtype)
     exact, magnitude = (
@@ -89,7 +89,7 @@ def test_conv_on_floats(
 
 
 @given(dtype=st.sampled_from(["int64", "float32", "bfloat16"]), case=conv_cases(), seed=seeds)
-def test_im2col(xp: Backend[Any], dtype: str, case: ConvCase, seed: int) -> None:
+def test_im2col(xp: ArrayBackend[Any], dtype: str, case: ConvCase, seed: int) -> None:
     x = integers(seed, case.x, dtype)
     if dtype != "int64" and x.size:
         x.flat[0] = np.nan  # gathering must not spread it, as multiplying by zeros would
@@ -105,7 +105,7 @@ def test_im2col(xp: Backend[Any], dtype: str, case: ConvCase, seed: int) -> None
     seed=seeds,
     nan=st.booleans(),
 )
-def test_max_pool(xp: Backend[Any], dtype: str, case: PoolCase, seed: int, nan: bool) -> None:
+def test_max_pool(xp: ArrayBackend[Any], dtype: str, case: PoolCase, seed: int, nan: bool) -> None:
     # all values negative, where they can be: padding with zeros would win
     x = integers(seed, case.x, dtype, 0) if dtype == "uint8" else integers(seed, case.x, dtype) - 6
     x = x.astype(integers(0, (1,), dtype).dtype)
@@ -119,7 +119,7 @@ def test_max_pool(xp: Backend[Any], dtype: str, case: PoolCase, seed: int, nan: 
 @pytest.mark.parametrize("count_include_pad", [False, True])
 @given(dtype=st.sampled_from(["float64", "float32"]), case=pool_cases(), seed=seeds)
 def test_avg_pool(
-    xp: Backend[Any], dtype: str, count_include_pad: bool, case: PoolCase, seed: int
+    xp: ArrayBackend[Any], dtype: str, count_include_pad: bool, case: PoolCase, seed: int
 ) -> None:
     x = integers(seed, case.x, dtype)
     arguments = {**case.arguments, "count_include_pad": count_include_pad}
@@ -131,7 +131,7 @@ def test_avg_pool(
 
 
 @given(dtype=st.sampled_from(FLOATS), case=pool_cases(), seed=seeds)
-def test_avg_pool_on_floats(xp: Backend[Any], dtype: str, case: PoolCase, seed: int) -> None:
+def test_avg_pool_on_floats(xp: ArrayBackend[Any], dtype: str, case: PoolCase, seed: int) -> None:
     x = normal(seed, case.x, dtype)
     exact, magnitude = (
         brute.avg_pool(f(x.astype(float)), pool_axes(case), count_include_pad=False)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import fcconv
 from comparing import assert_identical, assert_same_kind, assert_within_bound, compute
-from fcconv.backend import Backend
+from fcconv.backend import ArrayBackend
 from strategies import (
     EXACT,
     FLOATS,
@@ -53,7 +53,7 @@ def forms(case: DenseCase, x: Any, weight: Any, bias: Any) -> dict[str, Any]:
 
 @given(dtype=st.sampled_from(EXACT), case=dense_cases(), seed=seeds)
 def test_forms_are_equal_on_integers(
-    xp: Backend[Any], dtype: str, case: DenseCase, seed: int
+    xp: ArrayBackend[Any], dtype: str, case: DenseCase, seed: int
 ) -> None:
     x = integers(seed, (case.batch, *case.block), dtype)
     weight = integers(seed + 1, (case.outputs, math.prod(case.block)), dtype)
@@ -72,7 +72,7 @@ def test_forms_are_equal_on_integers(
     scale=st.sampled_from([1.0, 1e-3, 30.0]),
 )
 def test_forms_agree_on_floats(
-    xp: Backend[Any], dtype: str, case: DenseCase, seed: int, scale: float
+    xp: ArrayBackend[Any], dtype: str, case: DenseCase, seed: int, scale: float
 ) -> None:
     x = normal(seed, (case.batch, *case.block), dtype, scale)
     weight = normal(seed + 1, (case.outputs, math.prod(case.block)), dtype)
@@ -89,7 +89,7 @@ def test_forms_agree_on_floats(
 
 @given(dtype=st.sampled_from(EXACT), case=conv_cases(), seed=seeds)
 def test_every_convolution_is_a_matrix(
-    xp: Backend[Any], dtype: str, case: ConvCase, seed: int
+    xp: ArrayBackend[Any], dtype: str, case: ConvCase, seed: int
 ) -> None:
     def both(x: Any, weight: Any) -> tuple[Any, Any, Any]:
         matrix = fcconv.conv_to_dense(weight, case.x[1:], **case.arguments)
@@ -104,7 +104,9 @@ def test_every_convolution_is_a_matrix(
 
 
 @given(case=dense_cases(), seed=seeds)
-def test_weights_are_moved_not_recomputed(xp: Backend[Any], case: DenseCase, seed: int) -> None:
+def test_weights_are_moved_not_recomputed(
+    xp: ArrayBackend[Any], case: DenseCase, seed: int
+) -> None:
     weight = normal(seed, (case.outputs, math.prod(case.block)), "float32")
     weight[0, 0] = np.nan
 
