@@ -145,7 +145,7 @@ class ArrayBackend(Backend[ArrayT], Protocol[ArrayT]):
         """Say whether this backend computes on arrays of a type."""
         ...
 
-    def is_deleted(self, array: ArrayT) -> bool:
+    def is_deleted(self, array: ArrayT, /) -> bool:
         """Say whether an array has lost its numbers."""
         ...
 
@@ -153,7 +153,7 @@ class ArrayBackend(Backend[ArrayT], Protocol[ArrayT]):
         """Make a NumPy array of one of this library."""
         ...
 
-    def missing_dtype(self, dtype: np.dtype[Any]) -> str:
+    def missing_dtype(self, dtype: np.dtype[Any], /) -> str:
         """Say what lets arrays have a dtype; nothing where they can have it as it is."""
         ...
 

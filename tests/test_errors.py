@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import fcconv
 from fcconv import ArgumentError, BackendError, DtypeError, FcconvError, ShapeError
-from fcconv.backend import ArrayBackend
+from fcconv.backend import BACKENDS, ArrayBackend
 
 conv, dense, conv1x1, im2col = fcconv.conv, fcconv.dense, fcconv.conv1x1, fcconv.im2col
 max_pool, avg_pool = fcconv.max_pool, fcconv.avg_pool
@@ -221,8 +221,7 @@ def test_matrices_are_refused() -> None:
 def test_backends_are_found_by_name_and_array(xp: ArrayBackend[Any]) -> None:
     assert fcconv.backend(xp.asarray([1.0])) is xp
     assert [fcconv.backend(name).__name__ for name in fcconv.backends()] == [  # type: ignore[attr-defined]
-        "fcconv_numpy",
-        "fcconv_jax",
+        row.package for row in BACKENDS.values()
     ]
     with pytest.raises(BackendError, match="unknown backend 'cupy': use 'numpy' or 'jax'"):
         fcconv.backend("cupy")

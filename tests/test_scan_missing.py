@@ -24,9 +24,8 @@ from fcconv.scanning.missing import are_finite, without_value
 from fcconv.scanning.network import as_network
 from fcconv.scanning.scales import Resized
 from regions import opened
+from scan_cases import Array, Recording, cut_into, of_crops, picture, small_network
 from strategies import seeds
-from test_scan import Array, cut_into, of_crops, picture, small_network
-from test_scan_inputs import Recording
 
 BAD = {"NaN": np.nan, "infinite": -np.inf, "nodata": -9999.0}
 

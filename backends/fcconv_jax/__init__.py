@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 from jax import lax
+from jax.core import Tracer
 
 from fcconv_jax.convolution import convolve
 
@@ -146,12 +147,12 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def owns(kind: type) -> bool:
     """Say whether arrays of a type are JAX's, or stand for them while a function is traced."""
-    return issubclass(kind, jax.Array | jax.core.Tracer)
+    return issubclass(kind, jax.Array | Tracer)
 
 
 def is_deleted(array: jax.Array) -> bool:
     """Say whether an array was deleted, or donated; what is being traced has no numbers to lose."""
-    return not isinstance(array, jax.core.Tracer) and array.is_deleted()
+    return not isinstance(array, Tracer) and array.is_deleted()
 
 
 def to_numpy(array: jax.Array) -> npt.NDArray[Any]:

@@ -171,7 +171,7 @@ def double_precision() -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def column_bytes() -> int:
+def column_bytes() -> int | None:
     """Return the bytes of the columns that all threads gather, and of the pixels beside them."""
     return 2 * MOST * blas_threads()
 

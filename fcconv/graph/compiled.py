@@ -108,8 +108,8 @@ def check_inputs(declared: Sequence[ir.Value], inputs: Sequence[Any]) -> None:
 def _check_input(value: ir.Value, array: Any) -> None:
     if library(array) is None:
         raise BackendError(
-            f"input {value.name!r} is a {type(array).__module__}.{type(array).__qualname__}: pass a "
-            f"{plain_arrays()}"
+            f"input {value.name!r} is a {type(array).__module__}.{type(array).__qualname__}: pass "
+            f"a {plain_arrays()}"
         )
     check_alive(f"input {value.name!r}", array)
     if value.dtype is not None and np.dtype(array.dtype) != value.dtype.numpy():
