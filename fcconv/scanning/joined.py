@@ -67,7 +67,7 @@ class InFile:
         """
         self.folder.finish()
         with writing(self.path):
-            made = self.folder.path / "joined"
+            made = self.folder.path / "joined-outputs"  # with a hyphen, and so of no output
             SCORE_FORMATS[self.path.suffix].write(self._joined(), made)
             record = self.folder.path / "record.json"
             write_record(record, self.folder.record, _digest(made))
