@@ -499,7 +499,7 @@ MUTATIONS = [
         VALUES,
         "if varies(image, along) or varies(channel, others):",
         "if varies(image, along):",
-        f"{OPERATORS}[MatMul of rows-1]",
+        "test_sliding_refusals.py::test_refuses_with_the_node_and_the_reason",
     ),
     Mutation(
         "the first row of a kernel reads the only row",

@@ -143,6 +143,8 @@ class Slider(Writer):
 
     def reshaped(self, x: Slid, shape: tuple[int, ...]) -> Slid:
         """Give a value another shape."""
+        if shape == x.shape:
+            return x
         return x.varying(shape, [np.broadcast_to(w, x.shape).reshape(shape) for w in x.where])
 
     def moved(
@@ -190,12 +192,14 @@ class Slider(Writer):
         settled : bool
             Whether each window is to have its own sample where one is left.
         """
-        layout = None if 0 in x.shape else find_layout(x, along)
+        layout = find_layout(x, along)
         if layout is None:
             return None
         phases, phase = np.unique(layout.starts, axis=0, return_inverse=True)
         if len(phases) > MOST_SAMPLES:
             return None
+        if not len(phases):  # a layer of no outputs
+            phases = np.zeros((1, len(x.axes)), int)
         parts = [
             (count, s // axis.step or 1)
             if count == 1 and (settled or np.ptp(begins))
@@ -291,8 +295,6 @@ class Slider(Writer):
             np.broadcast_shapes(x.shape, shape)
         except ValueError:
             raise node.unsupported(f"{x.shape} does not broadcast to {shape}") from None
-        if 0 in shape:
-            raise node.unsupported(f"a value of shape {shape} that it reads has no entries")
         x = x.spread(shape)
         self.check_by_image(node, x)
         along = range(len(shape)) if self.batch == 1 else range(1, len(shape))
@@ -303,7 +305,7 @@ class Slider(Writer):
                 f"{why}, so that each window would keep {count} samples of its own: pool first, "
                 f"or cut the network before it"
             )
-        if any(np.ptp(place) for place in x.places):
+        if any(place.size and np.ptp(place) for place in x.places):
             own = replace(own, unshared=x.unshared or f"{node} {why}")
         return own
 
