@@ -32,6 +32,7 @@ CONV = "test_definitions.py::test_conv"
 MAX_POOL = "test_definitions.py::test_max_pool"
 AVG_POOL = "test_definitions.py::test_avg_pool"
 SAMPLES = "fcconv/graph/samples.py"
+FEATURES = "fcconv/graph/features.py"
 SLIDER = "fcconv/graph/slider.py"
 VALUES = "fcconv/graph/values.py"
 JOIN = "fcconv/graph/join.py"
@@ -425,14 +426,14 @@ MUTATIONS = [
     ),
     Mutation(
         "a block keeps what is not read",
-        SLIDER,
+        FEATURES,
         "parts = [(int(place.min()), int(np.ptp(place)) + 1, 1) for place in x.places]",
         "return x",
         f"{OPERATORS}[padding that is not read-1]",
     ),
     Mutation(
         "unfolded samples in the order of channels",
-        SLIDER,
+        FEATURES,
         "picked = phase.ravel() * x.channels + layout.channels",
         "picked = np.arange(phase.size)",
         f"{OPERATORS}[a constant for each pixel-1]",
@@ -489,7 +490,7 @@ MUTATIONS = [
     ),
     Mutation(
         "all phases begin at the same pixel",
-        SLIDER,
+        FEATURES,
         "spec = [(a, *part) for a, part in",
         "spec = [(0 * a, *part) for a, part in",
         f"{FORMS}[SpaceToDepth, then a convolution-None]",
@@ -499,7 +500,7 @@ MUTATIONS = [
         VALUES,
         "if varies(image, along) or varies(channel, others):",
         "if varies(image, along):",
-        f"{OPERATORS}[MatMul of rows-1]",
+        "test_sliding_refusals.py::test_refuses_with_the_node_and_the_reason",
     ),
     Mutation(
         "the first row of a kernel reads the only row",
@@ -517,7 +518,7 @@ MUTATIONS = [
     ),
     Mutation(
         "merged images of a batch stay merged",
-        SLIDER,
+        FEATURES,
         "return np.array_equal(image, batch) and not any(",
         "return not any(",
         "test_sliding_refusals.py::test_refuses_with_the_node_and_the_reason",
