@@ -41,7 +41,7 @@ WINDOWS = "fcconv/graph/operators/windows.py"
 ONE_PASS = "test_sliding.py::test_one_pass_equals_the_crops"
 PROOF = "test_sliding.py::test_verdict_and_proof_agree"
 OPERATORS = "test_sliding_operators.py::test_operators_slide"
-FORMS = "test_sliding_forms.py::test_forms_slide"
+SLIDING_FORMS = "test_sliding_forms.py::test_forms_slide"
 PLAN = "fcconv/scanning/plan.py"
 IN_TILES = "test_tiles.py::test_definitions_hold_in_tiles"
 TILES = "test_plan.py::test_tiles_equal_the_whole_image"
@@ -275,14 +275,14 @@ MUTATIONS = [
         NUMPY_CONV,
         "first = first * n + start",
         "first = first * n + (start if n == window.output[-1] else 0)",
-        f"{IN_TILES}[1x8-test_conv]",
+        f"{IN_TILES}[1x8-conv]",
     ),
     Mutation(
         "a pool's tile misses its neighbours",
         "fcconv/geometry.py",
         "+ self.extent[axis]",
         "+ min(self.extent[axis], self.stride[axis])",
-        f"{IN_TILES}[1x8-test_max_pool]",
+        f"{IN_TILES}[1x8-max_pool]",
     ),
     Mutation(
         "images of a tile exchanged",
@@ -493,7 +493,7 @@ MUTATIONS = [
         FEATURES,
         "spec = [(a, *part) for a, part in",
         "spec = [(0 * a, *part) for a, part in",
-        f"{FORMS}[SpaceToDepth, then a convolution-None]",
+        f"{SLIDING_FORMS}[SpaceToDepth, then a convolution-None]",
     ),
     Mutation(
         "rows of features taken for pixels",
@@ -507,14 +507,14 @@ MUTATIONS = [
         WINDOWS,
         "row = [t for t in range(kernel) if t * dilation == before]",
         "row = [0]",
-        f"{FORMS}[a kernel of three rows over one-None]",
+        f"{SLIDING_FORMS}[a kernel of three rows over one-None]",
     ),
     Mutation(
         "features of one value, spread over those of another, are not repeated",
         JOIN,
         "else _widened(x, along, shape)",
         "else x",
-        f"{FORMS}[one of several axes of features-None]",
+        f"{SLIDING_FORMS}[one of several axes of features-None]",
     ),
     Mutation(
         "merged images of a batch stay merged",

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 import fcconv
+from fcconv.backend import BACKENDS
 from fcconv.cli.options import (
     NETWORK,
     as_json,
@@ -56,7 +57,7 @@ def app() -> None:
 @app.command()
 @click.option(
     "--backend",
-    type=click.Choice(["numpy", "jax"]),
+    type=click.Choice(list(BACKENDS)),
     default="numpy",
     show_default=True,
     help="What computes.",

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from fcconv.backend import engines
 from fcconv.cli.options import (
     NETWORK,
     as_json,
@@ -17,7 +18,6 @@ from fcconv.cli.options import (
     stride_option,
     window_option,
 )
-from fcconv.scanning.arguments import ENGINES
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -73,7 +73,7 @@ class Names(click.ParamType[tuple[str, ...]]):
 @window_option
 @click.option(
     "--engine",
-    type=click.Choice(["auto", *ENGINES]),
+    type=click.Choice(["auto", *engines()]),
     default="auto",
     show_default=True,
     help="What computes; auto takes the fastest that is there.",
