@@ -53,14 +53,14 @@ class Pair:
     place: Callable[[int], str]
 
 
-def by_windows(original: ir.Model, rewritten: ir.Model, grid: Grid) -> Pair:
-    """Compare the cells of one pass with crops."""
+def by_windows(original: ir.Model, rewritten: ir.Model, grid: Grid, images: int) -> Pair:
+    """Compare the cells of one pass with crops of so many images."""
     return Pair(
         original,
         rewritten,
         grid.crops,
         lambda maps: grid.by_window(maps) or flat(maps),
-        lambda row: f"window {grid.compared[row]}",
+        lambda row: f"window {grid.compared[row // images]}",
     )
 
 
