@@ -11,8 +11,8 @@ CLAIMED = {
     2, "Celu": 3, "Clip": 24, "Concat": 12, "Constant": 1, "ConstantOfShape": 3, "Conv": 6,
     "Cos": 2, "Cosh": 2, "CumSum": 9, "DepthToSpace": 4, "DequantizeLinear": 4, "Div": 10,
     "Dropout": 6, "Elu": 3, "Equal": 8, "Erf": 1, "Exp": 2, "Expand": 2, "Flatten": 9, "Floor":
-    2, "Gather": 4, "GatherND": 3, "Gelu": 4, "Gemm": 11, "GlobalAveragePool": 2, "GlobalMaxPool": 2,
-    "Greater": 8, "GreaterOrEqual": 16, "GroupNormalization": 4, "HardSigmoid": 3, "HardSwish":
+    2, "Gather": 4, "GatherND": 3, "Gelu": 4, "Gemm": 11, "GlobalAveragePool": 2,
+    "GlobalMaxPool": 2, "Greater": 8, "GreaterOrEqual": 16, "GroupNormalization": 4, "HardSigmoid": 3, "HardSwish":
     2, "Hardmax": 7, "Identity": 1, "InstanceNormalization": 2, "IsInf": 4, "IsNaN": 2, "LRN":
     2, "LayerNormalization": 57, "LeakyRelu": 3, "Less": 8, "LessOrEqual": 16, "Log": 2,
     "LogSoftmax": 21, "LpNormalization": 6, "LpPool": 8, "MatMul": 7, "Max": 14, "MaxPool": 17,

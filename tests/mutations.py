@@ -900,6 +900,34 @@ MUTATIONS = [
         "or not sizes:",
         "test_mutated_networks.py::test_nothing_else_becomes_of_them",
     ),
+    Mutation(
+        "weights that a function shares are gathered in another order",
+        "fcconv/functions/known.py",
+        "numbers - self.starts[first], 0)",
+        "numbers[..., ::-1] - self.starts[first], 0)",
+        "test_slide.py::test_gradients_are_those_of_all_windows",
+    ),
+    Mutation(
+        "padding of a function is shared",
+        "fcconv/functions/sharing.py",
+        "if self.exact and any(any(axis.soiled) for axis in x.axes):",
+        "if False:",
+        "test_slide.py::test_what_functions_are_made_of",
+    ),
+    Mutation(
+        "a derivative of its own is lost",
+        "fcconv/functions/trace.py",
+        "None if is_entrywise(eqn) else called(eqn)",
+        "called(eqn)",
+        "test_slide.py::test_a_derivative_of_its_own_is_kept",
+    ),
+    Mutation(
+        "windows read their blocks a pixel too late",
+        "fcconv/functions/windows.py",
+        "i * (s // axis.step) for i, s",
+        "i * (s // axis.step) + (i > 0) for i, s",
+        "test_slide.py::test_what_functions_are_made_of",
+    ),
 ]
 
 
