@@ -102,9 +102,10 @@ def says(op: Sequence[str], **attributes: Any) -> Change:
     return change
 
 
-def holds(
-    change_array: Callable[[Random, Array], Array | None], place: int, *ops: str, least: int = 1
-) -> Change:
+Changed: TypeAlias = Callable[[Random, Array], "Array | None"]
+
+
+def holds(change_array: Changed, place: int, *ops: str, least: int = 1) -> Change:
     """Change a constant of a node."""
 
     def change(rng: Random, model: onnx.ModelProto) -> bool:
@@ -121,7 +122,7 @@ def holds(
     return change
 
 
-def one(function: Callable[[Any], Any]) -> Callable[[Random, Array], Array]:
+def one(function: Callable[[Any], Any]) -> Changed:
     """Change a single entry."""
 
     def change(rng: Random, array: Array) -> Array:
@@ -132,7 +133,7 @@ def one(function: Callable[[Any], Any]) -> Callable[[Random, Array], Array]:
     return change
 
 
-def along(axis: int, function: Callable[[Array, int], Array]) -> Callable[..., Array | None]:
+def along(axis: int, function: Callable[[Array, int], Array]) -> Changed:
     return lambda _rng, a: function(a, axis) if a.ndim > axis else None
 
 
@@ -145,7 +146,11 @@ def _turned(_rng: Random, a: Array) -> Array | None:
     return a.swapaxes(-1, -2) if a.ndim == 4 and a.shape[2] == a.shape[3] else None
 
 
-def inserted(*parts: tuple[str, Array | None, dict[str, Any]], gate: bool = False) -> Change:
+Part: TypeAlias = "tuple[str, Array | None, dict[str, Any]]"
+"""An operator, a constant beside what it reads, and attributes."""
+
+
+def inserted(*parts: Part, gate: bool = False) -> Change:
     """Put nodes on one edge: operator, a constant beside it, attributes."""
 
     def change(rng: Random, model: onnx.ModelProto) -> bool:
@@ -388,6 +393,35 @@ FLOAT, HALF, INT32, INT64 = (
 _NONE: dict[str, Any] = {}
 POOLS = ("MaxPool", "AveragePool")
 
+INSERTED: dict[str, list[Part]] = {
+            "Relu": [("Relu", None, _NONE)],
+            "Abs": [("Abs", None, _NONE)],
+            "Neg": [("Neg", None, _NONE)],
+            "Floor": [("Floor", None, _NONE)],
+            "LeakyRelu": [("LeakyRelu", None, {"alpha": 0.028972})],
+            "times 2": [("Mul", _f(2), _NONE)],
+            "plus 1": [("Add", _f(1), _NONE)],
+            "by 0": [("Div", _f(0), _NONE)],
+            "to a power": [("Pow", _f(2), _NONE)],
+            "absorbed": [("Add", _f(1e8), _NONE), ("Sub", _f(1e8), _NONE)],
+            "overflow": [("Mul", _f(1e30), _NONE), ("Mul", _f(1e-30), _NONE)],
+            "modulo": [("Mod", _f(7), {"fmod": 1})],
+            "cast to half": [("Cast", None, {"to": HALF}), ("Cast", None, {"to": FLOAT})],
+            "cast to int32": [("Cast", None, {"to": INT32}), ("Cast", None, {"to": FLOAT})],
+            "integers halved": [
+                ("Cast", None, {"to": INT64}), ("Div", np.array(2), _NONE),
+                ("Mul", np.array(2), _NONE), ("Cast", None, {"to": FLOAT}),
+            ],
+            "integers shifted": [
+                ("Cast", None, {"to": TensorProto.UINT32}),
+                ("BitShift", np.array(1, np.uint32), {"direction": "RIGHT"}),
+                ("Cast", None, {"to": FLOAT}),
+            ],
+            "integers wrapped": [("Cast", None, {"to": TensorProto.INT8}),
+                                 ("Cast", None, {"to": FLOAT})],
+        }  # fmt: skip
+"""What is put on an edge."""
+
 FORGERS: dict[str, Change] = {
     **{
         f"{op[0]} {name} {place}": moves(op, name, place)
@@ -434,36 +468,7 @@ FORGERS: dict[str, Change] = {
     "limit one ulp": holds(
         one(lambda x: np.nextafter(np.float32(x), np.float32(np.inf))), 1, "Clip", least=0
     ),
-    **{
-        f"inserted {name}": inserted(*parts)
-        for name, parts in {
-            "Relu": [("Relu", None, _NONE)],
-            "Abs": [("Abs", None, _NONE)],
-            "Neg": [("Neg", None, _NONE)],
-            "Floor": [("Floor", None, _NONE)],
-            "LeakyRelu": [("LeakyRelu", None, {"alpha": 0.028972})],
-            "times 2": [("Mul", _f(2), _NONE)],
-            "plus 1": [("Add", _f(1), _NONE)],
-            "by 0": [("Div", _f(0), _NONE)],
-            "to a power": [("Pow", _f(2), _NONE)],
-            "absorbed": [("Add", _f(1e8), _NONE), ("Sub", _f(1e8), _NONE)],
-            "overflow": [("Mul", _f(1e30), _NONE), ("Mul", _f(1e-30), _NONE)],
-            "modulo": [("Mod", _f(7), {"fmod": 1})],
-            "cast to half": [("Cast", None, {"to": HALF}), ("Cast", None, {"to": FLOAT})],
-            "cast to int32": [("Cast", None, {"to": INT32}), ("Cast", None, {"to": FLOAT})],
-            "integers halved": [
-                ("Cast", None, {"to": INT64}), ("Div", np.array(2), _NONE),
-                ("Mul", np.array(2), _NONE), ("Cast", None, {"to": FLOAT}),
-            ],
-            "integers shifted": [
-                ("Cast", None, {"to": TensorProto.UINT32}),
-                ("BitShift", np.array(1, np.uint32), {"direction": "RIGHT"}),
-                ("Cast", None, {"to": FLOAT}),
-            ],
-            "integers wrapped": [("Cast", None, {"to": TensorProto.INT8}),
-                                 ("Cast", None, {"to": FLOAT})],
-        }.items()
-    },
+    **{f"inserted {name}": inserted(*parts) for name, parts in INSERTED.items()},
     "no number if large": inserted(
         ("Exp", None, _NONE), ("Exp", None, _NONE), ("Mul", _f(0), _NONE), ("Add", None, _NONE),
         gate=True,
@@ -540,9 +545,10 @@ def bias_as_sum(rng: Random, model: onnx.ModelProto) -> bool:
     if not found:
         return False
     node = rng.choice(found)
-    bias = numpy_helper.to_array(held(model, node.input[2]))
-    kernel = held(model, node.input[1])
-    column = bias.reshape(-1, *(1,) * (len(kernel.dims) - 2))  # type: ignore[union-attr]
+    bias, kernel = held(model, node.input[2]), held(model, node.input[1])
+    assert bias is not None
+    assert kernel is not None
+    column = numpy_helper.to_array(bias).reshape(-1, *(1,) * (len(kernel.dims) - 2))
     end = node.output[0]
     del node.input[2]
     node.output[0] = f"{end}/product"

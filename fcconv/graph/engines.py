@@ -252,7 +252,12 @@ def _without_weights(model: ir.Model) -> tuple[bytes, dict[str, Any]]:
             continue
         weights[name] = np.ascontiguousarray(tensor.numpy())
         value.const_value = ir.ExternalTensor(
-            "weights", 0, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape), name=name
+            "weights",
+            0,
+            tensor.nbytes,
+            tensor.dtype,
+            shape=ir.Shape(tensor.shape.numpy()),
+            name=name,
         )
     proto: Any = ir.to_proto(small)
     return proto.SerializeToString(), weights
