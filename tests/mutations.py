@@ -264,6 +264,27 @@ MUTATIONS = [
         "test_layouts.py::test_layouts_do_not_matter",
     ),
     Mutation(
+        "only NumPy's arrays are known by their type",
+        "fcconv/backend.py",
+        "if _module(name).owns(kind)",
+        'if name == "numpy"',
+        "test_backends.py::test_it_is_named_and_found_by_its_arrays",
+    ),
+    Mutation(
+        "a backend does not compile",
+        "fcconv/graph/engines.py",
+        "self._call = backend.jit(self.apply)",
+        "self._call = self.apply",
+        "test_backends.py::test_it_computes_networks",
+    ),
+    Mutation(
+        "a format of one array is given several",
+        "fcconv/scanning/store.py",
+        "if not SCORE_FORMATS[out.suffix].holds_several:",
+        "if False:",
+        "test_formats.py::test_a_format_of_one_array_is_not_given_two",
+    ),
+    Mutation(
         "libraries mixed",
         "fcconv/backend.py",
         "if any(other != first for other in others):",

@@ -18,6 +18,7 @@ from fcconv.cli.options import (
     stride_option,
     window_option,
 )
+from fcconv.scanning.score_files import suffixes
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -67,7 +68,9 @@ class Names(click.ParamType[tuple[str, ...]]):
 @click.argument("model", type=NETWORK)
 @click.argument("image", type=click.Path(path_type=Path, exists=True))
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Where scores go: a .zarr, .npz or .npy."
+    "--out",
+    type=click.Path(path_type=Path),
+    help=f"Where scores go: a {', '.join(suffixes()[:-1])} or {suffixes()[-1]}.",
 )
 @stride_option
 @window_option
