@@ -72,7 +72,9 @@ BY_CONTENT: list[tuple[str, bytes, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "content", "said"), BY_CONTENT, ids=lambda x: str(x)[:12])
+@pytest.mark.parametrize(
+    ("name", "content", "said"), BY_CONTENT, ids=[name for name, *_ in BY_CONTENT]
+)
 @pytest.mark.parametrize("suffix", [".onnx", ".net"])
 def test_content_tells(path: Path, name: str, content: bytes, said: str, suffix: str) -> None:
     file = write(path.with_name(name + suffix), content)
