@@ -23,6 +23,7 @@ PARTS = {
     "test_torch_networks.py": ["torch", "onnxscript"],
     "test_real_networks.py": list(real_networks.PACKAGES),
     "test_scan_real.py": list(real_networks.PACKAGES),
+    "test_slide_libraries.py": ["equinox", "flax", "keras"],
 }
 """Tests that need more than the extra `test` brings; .ci/run installs it and runs them all."""
 

@@ -32,6 +32,7 @@ CONV = "test_definitions.py::test_conv"
 MAX_POOL = "test_definitions.py::test_max_pool"
 AVG_POOL = "test_definitions.py::test_avg_pool"
 SAMPLES = "fcconv/graph/samples.py"
+FEATURES = "fcconv/graph/features.py"
 SLIDER = "fcconv/graph/slider.py"
 VALUES = "fcconv/graph/values.py"
 JOIN = "fcconv/graph/join.py"
@@ -446,14 +447,14 @@ MUTATIONS = [
     ),
     Mutation(
         "a block keeps what is not read",
-        SLIDER,
+        FEATURES,
         "parts = [(int(place.min()), int(np.ptp(place)) + 1, 1) for place in x.places]",
         "return x",
         f"{OPERATORS}[padding that is not read-1]",
     ),
     Mutation(
         "unfolded samples in the order of channels",
-        SLIDER,
+        FEATURES,
         "picked = phase.ravel() * x.channels + layout.channels",
         "picked = np.arange(phase.size)",
         f"{OPERATORS}[a constant for each pixel-1]",
@@ -510,7 +511,7 @@ MUTATIONS = [
     ),
     Mutation(
         "all phases begin at the same pixel",
-        SLIDER,
+        FEATURES,
         "spec = [(a, *part) for a, part in",
         "spec = [(0 * a, *part) for a, part in",
         f"{SLIDING_FORMS}[SpaceToDepth, then a convolution-None]",
@@ -520,7 +521,7 @@ MUTATIONS = [
         VALUES,
         "if varies(image, along) or varies(channel, others):",
         "if varies(image, along):",
-        f"{OPERATORS}[MatMul of rows-1]",
+        "test_sliding_refusals.py::test_refuses_with_the_node_and_the_reason",
     ),
     Mutation(
         "the first row of a kernel reads the only row",
@@ -538,7 +539,7 @@ MUTATIONS = [
     ),
     Mutation(
         "merged images of a batch stay merged",
-        SLIDER,
+        FEATURES,
         "return np.array_equal(image, batch) and not any(",
         "return not any(",
         "test_sliding_refusals.py::test_refuses_with_the_node_and_the_reason",
@@ -920,6 +921,34 @@ MUTATIONS = [
         "or max(map(math.prod, sizes)) > LARGEST_INPUT:",
         "or not sizes:",
         "test_mutated_networks.py::test_nothing_else_becomes_of_them",
+    ),
+    Mutation(
+        "weights that a function shares are gathered in another order",
+        "fcconv/functions/known.py",
+        "numbers - self.starts[first], 0)",
+        "numbers[..., ::-1] - self.starts[first], 0)",
+        "test_slide.py::test_gradients_are_those_of_all_windows",
+    ),
+    Mutation(
+        "padding of a function is shared",
+        "fcconv/functions/sharing.py",
+        "if self.exact and any(any(axis.soiled) for axis in x.axes):",
+        "if False:",
+        "test_slide.py::test_what_functions_are_made_of",
+    ),
+    Mutation(
+        "a derivative of its own is lost",
+        "fcconv/functions/trace.py",
+        "None if is_entrywise(eqn) else called(eqn)",
+        "called(eqn)",
+        "test_slide.py::test_a_derivative_of_its_own_is_kept",
+    ),
+    Mutation(
+        "windows read their blocks a pixel too late",
+        "fcconv/functions/windows.py",
+        "i * (s // axis.step) for i, s",
+        "i * (s // axis.step) + (i > 0) for i, s",
+        "test_slide.py::test_what_functions_are_made_of",
     ),
 ]
 

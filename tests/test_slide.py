@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from jax import lax
 
 import fcconv
+from comparing import assert_identical
 from fcconv import ArgumentError, FcconvError
 from strategies import seeds
 
@@ -58,11 +59,14 @@ def assert_slides(
     """Compare with all windows, bit for bit; return what windows share."""
     slid = fcconv.slide(f, window, stride=stride, spatial_axes=spatial_axes)
     found, expected = slid(*arguments), of_windows(f, window, stride, axes)(*arguments)
-    assert jax.tree.structure(found) == jax.tree.structure(expected)
-    for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
-        assert ours.dtype == theirs.dtype
-        np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs))
+    assert str(jax.tree.structure(found)) == str(jax.tree.structure(expected))
+    assert_equal(found, expected)
     return slid.describe(*arguments)
+
+
+def assert_equal(found: Any, expected: Any) -> None:
+    for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        assert_identical(ours, np.asarray(theirs), "slid")
 
 
 @dataclass(frozen=True)
@@ -91,9 +95,8 @@ class Blocks:
             x = lax.conv_general_dilated(
                 x[None], weight, (stride, stride), padding, dimension_numbers=LAYOUTS[self.layout]
             )
-            x = jax.nn.relu(
-                x[0] + (bias[:, None, None] if self.layout == "CHW" else bias[None, None])
-            )
+            bias = bias[:, None, None] if self.layout == "CHW" else bias[None, None]
+            x = jax.nn.relu(x[0] + bias)
             if pool == "none" or min(x.shape[a] for a in spatial) < 2:
                 continue
             sizes = [2 if a in spatial else 1 for a in range(3)]
@@ -130,11 +133,16 @@ def test_every_window_is_scored_as_its_crop(
     window = (2, 14, 15) if network.layout == "CHW" else (14, 15, 2)
     parameters = network.parameters(rng, window)
     axes = AXES[network.layout]
-    shape = [n + (more if a in axes else 0) for a, n in enumerate(window)]
-    image = integers(rng, *shape)
-    if network.batched:
-        window, axes, image = (1, *window), tuple(a + 1 for a in axes), image[None]
-    shared = assert_slides(network, (parameters, image), window, stride, axes, axes)
+    image = integers(rng, *(n + (more if a in axes else 0) for a, n in enumerate(window)))
+    beside = 1 if network.batched else 0
+    shared = assert_slides(
+        network,
+        (parameters, image.reshape([1] * beside + [*image.shape])),
+        (*[1] * beside, *window),
+        stride,
+        [axis + beside for axis in axes],
+        [axis + beside for axis in axes],
+    )
     padded = any(padding == "SAME" and kernel > 1 for kernel, _, _, padding, _ in network.blocks)
     assert bool(shared.own) <= padded
 
@@ -154,8 +162,7 @@ def test_gradients_are_those_of_all_windows(layout: str, padding: str) -> None:
 
     found = gradient(fcconv.slide(network, window, stride=2))
     expected = gradient(of_windows(network, window, 2, AXES[layout]))
-    for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs))
+    assert_equal(found, expected)
 
 
 def test_a_derivative_of_its_own_is_kept() -> None:
@@ -185,8 +192,9 @@ def attention(x: Any) -> Any:
 
 
 def transposed(x: Any) -> Any:
-    return lax.conv_transpose(x[None], KERNEL[:3], (2, 2), "VALID",
-                              dimension_numbers=("NCHW", "IOHW", "NCHW"))[0].max((1, 2))  # fmt: skip
+    axes = ("NCHW", "IOHW", "NCHW")
+    wide = lax.conv_transpose(x[None], KERNEL[:3], (2, 2), "VALID", dimension_numbers=axes)
+    return wide[0].max((1, 2))
 
 
 def scanned(x: Any) -> Any:
@@ -241,11 +249,11 @@ def test_a_batch_and_a_checkpoint() -> None:
     images, slid = integers(rng, 2, 3, 11, 12), fcconv.slide(gated, (3, 8, 8), stride=2)
     found = jax.jit(jax.vmap(slid))(images)
     for image, scores in zip(images, found, strict=True):
-        np.testing.assert_array_equal(np.asarray(scores), np.asarray(slid(image)))
+        assert_equal(scores, slid(image))
     plain, kept = (
         jax.grad(lambda x, f=f: f(x).sum())(images[0]) for f in (slid, jax.checkpoint(slid))
     )
-    np.testing.assert_array_equal(np.asarray(plain), np.asarray(kept))
+    assert_equal(plain, kept)
 
 
 def test_other_arguments_are_the_callers_own() -> None:
@@ -256,9 +264,9 @@ def test_other_arguments_are_the_callers_own() -> None:
     arguments = jax.random.key(0), {"by": jnp.asarray(2.0)}
     slid = fcconv.slide(f, (8, 8), argnum=0, spatial_axes=(0, 1))
     expected = of_windows(lambda k, s, x: f(x, k, s), (8, 8), 1, (0, 1))(*arguments, image)
-    np.testing.assert_array_equal(np.asarray(slid(image, *arguments)), np.asarray(expected))
+    assert_equal(slid(image, *arguments), expected)
     keyword = slid(image, arguments[0], scale=arguments[1])
-    np.testing.assert_array_equal(np.asarray(keyword), np.asarray(expected))
+    assert_equal(keyword, expected)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32", "bfloat16"])
@@ -328,7 +336,7 @@ def test_what_the_function_refuses_is_its_own_error() -> None:
 
 def test_a_function_that_does_not_tell_its_axes() -> None:
     with pytest.raises(
-        ArgumentError, match="does not tell which axes of a patch of shape .4, 4, 4."
+        ArgumentError, match=r"does not tell which axes of a patch of shape .4, 4, 4."
     ):
         fcconv.slide(jnp.sum, (4, 4, 4))(jnp.ones((5, 5, 5)))
 
