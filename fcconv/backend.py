@@ -278,8 +278,9 @@ def library(array: object) -> str | None:
     return _library_of(type(array))
 
 
+@functools.lru_cache
 def _library_of(kind: type) -> str | None:
-    """Name the backend of a type."""
+    """Name the backend of a type; remembered, as no type is of a library that comes later."""
     imported = (name for name, row in BACKENDS.items() if row.is_imported)
     return next((name for name in imported if _module(name).owns(kind)), None)
 
@@ -310,7 +311,13 @@ def check_alive(name: str, array: object) -> None:
         If it has not.
     """
     found = library(array)
-    if found is not None and _module(found).is_deleted(array):
+    if found is not None:
+        check_alive_on(_module(found), name, array)
+
+
+def check_alive_on(backend: ArrayBackend[Any], name: str, array: object) -> None:
+    """Check the same of an array whose backend is known."""
+    if backend.is_deleted(array):
         raise BackendError(
             f"{name} was deleted, or given away as an argument that is donated (donate_argnums): "
             f"make it again, or give away a copy"
@@ -341,6 +348,7 @@ def backend_of_types(names: tuple[str, ...], types: tuple[type, ...]) -> ArrayBa
     return _module(str(first))
 
 
+@functools.cache
 def _module(name: str) -> ArrayBackend[Any]:
     return cast("ArrayBackend[Any]", importlib.import_module(BACKENDS[name].package))
 

@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
 
 import numpy as np
 
-from fcconv.backend import ArrayT, Backend, backend_of_types, check_alive
+from fcconv.backend import ArrayBackend, ArrayT, Backend, backend_of_types, check_alive_on
 from fcconv.errors import ArgumentError, DtypeError, FcconvError, ShapeError
 from fcconv.geometry import integer
 
@@ -90,10 +90,10 @@ def check_arrays(bias: ArrayT | None = None, **arrays: ArrayT) -> Backend[ArrayT
     if bias is not None:
         arrays["bias"] = bias
     given = arrays.values()
-    backend: Backend[ArrayT] = backend_of_types(tuple(arrays), tuple(map(type, given)))
+    backend: ArrayBackend[ArrayT] = backend_of_types(tuple(arrays), tuple(map(type, given)))
     _check_dtypes(tuple(arrays), tuple([array.dtype for array in given]))
     for name, array in arrays.items():
-        check_alive(name, array)
+        check_alive_on(backend, name, array)
     return backend
 
 

@@ -13,7 +13,7 @@ import pytest
 import fcconv
 import fcconv_numpy
 from comparing import assert_identical
-from fcconv.backend import BACKENDS, Row, backend_of_types, engines
+from fcconv.backend import BACKENDS, Row, engines
 from fcconv.demo.network import load_faces
 from fcconv.scanning import engine as scoring
 from scan_cases import picture, small_network
@@ -27,10 +27,11 @@ def of_toy(array: Any) -> Toy:
     return np.asarray(array).view(Toy)
 
 
-@pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Register NumPy's backend under another name; yield which of its functions were called."""
-    called: list[str] = []
+CALLED: list[str] = []
+
+
+def toy_backend(called: list[str]) -> ModuleType:
+    """Make a backend of NumPy's that notes which of its functions are called."""
     module = ModuleType("fcconv_toy")
     module.__dict__.update(vars(fcconv_numpy), __name__="fcconv_toy")
 
@@ -62,15 +63,23 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         "owns": lambda kind: issubclass(kind, Toy),
     }
     module.__dict__.update(own)
-    monkeypatch.setitem(sys.modules, "fcconv_toy", module)
+    return module
+
+
+TOY = toy_backend(CALLED)
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Register the backend; yield which of its functions are called."""
+    monkeypatch.setitem(sys.modules, "fcconv_toy", TOY)
     others = dict(BACKENDS)
     BACKENDS.clear()  # so that it is the first, which "auto" tries before the others
     BACKENDS.update({"toy": Row("Toy", "numpy", "fcconv_toy", "of_toy"), **others})
-    backend_of_types.cache_clear()
-    yield called
+    CALLED.clear()
+    yield CALLED
     BACKENDS.clear()
     BACKENDS.update(others)
-    backend_of_types.cache_clear()
 
 
 def test_it_is_named_and_found_by_its_arrays(calls: list[str]) -> None:
