@@ -54,12 +54,13 @@ bases = st.integers(0, 19).flatmap(lambda k: st.builds(_faces) if k == 0 else sm
 @settings(max_examples=COUNT, phases=[Phase.explicit, Phase.generate])
 @given(case=bases, form=st.sampled_from(["sliding", "sliding", "pointwise"]), seed=st.integers(0))
 def test_a_forgery_does_not_hold(case: Case, form: str, seed: int) -> None:
+    """It is shown as drawn, with the seed that makes it again: to shrink one takes minutes."""
     honest, shapes = _honest(case, form)
     name, forged = _changed(honest, FORGERS, Random(seed))
     if not _computes_the_same(honest, forged, shapes) or name in ("metadata", "wider"):
         certificate = _certificate(case, forged)
         assert certificate is None or not (certificate.holds or certificate.exact), (
-            name, certificate, case
+            name, form, seed, certificate, case
         )  # fmt: skip
 
 
