@@ -13,6 +13,7 @@ from fcconv.cli.options import (
     as_json,
     extra,
     integers_of,
+    seed_option,
     stride_of,
     stride_option,
     window_option,

@@ -82,9 +82,7 @@ def _certify_and_write(
     return 0 if certificate.holds else 1
 
 
-def verify(
-    original: Path, rewritten: Path, window: Window, seed: int | None, as_json: bool
-) -> int:
+def verify(original: Path, rewritten: Path, window: Window, seed: int | None, as_json: bool) -> int:
     """Certify a network that some tool rewrote; 1 means that it is wrong."""
     certificate = certify(original, rewritten, window=window, seed=seed)
     if as_json:
