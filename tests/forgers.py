@@ -245,15 +245,6 @@ def _first_rows(axis: int) -> Callable[[str], Built]:
     )
 
 
-def _absorbed(x: str) -> Built:
-    """Lose the digits below 8, where nothing behind can hide it."""
-    make = helper.make_node
-    return [
-        make("Add", [x, "f/large"], ["f/sum"]),
-        make("Sub", ["f/sum", "f/large"], ["forged/out"]),
-    ], {"f/large": _f(1e8)}
-
-
 def _shifted(axis: int) -> Callable[[str], Built]:
     def build(x: str) -> Built:
         pads = [0] * 8
@@ -408,7 +399,9 @@ INSERTED: dict[str, list[Part]] = {
             "plus 1": [("Add", _f(1), _NONE)],
             "by 0": [("Div", _f(0), _NONE)],
             "to a power": [("Pow", _f(2), _NONE)],
-                    "overflow": [("Mul", _f(1e30), _NONE), ("Mul", _f(1e-30), _NONE)],
+                    # All digits: where a bound on rounding is wide, some of them could be lost by right networks.
+    "absorbed": [("Add", _f(1e30), _NONE), ("Sub", _f(1e30), _NONE)],
+    "overflow": [("Mul", _f(1e30), _NONE), ("Mul", _f(1e-30), _NONE)],
             "modulo": [("Mod", _f(7), {"fmod": 1})],
             "cast to half": [("Cast", None, {"to": HALF}), ("Cast", None, {"to": FLOAT})],
             "cast to int32": [("Cast", None, {"to": INT32}), ("Cast", None, {"to": FLOAT})],
@@ -478,7 +471,6 @@ FORGERS: dict[str, Change] = {
         gate=True,
     ),
     "a gate": inserted(("Sign", None, _NONE), ("Mul", None, _NONE), gate=True),
-    "absorbed": after(_absorbed),
     "row 1 doubled": after(_part_doubled(2, 1, 2)),
     "rows from 3 on doubled": after(_part_doubled(2, 3, 9)),
     "column 2 doubled": after(_part_doubled(3, 2, 3)),

@@ -365,3 +365,16 @@ def test_weights_that_are_chosen_for_a_known_key() -> None:
     assert fcconv.certify(original, _rewritten(original), seed=0).holds
     assert not fcconv.certify(original, forged, seed=0).holds
     assert not fcconv.certify(original, forged).holds
+
+
+def test_a_node_that_does_not_fit_is_named() -> None:
+    net = Net()
+    original = net.model(net.dense(net.map(), 96))
+    forged = _rewritten(original)
+    pads = numpy_helper.from_array(np.zeros(10, np.int64), "pads")
+    forged.graph.initializer.append(pads)
+    pad = helper.make_node("Pad", [forged.graph.output[0].name, "pads"], ["out"], "wide")
+    forged.graph.node.append(pad)
+    forged.graph.output[0].name = "out"
+    with pytest.raises(fcconv.FcconvError, match=r"^wide \(Pad\)"):
+        fcconv.certify(original, forged)
