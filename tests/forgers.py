@@ -399,7 +399,7 @@ INSERTED: dict[str, list[Part]] = {
             "plus 1": [("Add", _f(1), _NONE)],
             "by 0": [("Div", _f(0), _NONE)],
             "to a power": [("Pow", _f(2), _NONE)],
-                    # All digits: where a bound on rounding is wide, some of them could be lost by right networks.
+    # All digits: of some, right networks may differ where their numbers are large.
     "absorbed": [("Add", _f(1e30), _NONE), ("Sub", _f(1e30), _NONE)],
     "overflow": [("Mul", _f(1e30), _NONE), ("Mul", _f(1e-30), _NONE)],
             "modulo": [("Mod", _f(7), {"fmod": 1})],
