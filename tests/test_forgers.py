@@ -24,7 +24,7 @@ from fcconv.errors import FcconvError
 from fcconv.graph.load import load
 from fcconv.graph.run import Program
 from forgers import FORGERS, TRUE, in_turn
-from graphs import Array
+from graphs import Array, Graph
 from random_graphs import Case, cases
 from sliding_windows import patch_shape, quiet, slid
 from strategies import integers
@@ -33,6 +33,10 @@ COUNT = 5000 if os.environ.get("FCCONV_LARGE") else 300
 
 DIGITS = 2.0**-12
 """Half of the digits of float32: more than that no rounding of small networks takes."""
+
+
+UNSEEN = ("metadata", "wider")
+"""Forgeries that a network's numbers do not show; the type of its input does, though."""
 
 
 def _faces() -> Case:
@@ -54,16 +58,17 @@ bases = st.integers(0, 19).flatmap(lambda k: st.builds(_faces) if k == 0 else sm
 @settings(max_examples=COUNT, phases=[Phase.explicit, Phase.generate])
 @given(case=bases, form=st.sampled_from(["sliding", "sliding", "pointwise"]), seed=st.integers(0))
 def test_a_forgery_does_not_hold(case: Case, form: str, seed: int) -> None:
+    """It is shown as drawn, with the seed that makes it again: to shrink one takes minutes."""
     honest, shapes = _honest(case, form)
     name, forged = _changed(honest, FORGERS, Random(seed))
-    if not _computes_the_same(honest, forged, shapes) or name in ("metadata", "wider"):
+    if not _computes_the_same(honest, forged, shapes) or name in UNSEEN:
         certificate = _certificate(case, forged)
         assert certificate is None or not (certificate.holds or certificate.exact), (
-            name, certificate, case
+            name, form, seed, certificate, case
         )  # fmt: skip
 
 
-@settings(max_examples=COUNT // 3)
+@settings(max_examples=COUNT // 6)
 @given(case=bases, form=st.sampled_from(["sliding", "sliding", "pointwise"]), seed=st.integers(0))
 def test_what_only_looks_different_holds(case: Case, form: str, seed: int) -> None:
     honest, shapes = _honest(case, form)
@@ -74,7 +79,7 @@ def test_what_only_looks_different_holds(case: Case, form: str, seed: int) -> No
     assert certificate.holds, (name, certificate, case)
 
 
-@pytest.mark.parametrize("name", FORGERS)
+@pytest.mark.parametrize("name", [name for name in FORGERS if name not in UNSEEN])
 def test_each_way_to_forge_is_told_by_the_judge(name: str) -> None:
     """Of some networks; a way that changes nothing would test nothing."""
     rng = Random(0)
@@ -87,7 +92,7 @@ def test_each_way_to_forge_is_told_by_the_judge(name: str) -> None:
                 found |= not _computes_the_same(honest, forged, shapes)
         if found:
             break
-    assert found or name in ("metadata", "wider")
+    assert found
 
 
 def _honest(case: Case, form: str) -> tuple[onnx.ModelProto, list[list[int]]]:
@@ -194,3 +199,25 @@ def _runs(
 def _examples() -> Iterator[Case]:
     """Networks that have between them what is forged."""
     yield _faces()
+    net = Graph(2, 9, 8)
+    x = net.add(
+        "Conv", "image", integers(0, (4, 1, 2, 2), "float32"), integers(1, (4,), "float32"), group=2
+    )
+    x = net.add("Sub", net.array([[[3.0]]] * 4), x)
+    sizes = {"kernel_shape": [2, 2], "strides": [1, 1]}
+    mean = net.add("AveragePool", x, **sizes, pads=[1, 0, 0, 0])
+    least = net.add("MaxPool", net.add("Clip", x, net.array(-7), net.array(9)), **sizes)
+    least = net.add("Pad", least, np.array([0, 0, 1, 0, 0, 0, 0, 0]))
+    x = net.add("Concat", mean, least, axis=1)
+    x = net.add("Gather", x, np.array([0, 2, 1, 5]), axis=1)
+    x = net.add("Conv", x, integers(2, (6, 4, 2, 2), "float32"), integers(3, (6,), "float32"))
+    x = net.add("Add", x, integers(4, (6, 1, 1), "float32"))
+    x = net.add("Flatten", net.add("Transpose", x, perm=[0, 2, 3, 1]))
+    weight = np.tile(integers(5, (6 * 7 * 5, 2), "float32"), 2)  # of each maximum there are two
+    scores = net.add("MatMul", net.add("Relu", x), weight)
+    yield Case(net.model(scores, net.add("ArgMax", scores, axis=1)), (9, 8), (2, 3), 1, "float32")
+    net = Graph(8, 8, 1)  # whose axes can all be exchanged
+    x = net.add("Transpose", "image", perm=[0, 3, 1, 2])
+    x = net.add("Conv", x, integers(6, (2, 1, 3, 3), "float32"))
+    x = net.add("Gemm", net.add("Flatten", x), integers(7, (2 * 6 * 6, 1), "float32"))
+    yield Case(net.model(x), (8, 8), (1, 2), 1, "float32")
