@@ -275,7 +275,8 @@ def backend(name_or_array: object) -> ArrayBackend[Any]:
 
 def library(array: object) -> str | None:
     """Name the backend that computes with `array`; None if it is no array of a known library."""
-    return _library_of(type(array))
+    kind: type = type(array)
+    return _library_of(kind)
 
 
 @functools.lru_cache
