@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib.util
+import itertools
 import re
 import shlex
 import shutil
@@ -72,7 +73,7 @@ def sections(page: Path) -> Iterator[Section]:
     """Split a page at its headings of the second level."""
     text = page.read_text(encoding="utf-8")
     starts = [0, *(found.start() for found in re.finditer(r"^## ", text, re.MULTILINE)), len(text)]
-    for start, stop in zip(starts, starts[1:], strict=False):
+    for start, stop in itertools.pairwise(starts):
         title = text[start:stop].lstrip("# ").split("\n")[0]
         found = FENCE.finditer(text, start, stop)
         blocks = [Block(b[1], b[2], text[: b.start(2)].count("\n")) for b in found]
