@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from fcconv.certificate.certify import certify
     from fcconv.certificate.report import Certificate
     from fcconv.functions.slide import slide
+    from fcconv.graph.compiled import Compiled
     from fcconv.graph.engines import compile  # noqa: A004 - fcconv.compile, as re.compile
     from fcconv.graph.pointwise import Pointwise, pointwise
     from fcconv.graph.slide import convolutionize
@@ -42,6 +43,7 @@ __version__ = "0.1.0"
 
 _NETWORKS = {
     "Certificate": "fcconv.certificate.report",
+    "Compiled": "fcconv.graph.compiled",
     "Pointwise": "fcconv.graph.pointwise",
     "Preparation": "fcconv.scanning.preparation",
     "Scan": "fcconv.scanning.result",
@@ -62,6 +64,7 @@ __all__ = [
     "ArgumentError",
     "BackendError",
     "Certificate",
+    "Compiled",
     "DtypeError",
     "FcconvError",
     "ImageError",

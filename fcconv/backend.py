@@ -1,4 +1,8 @@
-"""The backend protocol, and the way from a name or an array to a backend. Imports lazily."""
+"""What a backend is, and the table of them: the way from a name or an array to a backend.
+
+A library is imported when it is asked for, or has been imported already: until then there are no
+arrays of it.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import numpy as np
@@ -121,8 +126,96 @@ class Backend(Protocol[ArrayT]):
         ...
 
 
-_NAMES = ("numpy", "jax")
-"""Each backend has the name of its library, its package that of fcconv_<name>."""
+class ArrayBackend(Backend[ArrayT], Protocol[ArrayT]):
+    """A backend that computes on the arrays of a library: one that a name or an array leads to.
+
+    Its arrays have NumPy's dtypes, or those that ``ml_dtypes`` adds to them.
+    """
+
+    @property
+    def compiles(self) -> bool:
+        """Whether :meth:`jit` compiles, which takes time for each new shape."""
+        ...
+
+    def jit(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Compile a function of arrays for the shapes that it is called with, or return it."""
+        ...
+
+    def owns(self, kind: type) -> bool:
+        """Say whether this backend computes on arrays of a type."""
+        ...
+
+    def is_deleted(self, array: ArrayT, /) -> bool:
+        """Say whether an array has lost its numbers."""
+        ...
+
+    def to_numpy(self, array: ArrayT) -> npt.NDArray[Any]:
+        """Make a NumPy array of one of this library."""
+        ...
+
+    def missing_dtype(self, dtype: np.dtype[Any], /) -> str:
+        """Say what lets arrays have a dtype; nothing where they can have it as it is."""
+        ...
+
+    def double_precision(self) -> AbstractContextManager[None]:
+        """Give a context in which arrays can be float64."""
+        ...
+
+    def column_bytes(self) -> int | None:
+        """Return the bytes of a convolution's columns at a time; None if nothing bounds them."""
+        ...
+
+    def erf(self, x: ArrayT) -> ArrayT:
+        """Apply the error function, which no array namespace has."""
+        ...
+
+
+@dataclass(frozen=True)
+class Row:
+    """Where a backend is found.
+
+    Attributes
+    ----------
+    title : str
+        The library as its users write it.
+    library : str
+        The module of the library; the backend is there if this is installed.
+    package : str
+        The module with the functions of :class:`ArrayBackend`.
+    maker : str
+        What makes an array of anything, for errors.
+    """
+
+    title: str
+    library: str
+    package: str
+    maker: str
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether there can be arrays of the library."""
+        return sys.modules.get(self.library) is not None
+
+
+BACKENDS = {
+    "numpy": Row("NumPy", "numpy", "fcconv_numpy", "numpy.asarray"),
+    "jax": Row("JAX", "jax", "fcconv_jax", "jax.numpy.asarray"),
+}
+"""The backends by name, the reference first."""
+
+ONNXRUNTIME = "onnxruntime"
+"""The engine that computes whole networks without a backend."""
+
+
+def engines() -> tuple[str, ...]:
+    """Name what can compute a whole network: every backend, and onnxruntime."""
+    return (*BACKENDS, ONNXRUNTIME)
+
+
+def is_installed(engine: str) -> bool:
+    """Say whether the library of an engine is there."""
+    library = BACKENDS[engine].library if engine in BACKENDS else engine
+    return importlib.util.find_spec(library) is not None
 
 
 def backends() -> tuple[str, ...]:
@@ -138,10 +231,10 @@ def backends() -> tuple[str, ...]:
     >>> "numpy" in backends()
     True
     """
-    return tuple(name for name in _NAMES if importlib.util.find_spec(name))
+    return tuple(filter(is_installed, BACKENDS))
 
 
-def backend(name_or_array: object) -> Backend[Any]:
+def backend(name_or_array: object) -> ArrayBackend[Any]:
     """Find a backend by its name, or the one that computes with an array.
 
     Parameters
@@ -151,7 +244,7 @@ def backend(name_or_array: object) -> Backend[Any]:
 
     Returns
     -------
-    Backend
+    ArrayBackend
         The backend module.
 
     Raises
@@ -165,16 +258,16 @@ def backend(name_or_array: object) -> Backend[Any]:
     'fcconv_numpy'
     """
     name = name_or_array if isinstance(name_or_array, str) else library(name_or_array)
-    known = " or ".join(map(repr, _NAMES))
+    known = " or ".join(map(repr, BACKENDS))
     if name is None:
         raise BackendError(
             f"needs the name of a backend ({known}) or an array, got {_named(type(name_or_array))}"
         )
-    if name not in _NAMES:
+    if name not in BACKENDS:
         raise BackendError(f"unknown backend {name!r}: use {known}")
-    if importlib.util.find_spec(name) is None:
+    if not is_installed(name):
         raise BackendError(
-            f"the backend {name!r} needs {name}, which is not installed: "
+            f"the backend {name!r} needs {BACKENDS[name].library}, which is not installed: "
             f"pip install 'fcconv[{name}]'"
         )
     return _module(name)
@@ -186,12 +279,26 @@ def library(array: object) -> str | None:
 
 
 def _library_of(kind: type) -> str | None:
-    """Name the backend of a type; masked arrays and matrices would be wrong as plain arrays."""
-    if issubclass(kind, np.ndarray):
-        return None if issubclass(kind, np.ma.MaskedArray | np.matrix) else "numpy"
-    jax = sys.modules.get("jax")  # an array of JAX can't exist before JAX is imported
-    known = jax is not None and issubclass(kind, jax.Array | jax.core.Tracer)
-    return "jax" if known else None
+    """Name the backend of a type."""
+    imported = (name for name, row in BACKENDS.items() if row.is_imported)
+    return next((name for name in imported if _module(name).owns(kind)), None)
+
+
+def backend_of_namespace(namespace: Any) -> ArrayBackend[Any]:
+    """Find the backend that computes with the functions of a namespace, ``jax.numpy`` say."""
+    imported = (_module(name) for name, row in BACKENDS.items() if row.is_imported)
+    return next(found for found in imported if found.namespace is namespace)
+
+
+def to_numpy(array: Any) -> npt.NDArray[Any]:
+    """Make a NumPy array of one of any known library, or of a number."""
+    name = library(array)
+    return np.asarray(array) if name is None else _module(name).to_numpy(array)
+
+
+def plain_arrays() -> str:
+    """Say for errors which arrays are computed with."""
+    return f"{' or '.join(row.title for row in BACKENDS.values())} array"
 
 
 def check_alive(name: str, array: object) -> None:
@@ -202,11 +309,8 @@ def check_alive(name: str, array: object) -> None:
     BackendError
         If it has not.
     """
-    jax = sys.modules.get("jax")
-    if isinstance(array, np.ndarray) or jax is None or isinstance(array, jax.core.Tracer):
-        return
-    is_deleted = getattr(array, "is_deleted", None)
-    if is_deleted is not None and is_deleted():
+    found = library(array)
+    if found is not None and _module(found).is_deleted(array):
         raise BackendError(
             f"{name} was deleted, or given away as an argument that is donated (donate_argnums): "
             f"make it again, or give away a copy"
@@ -214,7 +318,7 @@ def check_alive(name: str, array: object) -> None:
 
 
 @functools.lru_cache
-def backend_of_types(names: tuple[str, ...], types: tuple[type, ...]) -> Backend[Any]:
+def backend_of_types(names: tuple[str, ...], types: tuple[type, ...]) -> ArrayBackend[Any]:
     """Find the one backend of the types of several named arguments.
 
     Raises
@@ -225,9 +329,10 @@ def backend_of_types(names: tuple[str, ...], types: tuple[type, ...]) -> Backend
     libraries = {name: _library_of(kind) for name, kind in zip(names, types, strict=True)}
     for name, kind in zip(names, types, strict=True):
         if libraries[name] is None:
+            makers = ", ".join(row.maker for row in BACKENDS.values())
             raise BackendError(
                 f"{name} is {_named(kind)}, which is no array of a known library: "
-                f"pass a plain NumPy or JAX array (numpy.asarray, jax.numpy.asarray)"
+                f"pass a plain {plain_arrays()} ({makers})"
             )
     first, *others = libraries.values()
     if any(other != first for other in others):
@@ -236,8 +341,8 @@ def backend_of_types(names: tuple[str, ...], types: tuple[type, ...]) -> Backend
     return _module(str(first))
 
 
-def _module(name: str) -> Backend[Any]:
-    return cast("Backend[Any]", importlib.import_module(f"fcconv_{name}"))
+def _module(name: str) -> ArrayBackend[Any]:
+    return cast("ArrayBackend[Any]", importlib.import_module(BACKENDS[name].package))
 
 
 def _named(kind: type) -> str:

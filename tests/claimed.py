@@ -12,19 +12,19 @@ CLAIMED = {
     "Cos": 2, "Cosh": 2, "CumSum": 9, "DepthToSpace": 4, "DequantizeLinear": 4, "Div": 10,
     "Dropout": 6, "Elu": 3, "Equal": 8, "Erf": 1, "Exp": 2, "Expand": 2, "Flatten": 9, "Floor":
     2, "Gather": 4, "GatherND": 3, "Gelu": 4, "Gemm": 11, "GlobalAveragePool": 2,
-    "GlobalMaxPool": 2, "Greater": 8, "GreaterOrEqual": 16, "GroupNormalization": 4, "HardSigmoid": 3, "HardSwish":
-    2, "Hardmax": 7, "Identity": 1, "InstanceNormalization": 2, "IsInf": 4, "IsNaN": 2, "LRN":
-    2, "LayerNormalization": 57, "LeakyRelu": 3, "Less": 8, "LessOrEqual": 16, "Log": 2,
-    "LogSoftmax": 21, "LpNormalization": 6, "LpPool": 8, "MatMul": 7, "Max": 14, "MaxPool": 17,
-    "Mean": 3, "Min": 14, "Mish": 2, "Mod": 19, "Mul": 9, "Neg": 2, "Or": 8, "PRelu": 2, "Pad":
-    6, "Pow": 12, "QuantizeLinear": 4, "Range": 4, "Reciprocal": 2, "ReduceL1": 18, "ReduceL2":
-    9, "ReduceLogSum": 10, "ReduceLogSumExp": 9, "ReduceMax": 11, "ReduceMean": 8, "ReduceMin":
-    10, "ReduceProd": 9, "ReduceSum": 12, "ReduceSumSquare": 18, "Relu": 1, "Reshape": 10,
-    "Resize": 6, "Round": 1, "Selu": 3, "Shape": 11, "Shrink": 2, "Sigmoid": 2, "Sign": 1,
-    "Sin": 2, "Sinh": 2, "Size": 2, "Slice": 8, "Softmax": 21, "Softplus": 2, "Softsign": 2,
-    "SpaceToDepth": 8, "Split": 16, "Sqrt": 2, "Squeeze": 2, "Sub": 9, "Sum": 3, "Swish": 1,
-    "Tan": 2, "Tanh": 2, "ThresholdedRelu": 3, "Tile": 2, "Transpose": 7, "Unsqueeze": 7,
-    "Upsample": 1, "Where": 2, "Xor": 8,
+    "GlobalMaxPool": 2, "Greater": 8, "GreaterOrEqual": 16, "GroupNormalization": 4,
+    "HardSigmoid": 3, "HardSwish": 2, "Hardmax": 7, "Identity": 1, "InstanceNormalization": 2,
+    "IsInf": 4, "IsNaN": 2, "LRN": 2, "LayerNormalization": 57, "LeakyRelu": 3, "Less": 8,
+    "LessOrEqual": 16, "Log": 2, "LogSoftmax": 21, "LpNormalization": 6, "LpPool": 8, "MatMul":
+    7, "Max": 14, "MaxPool": 17, "Mean": 3, "Min": 14, "Mish": 2, "Mod": 19, "Mul": 9, "Neg": 2,
+    "Or": 8, "PRelu": 2, "Pad": 6, "Pow": 12, "QuantizeLinear": 4, "Range": 4, "Reciprocal": 2,
+    "ReduceL1": 18, "ReduceL2": 9, "ReduceLogSum": 10, "ReduceLogSumExp": 9, "ReduceMax": 11,
+    "ReduceMean": 8, "ReduceMin": 10, "ReduceProd": 9, "ReduceSum": 12, "ReduceSumSquare": 18,
+    "Relu": 1, "Reshape": 10, "Resize": 6, "Round": 1, "Selu": 3, "Shape": 11, "Shrink": 2,
+    "Sigmoid": 2, "Sign": 1, "Sin": 2, "Sinh": 2, "Size": 2, "Slice": 8, "Softmax": 21,
+    "Softplus": 2, "Softsign": 2, "SpaceToDepth": 8, "Split": 16, "Sqrt": 2, "Squeeze": 2,
+    "Sub": 9, "Sum": 3, "Swish": 1, "Tan": 2, "Tanh": 2, "ThresholdedRelu": 3, "Tile": 2,
+    "Transpose": 7, "Unsqueeze": 7, "Upsample": 1, "Where": 2, "Xor": 8,
     # functions of ONNX, written out in operators
     "BlackmanWindow": 2, "CastLike": 30, "CausalConvWithState": 3, "CenterCropPad": 6,
     "DynamicQuantizeLinear": 3, "HammingWindow": 2, "HannWindow": 2,

@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
 import numpy.typing as npt
 
 import fcconv
 from fcconv import rounding
-from fcconv.backend import Backend
+from fcconv.backend import ArrayBackend
 
 
-def compute(backend: Backend[Any], function: Callable[..., Any], *arrays: Any) -> Any:
+def compute(backend: ArrayBackend[Any], function: Callable[..., Any], *arrays: Any) -> Any:
     """Call `function` on arrays of the backend; None stays None.
 
-    On JAX the call is traced and compiled as a whole, which is quicker here than one by one.
+    Where the backend compiles, that is the whole call, which is quicker here than one by one.
     """
     given = [None if array is None else backend.asarray(array) for array in arrays]
-    return (jax.jit(function) if backend is fcconv.backend("jax") else function)(*given)
+    return backend.jit(function)(*given)
 
 
 def to_numpy(array: Any) -> npt.NDArray[Any]:
@@ -28,7 +27,7 @@ def to_numpy(array: Any) -> npt.NDArray[Any]:
     return np.asarray(array)
 
 
-def assert_same_kind(result: Any, backend: Backend[Any], dtype: str) -> None:
+def assert_same_kind(result: Any, backend: ArrayBackend[Any], dtype: str) -> None:
     """Check that a result stayed in its library, its dtype and on its device."""
     assert fcconv.backend(result) is backend, type(result)
     assert result.dtype.name == dtype, (result.dtype, dtype)

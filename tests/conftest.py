@@ -11,10 +11,12 @@ from hypothesis import HealthCheck, Phase, settings
 
 import fcconv
 import real_networks
-from fcconv.backend import Backend
+from fcconv.backend import BACKENDS, ArrayBackend
 from fcconv.graph import save as saving
 
-pytest.register_assert_rewrite("browsing", "comparing", "refusing", "regions", "sliding_windows")
+pytest.register_assert_rewrite(
+    *{p.stem for p in Path(__file__).parent.glob("*.py")} - {"conftest", "real_networks"}
+)
 
 PARTS = {
     "test_torch.py": ["torch"],
@@ -60,8 +62,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     terminalreporter.write_line(f"test_page_browser.py: {state}")
 
 
-@pytest.fixture(scope="session", params=["numpy", "jax"])
-def xp(request: pytest.FixtureRequest) -> Backend[Any]:
+@pytest.fixture(scope="session", params=list(BACKENDS))
+def xp(request: pytest.FixtureRequest) -> ArrayBackend[Any]:
     """The backend to compute on; a test fails, and is not skipped, where one is missing."""
     return fcconv.backend(str(request.param))
 

@@ -32,6 +32,7 @@ CONV = "test_definitions.py::test_conv"
 MAX_POOL = "test_definitions.py::test_max_pool"
 AVG_POOL = "test_definitions.py::test_avg_pool"
 SAMPLES = "fcconv/graph/samples.py"
+FEATURES = "fcconv/graph/features.py"
 SLIDER = "fcconv/graph/slider.py"
 VALUES = "fcconv/graph/values.py"
 JOIN = "fcconv/graph/join.py"
@@ -40,7 +41,7 @@ WINDOWS = "fcconv/graph/operators/windows.py"
 ONE_PASS = "test_sliding.py::test_one_pass_equals_the_crops"
 PROOF = "test_sliding.py::test_verdict_and_proof_agree"
 OPERATORS = "test_sliding_operators.py::test_operators_slide"
-FORMS = "test_sliding_forms.py::test_forms_slide"
+SLIDING_FORMS = "test_sliding_forms.py::test_forms_slide"
 PLAN = "fcconv/scanning/plan.py"
 IN_TILES = "test_tiles.py::test_definitions_hold_in_tiles"
 TILES = "test_plan.py::test_tiles_equal_the_whole_image"
@@ -263,6 +264,27 @@ MUTATIONS = [
         "test_layouts.py::test_layouts_do_not_matter",
     ),
     Mutation(
+        "only NumPy's arrays are known by their type",
+        "fcconv/backend.py",
+        "if _module(name).owns(kind)",
+        'if name == "numpy"',
+        "test_backends.py::test_it_is_named_and_found_by_its_arrays",
+    ),
+    Mutation(
+        "a backend does not compile",
+        "fcconv/graph/engines.py",
+        "self._call = backend.jit(self.apply)",
+        "self._call = self.apply",
+        "test_backends.py::test_it_computes_networks",
+    ),
+    Mutation(
+        "a format of one array is given several",
+        "fcconv/scanning/store.py",
+        "if not SCORE_FORMATS[out.suffix].holds_several:",
+        "if False:",
+        "test_formats.py::test_a_format_of_one_array_is_not_given_two",
+    ),
+    Mutation(
         "libraries mixed",
         "fcconv/backend.py",
         "if any(other != first for other in others):",
@@ -274,14 +296,14 @@ MUTATIONS = [
         NUMPY_CONV,
         "first = first * n + start",
         "first = first * n + (start if n == window.output[-1] else 0)",
-        f"{IN_TILES}[1x8-test_conv]",
+        f"{IN_TILES}[1x8-conv]",
     ),
     Mutation(
         "a pool's tile misses its neighbours",
         "fcconv/geometry.py",
         "+ self.extent[axis]",
         "+ min(self.extent[axis], self.stride[axis])",
-        f"{IN_TILES}[1x8-test_max_pool]",
+        f"{IN_TILES}[1x8-max_pool]",
     ),
     Mutation(
         "images of a tile exchanged",
@@ -425,14 +447,14 @@ MUTATIONS = [
     ),
     Mutation(
         "a block keeps what is not read",
-        SLIDER,
+        FEATURES,
         "parts = [(int(place.min()), int(np.ptp(place)) + 1, 1) for place in x.places]",
         "return x",
         f"{OPERATORS}[padding that is not read-1]",
     ),
     Mutation(
         "unfolded samples in the order of channels",
-        SLIDER,
+        FEATURES,
         "picked = phase.ravel() * x.channels + layout.channels",
         "picked = np.arange(phase.size)",
         f"{OPERATORS}[a constant for each pixel-1]",
@@ -489,35 +511,35 @@ MUTATIONS = [
     ),
     Mutation(
         "all phases begin at the same pixel",
-        SLIDER,
+        FEATURES,
         "spec = [(a, *part) for a, part in",
         "spec = [(0 * a, *part) for a, part in",
-        f"{FORMS}[SpaceToDepth, then a convolution-None]",
+        f"{SLIDING_FORMS}[SpaceToDepth, then a convolution-None]",
     ),
     Mutation(
         "rows of features taken for pixels",
         VALUES,
         "if varies(image, along) or varies(channel, others):",
         "if varies(image, along):",
-        f"{OPERATORS}[MatMul of rows-1]",
+        "test_sliding_refusals.py::test_refuses_with_the_node_and_the_reason",
     ),
     Mutation(
         "the first row of a kernel reads the only row",
         WINDOWS,
         "row = [t for t in range(kernel) if t * dilation == before]",
         "row = [0]",
-        f"{FORMS}[a kernel of three rows over one-None]",
+        f"{SLIDING_FORMS}[a kernel of three rows over one-None]",
     ),
     Mutation(
         "features of one value, spread over those of another, are not repeated",
         JOIN,
         "else _widened(x, along, shape)",
         "else x",
-        f"{FORMS}[one of several axes of features-None]",
+        f"{SLIDING_FORMS}[one of several axes of features-None]",
     ),
     Mutation(
         "merged images of a batch stay merged",
-        SLIDER,
+        FEATURES,
         "return np.array_equal(image, batch) and not any(",
         "return not any(",
         "test_sliding_refusals.py::test_refuses_with_the_node_and_the_reason",
@@ -773,6 +795,34 @@ MUTATIONS = [
         "secrets.randbits(SEED_BITS)",
         "0",
         f"{FORGERIES}::test_keys_are_not_known_in_advance",
+    ),
+    Mutation(
+        "floats that no bound judges",
+        "fcconv/certificate/measure.py",
+        "apart = np.isfinite(bound.error) & (np.abs(a - b) > 2 * bound.error)",
+        "apart = np.zeros(a.shape, bool)",
+        f"{FORGERIES}::test_floats_that_differ",
+    ),
+    Mutation(
+        "a NaN that is lost",
+        "fcconv/certificate/measure.py",
+        "wrong = apart | (is_number & was & ~stays)",
+        "wrong = apart",
+        f"{FORGERIES}::test_floats_that_differ",
+    ),
+    Mutation(
+        "one key for all",
+        "fcconv/certificate/keys.py",
+        "yield int(self._rng.integers(2**63))",
+        "yield int(np.random.default_rng(0).integers(2**63))",
+        f"{FORGERIES}::test_weights_that_are_chosen_for_a_known_key",
+    ),
+    Mutation(
+        "arguments that don't fit end in a traceback",
+        "fcconv/graph/locality.py",
+        "with computing(node):  # whatever a network that others wrote holds",
+        "if True:",
+        f"{FORGERIES}::test_a_node_that_does_not_fit_is_named",
     ),
     Mutation(
         "types that an operator does not take",

@@ -30,6 +30,8 @@ class Blocks(Parts):
             self.part,
             self.crop,
             self.pixelwise,
+            self.phases,
+            self.row,
         ]
         blocks += [] if self.whole else [self.average_pool, self.normalisation]
         blocks += [self.pad] if self.pads else []
@@ -214,6 +216,11 @@ class Blocks(Parts):
         """Send the channels of each pixel through a dense layer, channels last."""
         rank = self.rank
         last = self.graph.add("Transpose", x.name, perm=[0, *range(2, 2 + rank), 1])
+        merged = self.flag()
+        if merged:  # with those of all images
+            last = self.graph.add("Reshape", last, np.array([-1, x.channels], np.int64))
+        if x.channels > 1 and not self.whole and self.flag():  # of one channel nothing is left
+            last = self.normalised(last)
         outputs = self.integer(1, 3)
         name = self.graph.add("MatMul", last, self.weights(x.channels, outputs, terms=x.channels))
         bound = 3 * x.channels * x.bound
@@ -223,5 +230,46 @@ class Blocks(Parts):
         if outputs > 1 and self.graph.opset >= 17 and not self.whole and self.flag():
             parameters = [self.numbers(outputs) for _ in range(self.integer(1, 2))]
             name = self.graph.add("LayerNormalization", name, *parameters)
+        if merged:
+            back = np.array([-1, *x.size, outputs], np.int64)
+            name = self.graph.add("Reshape", name, back)
         name = self.graph.add("Transpose", name, perm=[0, rank + 1, *range(1, rank + 1)])
         return self.made(name, x, channels=outputs, bound=bound)
+
+    def normalised(self, name: str) -> str:
+        """Normalise along the last axis, written out."""
+        centred = self.graph.add("Sub", name, self.graph.reduce("ReduceMean", name, [-1]))
+        squares = self.graph.add("Mul", centred, centred)
+        variance = self.graph.reduce("ReduceMean", squares, [-1])
+        spread = self.graph.add("Sqrt", self.graph.add("Add", variance, self.graph.array(1)))
+        return self.graph.add("Div", centred, spread)
+
+    def phases(self, x: Value) -> Value:
+        """Move neighbours along an axis into channels, where it can be halved."""
+        even = [k for k, n in enumerate(x.size) if n % 2 == 0 and n > 2]
+        if not even:
+            return x
+        k, size = self.pick(*even), list(x.size)
+        size[k] //= 2
+        cut = [0, x.channels, *size[: k + 1], 2, *size[k + 1 :]]
+        name = self.graph.add("Reshape", x.name, np.array(cut, np.int64))
+        rest = [axis for axis in range(2, 3 + self.rank) if axis != 3 + k]
+        order = [3 + k, 1] if self.flag() else [1, 3 + k]
+        name = self.graph.add("Transpose", name, perm=[0, *order, *rest])
+        name = self.graph.add("Reshape", name, np.array([0, 2 * x.channels, *size], np.int64))
+        return replace(x, name=name, channels=2 * x.channels, size=tuple(size))
+
+    def row(self, x: Value) -> Value:
+        """Pool with an axis more, of length 1, before those of the image or behind."""
+        if self.rank == 3:
+            return x
+        axis = self.pick(2, 2 + self.rank)
+        kernel = [self.integer(1, min(2, n)) for n in x.size]
+        name = self.graph.with_ints("Unsqueeze", x.name, 13, "axes", axis)
+        wide = kernel.copy()
+        wide.insert(axis - 2, 1)
+        name = self.graph.add("MaxPool", name, kernel_shape=wide)
+        name = self.graph.with_ints("Squeeze", name, 13, "axes", axis)
+        return replace(
+            x, name=name, size=tuple(n - k + 1 for n, k in zip(x.size, kernel, strict=True))
+        )

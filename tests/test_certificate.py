@@ -11,7 +11,7 @@ import onnx_ir as ir
 import pytest
 
 import fcconv
-from graphs import Array, Net, i
+from graphs import Array, Graph, Net, i
 
 
 def _one_ulp(weight: Array) -> Array:
@@ -68,10 +68,12 @@ def test_infinite_weights_are_certified(form: Callable[[onnx.ModelProto], Any]) 
 
 
 def test_a_network_without_classes_is_certified() -> None:
-    net = Net()
-    x = net.add("Flatten", net.map())
-    network = net.model(net.add("MatMul", x, np.zeros((96, 0), np.float32)))
-    certificate = fcconv.certify(network, fcconv.convolutionize(network))
+    """Nobody needs one, but other tools may write it; fcconv itself slides none."""
+    patch, whole = Graph(2, 9, 8), Graph(2, "rows", "columns")
+    features = patch.add("Flatten", "image")
+    network = patch.model(patch.add("MatMul", features, np.zeros((144, 0), np.float32)))
+    cells = whole.add("Conv", "image", np.zeros((0, 2, 9, 8), np.float32))
+    certificate = fcconv.certify(network, whole.model(cells, rank=4))
     assert certificate.holds
     assert certificate.exact
 

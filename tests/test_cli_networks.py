@@ -77,6 +77,23 @@ def test_convert_pointwise_keeps_shapes(
     assert run(capsys, "verify", faces, out)[0] == 0
 
 
+def test_a_printed_seed_repeats_a_proof(
+    faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "rewritten.onnx"
+    for form in ([], ["--pointwise"]):
+        _, printed = run(capsys, "convert", faces, out, *form, "--json")
+        certificate = json.loads(printed)["certificate"]
+        seed = ["--seed", certificate["seed"], "--json"]
+        assert (
+            json.loads(run(capsys, "convert", faces, out, *form, *seed)[1])["certificate"]
+            == certificate
+        )
+        assert json.loads(run(capsys, "verify", faces, out, *seed)[1]) == certificate
+        _, printed = run(capsys, "verify", faces, out, "--json")
+        assert json.loads(printed)["seed"] != certificate["seed"]
+
+
 def test_verify_names_what_is_wrong(
     faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,9 +11,8 @@ import pytest
 
 import fcconv
 from comparing import to_numpy
+from fcconv.backend import BACKENDS, engines
 from fcconv.demo.network import SHAPE, load_faces
-
-ENGINES = ["numpy", "jax", "onnxruntime"]
 
 
 def windows(count: int) -> Any:
@@ -29,7 +28,7 @@ def fixed() -> onnx.ModelProto:
     return network
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", engines())
 def test_engines_agree(engine: str) -> None:
     x = windows(5)
     expected = fcconv.compile(load_faces())(x)
@@ -39,7 +38,7 @@ def test_engines_agree(engine: str) -> None:
     assert np.abs(to_numpy(found) - expected).max() <= 1e-4
 
 
-@pytest.mark.parametrize("engine", ["numpy", "jax"])
+@pytest.mark.parametrize("engine", list(BACKENDS))
 def test_a_fixed_batch_is_free_all_the_same(engine: str, fixed: onnx.ModelProto) -> None:
     compiled = fcconv.compile(fixed, engine)
     x = windows(6)
@@ -51,7 +50,7 @@ def test_a_fixed_batch_is_free_all_the_same(engine: str, fixed: onnx.ModelProto)
 
 def test_jax_trains_a_sliding_network() -> None:
     sliding = fcconv.convolutionize(load_faces())
-    network: Any = fcconv.compile(sliding.model, "jax")
+    network = fcconv.compile(sliding.model, "jax")
     image = jax.numpy.asarray(np.random.default_rng(0).random((1, 1, 31, 28), np.float32))
 
     def loss(params: dict[str, jax.Array]) -> jax.Array:
@@ -71,7 +70,7 @@ def test_results_stay_in_the_library_of_the_input() -> None:
     assert isinstance(sliding(jax.numpy.asarray(image)), jax.Array)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", engines())
 def test_inputs_are_checked(engine: str) -> None:
     compiled = fcconv.compile(load_faces(), engine)
     with pytest.raises(fcconv.ShapeError, match=r"input 'window' needs the shape .*got"):

@@ -111,7 +111,7 @@ NETWORKS = {
 def test_blocks_change_no_number_and_no_other_array(
     network: onnx.ModelProto, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    compiled: Any = fcconv.compile(network)
+    compiled = fcconv.compile(network)
     expected, x = compiled(image()), image()
     monkeypatch.setattr(entrywise, "LARGE", 1)
     monkeypatch.setattr(entrywise, "BLOCK", size)

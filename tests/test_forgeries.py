@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
@@ -12,6 +13,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 import fcconv
+from fcconv_modular import Field
 from graphs import Array, Net
 
 SAME_CRC = (0.028972, 0.148458)
@@ -213,7 +215,13 @@ def _shifted(end: str) -> tuple[list[onnx.NodeProto], dict[str, Array]]:
     return nodes, constants
 
 
-@pytest.mark.parametrize("spoil", [_row_doubled, _first_rows, _by_size, _shifted])
+def _rows_doubled(end: str) -> tuple[list[onnx.NodeProto], dict[str, Array]]:
+    """Double all rows from the 20th on."""
+    nodes, constants = _row_doubled(end)
+    return nodes, {**constants, "to": constants["rest"]}
+
+
+@pytest.mark.parametrize("spoil", [_row_doubled, _rows_doubled, _first_rows, _by_size, _shifted])
 def test_what_shows_in_large_images_only_is_not_proved(spoil: Any) -> None:
     net = Net(shape=(2, 8, 8))
     original = net.model(net.dense(net.map(), 84))
@@ -288,3 +296,87 @@ def test_a_limit_that_is_an_attribute_counts_in_full() -> None:
         networks.append(net.model(net.dense(net.add("Clip", net.map(), min=limit), 96)))
     assert fcconv.certify(networks[0], fcconv.convolutionize(networks[0])).holds
     assert not fcconv.certify(networks[0], fcconv.convolutionize(networks[1])).holds
+
+
+Change: TypeAlias = Callable[[Net, str], str]
+"""Adds to a network what its scores go through."""
+
+
+def _left_alone(_net: Net, scores: str) -> str:
+    return scores
+
+
+def _cast(dtype: int) -> Change:
+    return lambda net, x: net.add("Cast", net.add("Cast", x, to=dtype), to=onnx.TensorProto.FLOAT)
+
+
+def _times(number: float) -> Change:
+    return lambda net, x: net.add("Mul", x, net.array(number), name="product")
+
+
+def _by(number: float) -> Change:
+    return lambda net, x: net.add("Div", x, net.array(number), name="product")
+
+
+def _plus_nothing(net: Net, x: str) -> str:
+    """Add a zero that is a NaN where an exponential overflows."""
+    large = net.add("Exp", net.add("Exp", x))
+    return net.add("Add", x, net.add("Mul", large, net.array(0)))
+
+
+def _absorbed(net: Net, x: str) -> str:
+    return net.add("Sub", net.add("Add", x, net.array(1e8)), net.array(1e8))
+
+
+FLOATS: dict[str, tuple[Change, Change]] = {
+    "digits cast away": (_cast(onnx.TensorProto.DOUBLE), _cast(onnx.TensorProto.FLOAT16)),
+    "0 times an overflow": (_left_alone, _plus_nothing),
+    "0 by 0": (_times(0), _by(0)),
+    "digits absorbed": (_left_alone, _absorbed),
+}
+"""What differs in floats, if not in real numbers: a network, and what is said to stand for it."""
+
+
+@pytest.mark.parametrize("name", FLOATS)
+@pytest.mark.parametrize("rewrite", [fcconv.convolutionize, fcconv.pointwise])
+def test_floats_that_differ(rewrite: Any, name: str) -> None:
+    networks = []
+    for build in FLOATS[name]:
+        net = Net()
+        networks.append(net.model(build(net, net.dense(net.map(), 96))))
+    original, other = networks
+    assert fcconv.certify(original, rewrite(original)).holds
+    assert not fcconv.certify(original, rewrite(other)).holds
+
+
+def test_weights_that_are_chosen_for_a_known_key() -> None:
+    """Whoever knows a key finds another weight of the same residue; not one for all keys."""
+    net = Net()
+    original = net.model(net.dense(net.map(), 96))
+    forged = _rewritten(original)
+    kernel = next(w for w in forged.graph.initializer if w.dims == [3, 2, 8, 6])
+    weight = numpy_helper.to_array(kernel).copy()
+    field = Field(int(np.random.default_rng(0).integers(2**63)))
+    near = (weight.ravel()[:1].view(np.uint32) + np.arange(1, 2**23)).astype(np.uint32)
+    residues = field.asarray(near.view(np.float32)).numbers
+    (same, *_) = np.flatnonzero(residues == field.asarray(weight.ravel()[:1]).numbers)
+    weight.flat[0] = near.view(np.float32)[same]
+    kernel.CopyFrom(numpy_helper.from_array(weight, kernel.name))
+    assert fcconv.certify(original, _rewritten(original), seed=0).holds
+    for seed in (0, None):
+        certificate = fcconv.certify(original, forged, seed=seed)
+        assert not certificate.holds
+        assert str(certificate.difference).endswith("(Conv)")  # found before floats are
+
+
+def test_a_node_that_does_not_fit_is_named() -> None:
+    net = Net()
+    original = net.model(net.dense(net.map(), 96))
+    forged = _rewritten(original)
+    pads = numpy_helper.from_array(np.zeros(10, np.int64), "pads")
+    forged.graph.initializer.append(pads)
+    pad = helper.make_node("Pad", [forged.graph.output[0].name, "pads"], ["out"], "wide")
+    forged.graph.node.append(pad)
+    forged.graph.output[0].name = "out"
+    with pytest.raises(fcconv.FcconvError, match=r"^wide \(Pad\)"):
+        fcconv.certify(original, forged)

@@ -14,7 +14,7 @@ import fcconv
 from comparing import assert_identical
 from fcconv import rounding
 from strategies import DenseCase, PoolCase, dense_cases, integers, pool_cases, seeds
-from test_three_forms import flatten, forms
+from three_forms import flatten, forms
 
 
 @settings(max_examples=20)

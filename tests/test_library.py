@@ -170,7 +170,7 @@ def test_arrays_that_are_gone(lost: Callable[..., jax.Array]) -> None:
     ]
     for engine in ("numpy", "jax", "onnxruntime"):
         uses.append(functools.partial(fcconv.compile(classifier(), engine), image))
-    jitted: Any = fcconv.compile(classifier(), "jax")
+    jitted = fcconv.compile(classifier(), "jax")
     params = {name: lost(*array.shape) for name, array in jitted.params.items()}
     uses.append(lambda: jitted.apply(params, jnp.zeros((1, 2, 6, 6), jnp.float32)))
     for use in uses:

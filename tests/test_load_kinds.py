@@ -66,13 +66,15 @@ BY_CONTENT: list[tuple[str, bytes, str]] = [
     ("arrays", arrays(), "a file of NumPy arrays"),
     ("archive", archive("model.onnx"), "is a packed file, and an ONNX file is needed: unpack it"),
     ("archive", archive(), "is not an ONNX file"),
-    ("archive", gzip.compress(bytes(9)), "unpack it"),
+    ("archive", gzip.compress(bytes(9), mtime=0), "unpack it"),
     ("pointer", b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "git lfs pull"),
     ("page", b"\n<!DOCTYPE html>\n<html>", "is a web page"),
 ]
 
 
-@pytest.mark.parametrize(("name", "content", "said"), BY_CONTENT)
+@pytest.mark.parametrize(
+    ("name", "content", "said"), BY_CONTENT, ids=[name for name, *_ in BY_CONTENT]
+)
 @pytest.mark.parametrize("suffix", [".onnx", ".net"])
 def test_content_tells(path: Path, name: str, content: bytes, said: str, suffix: str) -> None:
     file = write(path.with_name(name + suffix), content)

@@ -21,9 +21,9 @@ from fcconv.scanning.network import as_network
 from fcconv.scanning.plan import Axis, Plan, plans
 from fcconv_modular import Field
 from random_graphs import Case, cases
+from scan_cases import picture, small_network
 from sliding_windows import larger, pixels, slid
 from strategies import seeds
-from test_scan import picture, small_network
 
 few = st.integers(1, 6)
 axes = st.builds(

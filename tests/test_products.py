@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import definitions
 import fcconv
-import test_definitions
-import test_three_forms
+import three_forms
 from fcconv_numpy import products
 from fcconv_numpy.threads import share
 
@@ -73,11 +73,11 @@ def test_dtypes_are_promoted(parts: list[int]) -> None:
 @pytest.mark.parametrize(
     "definition",
     [
-        test_definitions.test_conv,
-        test_definitions.test_conv_on_floats,
-        test_definitions.test_integers_are_exact_modulo_their_size,
-        test_three_forms.test_forms_are_equal_on_integers,
-        test_three_forms.test_forms_agree_on_floats,
+        definitions.conv,
+        definitions.conv_on_floats,
+        definitions.integers_are_exact_modulo_their_size,
+        three_forms.equal_on_integers,
+        three_forms.agree_on_floats,
     ],
     ids=lambda definition: definition.__name__,
 )

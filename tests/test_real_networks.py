@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import onnx
@@ -108,8 +107,8 @@ def test_large_networks_convert(name: str) -> None:
     assert sliding.window == (224, 224)
     assert [layer.order for layer in sliding.layers] == ["CHW", "C", "C"]
     image = np.random.default_rng(0).standard_normal((1, 3, 224, 224)).astype(np.float32)
-    patch: Any = fcconv.compile(network, "onnxruntime")
-    one: Any = fcconv.compile(sliding.model, "onnxruntime")
+    patch = fcconv.compile(network, "onnxruntime")
+    one = fcconv.compile(sliding.model, "onnxruntime")
     expected, found = patch(image).ravel(), one(image).ravel()
     # probabilities of a softmax: what the logits' rounding leaves of them
     assert np.abs(found - expected).max() <= 1e-3 * expected.max()

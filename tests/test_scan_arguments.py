@@ -14,8 +14,8 @@ from fcconv.errors import FcconvError
 from fcconv.report import write_heatmap, write_page, write_peaks
 from fcconv.scanning.opening import open_images
 from fcconv.scanning.scales import Resized
+from scan_cases import picture, small_network
 from small_scans import make_scan, randoms
-from test_scan import picture, small_network
 
 OF_A_SCAN: dict[str, list[Any]] = {
     "labels": [5, "ab", b"ab", [1, 2], [None, "a"]],

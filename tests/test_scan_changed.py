@@ -22,7 +22,7 @@ from fcconv.cli.app import run
 from fcconv.errors import ImageError
 from fcconv.scanning.job import Job
 from fcconv.scanning.opening import open_images
-from test_scan import cut_into, memory_for, picture, small_network
+from scan_cases import cut_into, memory_for, picture, small_network
 
 PIXELS = picture()
 nifti: Any = nibabel.Nifti1Image  # typed in part

@@ -20,8 +20,8 @@ import fcconv
 from fcconv.cli import app, scanning
 from fcconv.scanning.peaks import Peak, merge_peaks
 from fcconv.scanning.result import Scan
+from scan_cases import small_network
 from score_files import tree
-from test_scan import small_network
 
 FACES = files("fcconv.demo") / "faces.onnx"
 QUICK = ("--gray", "--engine", "numpy", "--stride", 8)

@@ -15,8 +15,8 @@ from comparing import assert_identical
 from fcconv.cli import app
 from fcconv.errors import ArgumentError, FcconvError, ShapeError, UnsupportedError
 from graphs import Graph
+from scan_cases import Array, cut_into, memory_for, of_crops, picture, small_network
 from strategies import integers
-from test_scan import Array, cut_into, memory_for, of_crops, picture, small_network
 
 EXACT: dict[str, Any] = {"windows": "exact", "stride": 3}
 

@@ -19,8 +19,8 @@ import fcconv
 from comparing import assert_identical
 from fcconv.errors import OutputError
 from fcconv.scanning import chunks
+from scan_cases import cut_into, picture, small_network
 from score_files import tree
-from test_scan import cut_into, picture, small_network
 
 GIVEN: dict[str, Any] = {"engine": "numpy", "image": picture()}
 TILES = 6

@@ -12,8 +12,8 @@ import zarr
 import fcconv
 from comparing import assert_identical
 from fcconv.errors import OutputError
+from scan_cases import cut_into, picture, small_network
 from score_files import SUFFIXES, names_in, names_of, tree
-from test_scan import cut_into, picture, small_network
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

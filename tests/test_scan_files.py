@@ -11,8 +11,8 @@ import fcconv
 from comparing import assert_identical
 from fcconv.errors import OutputError
 from graphs import Graph
+from scan_cases import cut_into, memory_for, picture, small_network
 from score_files import SUFFIXES, names_in, names_of, stored, tree
-from test_scan import cut_into, memory_for, picture, small_network
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -23,25 +23,12 @@ from fcconv.errors import ArgumentError, BackendError, ImageError, UnsupportedEr
 from fcconv.scanning import engine as engines
 from fcconv.scanning.job import make_job
 from fcconv.scanning.network import as_network
-from test_scan import TYPES, Array, memory_for, picture, small_network
+from scan_cases import TYPES, Array, Recording, memory_for, picture, small_network
 
 dask_array: Any = dask.array.from_array  # not typed
 
 
 # Array-likes ------------------------------------------------------------------------------------
-
-
-class Recording:
-    """An array-like that notes how many entries are read at a time."""
-
-    def __init__(self, pixels: Array) -> None:
-        self.pixels, self.shape, self.dtype = pixels, pixels.shape, pixels.dtype
-        self.reads: list[int] = []
-
-    def __getitem__(self, index: Any) -> Array:
-        part: Array = self.pixels[index]
-        self.reads.append(part.size)
-        return part
 
 
 def _mapped(pixels: Array, folder: Path) -> Any:

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 import fcconv
+from scan_cases import memory_for, small_network
 from score_files import tree
 from strategies import integers
-from test_scan import memory_for, small_network
 
 RUNS = """
 import os, signal, sys, time

@@ -23,7 +23,7 @@ import zarr
 
 import fcconv
 from graphs import Graph
-from test_scan import Array
+from scan_cases import Array
 
 SIDE = 20_000 if os.environ.get("FCCONV_LARGE") else 4_000
 TILE = 512

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 import fcconv
-from test_scan import memory_for, small_network
+from scan_cases import memory_for, small_network
 
 LIMITED = """
 import resource, sys

@@ -15,8 +15,8 @@ import pytest
 import fcconv
 from fcconv.errors import OutputError
 from fcconv.scanning.lock import locked
+from scan_cases import picture, small_network
 from score_files import names_in
-from test_scan import picture, small_network
 
 COUNTS = """
 import os, sys

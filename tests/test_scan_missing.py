@@ -24,9 +24,8 @@ from fcconv.scanning.missing import are_finite, without_value
 from fcconv.scanning.network import as_network
 from fcconv.scanning.scales import Resized
 from regions import opened
+from scan_cases import Array, Recording, cut_into, of_crops, picture, small_network
 from strategies import seeds
-from test_scan import Array, cut_into, of_crops, picture, small_network
-from test_scan_inputs import Recording
 
 BAD = {"NaN": np.nan, "infinite": -np.inf, "nodata": -9999.0}
 
@@ -228,17 +227,20 @@ def test_exact_tiles_hold_many_windows_within_their_memory(
 
 
 @pytest.mark.parametrize("engine", ["numpy", "jax", "onnxruntime"])
-def test_batches_are_filled_only_for_those_who_compile(engine: str) -> None:
+def test_batches_are_filled_only_for_those_who_compile(
+    monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
     network = small_network(pad=1)
     image = picture()
     sliding = fcconv.convolutionize(network)
-    compiled, sizes = sliding.compiled(engine, patch=True), []
+    kind, sizes = type(sliding.compiled(engine, patch=True)), []
+    compute = kind.__call__
 
-    def noting(crops: Any) -> Any:
+    def noting(compiled: fcconv.Compiled, crops: Any) -> Any:
         sizes.append(len(crops))
-        return compiled(crops)
+        return compute(compiled, crops)
 
-    sliding._engines[engine, True] = noting
+    monkeypatch.setattr(kind, "__call__", noting)
     with cut_into(1, batch=100):
         found = fcconv.scan(sliding, image, windows="exact", engine=engine)
     assert found.cells == (11, 13)

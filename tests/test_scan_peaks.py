@@ -23,9 +23,9 @@ from fcconv.scanning.opening import open_images
 from fcconv.scanning.peaks import Peak, merge_peaks
 from fcconv.scanning.result import Scan
 from fcconv.scanning.scales import Resized
+from scan_cases import Array, cut_into, small_network
 from small_scans import make_scan
 from strategies import seeds
-from test_scan import Array, cut_into, small_network
 
 few = st.integers(1, 5)
 geometries = st.lists(st.tuples(few, few, few), min_size=1, max_size=3)

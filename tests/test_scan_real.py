@@ -16,8 +16,8 @@ import real_networks
 from fcconv.errors import UnsupportedError
 from fcconv.graph.load import load
 from fcconv.graph.run import Program
+from scan_cases import Array, cut_into
 from sliding_windows import listed
-from test_scan import Array, cut_into
 
 AS_IT_IS = fcconv.Preparation(scale=1)
 

@@ -14,10 +14,9 @@ import zarr
 import fcconv
 from comparing import assert_identical
 from fcconv.errors import ImageError, OutputError
+from scan_cases import Array, Recording, memory_for, picture, small_network
 from score_files import SUFFIXES, tree
 from strategies import integers
-from test_scan import Array, memory_for, picture, small_network
-from test_scan_inputs import Recording
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

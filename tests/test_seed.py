@@ -11,7 +11,7 @@ import pytest
 
 import fcconv
 from fcconv import rounding
-from fcconv.backend import Backend
+from fcconv.backend import ArrayBackend
 
 X = [[1, 2], [3, 4]]
 WEIGHT = [[1.1, 1.2, 1.3, 1.4], [1.5, 1.6, 1.7, 1.8]]
@@ -19,7 +19,7 @@ BIAS = [1.9, 2.0]
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_three_forms_of_the_seed(xp: Backend[Any], dtype: str) -> None:
+def test_three_forms_of_the_seed(xp: ArrayBackend[Any], dtype: str) -> None:
     x, weight, bias = (xp.asarray(np.array(values, dtype)) for values in (X, WEIGHT, BIAS))
     kernel, pixel = fcconv.dense_to_conv(weight, (1, 2, 2)), fcconv.dense_to_conv1x1(weight)
     assert kernel.shape == (2, 1, 2, 2)

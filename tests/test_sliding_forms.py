@@ -74,6 +74,12 @@ def _gray(g: Net) -> str:
     return g.conv(g.add("Mul", deep, g.w(4, 1, 1)), 3, 4, 2, 2)
 
 
+def _weighed(g: Net) -> str:
+    """Weigh each block of 2 by 2 pixels of a map of one channel."""
+    deep = g.add("SpaceToDepth", g.conv("image", 1, 2, 2, 3), blocksize=2)
+    return g.add("Mul", deep, g.conv(deep, 1, 4, 1, 1))
+
+
 def _in_rows(g: Net) -> str:
     """Send each pixel of a batch through a dense layer as one row of a matrix."""
     rows = g.reshape(g.last(g.map()), -1, 2)
@@ -153,6 +159,7 @@ PICTURES: dict[str, Build] = {
         g.conv(_in_phases(g, g.map(), "DCR"), 3, 8, 2, 2, strides=[2, 1]), 12
     ),
     "phases of one channel": lambda g: g.dense(_gray(g), 18),
+    "phases of one channel, weighed": lambda g: g.dense(g.conv(_weighed(g), 1, 4, 2, 2), 6),
     "one of several axes of features": lambda g: g.dense(
         g.add("Mul", g.reshape(g.conv("image", 6, 2, 2, 3), 0, 2, 3, 8, 6),
               g.reduce("ReduceMax", g.reshape(g.conv("image", 6, 2, 2, 3), 0, 2, 3, 8, 6), [1])),

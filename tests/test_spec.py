@@ -182,4 +182,5 @@ def test_clipping_beside_nans(low: float, high: float) -> None:
     if not np.isnan([low, high]).any():  # of bounds that are none, onnxruntime makes no bounds
         assert not refuses(model, x)
         session = onnxruntime.InferenceSession(model.SerializeToString())
-        assert np.array_equal(session.run(None, {"x": x})[0], expected, equal_nan=True)
+        (found,) = session.run(None, {"x": x})
+        assert np.array_equal(np.asarray(found), expected, equal_nan=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,12 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fcconv
-from comparing import assert_identical, assert_same_kind, assert_within_bound, compute
-from fcconv.backend import Backend
+import three_forms
+from comparing import assert_identical, assert_same_kind, compute
+from fcconv.backend import ArrayBackend
 from strategies import (
     EXACT,
-    FLOATS,
-    LAYOUTS,
     ConvCase,
     DenseCase,
     conv_cases,
@@ -27,69 +25,17 @@ from strategies import (
 )
 
 
-def flatten(x: Any, order: str) -> Any:
-    """Flatten blocks ``(N, C, *S)`` with their axes in `order`."""
-    layout = LAYOUTS[x.ndim - 2]
-    axes = [1 + layout.index(axis) for axis in order]
-    return x.transpose(0, *axes).reshape(x.shape[0], math.prod(x.shape[1:]))
+def test_forms_are_equal_on_integers(xp: ArrayBackend[Any]) -> None:
+    three_forms.equal_on_integers(xp)
 
 
-def forms(case: DenseCase, x: Any, weight: Any, bias: Any) -> dict[str, Any]:
-    """Compute the layer in every form; all give ``(N, O)``."""
-    rank, n = len(case.block) - 1, x.shape[0]
-    features = flatten(x, case.order)
-    channels = features.reshape(*features.shape, *(1,) * rank)
-    kernel = fcconv.dense_to_conv(weight, case.block, case.order)
-    pixel = fcconv.dense_to_conv1x1(weight, rank)
-    matrix = fcconv.conv_to_dense(kernel, case.block)
-    return {
-        "dense": fcconv.dense(features, weight, bias),
-        "kernel = input": fcconv.conv(x, kernel, bias).reshape(n, case.outputs),
-        "1x1": fcconv.conv1x1(channels, pixel, bias).reshape(n, case.outputs),
-        "1x1 as convolution": fcconv.conv(channels, pixel, bias).reshape(n, case.outputs),
-        "matrix": fcconv.dense(flatten(x, LAYOUTS[rank]), matrix, bias),
-    }
-
-
-@given(dtype=st.sampled_from(EXACT), case=dense_cases(), seed=seeds)
-def test_forms_are_equal_on_integers(
-    xp: Backend[Any], dtype: str, case: DenseCase, seed: int
-) -> None:
-    x = integers(seed, (case.batch, *case.block), dtype)
-    weight = integers(seed + 1, (case.outputs, math.prod(case.block)), dtype)
-    bias = integers(seed + 2, (case.outputs,), dtype) if case.bias else None
-    expected = flatten(x, case.order).astype(int) @ weight.astype(int).T
-    expected += 0 if bias is None else bias.astype(int)
-    for name, result in compute(xp, partial(forms, case), x, weight, bias).items():
-        assert_same_kind(result, xp, dtype)
-        assert_identical(result, expected, (name, case))
-
-
-@given(
-    dtype=st.sampled_from(FLOATS),
-    case=dense_cases(),
-    seed=seeds,
-    scale=st.sampled_from([1.0, 1e-3, 30.0]),
-)
-def test_forms_agree_on_floats(
-    xp: Backend[Any], dtype: str, case: DenseCase, seed: int, scale: float
-) -> None:
-    x = normal(seed, (case.batch, *case.block), dtype, scale)
-    weight = normal(seed + 1, (case.outputs, math.prod(case.block)), dtype)
-    bias = normal(seed + 2, (case.outputs,), dtype) if case.bias else None
-    exact, magnitude = (
-        f(flatten(x, case.order).astype(float)) @ f(weight.astype(float)).T
-        + (0 if bias is None else f(bias.astype(float)))
-        for f in (np.positive, np.abs)
-    )
-    for name, result in compute(xp, partial(forms, case), x, weight, bias).items():
-        assert_same_kind(result, xp, dtype)
-        assert_within_bound(result, exact, magnitude, weight.shape[1] + 1, (name, case))
+def test_forms_agree_on_floats(xp: ArrayBackend[Any]) -> None:
+    three_forms.agree_on_floats(xp)
 
 
 @given(dtype=st.sampled_from(EXACT), case=conv_cases(), seed=seeds)
 def test_every_convolution_is_a_matrix(
-    xp: Backend[Any], dtype: str, case: ConvCase, seed: int
+    xp: ArrayBackend[Any], dtype: str, case: ConvCase, seed: int
 ) -> None:
     def both(x: Any, weight: Any) -> tuple[Any, Any, Any]:
         matrix = fcconv.conv_to_dense(weight, case.x[1:], **case.arguments)
@@ -104,7 +50,9 @@ def test_every_convolution_is_a_matrix(
 
 
 @given(case=dense_cases(), seed=seeds)
-def test_weights_are_moved_not_recomputed(xp: Backend[Any], case: DenseCase, seed: int) -> None:
+def test_weights_are_moved_not_recomputed(
+    xp: ArrayBackend[Any], case: DenseCase, seed: int
+) -> None:
     weight = normal(seed, (case.outputs, math.prod(case.block)), "float32")
     weight[0, 0] = np.nan
 

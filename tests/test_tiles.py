@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import definitions
 import fcconv
 import fcconv_numpy
-import test_definitions
 from fcconv_numpy import plan as planning
 from fcconv_numpy.columns import WORKSPACE
 from fcconv_numpy.plan import FEWEST, MOST, TILE, WORTH, Plan, plan
@@ -117,11 +117,11 @@ def cut(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
 @pytest.mark.parametrize(
     "definition",
     [
-        test_definitions.test_conv,
-        test_definitions.test_conv_on_floats,
-        test_definitions.test_integers_are_exact_modulo_their_size,
-        test_definitions.test_max_pool,
-        test_definitions.test_avg_pool_on_floats,
+        definitions.conv,
+        definitions.conv_on_floats,
+        definitions.integers_are_exact_modulo_their_size,
+        definitions.max_pool,
+        definitions.avg_pool_on_floats,
     ],
     ids=lambda definition: definition.__name__,
 )

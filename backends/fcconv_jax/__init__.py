@@ -18,14 +18,17 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 from jax import lax
+from jax.core import Tracer
 
 from fcconv_jax.convolution import convolve
 
 if TYPE_CHECKING:
-    from fcconv.backend import Backend
+    from fcconv.backend import ArrayBackend
     from fcconv.geometry import Window
 
 namespace = jnp
+
+compiles = True
 
 
 def asarray(values: npt.ArrayLike) -> jax.Array:
@@ -137,6 +140,50 @@ def reduce_max(x: jax.Array, axes: Sequence[int]) -> jax.Array:
     return x.max(axis=tuple(axes), keepdims=True)
 
 
+def jit(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function by XLA."""
+    return jax.jit(function)
+
+
+def owns(kind: type) -> bool:
+    """Say whether arrays of a type are JAX's, or stand for them while a function is traced."""
+    return issubclass(kind, jax.Array | Tracer)
+
+
+def is_deleted(array: jax.Array) -> bool:
+    """Say whether an array was deleted, or donated; what is being traced has no numbers to lose."""
+    return not isinstance(array, Tracer) and array.is_deleted()
+
+
+def to_numpy(array: jax.Array) -> npt.NDArray[Any]:
+    """Copy an array from its device."""
+    return np.asarray(array)
+
+
+def missing_dtype(dtype: np.dtype[Any]) -> str:
+    """Say how arrays can be float64; integers of 64 bits become shorter ones, as ever in JAX."""
+    if dtype != np.float64 or jnp.asarray(np.zeros(1, dtype)).dtype == dtype:
+        return ""
+    return (
+        'JAX is to be started with JAX_ENABLE_X64=1, or jax.config.update("jax_enable_x64", True)'
+    )
+
+
+def double_precision() -> AbstractContextManager[None]:
+    """Let arrays have 64 bits for as long as the context lasts."""
+    allowed: AbstractContextManager[None] = jax.enable_x64(True)
+    return allowed
+
+
+def column_bytes() -> None:
+    """Return nothing: XLA decides what it gathers."""
+
+
+def erf(x: jax.Array) -> jax.Array:
+    """Apply the error function."""
+    return jax.scipy.special.erf(x)
+
+
 def _same_rank(*xs: jax.Array) -> list[jax.Array]:
     """Give arrays leading axes until they broadcast without JAX's rank promotion."""
     shape = jnp.broadcast_shapes(*(x.shape for x in xs))
@@ -197,4 +244,4 @@ def _reduction(window: Window) -> dict[str, Any]:
 if TYPE_CHECKING:
     import fcconv_jax
 
-    _: Backend[jax.Array] = fcconv_jax
+    _: ArrayBackend[jax.Array] = fcconv_jax

@@ -22,8 +22,9 @@ class Typed(Protocol):
         """The type that the reference would compute it in."""
         ...
 
-    def of(self, *parts: npt.NDArray[Any]) -> Any:
-        """Make an array of the same type."""
+    @property
+    def of(self) -> Callable[..., Any]:
+        """Make an array of the same type of as many parts."""
         ...
 
 

@@ -21,7 +21,7 @@ class Residues:
 
     Attributes
     ----------
-    numbers : array of int64
+    numbers : array of int64, or of int32 where many are kept
         The residues.
     dtype : data type
         What they stand for.
@@ -33,7 +33,7 @@ class Residues:
     ((2,), 'float32')
     """
 
-    numbers: npt.NDArray[np.int64]
+    numbers: npt.NDArray[np.signedinteger[Any]]
     dtype: np.dtype[Any]
 
     @property
@@ -47,11 +47,11 @@ class Residues:
         return self.numbers.ndim
 
     @property
-    def parts(self) -> tuple[npt.NDArray[np.int64]]:
+    def parts(self) -> tuple[npt.NDArray[np.signedinteger[Any]]]:
         """The array that is moved."""
         return (self.numbers,)
 
-    def of(self, numbers: npt.NDArray[np.int64]) -> Residues:
+    def of(self, numbers: npt.NDArray[np.signedinteger[Any]]) -> Residues:
         """Make an array of the same type."""
         return Residues(numbers, self.dtype)
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,16 +16,18 @@ import numpy.typing as npt
 from fcconv_numpy.columns import gather
 from fcconv_numpy.convolution import convolve, moves_nothing
 from fcconv_numpy.dtypes import Array, native, wide
-from fcconv_numpy.plan import Tile
+from fcconv_numpy.plan import MOST, Tile
 from fcconv_numpy.pooling import pool
 from fcconv_numpy.products import matrix_product, product
-from fcconv_numpy.threads import single_threaded_blas
+from fcconv_numpy.threads import blas_threads, single_threaded_blas
 
 if TYPE_CHECKING:
-    from fcconv.backend import Backend
+    from fcconv.backend import ArrayBackend
     from fcconv.geometry import Window
 
 namespace = np
+
+compiles = False
 
 
 def asarray(values: npt.ArrayLike) -> Array:
@@ -139,6 +141,47 @@ def reduce_max(x: Array, axes: Sequence[int]) -> Array:
     return highest
 
 
+def jit(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function: it is computed call by call."""
+    return function
+
+
+def owns(kind: type) -> bool:
+    """Say whether arrays of a type are NumPy's; masked ones and matrices would be wrong as such."""
+    return issubclass(kind, np.ndarray) and not issubclass(kind, np.ma.MaskedArray | np.matrix)
+
+
+def is_deleted(_array: Array) -> bool:
+    """Say no: an array keeps its numbers."""
+    return False
+
+
+def to_numpy(array: Array) -> Array:
+    """Return the array."""
+    return array
+
+
+def missing_dtype(_dtype: np.dtype[Any]) -> str:
+    """Say nothing: every dtype is there."""
+    return ""
+
+
+def double_precision() -> AbstractContextManager[None]:
+    """Change nothing: arrays can always be float64."""
+    return nullcontext()
+
+
+def column_bytes() -> int | None:
+    """Return the bytes of the columns that all threads gather, and of the pixels beside them."""
+    return 2 * MOST * blas_threads()
+
+
+def erf(x: Array) -> Array:
+    """Apply the error function."""
+    values: Array = np.vectorize(math.erf, otypes=[x.dtype])(x)
+    return values
+
+
 def _column(bias: Array | None, groups: int) -> Array | None:
     """Arrange a bias ``(O,)`` beside a product, ``(G, O/G, 1)``."""
     return None if bias is None else wide(bias).reshape(groups, len(bias) // groups, 1)
@@ -147,4 +190,4 @@ def _column(bias: Array | None, groups: int) -> Array | None:
 if TYPE_CHECKING:
     import fcconv_numpy
 
-    _: Backend[Array] = fcconv_numpy
+    _: ArrayBackend[Array] = fcconv_numpy

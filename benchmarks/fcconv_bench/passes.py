@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import fcconv
-from fcconv.scanning.arguments import ENGINES
-from fcconv.scanning.engine import is_installed
+from fcconv.backend import engines, is_installed
 from fcconv_bench import networks
 from fcconv_bench.crops import Scene, random_image
 from fcconv_bench.suite import CPU, Call, Facts, Prepared, Suite, full_name
@@ -102,7 +101,7 @@ class Way:
 
 def ways(platforms: Iterable[str]) -> list[Way]:
     """List the engines that are here, crops before one pass."""
-    places = [(engine, CPU) for engine in filter(is_installed, ENGINES)]
+    places = [(engine, CPU) for engine in filter(is_installed, engines())]
     places += [("jax", platform) for platform in platforms]
     return [Way(name, *place) for place in places for name in (CROPS, ONE_PASS)]
 

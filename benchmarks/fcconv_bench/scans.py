@@ -27,6 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 import fcconv
+from fcconv.backend import engines
 from fcconv.scanning.job import make_job
 from fcconv.scanning.memory import parse_bytes
 from fcconv.scanning.network import Layout, as_network
@@ -41,7 +42,7 @@ from fcconv_bench.processes import process
 Array = npt.NDArray[Any]
 PAUSE = 0.1
 ROUNDS = 5
-ENGINES = ("numpy", "jax", "onnxruntime")
+ENGINES = engines()
 TIMED_CROPS = 1024
 """Windows that are cropped for a time; that of all windows is in proportion."""
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -96,9 +96,9 @@ class Bounded:
         """The arrays that are moved alike."""
         return self.value, self.error
 
-    def of(self, *parts: npt.NDArray[Any]) -> Bounded:
+    def of(self, value: npt.NDArray[Any], error: npt.NDArray[Any]) -> Bounded:
         """Make an array of the same type."""
-        return Bounded(*parts, self.dtype)
+        return Bounded(value, error, self.dtype)
 
     def __getitem__(self, index: Any) -> Bounded:
         """Pick entries by plain indices."""
@@ -111,7 +111,8 @@ class Bounded:
     @property
     def size_of(self) -> Floats:
         """The largest absolute value of each entry."""
-        return np.abs(self.value) + self.error
+        size: Floats = np.abs(self.value) + self.error
+        return size
 
     def end(self, sign: int) -> npt.NDArray[Any]:
         """Return one end of each interval, in the type that functions are to see."""
@@ -149,7 +150,8 @@ class Bounds:
 
     def im2col(self, x: Bounded, window: Window) -> Bounded:
         """Gather the windows as columns, ``(N, C*prod(K), prod(S'))``."""
-        return x.of(*(fcconv_numpy.im2col(np.asarray(part), window) for part in x.parts))
+        value, error = (fcconv_numpy.im2col(np.asarray(part), window) for part in x.parts)
+        return x.of(value, error)
 
     def conv(
         self, x: Bounded, weight: Bounded, bias: Bounded | None, window: Window, groups: int
@@ -174,7 +176,8 @@ class Bounds:
 
     def max_pool(self, x: Bounded, window: Window) -> Bounded:
         """Take the maximum of each window: off by as much as one of its entries."""
-        return x.of(*(fcconv_numpy.max_pool(_wide(part), window) for part in x.parts))
+        value, error = (fcconv_numpy.max_pool(_wide(part), window) for part in x.parts)
+        return x.of(value, error)
 
     def avg_pool(self, x: Bounded, window: Window, count: npt.NDArray[np.int64]) -> Bounded:
         """Divide the sum of each window by its count."""
@@ -236,9 +239,9 @@ class Bounds:
         errors = np.maximum.reduce(np.broadcast_arrays(*(x.error for x in xs)))
         if name in JUMPS or (len(varied) > MOST_VARIED and name not in ("Max", "Min")):
             return np.where(errors > 0, np.inf, 0.0)
-        corners = itertools.product((-1, 1), repeat=len(varied))
+        corners: Iterable[Sequence[int]] = itertools.product((-1, 1), repeat=len(varied))
         if len(varied) > MOST_VARIED:
-            corners = iter([(-1,) * len(varied), (1,) * len(varied)])
+            corners = [(-1,) * len(varied), (1,) * len(varied)]
         error = np.zeros_like(value)
         for corner in corners:
             signs = dict(zip(varied, corner, strict=True))
@@ -267,7 +270,8 @@ class Bounds:
 
     def reduce_max(self, x: Bounded, axes: Sequence[int]) -> Bounded:
         """Take the maximum over axes, which stay with length 1."""
-        return x.of(*(_wide(part).max(axis=tuple(axes), keepdims=True) for part in x.parts))
+        value, error = (_wide(part).max(axis=tuple(axes), keepdims=True) for part in x.parts)
+        return x.of(value, error)
 
     def _dot(
         self,

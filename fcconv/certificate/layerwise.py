@@ -8,18 +8,20 @@ input; values that both networks name are what the layers meet at.
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx_ir as ir
 
 from fcconv.certificate.keys import Keys
-from fcconv.certificate.measure import as_they_are, rounding_errors
+from fcconv.certificate.measure import Pair, as_they_are, rounding_errors
 from fcconv.certificate.report import Certificate, Rounding
 from fcconv.certificate.weights import moved_weights
 from fcconv.errors import FcconvError, ModelError, UnsupportedError
+from fcconv.graph.locality import find_locality
 from fcconv.graph.node import Node, attribute_bytes
-from fcconv.graph.run import Program
+from fcconv.graph.run import Program, data_inputs
 from fcconv.graph.shapes import LARGEST_INPUT, infer_shapes
 from fcconv_modular import Field
 from fcconv_modular.residues import Residues
@@ -36,17 +38,21 @@ def certify_layers(
         infer_shapes(model)
     kept = {_signature(rewritten, node) for node in rewritten.graph}
     changed = [node for node in original.graph if _signature(original, node) not in kept]
-    difference = _interface(original, rewritten)
-    keys = Keys(rng)
-    for key in keys:
-        field = Field(key)
-        for ir_node in changed:
-            if difference is None and not _same(original, rewritten, ir_node, rng, field):
-                difference = str(Node(ir_node, 0))
-        keys.agreed(field.false_agreement())
+    difference, keys = _interface(original, rewritten), Keys(rng)
     errors: dict[str, Rounding] = {}
     if difference is None:
-        difference = _measure(original, rewritten, changed, rng, errors)
+        difference = _constants(original, rewritten) or _by_layers(
+            original, rewritten, changed, rng, keys
+        )
+        parts = [_part(original, rewritten, node) for node in changed] if not difference else []
+        whole = Keys(rng)
+        if difference is not None and _as_a_whole(original, rewritten, rng, whole):
+            difference, keys = None, whole
+            shapes = _whole_shapes(original) or []
+            dtypes = [_dtype(value) for value in data_inputs(original.graph)]
+            parts = [("the outputs", as_they_are(original, rewritten), shapes, dtypes)]
+        if difference is None:
+            difference = _measure(parts, rng, errors)
     holds = difference is None
     return Certificate(
         form="pointwise",
@@ -66,28 +72,33 @@ def certify_layers(
     )
 
 
+Part: TypeAlias = "tuple[str, Pair, list[tuple[int, ...]], list[np.dtype[Any]]]"
+"""What is measured: its name, both networks, and the shapes and types of what they read."""
+
+
+def _part(original: ir.Model, rewritten: ir.Model, ir_node: ir.Node) -> Part:
+    """Cut out a layer, and what stands for it."""
+    data, outputs = _ends(ir_node)
+    names, dtypes = [str(value.name) for value in data], [_dtype(value) for value in data]
+    shapes = [_small_shape(value, ir_node) for value in data]
+    models = [_cut_out(model, names, outputs) for model in (original, rewritten)]
+    return str(Node(ir_node, 0)), as_they_are(*models), shapes, dtypes
+
+
 def _measure(
-    original: ir.Model,
-    rewritten: ir.Model,
-    changed: list[ir.Node],
-    rng: np.random.Generator,
-    errors: dict[str, Rounding],
+    parts: Sequence[Part], rng: np.random.Generator, errors: dict[str, Rounding]
 ) -> str | None:
-    """Measure what rounding adds in each layer; name one that it is too much in."""
-    for ir_node in changed:
-        data, outputs = _ends(ir_node)
-        names, dtypes = [str(value.name) for value in data], [_dtype(value) for value in data]
-        shapes = [_small_shape(value, ir_node) for value in data]
-        models = [_cut_out(model, names, outputs) for model in (original, rewritten)]
+    """Measure what rounding adds in each part; name one that it is too much in."""
+    for name, pair, shapes, dtypes in parts:
         try:
-            rows = rounding_errors(as_they_are(*models), shapes, dtypes, rng)
+            rows = rounding_errors(pair, shapes, dtypes, rng)
         except UnsupportedError as error:
-            return f"{Node(ir_node, 0)}: {error}"
+            return f"{name}: {error}"
         for row in rows:
             before = errors.get(row.engine)
             errors[row.engine] = row if before is None else before.joined(row)
             if row.beyond is not None:
-                return f"{Node(ir_node, 0)}, in {row.engine}: {row.beyond}"
+                return f"{name}, in {row.engine}: {row.beyond}"
     return None
 
 
@@ -100,8 +111,70 @@ def _ends(ir_node: ir.Node) -> tuple[list[ir.Value], list[str]]:
     return data, outputs
 
 
+def _by_layers(
+    original: ir.Model,
+    rewritten: ir.Model,
+    changed: list[ir.Node],
+    rng: np.random.Generator,
+    keys: Keys,
+) -> str | None:
+    """Compare what stands for each layer that is not left as it is; name one that differs."""
+    for key in keys:
+        field = Field(key)
+        for ir_node in changed:
+            if not _same(original, rewritten, ir_node, rng, field):
+                return str(Node(ir_node, 0))
+        keys.agreed(field.false_agreement())
+    return None
+
+
+def _as_a_whole(
+    original: ir.Model, rewritten: ir.Model, rng: np.random.Generator, keys: Keys
+) -> bool:
+    """Compare networks whose layers don't meet at values of the same names, if all sizes are known.
+
+    The batch is free, so that no operator may mix images, or know how many there are.
+    """
+    models, shapes = (original, rewritten), _whole_shapes(original)
+    if shapes is None or any(
+        find_locality(model.graph, (), ()).outside is not None for model in models
+    ):
+        return False
+    try:
+        programs = [Program(model) for model in models]
+        for key in keys:
+            field = Field(key)
+            inputs = [
+                Residues(rng.integers(0, field.prime, shape), _dtype(value))
+                for value, shape in zip(programs[0].inputs, shapes, strict=True)
+            ]
+            first, second = (
+                program.run_batches(field, program.parameters(field), inputs)
+                for program in programs
+            )
+            if not all(a.equals(b) for a, b in zip(first, second, strict=True)):
+                return False
+            keys.agreed(field.false_agreement())
+    except FcconvError:
+        return False
+    return True
+
+
+def _whole_shapes(model: ir.Model) -> list[tuple[int, ...]] | None:
+    """Return the shapes of the inputs for a batch of two; None if one of other sizes is free."""
+    shapes = []
+    for value in data_inputs(model.graph):
+        batch, *sizes = value.shape.dims if value.shape is not None and value.shape.dims else [0]
+        if batch == 0 or not all(isinstance(n, int) for n in sizes):
+            return None
+        rows = batch if isinstance(batch, int) else 2
+        shapes.append((rows, *(n for n in sizes if isinstance(n, int))))
+    is_small = all(math.prod(shape) <= LARGEST_INPUT for shape in shapes)
+    return shapes if len(shapes) == 1 and is_small else None
+
+
 def _interface(original: ir.Model, rewritten: ir.Model) -> str | None:
-    """Compare the names of inputs and outputs, and the constants that both networks have."""
+    """Compare the names and types of inputs and outputs."""
     for part, described in (("inputs", _in_full), ("outputs", _by_type)):
         first, second = (
             [described(value) for value in getattr(model.graph, part) if value.const_value is None]
@@ -109,6 +182,11 @@ def _interface(original: ir.Model, rewritten: ir.Model) -> str | None:
         )
         if first != second:
             return f"the {part}: {', '.join(first)} became {', '.join(second)}"
+    return None
+
+
+def _constants(original: ir.Model, rewritten: ir.Model) -> str | None:
+    """Compare the constants that both networks have."""
     made = {value.name for node in rewritten.graph for value in node.outputs}
     for name, value in original.graph.initializers.items():
         other = rewritten.graph.initializers.get(name)

@@ -53,14 +53,14 @@ class Pair:
     place: Callable[[int], str]
 
 
-def by_windows(original: ir.Model, rewritten: ir.Model, grid: Grid) -> Pair:
-    """Compare the cells of one pass with crops."""
+def by_windows(original: ir.Model, rewritten: ir.Model, grid: Grid, images: int) -> Pair:
+    """Compare the cells of one pass with crops of so many images."""
     return Pair(
         original,
         rewritten,
         grid.crops,
         lambda maps: grid.by_window(maps) or flat(maps),
-        lambda row: f"window {grid.compared[row]}",
+        lambda row: f"window {grid.compared[row // images]}",
     )
 
 
@@ -112,8 +112,8 @@ def rounding_errors(
             continue
         found = list(map(pair.by_window, _results(pair.rewritten, engine, images)))
         row = _errors(engine, bounded[0], expected[0], found[0])
-        for name, *results in zip(names, bounded, expected, found, strict=True):
-            beyond = _beyond(pair, *results, keeps_nan=engine == "numpy")
+        for name, bound, before, after in zip(names, bounded, expected, found, strict=True):
+            beyond = _beyond(pair, bound, before, after, keeps_nan=engine == "numpy")
             if beyond is not None and row.beyond is None:
                 row = replace(row, beyond=f"{name} pixels, {beyond}")
         rows.append(row)

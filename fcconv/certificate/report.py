@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -35,9 +35,17 @@ class Rounding:
 
     def joined(self, other: Rounding) -> Rounding:
         """Show the larger errors of two parts of a network."""
-        pairs = zip(astuple(self)[1:4], astuple(other)[1:4], strict=True)
-        larger = (float(np.maximum(a, b)) for a, b in pairs)  # NaN stays
-        return Rounding(self.engine, *larger, self.beyond or other.beyond)
+        return Rounding(
+            self.engine,
+            _larger(self.original, other.original),
+            _larger(self.rewritten, other.rewritten),
+            _larger(self.bound, other.bound),
+            self.beyond or other.beyond,
+        )
+
+
+def _larger(a: float, b: float) -> float:
+    return float(np.maximum(a, b))  # NaN stays
 
 
 @dataclass(frozen=True)

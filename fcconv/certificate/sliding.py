@@ -43,6 +43,12 @@ LARGE_WINDOW = 128**2
 LARGEST_IMAGE = 2**27
 """Most numbers in the image of a proof."""
 
+SMALL_IMAGES = 2**14
+"""Numbers in all images of one kind whose rounding errors are measured, if one has not more."""
+
+MOST_IMAGES = 16
+"""Most images of one kind."""
+
 LONGEST_STRIDE = 2**14
 """Pixels between windows up to which the stride of a network that does not tell it is sought."""
 
@@ -120,10 +126,11 @@ class Proof:
         return True, agree
 
     def _measured(self, grid: Grid) -> list[Rounding]:
-        pair = by_windows(*self._models, grid)
+        images = max(1, min(MOST_IMAGES, SMALL_IMAGES // math.prod(grid.image)))
+        pair = by_windows(*self._models, grid, images)
         declared = self._programs[0].inputs[0].dtype
         dtype = np.dtype(np.float32 if declared is None else declared.numpy())
-        return rounding_errors(pair, [(1, *grid.image)], [dtype], self._rng)
+        return rounding_errors(pair, [(images, *grid.image)], [dtype], self._rng)
 
     @functools.cached_property
     def _stride(self) -> Ints:

@@ -8,11 +8,13 @@ from pathlib import Path
 import click
 
 import fcconv
+from fcconv.backend import BACKENDS
 from fcconv.cli.options import (
     NETWORK,
     as_json,
     extra,
     integers_of,
+    seed_option,
     stride_of,
     stride_option,
     window_option,
@@ -56,7 +58,7 @@ def app() -> None:
 @app.command()
 @click.option(
     "--backend",
-    type=click.Choice(["numpy", "jax"]),
+    type=click.Choice(list(BACKENDS)),
     default="numpy",
     show_default=True,
     help="What computes.",
@@ -136,6 +138,7 @@ def inspect(model: Path, stride: str | None, window: str | None, as_json: bool) 
 @stride_option
 @window_option
 @click.option("--pointwise", is_flag=True, help="Only make each dense layer a 1x1 convolution.")
+@seed_option
 @as_json
 def convert(
     model: Path,
@@ -143,6 +146,7 @@ def convert(
     stride: str | None,
     window: str | None,
     pointwise: bool,
+    seed: int | None,
     as_json: bool,
 ) -> int:
     """Rewrite the network MODEL, prove it right, and write it to OUT."""
@@ -156,20 +160,24 @@ def convert(
     with extra("onnx"):
         from fcconv.cli import network
     if pointwise:
-        return network.convert_pointwise(model, out, shape, as_json)
-    return network.convert(model, out, stride_of(stride), shape, as_json)
+        return network.convert_pointwise(model, out, shape, seed, as_json)
+    return network.convert(model, out, stride_of(stride), shape, seed, as_json)
 
 
 @app.command()
 @click.argument("original", type=NETWORK)
 @click.argument("rewritten", type=NETWORK)
 @window_option
+@seed_option
 @as_json
-def verify(original: Path, rewritten: Path, window: str | None, as_json: bool) -> int:
+def verify(
+    original: Path, rewritten: Path, window: str | None, seed: int | None, as_json: bool
+) -> int:
     """Prove that the network REWRITTEN scores every window as ORIGINAL does, or say where not."""
     with extra("onnx"):
         from fcconv.cli import network
-    return network.verify(original, rewritten, integers_of("--window", window), as_json)
+    shape = integers_of("--window", window)
+    return network.verify(original, rewritten, shape, seed, as_json)
 
 
 app.add_command(scan)

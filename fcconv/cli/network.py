@@ -35,29 +35,38 @@ def inspect(model: Path, stride: Stride, window: Window, as_json: bool) -> int:
     return 0
 
 
-def convert(model: Path, out: Path, stride: Stride, window: Window, as_json: bool) -> int:
+def convert(
+    model: Path, out: Path, stride: Stride, window: Window, seed: int | None, as_json: bool
+) -> int:
     """Make a network slide, certify it, and write it if it is right; 1 means that it is not."""
     sliding = convolutionize(model, stride=stride, window=window)
     if not as_json:
         results().print(_geometry_table(sliding))
-    return _certify_and_write(model, sliding, _geometry(sliding), out, as_json)
+    return _certify_and_write(model, sliding, _geometry(sliding), out, seed, as_json)
 
 
-def convert_pointwise(model: Path, out: Path, window: Window, as_json: bool) -> int:
+def convert_pointwise(
+    model: Path, out: Path, window: Window, seed: int | None, as_json: bool
+) -> int:
     """Replace dense layers in their places; else as :func:`convert`."""
     rewritten = pointwise(model, window=window)
     record = {"layers": [vars(layer) for layer in rewritten.layers], "left": rewritten.left}
     if not as_json:
         for line in rewritten.left:
             results().print(f"Left as it is: {line}", markup=False, highlight=False)
-    return _certify_and_write(model, rewritten, record, out, as_json)
+    return _certify_and_write(model, rewritten, record, out, seed, as_json)
 
 
 def _certify_and_write(
-    model: Path, rewritten: Sliding | Pointwise, record: dict[str, Any], out: Path, as_json: bool
+    model: Path,
+    rewritten: Sliding | Pointwise,
+    record: dict[str, Any],
+    out: Path,
+    seed: int | None,
+    as_json: bool,
 ) -> int:
     with draft(rewritten.model, out) as made:
-        certificate = certify(model, made.path)
+        certificate = certify(model, made.path, seed=seed)
         if certificate.holds:
             made.publish()
     if as_json:
@@ -73,9 +82,9 @@ def _certify_and_write(
     return 0 if certificate.holds else 1
 
 
-def verify(original: Path, rewritten: Path, window: Window, as_json: bool) -> int:
+def verify(original: Path, rewritten: Path, window: Window, seed: int | None, as_json: bool) -> int:
     """Certify a network that some tool rewrote; 1 means that it is wrong."""
-    certificate = certify(original, rewritten, window=window)
+    certificate = certify(original, rewritten, window=window, seed=seed)
     if as_json:
         print_json(certificate.to_dict())
     else:

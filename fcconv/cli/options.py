@@ -16,6 +16,12 @@ stride_option = click.option(
 window_option = click.option(
     "--window", metavar="C,H,W", help="Shape of one input, where the network leaves it free."
 )
+seed_option = click.option(
+    "--seed",
+    type=int,
+    help="Repeat a proof by the seed that it printed. A seed that is known in advance does not "
+    "protect against somebody who forges a network for it; left out, a new one is drawn.",
+)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from fcconv.backend import engines
 from fcconv.cli.options import (
     NETWORK,
     as_json,
@@ -17,7 +18,7 @@ from fcconv.cli.options import (
     stride_option,
     window_option,
 )
-from fcconv.scanning.arguments import ENGINES
+from fcconv.scanning.score_files import suffixes
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -67,13 +68,15 @@ class Names(click.ParamType[tuple[str, ...]]):
 @click.argument("model", type=NETWORK)
 @click.argument("image", type=click.Path(path_type=Path, exists=True))
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Where scores go: a .zarr, .npz or .npy."
+    "--out",
+    type=click.Path(path_type=Path),
+    help=f"Where scores go: a {', '.join(suffixes()[:-1])} or {suffixes()[-1]}.",
 )
 @stride_option
 @window_option
 @click.option(
     "--engine",
-    type=click.Choice(["auto", *ENGINES]),
+    type=click.Choice(["auto", *engines()]),
     default="auto",
     show_default=True,
     help="What computes; auto takes the fastest that is there.",

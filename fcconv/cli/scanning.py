@@ -17,9 +17,10 @@ from rich.table import Table
 from fcconv.certificate.certify import certify
 from fcconv.cli.network import print_json
 from fcconv.cli.output import errors, progress, results
+from fcconv.errors import OutputError
 from fcconv.graph.sliding import Sliding
 from fcconv.report.blocks import ranges
-from fcconv.report.files import check_writable
+from fcconv.report.files import PEAK_FORMATS, check_writable, peak_format
 from fcconv.report.heatmap import write_heatmap
 from fcconv.report.page import write_page
 from fcconv.scanning import scan as scanning
@@ -134,7 +135,7 @@ def _check_files(options: Options) -> None:
     wanted = {
         "--heatmap": (options.heatmap, (".png",)),
         "--report": (options.report, (".html", ".htm")),
-        "--peaks": (options.peaks, (".geojson", ".csv")),
+        "--peaks": (options.peaks, tuple(PEAK_FORMATS)),
     }
     for option, (path, suffixes) in wanted.items():
         if path is None:
@@ -165,10 +166,11 @@ def _check_request(options: Options, network: Network) -> None:
         raise click.BadParameter("one of them stands there twice", param_hint="--scales")
     if rank != 2 and options.report is not None:
         raise click.BadParameter(f"a page shows two axes, not {rank}", param_hint="--report")
-    if rank != 2 and options.peaks is not None and options.peaks.suffix == ".geojson":
-        raise click.BadParameter(
-            f"GeoJSON has two axes, not {rank}: use .csv", param_hint="--peaks"
-        )
+    if options.peaks is not None:
+        try:
+            peak_format(options.peaks.name, rank)
+        except OutputError as error:
+            raise click.BadParameter(str(error), param_hint="--peaks") from error
 
 
 def _outs(options: Options) -> list[Path | None]:

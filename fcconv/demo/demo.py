@@ -64,7 +64,7 @@ def run_demo(backend: str, out: Path, track: Track) -> Demo:
     Parameters
     ----------
     backend : str
-        "numpy" or "jax".
+        What computes, see :func:`fcconv.backends`.
     out : path
         Where the picture goes, a PNG.
     track : callable
@@ -87,7 +87,7 @@ def run_demo(backend: str, out: Path, track: Track) -> Demo:
     (step, _) = sliding.stride
     one, many = (fcconv.compile(model, backend) for model in (sliding.model, network))
     scales, images = zip(*pyramid(grey(photo), WINDOW), strict=True)
-    if backend == "jax":  # compilation is no part of what is timed
+    if fcconv.backend(backend).compiles:  # compilation is no part of what is timed
         one_pass_scores(one, images, under("compiling", track))
         crop_scores(many, images, step, under("compiling", track))
     floats = under("floats", track)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -116,7 +115,7 @@ def prove(
     integers = integer_network(network)
     sliding = fcconv.convolutionize(integers)
     whole = [np.round(image * GREY_LEVELS).astype(np.float64) for image in images]
-    with _float64(backend):
+    with fcconv.backend(backend).double_precision():
         one = fcconv.compile(sliding.model, backend)
         many = fcconv.compile(integers, backend)
         tracked = under("integers", track)
@@ -137,16 +136,6 @@ def under(heading: str, track: Track) -> Track:
 
 def _flat(maps: Iterable[Scores]) -> npt.NDArray[Any]:
     return np.concatenate([scores.ravel() for scores in maps])
-
-
-def _float64(backend: str) -> AbstractContextManager[None]:
-    """Let JAX hold float64 for as long as the context lasts."""
-    if backend != "jax":
-        return nullcontext()
-    import jax
-
-    allowed: AbstractContextManager[None] = jax.enable_x64(True)
-    return allowed
 
 
 def integer_network(network: onnx.ModelProto) -> onnx.ModelProto:

@@ -190,7 +190,7 @@ def optimizer(parameters: Parameters, steps: int) -> tuple[Step, Any]:
 
     The step also returns a running mean of the parameters, which varies less from run to run.
     """
-    network: Any = fcconv.compile(to_onnx(parameters), "jax")
+    network = fcconv.compile(to_onnx(parameters), "jax")
     rule = optax.adamw(optax.cosine_decay_schedule(2e-3, steps), weight_decay=1e-2)
     averaging = optax.ema(1 - 1 / AVERAGED_STEPS)
 

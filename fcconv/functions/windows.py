@@ -13,8 +13,11 @@ from jax import lax
 
 from fcconv.graph.values import Slid
 
-ENTRIES = 2**22
-"""Entries of blocks that are in memory at a time, where windows go on by themselves."""
+ENTRIES = 2**18
+"""Entries of blocks that windows compute with at a time: what caches of a CPU hold."""
+
+FEWEST = 16
+"""Windows that are computed at a time at least, however large: a GPU wants several."""
 
 
 def block(x: Slid, tensor: Any, stride: Sequence[int], window: Sequence[Any]) -> Any:
@@ -86,6 +89,6 @@ def for_each(
 
     places = np.stack([grid.ravel() for grid in np.indices(cells)], axis=1)
     entries = max(sum(math.prod(x.shape) for x, _ in values.values()), 1)
-    together = min(max(ENTRIES // entries, 1), len(places))
+    together = min(max(ENTRIES // entries, FEWEST), len(places))
     found = lax.map(one, jnp.asarray(places), batch_size=together)
     return [jax.tree.map(lambda y: y.reshape(*cells, *y.shape[1:]), made) for made in found]

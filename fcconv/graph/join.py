@@ -53,7 +53,9 @@ def _as_maps(slider: Slider, node: Node, inputs: Inputs, shape: tuple[int, ...])
     slids = [x.spread((1,) * (rank - len(x.shape)) + x.shape) for x in _slids(inputs)]
     features = _feature_axes(slids)
     constants = (opened(_ranked(x.array, rank)) for x in inputs if isinstance(x, Constant))
-    more = {a for k in constants for a, n in enumerate(k.shape) if n > 1} - features
+    more = {a for k in constants for a, n in enumerate(k.shape) if n > 1}
+    more |= {a for x in slids for a, n in enumerate(x.shape) if n == 1 < shape[a]}
+    more -= features  # phases, perhaps
     if _consumes(slids, more):
         return None
     along = sorted(features | more)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from fcconv.graph.node import Node
+from fcconv.graph.node import Node, computing
 from fcconv.graph.operators import OPERATORS
 from fcconv.graph.receptive import Along, Counts, Local
 from fcconv.graph.run import data_inputs
@@ -115,7 +115,10 @@ def _made(node: Node, values: dict[ir.Value, Any]) -> Local | None:
     inputs = [None if value is None else values[value] for value in node.ir.inputs]
     if any(isinstance(inputs[k], Local) for k in operator.structural if k < len(inputs)):
         return None
-    made = operator.spread(node, *inputs) if any(isinstance(x, Local) for x in inputs) else None
+    if not any(isinstance(x, Local) for x in inputs):
+        return None
+    with computing(node):  # whatever a network that others wrote holds
+        made = operator.spread(node, *inputs)
     if made is None or any((along.counts < 1).any() for along in made.along.values()):
         return None
     return made

@@ -102,7 +102,7 @@ def slide(
     """Rewrite a network that is loaded; see :func:`convolutionize`."""
     shape = _input_shape(model)
     likely = (
-        [(axes, ()) for axes in _likely_axes(len(shape))]
+        [(axes, ()) for axes in _likely_axes(shape)]
         if spatial_axes is None
         else _given_axes(spatial_axes, len(shape))
     )
@@ -165,9 +165,12 @@ def _integers(spatial_axes: Sequence[int], rank: int) -> list[int]:
     return [integer(axis, "spatial_axes", -rank, rank - 1) for axis in given]
 
 
-def _likely_axes(rank: int) -> list[Axes]:
+def _likely_axes(shape: tuple[Any, ...]) -> list[Axes]:
     """List what the spatial axes may be: channels first, channels last, no channels."""
-    likely = [tuple(range(2, rank)), tuple(range(1, rank - 1)), tuple(range(1, rank))]
+    rank = len(shape)
+    likely = [tuple(range(2, rank)), tuple(range(1, rank - 1))]
+    if 1 not in (shape[1:2] + shape[-1:]):  # an axis of length 1 is that of the channels
+        likely.append(tuple(range(1, rank)))
     return [axes for axes in likely if 1 <= len(axes) <= 3]
 
 

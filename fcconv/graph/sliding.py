@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import onnx_ir as ir
 
 from fcconv.errors import ModelError, ShapeError
 from fcconv.graph import engines
+from fcconv.graph.compiled import Compiled
 from fcconv.graph.layer import Layer
 from fcconv.graph.locality import find_locality
 from fcconv.graph.rewritten import Rewritten, times
@@ -102,7 +103,7 @@ class Sliding(Rewritten):
         """What scores windows that are cut out: the patch network, or without one this itself."""
         return self.model if self.patch is None else self.patch
 
-    def compiled(self, engine: str, *, patch: bool = False) -> Callable[..., Any]:
+    def compiled(self, engine: str, *, patch: bool = False) -> Compiled:
         """Return the network, or what scores its crops, on an engine; compiled once for each."""
         model = self.cropping if patch else self.model
         key = engine, model is self.patch
@@ -111,7 +112,7 @@ class Sliding(Rewritten):
         return self._engines[key]
 
     @functools.cached_property
-    def _engines(self) -> dict[tuple[str, bool], Callable[..., Any]]:
+    def _engines(self) -> dict[tuple[str, bool], Compiled]:
         return {}
 
     def __call__(self, images: Any) -> Any:

@@ -182,9 +182,10 @@ def find_layout(x: Slid, along: Sequence[int]) -> Layout | None:
         rest = rest - first(start, along)
         if not np.array_equal(place, start + rest):
             return None
-        low, every = int(rest.min()), int(np.gcd.reduce(np.diff(np.unique(rest)))) or 1
+        taken = np.unique(rest) if rest.size else np.zeros(1, int)  # of no entries the first sample
+        low, every = int(taken[0]), int(np.gcd.reduce(np.diff(taken))) or 1
         starts.append(start + low)
-        parts.append((int(np.ptp(rest)) // every + 1, every))
+        parts.append((int(taken[-1] - low) // every + 1, every))
         moved.append((rest - low) // every)
     flat = [_in_order(array, x.shape, along) for array in (channel, *starts)]
     return Layout(flat[0], np.stack(flat[1:], axis=1), tuple(parts), tuple(moved))

@@ -13,11 +13,12 @@ from onnx_ir.passes import common as passes
 import fcconv_numpy
 from fcconv.errors import ShapeError, UnsupportedError
 from fcconv.graph.check import find_schema
+from fcconv.graph.features import ELSEWHERE, ONE_IMAGE
 from fcconv.graph.node import Node, extraction, named
 from fcconv.graph.operator import Operator
 from fcconv.graph.run import compute, data_inputs, operator_of
 from fcconv.graph.samples import Samples
-from fcconv.graph.slider import ELSEWHERE, ONE_IMAGE, Slider
+from fcconv.graph.slider import Slider
 from fcconv.graph.values import Constant, Slid
 from fcconv.graph.writer import names_in
 

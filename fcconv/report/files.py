@@ -9,8 +9,9 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,28 @@ COLUMNS = {
 """Names of where a peak begins and of its size, by the number of axes."""
 
 
+AXES = {1: "one", 2: "two", 3: "three"}
+
+
+@dataclass(frozen=True)
+class PeakFormat:
+    """A format of files of peaks.
+
+    Attributes
+    ----------
+    title : str
+        What it is called.
+    text : callable
+        ``text(peaks, rank)`` returns what goes into a file, in UTF-8.
+    ranks : tuple of int
+        Numbers of axes that peaks in it can have.
+    """
+
+    title: str
+    text: Callable[[Sequence[Peak], int], str]
+    ranks: tuple[int, ...] = (1, 2, 3)
+
+
 def write_peaks(path: str | os.PathLike[str], peaks: Sequence[Peak], rank: int) -> None:
     """Write peaks, in pixels of the picture.
 
@@ -53,18 +76,29 @@ def write_peaks(path: str | os.PathLike[str], peaks: Sequence[Peak], rank: int) 
         If the name or the number of axes fits no format, or the file can't be written.
     """
     name, listed = as_path(path, "path").name, several(peaks, Peak, "peaks")
-    suffix = Path(name).suffix.lower()
     if rank not in COLUMNS:
         raise OutputError(f"rank is 1, 2 or 3, got {rank!r}")
-    if suffix == ".csv":
-        text = _csv(listed, rank)
-    elif suffix != ".geojson":
-        raise OutputError(f"peaks are written to .geojson or .csv, not to {name}")
-    elif rank != 2:
-        raise OutputError(f"GeoJSON has two axes, the peaks have {rank}: write them to .csv")
-    else:
-        text = _geojson(listed)
-    write_whole(path, text.encode())
+    write_whole(path, peak_format(name, rank).text(listed, rank).encode())
+
+
+def peak_format(name: str, rank: int) -> PeakFormat:
+    """Find the format of a file by its suffix.
+
+    Raises
+    ------
+    OutputError
+        If there is none for this suffix, or it can't hold peaks of that many axes.
+    """
+    found = PEAK_FORMATS.get(Path(name).suffix.lower())
+    if found is None:
+        raise OutputError(f"peaks are written to {' or '.join(PEAK_FORMATS)}, not to {name}")
+    if rank not in found.ranks:
+        others = [suffix for suffix, other in PEAK_FORMATS.items() if rank in other.ranks]
+        raise OutputError(
+            f"{found.title} has {' or '.join(AXES[n] for n in found.ranks)} axes, the peaks have "
+            f"{rank}: write them to {' or '.join(others)}"
+        )
+    return found
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
@@ -126,7 +160,7 @@ def _csv(peaks: Sequence[Peak], rank: int) -> str:
     return table.getvalue()
 
 
-def _geojson(peaks: Sequence[Peak]) -> str:
+def _geojson(peaks: Sequence[Peak], _rank: int) -> str:
     names = sorted({peak.label for peak in peaks})
     colours = {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(names)}
     features = [_feature(peak, colours[peak.label]) for peak in peaks]
@@ -147,3 +181,10 @@ def _feature(peak: Peak, colour: tuple[int, int, int]) -> dict[str, Any]:
             "measurements": {"score": peak.score},
         },
     }
+
+
+PEAK_FORMATS: dict[str, PeakFormat] = {
+    ".geojson": PeakFormat("GeoJSON", _geojson, ranks=(2,)),
+    ".csv": PeakFormat("CSV", _csv),
+}
+"""Suffix to the format of such a file."""

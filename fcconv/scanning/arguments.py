@@ -14,9 +14,6 @@ from fcconv.errors import ArgumentError, OutputError
 
 T = TypeVar("T")
 
-ENGINES = ("numpy", "jax", "onnxruntime")
-"""Engines, named as the library that each needs."""
-
 
 def one(value: Any, kind: type[T], name: str) -> T:
     """Return what is of a type.

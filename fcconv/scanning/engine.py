@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from fcconv.backend import BACKENDS, backend, engines, is_installed, to_numpy
 from fcconv.errors import BackendError, FcconvError, UnsupportedError
+from fcconv.graph.compiled import Compiled
 from fcconv.graph.run import fixed_batch
-from fcconv.scanning.arguments import ENGINES
 from fcconv.scanning.network import Array, Network
 
 MOMENT = 2.0
@@ -73,7 +73,7 @@ class Cropped:
 
     def __init__(self, network: Network, stride: tuple[int, ...], engine: str, batch: int) -> None:
         self._window, self._stride = network.window, stride
-        self._batch, self._compiles = batch, engine == "jax"
+        self._batch, self._compiles = batch, engine in BACKENDS and backend(engine).compiles
         self._fixed = fixed_batch(network.patch.graph.inputs) or 1
         self._layout, self._call = network.layout, network.patch_compiled(engine)
 
@@ -120,8 +120,8 @@ class Cropped:
     def _filled(self, count: int) -> int:
         """Return how many windows are scored in place of so many.
 
-        A network whose batch is fixed gets a multiple of it, and JAX, which compiles for each size,
-        a power of two or a whole batch, so that there are few.
+        A network whose batch is fixed gets a multiple of it, and one that compiles for each
+        size a power of two or a whole batch, so that there are few.
         """
         calls = -(-count // self._fixed)
         if self._compiles:
@@ -129,7 +129,7 @@ class Cropped:
         return calls * self._fixed
 
 
-def _outputs(call: Callable[..., Any], images: Array) -> list[Array]:
+def _outputs(call: Compiled, images: Array) -> list[Array]:
     """Call a network on images in its layout."""
     try:
         made = call(images)
@@ -141,12 +141,7 @@ def _outputs(call: Callable[..., Any], images: Array) -> list[Array]:
         if isinstance(error, FcconvError):
             raise
         raise BackendError(f"the engine fails on a tile: {error}") from error
-    return [np.asarray(scores) for scores in (made if isinstance(made, tuple) else (made,))]
-
-
-def is_installed(engine: str) -> bool:
-    """Say whether an engine is there."""
-    return importlib.util.find_spec(engine) is not None
+    return [to_numpy(scores) for scores in (made if isinstance(made, tuple) else (made,))]
 
 
 def checked(engine: str) -> str:
@@ -159,9 +154,9 @@ def checked(engine: str) -> str:
     """
     if engine == "auto":
         return engine
-    if engine not in ENGINES:
+    if engine not in engines():
         raise BackendError(
-            f"unknown engine {engine!r}: use 'auto', {', '.join(map(repr, ENGINES))}"
+            f"unknown engine {engine!r}: use 'auto', {', '.join(map(repr, engines()))}"
         )
     if not is_installed(engine):
         raise BackendError(f"{engine} is not installed: pip install {engine}")
@@ -176,7 +171,7 @@ def fastest(make: Callable[[str], Score], pixels: Array, share: float) -> str:
     """
     times: dict[str, float] = {}
     refusals: list[FcconvError] = []
-    for engine in filter(is_installed, ENGINES):
+    for engine in filter(is_installed, engines()):
         try:
             score = make(engine)
             score(pixels)  # compiles, and warms up

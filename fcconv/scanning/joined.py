@@ -1,14 +1,13 @@
-"""Scores in one ``.npy`` or ``.npz``, put together from chunks which lie beside it until then."""
+"""Scores in one file, put together from chunks which lie beside it until then."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 import os
-import shutil
 import struct
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import numpy as np
 
 from fcconv.errors import OutputError
 from fcconv.scanning.chunks import Array, InFolder, Output, stored_names
-from fcconv.scanning.mapped import map_npz, release
+from fcconv.scanning.mapped import release
 from fcconv.scanning.records import (
     Record,
     beside,
@@ -27,11 +26,12 @@ from fcconv.scanning.records import (
     write_record,
     writing,
 )
+from fcconv.scanning.score_files import SCORE_FORMATS
 
 
 @dataclass(frozen=True, eq=False)
 class InFile:
-    """Scores in one ``.npy`` or ``.npz`` that is not complete.
+    """Scores in one file that is not complete.
 
     Attributes
     ----------
@@ -67,8 +67,8 @@ class InFile:
         """
         self.folder.finish()
         with writing(self.path):
-            arrays = self._joined()
-            made = _zipped(arrays) if self.path.suffix == ".npz" else arrays[0]
+            made = self.folder.path / "joined-outputs"  # with a hyphen, and so of no output
+            SCORE_FORMATS[self.path.suffix].write(self._joined(), made)
             record = self.folder.path / "record.json"
             write_record(record, self.folder.record, _digest(made))
             record.replace(beside(self.path))
@@ -95,7 +95,7 @@ class InFile:
 
 @dataclass(frozen=True, eq=False)
 class Finished:
-    """Scores in one ``.npy`` or ``.npz`` that is complete.
+    """Scores in one file that is complete.
 
     Attributes
     ----------
@@ -138,9 +138,7 @@ class Finished:
         """Open the file, which is read by region."""
         names = stored_names(self.outputs)
         try:
-            if self.path.suffix == ".npy":
-                return dict.fromkeys(names, np.load(self.path, "r"))
-            arrays = map_npz(self.path)
+            arrays = SCORE_FORMATS[self.path.suffix].read(self.path, list(names.values()))
             return {name: arrays[stored] for name, stored in names.items()}
         except (OSError, ValueError, KeyError, EOFError, struct.error, zipfile.BadZipFile):
             raise _damaged(self.path) from None
@@ -163,14 +161,3 @@ def _empty(path: Path, output: Output) -> np.memmap[Any, Any]:
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     return whole
-
-
-def _zipped(arrays: Sequence[Path]) -> Path:
-    """Put .npy files into an .npz beside them, without the time of day."""
-    made = arrays[0].with_name("joined.npz")
-    with zipfile.ZipFile(made, "w") as archive:
-        for path in arrays:
-            entry = zipfile.ZipInfo(path.name)
-            with path.open("rb") as array, archive.open(entry, "w", force_zip64=True) as file:
-                shutil.copyfileobj(array, file)
-    return made

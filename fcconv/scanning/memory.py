@@ -13,12 +13,11 @@ import numpy as np
 import onnx_ir as ir
 
 import fcconv_numpy
+from fcconv.backend import BACKENDS, ONNXRUNTIME, backend
 from fcconv.errors import ArgumentError, ModelError, UnsupportedError
 from fcconv.graph.engines import compile as compiled
 from fcconv.graph.node import Node
 from fcconv.graph.run import Program, data_inputs, spent_after
-from fcconv_numpy.plan import MOST
-from fcconv_numpy.threads import blas_threads
 
 UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 BINARY = {"KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
@@ -180,7 +179,7 @@ def seen(model: ir.Model, shape: tuple[int, ...], engine: str) -> Seen:
         try:
             known[shape] = _seen_here(model, shape)
         except UnsupportedError:
-            if engine != "onnxruntime":
+            if engine != ONNXRUNTIME:
                 raise
             known[shape] = _seen_by_onnxruntime(model, shape)
     return known[shape]
@@ -207,7 +206,7 @@ def _seen_by_onnxruntime(model: ir.Model, shape: tuple[int, ...]) -> Seen:
     copies = {v.name: v for node in copied.graph for v in node.outputs}
     copied.graph.outputs[:] = [copies[value.name] for value in values]
     zeros = _zeros(model, shape)
-    made = compiled(copied, "onnxruntime")(zeros)
+    made = compiled(copied, ONNXRUNTIME)(zeros)
     arrays = made if isinstance(made, tuple) else (made,)
     return {
         data_inputs(model.graph)[0]: (shape, zeros.dtype),
@@ -224,9 +223,9 @@ def _workspace(node: ir.Node, extents: dict[ir.Value, Extent], engine: str) -> l
     """Estimate what a node works in: tiles of columns or padded copies, and temporaries."""
     read = [extents[v] for v in node.inputs if v in extents]
     made = [extents[v] for v in node.outputs if v in extents]
-    if engine != "numpy":
+    most = backend(engine).column_bytes() if engine in BACKENDS else None
+    if most is None:
         return [*read, *made]  # copies in the layout that the library prefers
-    most = 2 * MOST * blas_threads()  # columns, and pixels beside them
     if node.op_type == "Conv":
         weight = node.inputs[1]
         kernel = () if weight is None or weight.shape is None else weight.shape.numpy()[2:]

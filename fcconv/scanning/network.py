@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from fcconv.backend import ONNXRUNTIME
 from fcconv.errors import ArgumentError, ImageError, UnsupportedError
 from fcconv.geometry import Ints, per_axis
+from fcconv.graph.compiled import Compiled
 from fcconv.graph.engines import compile as compiled
 from fcconv.graph.layer import Layer
 from fcconv.graph.load import Source, load
@@ -151,7 +153,7 @@ class Network:
         """What tells the network from others: the sliding one, where there is one."""
         return self.patch if isinstance(self.slid, Stuck) else self.slid.model
 
-    def patch_compiled(self, engine: str) -> Callable[..., Any]:
+    def patch_compiled(self, engine: str) -> Compiled:
         """Return what scores windows that are cut out, on an engine; compiled once for each."""
         if isinstance(self.slid, Sliding):
             return self.slid.compiled(engine, patch=True)
@@ -160,7 +162,7 @@ class Network:
         return self._engines[engine]
 
     @functools.cached_property
-    def _engines(self) -> dict[str, Callable[..., Any]]:
+    def _engines(self) -> dict[str, Compiled]:
         return {}
 
 
@@ -233,7 +235,7 @@ def _outputs(
 ) -> dict[str, tuple[int, np.dtype[Any]]]:
     """Run a patch network once, and see how many scores of a window each output has."""
     count = fixed_batch(data_inputs(model.graph)) or 1
-    made = seen(model, layout.shape(window, count), "onnxruntime")
+    made = seen(model, layout.shape(window, count), ONNXRUNTIME)
     outputs = {}
     for output in model.graph.outputs:
         shape, dtype = made[output]

@@ -14,6 +14,9 @@ from fcconv.errors import FcconvError, OutputError
 Record = dict[str, Any]
 """What a run is: equal records give equal bytes."""
 
+CHUNKED = ".zarr"
+"""The suffix of a folder of chunks."""
+
 ATTRIBUTE = "fcconv"
 """Under which the record stands in the attributes of a zarr group."""
 
@@ -58,7 +61,7 @@ def leftovers(chunks: Path) -> tuple[Path, Path]:
 
 def chunks_of(out: Path) -> Path:
     """Return the folder of chunks: the output itself, or beside it until it is complete."""
-    return out if out.suffix == ".zarr" else out.with_name(f"{out.name}.zarr")
+    return out if out.suffix == CHUNKED else out.with_name(f"{out.name}{CHUNKED}")
 
 
 def record_in(chunks: Path) -> Record | None:
@@ -69,7 +72,7 @@ def record_in(chunks: Path) -> Record | None:
 
 
 def record_beside(out: Path) -> tuple[Record, str] | None:
-    """Read of what run a ``.npy`` or ``.npz`` is, and its digest; None if nothing tells."""
+    """Read of what run a file of scores is, and its digest; None if nothing tells."""
     told = read_json(beside(out))
     run, digest = told.get("run"), told.get("blake2b")
     return (run, digest) if isinstance(run, dict) and isinstance(digest, str) else None
@@ -81,7 +84,7 @@ def write_record(path: Path, record: Record, digest: str) -> None:
 
 
 def beside(out: Path) -> Path:
-    """Name the file that tells of what run a ``.npy`` or ``.npz`` is."""
+    """Name the file that tells of what run a file of scores is."""
     return out.with_name(f"{out.name}.fcconv.json")
 
 

@@ -88,8 +88,9 @@ def scan(
     window : sequence of int, optional
         Shape of one input without the batch, for a PyTorch module, or where the network leaves it
         free.
-    engine : {"auto", "numpy", "jax", "onnxruntime"}
-        What computes; "auto" times those that are there on a small tile, and takes the fastest.
+    engine : str
+        What computes: a backend, "numpy" or "jax", "onnxruntime", or "auto", which times those that
+        are there on a small tile, and takes the fastest.
     memory : int or str
         Bytes for pixels, values and scores on the way, such as "512MB" or "2GiB"; libraries,
         weights, and scores that stay in memory come on top. Tiles stay near 64 MB, as larger ones

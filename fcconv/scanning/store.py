@@ -13,6 +13,7 @@ from fcconv.errors import OutputError
 from fcconv.scanning.chunks import Array, InFolder, Output
 from fcconv.scanning.joined import Finished, InFile
 from fcconv.scanning.records import (
+    CHUNKED,
     Record,
     chunks_of,
     clear_leftovers,
@@ -21,8 +22,7 @@ from fcconv.scanning.records import (
     record_in,
     writing,
 )
-
-SUFFIXES = (".zarr", ".npz", ".npy")
+from fcconv.scanning.score_files import SCORE_FORMATS, suffixes
 
 
 class Store(Protocol):
@@ -81,7 +81,7 @@ def open_store(
     Parameters
     ----------
     out : path or None
-        A ``.zarr`` folder, a ``.npy`` or ``.npz`` file; None for memory.
+        A ``.zarr`` folder, or a file of :data:`SCORE_FORMATS`; None for memory.
     outputs : mapping of str to Output
         What is to be kept.
     record : dict
@@ -109,7 +109,7 @@ def open_store(
             told = record_beside(out)
             _check_same(told and told[0], record, out)
             return Finished.opened(out, outputs)
-        return (InFolder if out.suffix == ".zarr" else InFile).opened(out, outputs, record)
+        return (InFolder if out == chunks else InFile).opened(out, outputs, record)
 
 
 def recorded(out: Path | None) -> Record | None:
@@ -128,8 +128,14 @@ def check_count(out: Path | None, outputs: Mapping[str, Output]) -> None:
     OutputError
         If it does not.
     """
-    if out is not None and out.suffix == ".npy" and len(outputs) > 1:
-        raise OutputError(f"a .npy holds one array, the network has {len(outputs)}: use .npz")
+    if out is None or out.suffix == CHUNKED or len(outputs) == 1:
+        return
+    if not SCORE_FORMATS[out.suffix].holds_several:
+        others = [suffix for suffix, made in SCORE_FORMATS.items() if made.holds_several]
+        raise OutputError(
+            f"a {out.suffix} holds one array, the network has {len(outputs)}: use "
+            f"{' or '.join([*others, CHUNKED])}"
+        )
 
 
 def check_out(out: Path, existing: str, source: Any) -> None:
@@ -141,8 +147,8 @@ def check_out(out: Path, existing: str, source: Any) -> None:
         If its suffix is unknown, its folder missing, it is the image or the network that is read,
         or something is there that must not be replaced.
     """
-    if out.suffix not in SUFFIXES:
-        raise OutputError(f"{out}: scores go to {', '.join(SUFFIXES)}")
+    if out.suffix not in suffixes():
+        raise OutputError(f"{out}: scores go to {', '.join(suffixes())}")
     with writing(out):
         _check_place(out, existing, source)
 

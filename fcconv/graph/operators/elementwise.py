@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
+from fcconv.backend import backend_of_namespace
 from fcconv.graph import receptive
 from fcconv.graph.join import align
 from fcconv.graph.operator import Operator
@@ -107,11 +108,7 @@ def _elu(xp: Any, x: Any, alpha: float) -> Any:
 
 
 def _erf(xp: Any, x: Any) -> Any:
-    if xp is np:
-        return np.vectorize(math.erf, otypes=[x.dtype])(x)
-    import jax
-
-    return jax.scipy.special.erf(x)
+    return backend_of_namespace(xp).erf(x)
 
 
 def _gelu(xp: Any, x: Any, approximate: str) -> Any:

@@ -19,8 +19,9 @@ from fcconv.graph.values import Constant, Slid, varies
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
+    from fcconv.graph.features import Emit
     from fcconv.graph.node import Node
-    from fcconv.graph.slider import Emit, Slider
+    from fcconv.graph.slider import Slider
 
 OF_EXTREMES = ("axis", "keepdims", "select_last_index")
 

@@ -18,10 +18,11 @@ from fcconv import geometry, pools
 from fcconv.errors import ShapeError
 from fcconv.geometry import Window
 from fcconv.graph import receptive
+from fcconv.graph.features import ELSEWHERE
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators.elementwise import rounded_once
 from fcconv.graph.samples import Slide
-from fcconv.graph.slider import ELSEWHERE, Map, window_attributes
+from fcconv.graph.slider import Map, window_attributes
 from fcconv.graph.values import Constant, Slid, first
 from fcconv.graph.writer import dtype_of
 

@@ -1,0 +1,130 @@
+"""What a compiled network is on every engine, and what it checks before it computes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from fcconv.backend import check_alive, library, plain_arrays
+from fcconv.errors import ArgumentError, BackendError, DtypeError, ShapeError, UnsupportedError
+
+
+class Compiled(ABC):
+    """A network as a callable on arrays; :func:`fcconv.compile` makes it.
+
+    Attributes
+    ----------
+    engine : str
+        What computes: the name of a backend, or "onnxruntime".
+    params : dict of str to array
+        The floating point weights by name, as arrays of the backend: a pytree for JAX. Empty on
+        onnxruntime, which keeps the weights to itself.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fcconv
+    >>> from fcconv.demo.network import load_faces
+    >>> network = fcconv.compile(load_faces())
+    >>> windows = np.ones((2, 1, 25, 25), np.float32)
+    >>> halved = {name: weight / 2 for name, weight in network.params.items()}
+    >>> network(windows).shape, network.apply(halved, windows).shape
+    ((2, 1), (2, 1))
+    """
+
+    engine: str
+    params: dict[str, Any]
+    inputs: Sequence[ir.Value]
+
+    @abstractmethod
+    def apply(self, params: Mapping[str, Any], *inputs: Any) -> Any:
+        """Compute with other weights; under JAX this is a pure function that can be traced.
+
+        Parameters
+        ----------
+        params : mapping of str to array
+            The weights, as in `params`.
+        *inputs : array
+            One array an input, of the shape that the network declares; the batch is free.
+
+        Returns
+        -------
+        array or tuple of array
+            The output, or one array an output.
+
+        Raises
+        ------
+        ArgumentError
+            If there is another number of inputs, or weights have other names than in `params`.
+        ShapeError
+            If an input or a weight has another shape.
+        DtypeError
+            If an input has another dtype than the network declares.
+        BackendError
+            If an input is no array of a known library, or was deleted.
+        """
+
+    @abstractmethod
+    def __call__(self, *inputs: Any) -> Any:
+        """Compute on arrays, with the weights in `params`; see :meth:`apply`."""
+
+    def __repr__(self) -> str:
+        """Say what computes, and what is taken."""
+        taken = ", ".join(f"{v.name}: {v.dtype} {v.shape}" for v in self.inputs)
+        return f"<network on {self.engine}, {taken}>"
+
+    def __reduce__(self) -> Any:
+        """Refuse to be pickled: it is compiled again in each process."""
+        raise UnsupportedError(
+            "a compiled network can't be pickled or copied: pickle the network that it was made "
+            "of, and compile that again"
+        )
+
+
+def check_params(known: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Check that weights have the names and shapes of the network's own."""
+    for name in {*known} ^ {*given}:
+        what = "needs the weight" if name in known else "has no weight"
+        raise ArgumentError(f"the network {what} {name!r}: its weights are those of params")
+    for name, weight in known.items():
+        if weight.shape != given[name].shape:
+            raise ShapeError(f"{name!r} needs the shape {weight.shape}, got {given[name].shape}")
+        check_alive(f"the weight {name!r}", given[name])
+
+
+def check_inputs(declared: Sequence[ir.Value], inputs: Sequence[Any]) -> None:
+    """Check the inputs against what the network declares."""
+    if len(inputs) != len(declared):
+        names = ", ".join(str(value.name) for value in declared)
+        raise ArgumentError(f"the network needs {names}, got {len(inputs)} arrays")
+    for value, array in zip(declared, inputs, strict=True):
+        _check_input(value, array)
+
+
+def _check_input(value: ir.Value, array: Any) -> None:
+    if library(array) is None:
+        raise BackendError(
+            f"input {value.name!r} is a {type(array).__module__}.{type(array).__qualname__}: pass "
+            f"a {plain_arrays()}"
+        )
+    check_alive(f"input {value.name!r}", array)
+    if value.dtype is not None and np.dtype(array.dtype) != value.dtype.numpy():
+        raise DtypeError(
+            f"input {value.name!r} needs dtype {value.dtype.numpy()}, got {array.dtype}: "
+            f"convert it with .astype"
+        )
+    if value.shape is None:
+        return
+    declared = value.shape.dims
+    fits = len(declared) == len(array.shape) and all(
+        not isinstance(n, int) or n == m for n, m in zip(declared[1:], array.shape[1:], strict=True)
+    )
+    if not fits:
+        hint = ": add the batch, x[None]" if len(array.shape) == len(declared) - 1 else ""
+        raise ShapeError(
+            f"input {value.name!r} needs the shape {value.shape}, got {array.shape}{hint}"
+        )

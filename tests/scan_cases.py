@@ -1,0 +1,112 @@
+"""Networks and images to scan, how to cut them into tiles, and what their crops score."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+from unittest import mock
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+import fcconv
+from fcconv.backend import ONNXRUNTIME, engines
+from fcconv.scanning.job import Job, make_job
+from fcconv.scanning.network import as_network
+from fcconv.scanning.plan import Plan
+from graphs import Graph
+from sliding_windows import listed
+from strategies import integers
+
+Array: TypeAlias = npt.NDArray[Any]
+
+WINDOWS = {1: (11,), 2: (7, 8), 3: (5, 4, 6)}
+SIZES = {1: (90,), 2: (27, 33), 3: (11, 10, 13)}
+TYPES = {engine: "float32" if engine == ONNXRUNTIME else "float64" for engine in engines()}
+
+
+def small_network(
+    rank: int = 2, dtype: str = "float32", layout: str = "first", pad: int = 0, heads: int = 1
+) -> onnx.ModelProto:
+    """Put together a patch classifier of integers, of 2 channels or none, that goes by 2 pixels."""
+    window, rng = WINDOWS[rank], np.random.default_rng(rank)
+    channels = 1 if layout == "none" else 2
+    shape = {"first": (2, *window), "last": (*window, 2), "none": window}[layout]
+    graph, x = Graph(*shape, dtype=dtype), "image"
+    if layout == "last":
+        x = graph.add("Transpose", x, perm=[0, rank + 1, *range(1, rank + 1)])
+    if layout == "none":
+        x = graph.add("Unsqueeze", x, np.array([1], np.int64))
+    kernel = graph.array(rng.integers(-2, 3, (3, channels, *(2 for _ in window))))
+    x = graph.add("Relu", graph.add("Conv", x, kernel, pads=[pad] * (2 * rank)))
+    x = graph.add("MaxPool", x, kernel_shape=[2] * rank, strides=[2] * rank)
+    x = graph.add("Flatten", x)
+    features = 3 * math.prod((n + 2 * pad - 1) // 2 for n in window)
+    made = [
+        graph.add("MatMul", x, graph.array(rng.integers(-2, 3, (features, 2 + k))))
+        for k in range(heads)
+    ]
+    return graph.model(*made)
+
+
+def picture(rank: int = 2, dtype: str = "float32", channels: int = 2, seed: int = 0) -> Array:
+    return integers(seed, (channels, *SIZES[rank]), dtype)
+
+
+def memory_for(
+    tiles: int,
+    network: Any,
+    image: Any,
+    *,
+    engine: str = "numpy",
+    stride: Any = None,
+    windows: str | None = None,
+    layout: str | None = None,
+) -> int:
+    """Find an amount of memory that cuts an image into that many tiles, or as many as it can."""
+    job = make_job(as_network(network, stride), image, windows, None, layout, None)
+    memory = 2**20
+    cut, _ = job.planned(memory, engine)
+    most = math.prod(cut.cells)
+    while len(cut) < min(tiles, most):
+        memory = memory * 4 // 5
+        cut, _ = job.planned(memory, engine)
+    return memory
+
+
+@contextmanager
+def cut_into(tiles: int, batch: int = 3) -> Iterator[None]:
+    """Cut images into so many tiles or more, whatever the memory."""
+
+    def planned(job: Job, memory: int, engine: str) -> tuple[Plan, int]:
+        def fits(cut: Plan) -> bool:
+            return len(cut) >= min(tiles, math.prod(cut.cells))
+
+        return next(cut for cut in job._plans() if fits(cut)), batch
+
+    with mock.patch.object(Job, "planned", planned):
+        yield
+
+
+def of_crops(network: onnx.ModelProto, image: Array, scan: fcconv.Scan) -> list[Array]:
+    """Score each window of an image ``(C, *S)`` by the patch network, channels first."""
+    cells = list(np.ndindex(*scan.cells))
+    windows = np.stack([image[(slice(None), *scan.box(*cell))] for cell in cells])
+    scores = listed(fcconv.compile(network)(windows))
+    return [part.reshape(len(cells), -1).T.reshape(-1, *scan.cells) for part in scores]
+
+
+class Recording:
+    """An array-like that notes how many entries are read at a time."""
+
+    def __init__(self, pixels: Array) -> None:
+        self.pixels, self.shape, self.dtype = pixels, pixels.shape, pixels.dtype
+        self.reads: list[int] = []
+
+    def __getitem__(self, index: Any) -> Array:
+        part: Array = self.pixels[index]
+        self.reads.append(part.size)
+        return part
