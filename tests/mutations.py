@@ -978,6 +978,13 @@ MUTATIONS = [
         "i * (s // axis.step) + (i > 0) for i, s",
         "test_slide.py::test_what_functions_are_made_of",
     ),
+    Mutation(
+        "a tile without a score is not written",
+        "fcconv/scanning/chunks.py",
+        'WHOLE = {"write_empty_chunks": True}',
+        'WHOLE = {"write_empty_chunks": False}',
+        "test_scan_resume.py::test_tiles_without_a_score_are_finished",
+    ),
 ]
 
 

@@ -139,6 +139,19 @@ def test_finished_tiles_are_read_once(tmp_path: Path, monkeypatch: pytest.Monkey
     assert len(reads) == len(set(reads)) == 2 * first.tiles  # its scores, and their digest
 
 
+@pytest.mark.parametrize("suffix", [".zarr", ".npy", ".npz"])
+def test_tiles_without_a_score_are_finished(tmp_path: Path, suffix: str) -> None:
+    image = picture()
+    image[:, image.shape[1] // 2 :] = np.nan
+    given: dict[str, Any] = {"network": small_network(), "image": image, "engine": "numpy"}
+    given |= {"out": tmp_path / f"x{suffix}", "memory": memory_for(9, small_network(), image)}
+    found = fcconv.scan(**given)
+    assert np.isnan(found.scores[...]).any()
+    again = fcconv.scan(**given, existing="resume")
+    assert (again.computed, again.unscored) == (0, found.unscored)
+    assert_identical(again.scores[...], found.scores[...], suffix)
+
+
 def test_pixels_too_large_are_named_and_finished_tiles_kept(tmp_path: Path) -> None:
     pixels = integers(0, (2, 90, 110), "float64")
     image = Recording(pixels)

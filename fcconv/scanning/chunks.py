@@ -69,6 +69,10 @@ class Output:
         )
 
 
+WHOLE = {"write_empty_chunks": True}
+"""How arrays are opened: zarr does not keep it in their files."""
+
+
 @dataclass(frozen=True, eq=False)
 class InFolder:
     """Scores in a zarr group, a chunk a tile.
@@ -113,8 +117,12 @@ class InFolder:
                 made.replace(path)
         try:
             group = _zarr().open_group(path, mode="r+", use_consolidated=False)
-            arrays = {name: group[stored] for name, stored in stored_names(outputs).items()}
-            return cls(path, outputs, record, arrays, group[DIGESTS])
+            # a tile is there if its files are, those that hold nothing but the fill value included
+            arrays = {
+                name: group[stored].with_config(WHOLE)
+                for name, stored in {**stored_names(outputs), DIGESTS: DIGESTS}.items()
+            }
+            return cls(path, outputs, record, arrays, arrays.pop(DIGESTS))
         except Exception as error:  # zarr raises anything on what is damaged
             raise OutputError(f"{path} is damaged: overwrite it") from error
 
@@ -206,7 +214,6 @@ def _made(path: Path, outputs: Mapping[str, Output], record: Record) -> Path:
     pressed = codecs.BloscCodec(cname="lz4", clevel=1, shuffle="bitshuffle")
     fixed: dict[str, Any] = {
         "chunk_key_encoding": {"name": "default", "separator": "/"},
-        "config": {"write_empty_chunks": True},  # a tile is there if its files are
     }
     for name, stored in stored_names(outputs).items():
         output = outputs[name]
