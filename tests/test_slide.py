@@ -15,7 +15,7 @@ from jax import lax
 
 import fcconv
 from comparing import assert_identical
-from fcconv import ArgumentError, FcconvError
+from fcconv import ArgumentError, FcconvError, UnsupportedError
 from strategies import seeds
 
 LAYOUTS = {"CHW": ("NCHW", "OIHW", "NCHW"), "HWC": ("NHWC", "HWIO", "NHWC")}
@@ -165,6 +165,48 @@ def test_gradients_are_those_of_all_windows(layout: str, padding: str) -> None:
     assert_equal(found, expected)
 
 
+@pytest.mark.parametrize("extreme", [jnp.max, jnp.min])
+def test_equal_extremes_share_a_derivative(extreme: Callable[..., Any]) -> None:
+    slid = fcconv.slide(extreme, (2, 2), stride=2, spatial_axes=(0, 1))
+    found = jax.grad(lambda image: slid(image).sum())(jnp.ones((4, 4)))
+    assert_equal(found, jnp.full((4, 4), 0.25))
+
+
+def test_pixels_that_are_not_read_do_not_matter() -> None:
+    def corners(x: Any) -> Any:
+        return x[::3, ::3].reshape(-1) @ jnp.ones((4, 1))
+
+    image = jnp.ones((7, 7)).at[3, 1:3].set(jnp.nan)
+    assert_slides(corners, (image,), (4, 4), 1, (0, 1), (0, 1))
+
+
+def test_what_goes_on_by_itself_for_other_reasons() -> None:
+    image = integers(np.random.default_rng(6), 6, 7)
+    for f in (
+        lambda x: x.astype(jnp.complex128).sum(),
+        lambda x: x[:0],
+        lambda x: (x[:0].sum(), x.sum()),
+    ):
+        assert_slides(f, (image,), (3, 3), 2, (0, 1), (0, 1))
+
+
+def test_an_effect_is_refused() -> None:
+    def f(x: Any) -> Any:
+        jax.debug.print("seen")
+        return x.sum()
+
+    with pytest.raises(UnsupportedError, match=r"debug_print.* makes no value"):
+        fcconv.slide(f, (3, 3), spatial_axes=(0, 1))(jnp.ones((4, 4)))
+
+
+def test_a_precision_that_is_asked_for_is_kept() -> None:
+    def f(x: Any) -> Any:
+        return lax.dot(x.reshape(1, 16), jnp.ones((16, 2)), precision="high")
+
+    slid = fcconv.slide(f, (4, 4), spatial_axes=(0, 1))
+    assert "Precision.HIGH)" in str(jax.make_jaxpr(slid)(jnp.ones((6, 6))))
+
+
 def test_a_derivative_of_its_own_is_kept() -> None:
     def scores(patch: Any) -> Any:
         return jax.nn.relu(patch).sum()  # whose slope at 0 is 0, not a half
@@ -202,15 +244,15 @@ def scanned(x: Any) -> Any:
 
 
 def padded(x: Any) -> Any:
-    return convolved(jnp.pad(x, ((0, 0), (1, 1), (0, 2)), constant_values=2.0)).max((1, 2))
+    return convolved(jnp.pad(x, ((0, 0), (1, 1), (0, 2)), constant_values=2.0)).sum((1, 2))
 
 
 def reduced(x: Any) -> Any:
-    return {"map": convolved(x), "largest": jnp.argmax(x.max((1, 2))), "constant": jnp.ones(2)}
+    return {"map": convolved(x), "largest": jnp.argmax(x.sum((1, 2))), "constant": jnp.ones(2)}
 
 
 def joined(x: Any) -> Any:
-    return jnp.concatenate([convolved(x), x[:, 1:-1, 1:-1]]).min((1, 2))
+    return jnp.concatenate([convolved(x), x[:, 1:-1, 1:-1]]).sum((1, 2))
 
 
 def strided(x: Any) -> Any:
@@ -218,7 +260,7 @@ def strided(x: Any) -> Any:
 
 
 def einsum(x: Any) -> Any:
-    return jnp.einsum("oc,chw->ohw", KERNEL[:, :, 0, 0], x).max((1, 2))
+    return jnp.einsum("oc,chw->ohw", KERNEL[:, :, 0, 0], x).max(0).sum()
 
 
 ALL_SHARED = [joined, strided, einsum, reduced]
@@ -238,7 +280,7 @@ def test_what_functions_are_made_of(f: Callable[..., Any], stride: int) -> None:
 def test_ranks_without_channels(rank: int) -> None:
     def f(x: Any) -> Any:
         weight = jnp.ones((2, 1, *[3] * rank))
-        return lax.conv_general_dilated(x[None, None], weight, [1] * rank, "VALID")[0].max()
+        return lax.conv_general_dilated(x[None, None], weight, [1] * rank, "VALID")[0].sum()
 
     image = integers(np.random.default_rng(2), *[9] * rank)
     assert not assert_slides(f, (image,), [6] * rank, 2, range(rank)).own
@@ -301,8 +343,8 @@ def f_that_refuses(x: Any) -> Any:
         ({}, jnp.ones((3, 7, 9)), "holds no window of .3, 8, 8. along .*: axis 1 has 7, needs 8"),
         ({}, jnp.ones((4, 9, 9)), "axis 0 has 4, needs 3"),
         ({}, jnp.ones((2, 3, 9, 9)), "needs the 3 axes of a patch, .*: jax.vmap takes a batch"),
-        ({}, "image.png", "the image needs to be an array, got a str: see argnum"),
-        ({"argnum": 1}, jnp.ones((3, 9, 9)), "argnum is 1, but the function got 1 arguments"),
+        ({}, "image.png", "the image needs to be an array of numbers, got str: see argnum"),
+        ({"argnum": 1}, jnp.ones((3, 9, 9)), "argnum is 1, but the function got 1 by position"),
         ({"stride": 0}, jnp.ones((3, 9, 9)), "stride"),
         ({"stride": (1, 1, 1)}, jnp.ones((3, 9, 9)), "stride"),
     ],
@@ -317,6 +359,8 @@ def test_an_image_that_does_not_fit(arguments: dict[str, Any], image: Any, said:
     [
         ({"window": ()}, "window needs the shape of a patch"),
         ({"window": 8}, "window needs the shape of a patch"),
+        ({"spatial_axes": 0}, "spatial_axes needs several axes"),
+        ({"argnum": "x"}, "argnum"),
         ({"window": (3, 0, 8)}, "a length of window"),
         ({"spatial_axes": (3,)}, "an axis of spatial_axes"),
         ({"spatial_axes": (2, 1)}, "one to three of the 3 axes of a patch, in order"),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from fcconv.errors import ArgumentError, ShapeError
 from fcconv.geometry import integer
@@ -13,17 +14,24 @@ from fcconv.geometry import integer
 
 def check_window(window: Sequence[int]) -> tuple[int, ...]:
     """Check the shape of a patch."""
-    if not isinstance(window, Sequence) or not window:
-        raise ArgumentError(
-            f"window needs the shape of a patch, such as (64, 64, 3), got {window!r}"
-        )
-    return tuple(integer(n, "a length of window", 1) for n in window)
+    lengths = _listed(window, "window", "the shape of a patch, such as (64, 64, 3)")
+    if not lengths:
+        raise ArgumentError("window needs the shape of a patch, such as (64, 64, 3), got none")
+    return tuple(integer(n, "a length of window", 1) for n in lengths)
+
+
+def _listed(given: Any, name: str, needed: str) -> list[Any]:
+    try:
+        return list(given)
+    except TypeError:
+        raise ArgumentError(f"{name} needs {needed}, got {given!r}") from None
 
 
 def check_axes(spatial_axes: Sequence[int], rank: int) -> tuple[int, ...]:
     """Check the spatial axes of a patch, and count them from 0 on."""
     given = tuple(
-        integer(axis, "an axis of spatial_axes", -rank, rank - 1) for axis in spatial_axes
+        integer(axis, "an axis of spatial_axes", -rank, rank - 1)
+        for axis in _listed(spatial_axes, "spatial_axes", "several axes, such as (0, 1)")
     )
     axes = tuple(axis % rank for axis in given)
     if not 1 <= len(axes) <= 3 or list(axes) != sorted(set(axes)):
@@ -37,7 +45,10 @@ def check_axes(spatial_axes: Sequence[int], rank: int) -> tuple[int, ...]:
 def find_position(argnum: int, count: int) -> int:
     """Find the argument that is the image, counted from 0 on."""
     if not -count <= argnum < count:
-        raise ArgumentError(f"argnum is {argnum}, but the function got {count} arguments")
+        raise ArgumentError(
+            f"argnum is {argnum}, but the function got {count} by position: the image needs to be "
+            f"one of these"
+        )
     return argnum % count
 
 
@@ -46,8 +57,12 @@ def check_image(image: Any, rank: int) -> Any:
     try:
         array = jnp.asarray(image)
     except (TypeError, ValueError):
-        kind = type(image).__name__
-        raise ArgumentError(f"the image needs to be an array, got a {kind}: see argnum") from None
+        kind = getattr(image, "dtype", type(image).__name__)
+        raise ArgumentError(
+            f"the image needs to be an array of numbers, got {kind}: see argnum"
+        ) from None
+    if not isinstance(array.dtype, np.dtype):
+        raise ArgumentError(f"the image needs to be an array of numbers, got {array.dtype}")
     if array.ndim != rank:
         raise ShapeError(
             f"the image needs the {rank} axes of a patch, got the shape {array.shape}: "

@@ -83,7 +83,7 @@ class Weights:
     def gather(self, array: npt.NDArray[Any]) -> Any:
         """Return the entries whose numbers an array of the rewritten network holds.
 
-        What is no number stays: zeros, say, where a kernel reads nothing.
+        What is not a number of an entry stays: zeros, say, where a kernel reads nothing.
         """
         if array.dtype != np.float64 or not np.any(array >= TAG):
             return None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Any
 
+import jax
 import onnx_ir as ir
 
 import fcconv_jax
@@ -38,8 +40,9 @@ def computed(
             equation = reader.entrywise[node.attributes["equation"].as_int()]
             values[node.outputs[0]] = by_entry(equation.eqn)(*arguments)
         else:
-            step = Node(node, OPSET)
-            values[node.outputs[0]] = compute(operator_of(step), fcconv_jax, step, arguments)[0]
+            step, asked = Node(node, OPSET), reader.precisions.get(str(node.name))
+            with jax.default_matmul_precision(asked) if asked else nullcontext():
+                values[node.outputs[0]] = compute(operator_of(step), fcconv_jax, step, arguments)[0]
     return {value: values[value] for value in wanted}
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
+from jax import lax
 
 from fcconv.functions.entries import is_entrywise
 from fcconv.functions.known import Known, Weights
@@ -19,7 +20,7 @@ from fcconv.graph.node import Node
 from fcconv.graph.operators import OPERATORS
 from fcconv.graph.operators.windows import window_sums
 from fcconv.graph.slider import Slider
-from fcconv.graph.values import Constant, Slid
+from fcconv.graph.values import Constant, Slid, varies
 
 OPSET = 20
 """The version of ONNX's operators that rules write: it has all that they ask for."""
@@ -43,11 +44,14 @@ class Reader:
         The entries of weights that rules have seen.
     entrywise : list of Equation
         The equations that `ENTRYWISE` nodes stand for.
+    precisions : dict of str to str
+        The precision that a node's products are asked to have, by the node's name.
     """
 
     slider: Slider
     weights: Weights = field(default_factory=Weights)
     entrywise: list[Equation] = field(default_factory=list)
+    precisions: dict[str, str] = field(default_factory=dict)
 
     def slide(self, equation: Equation, inputs: Sequence[Value]) -> list[Slid]:
         """Slide an equation that depends on the image.
@@ -58,6 +62,9 @@ class Reader:
             If it has no rule, or its rule refuses what it reads.
         """
         name = f"{equation.op} {equation.outputs[0]}"
+        values = [v.aval for v in (*equation.eqn.invars, *equation.eqn.outvars)]
+        if any(0 in v.shape for v in values):
+            raise equation.unsupported("reads or makes values without entries")
         if is_entrywise(equation.eqn):
             return [self._entrywise(equation, name, inputs)]
         move = move_of(equation)
@@ -66,7 +73,20 @@ class Reader:
         rule = RULES.get(equation.op)
         if rule is None:
             raise equation.unsupported("has no rule")
+        if any(np.dtype(v.dtype).kind == "c" for v in values):
+            raise equation.unsupported("computes with complex numbers")
+        self._keep_precision(equation, name)
         return [rule(self, equation, name, *inputs)]
+
+    def _keep_precision(self, equation: Equation, name: str) -> None:
+        """Note the precision that products are asked to have."""
+        asked = equation.eqn.params.get("precision")
+        if asked is None:
+            return
+        both = {*asked} if isinstance(asked, tuple) else {asked}
+        if len(both) > 1 or not all(isinstance(p, lax.Precision) for p in both):
+            raise equation.unsupported("asks for a precision of its own kind")
+        self.precisions[name] = both.pop().name.lower()
 
     def constant(self, known: Known) -> Constant:
         """Show a value to rules."""
@@ -194,6 +214,9 @@ def _dot(reader: Reader, equation: Equation, name: str, left: Value, right: Valu
         lambda a: a.transpose([*rows, *along]).reshape(*lengths[0], 1, terms),
         (*lengths[0], 1, terms),
     )
+    if math.prod(lengths[0]) == 1 and not _is_whole(lines):
+        # a kernel over its block would have zeros elsewhere, and zero times NaN is NaN
+        raise equation.unsupported("reads some places of a window, and not those between them")
     matrix = reader.constant(weight).array.transpose([*over, *columns]).reshape(terms, -1)
     made = reader.apply("MatMul", name, lines, Constant(matrix))
     wide = _moved(made, lambda a: a.reshape(*lengths[0], *lengths[1]), (*lengths[0], *lengths[1]))
@@ -203,9 +226,18 @@ def _dot(reader: Reader, equation: Equation, name: str, left: Value, right: Valu
     return _moved(wide, lambda a: a.transpose(order), equation.shape)
 
 
+def _is_whole(x: Slid) -> bool:
+    """Say whether a value has every entry of the block from its first to its last sample."""
+    lengths = [int(np.ptp(place)) + 1 for place in x.places]
+    return len(np.unique(x.numbers)) == x.channels * math.prod(lengths)
+
+
 def _reduction(op: str) -> Callable[..., Slid]:
     def rule(reader: Reader, equation: Equation, name: str, x: Slid) -> Slid:
         axes = list(equation.eqn.params["axes"])
+        if op != "ReduceSum" and any(varies(place, axes) for place in x.places):
+            # as a pool, an extreme would hand its derivative to one of several equal entries
+            raise equation.unsupported("takes an extreme over places")
         return reader.apply(op, name, x, Constant(np.array(axes, np.int64)), keepdims=0)
 
     return rule

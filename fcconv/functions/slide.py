@@ -19,7 +19,7 @@ from fcconv.functions.arguments import (
 )
 from fcconv.functions.sharing import FOLLOWS, Sharing, known_values, sharing_of
 from fcconv.functions.trace import traced
-from fcconv.geometry import Ints, per_axis
+from fcconv.geometry import LARGEST, Ints, integer, per_axis
 
 WINDOWS = ("exact", "shared")
 
@@ -33,12 +33,12 @@ def slide(
     spatial_axes: Sequence[int] | None = None,
     windows: str = "exact",
 ) -> SlidFunction:
-    """Make a function of a patch the function of the image: it is applied to every window.
+    """Turn a function of one patch into a function of a whole image: of each of its windows.
 
-    What windows have in common is computed once: convolutions, pools, dense layers and what works
-    entry by entry slide over the image, as in :func:`convolutionize`. From where windows differ,
-    at padding or attention, each goes on by itself, under ``vmap``. So the result is that of
-    ``vmap`` over all windows, always.
+    What windows have in common is computed once: convolutions, pools, dense layers and elementwise
+    functions slide over the image, as in :func:`convolutionize`. From where windows differ, such as
+    padding or attention, each goes on by itself, under ``vmap``. So the result is that of ``vmap``
+    over all windows. A network whose first convolution pads shares little of it; see `windows`.
 
     Parameters
     ----------
@@ -51,7 +51,8 @@ def slide(
     stride : int or sequence of int
         Pixels from one window to the next, for all spatial axes or each.
     argnum : int
-        Which argument is the patch, counted from the end if negative.
+        Which argument is the patch, counted from the end if negative: the last one, left out, so
+        that parameters come first.
     spatial_axes : sequence of int, optional
         The axes of a patch along which windows lie; left out, those along which `f` convolves.
     windows : {"exact", "shared"}
@@ -67,8 +68,12 @@ def slide(
 
     Raises
     ------
+    ArgumentError
+        If an argument does not fit.
     ShapeError
-        If an argument does not fit; the function returned raises it for an image that does not.
+        From the function returned, if an image does not fit.
+    UnsupportedError
+        From the function returned, if `f` has effects beside its result.
 
     Examples
     --------
@@ -78,7 +83,10 @@ def slide(
     >>> slide(mean, (2, 2), stride=2, spatial_axes=(0, 1))(jnp.arange(16.0).reshape(4, 4)).tolist()
     [[2.5, 4.5], [10.5, 12.5]]
     """
+    if not callable(f):
+        raise ArgumentError(f"f needs to be a function of a patch, got {f!r}")
     shape = check_window(window)
+    argnum = integer(argnum, "argnum", -LARGEST, LARGEST)
     axes = None if spatial_axes is None else check_axes(spatial_axes, len(shape))
     if windows not in WINDOWS:
         raise ArgumentError(f"windows needs 'exact' or 'shared', got {windows!r}")

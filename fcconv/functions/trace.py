@@ -89,6 +89,11 @@ class Trace:
 
         for eqn in jaxpr.eqns:
             given = tuple(map(read, eqn.invars))
+            if not eqn.outvars:
+                raise Equation(eqn, given, ()).unsupported(
+                    "makes no value: windows share what they compute, so that it would not run "
+                    "for each; take it out, such as a jax.debug.print"
+                )
             inner = _inner(eqn)
             made = (
                 [self.number() for _ in eqn.outvars] if inner is None else self.add(*inner, given)

@@ -87,8 +87,15 @@ def for_each(
         place = [window[k] for k in range(len(cells))]
         return list(function({k: block(*v, stride, place) for k, v in values.items()}))
 
-    places = np.stack([grid.ravel() for grid in np.indices(cells)], axis=1)
+    places = jnp.asarray(np.stack([grid.ravel() for grid in np.indices(cells)], axis=1))
     entries = max(sum(math.prod(x.shape) for x, _ in values.values()), 1)
     together = min(max(ENTRIES // entries, FEWEST), len(places))
-    found = lax.map(one, jnp.asarray(places), batch_size=together)
-    return [jax.tree.map(lambda y: y.reshape(*cells, *y.shape[1:]), made) for made in found]
+    shapes = jax.eval_shape(one, places[0])
+    # lax.map can't put arrays without entries together
+    found = iter(lax.map(lambda w: [y for y in one(w) if y.size], places, batch_size=together))
+    return [
+        next(found).reshape(*cells, *made.shape)
+        if made.size
+        else jnp.zeros((*cells, *made.shape), made.dtype)
+        for made in shapes
+    ]
