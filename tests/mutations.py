@@ -985,6 +985,13 @@ MUTATIONS = [
         'WHOLE = {"write_empty_chunks": False}',
         "test_scan_resume.py::test_tiles_without_a_score_are_finished",
     ),
+    Mutation(
+        "a bound without a rounding",
+        "fcconv/certificate/bounds.py",
+        "error = error + dot_bound(size, roundings, dtype)",
+        "pass",
+        "test_bounds.py::test_errors_stay_within_their_bounds",
+    ),
 ]
 
 
