@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 import fcconv
 from comparing import assert_identical
+from fcconv.errors import ImageError
 from fcconv.graph.load import load
 from fcconv.graph.run import Program
 from fcconv.graph.sliding import restored
 from fcconv.scanning.job import Job, make_job
 from fcconv.scanning.memory import extents_of, seen
 from fcconv.scanning.network import as_network
-from fcconv.scanning.plan import Axis, Plan, plans
+from fcconv.scanning.plan import Axis, Plan, check_size, plans
 from fcconv_modular import Field
 from random_graphs import Case, cases
 from scan_cases import picture, small_network
@@ -112,3 +113,14 @@ def test_a_plan_that_fits_is_taken_without_a_look_at_smaller_ones(
 
     monkeypatch.setattr(Job, "_plans", first_only)
     assert job.planned(10**9, "numpy")[0] == whole
+
+
+@pytest.mark.parametrize(
+    ("size", "hint"), [((40, 3), True), ((1, 2), False), ((20, 40), False)], ids=str
+)
+def test_channels_last_are_suspected_where_only_the_last_axis_is_short(
+    size: tuple[int, ...], hint: bool
+) -> None:
+    with pytest.raises(ImageError) as error:
+        check_size(size, (25, 25))
+    assert ("channels last" in str(error.value)) == hint

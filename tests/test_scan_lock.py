@@ -141,3 +141,14 @@ def test_a_folder_in_which_nothing_can_be_written(
     with pytest.raises(OutputError, match=r"x\.npy can't be written: Permission denied"):
         fcconv.scan(small_network(), picture(), engine="numpy", out=tmp_path / "x.npy")
     assert not names_in(tmp_path)
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self").exists(), reason="a folder that takes no files, of Linux"
+)
+def test_a_folder_that_takes_no_files_is_named_as_that() -> None:
+    with (
+        pytest.raises(OutputError, match="can't be written: its folder takes no files"),
+        locked(Path("/proc/x.npy")),
+    ):
+        pass

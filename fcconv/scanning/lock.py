@@ -47,6 +47,8 @@ def locked(out: Path | None) -> Iterator[None]:
                 raise
             lock = SoftFileLock(holder, timeout=1).acquire()  # removes one of a dead process first
     except Timeout as error:
+        if not path.exists() and error.lock_file == str(path):  # it could not be made at all
+            raise OutputError(f"{out} can't be written: its folder takes no files") from None
         said = f"another run writes to {out}: wait for it"
         if error.lock_file == str(holder):
             said += f", or remove {holder} if there is none: this drive has no locks"

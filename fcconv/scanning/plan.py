@@ -190,7 +190,7 @@ def check_size(size: Sequence[int], window: Sequence[int]) -> None:
     """
     if any(n < k for n, k in zip(size, window, strict=True)):
         last = ""
-        if size[-1] <= 4:
+        if size[-1] <= 4 and all(n >= k for n, k in zip(size[:-1], window, strict=False)):
             last = " (are its channels last? then give layout, such as HWC or NHWC)"
         raise ImageError(
             f"the image of {tuple(size)} {unit(len(size))} is smaller than the window "
