@@ -418,13 +418,6 @@ MUTATIONS = [
         "test_sliding_networks.py::test_what_no_window_reads_is_left_out",
     ),
     Mutation(
-        "dense layers move by one sample",
-        SAMPLES,
-        "stride // self.step or 1, 1, 0, 0)",
-        "1, 1, 0, 0)",
-        ONE_PASS,
-    ),
-    Mutation(
         "padding is forgotten after one layer",
         SAMPLES,
         "max(self.soiled[0] + before * self.apart, 0)",

@@ -132,7 +132,7 @@ class SlidFunction:
         --------
         >>> import jax
         >>> def spread(patch):
-        ...     return patch.max() - patch.mean()
+        ...     return (patch * patch).sum() - patch.sum()
         >>> slid = slide(spread, (5, 5), stride=2, spatial_axes=(0, 1))
         >>> print(slid.describe(jax.ShapeDtypeStruct((25, 35), "float32")))
         windows of (5, 5) along the axes (0, 1), 2 and 2 apart: 11 x 16
