@@ -960,7 +960,7 @@ MUTATIONS = [
     Mutation(
         "a derivative of its own is lost",
         "fcconv/functions/trace.py",
-        "None if is_entrywise(eqn) else called(eqn)",
+        "None if entrywise else called(eqn)",
         "called(eqn)",
         "test_slide.py::test_a_derivative_of_its_own_is_kept",
     ),

@@ -12,15 +12,14 @@ import numpy.typing as npt
 import onnx_ir as ir
 from jax import lax
 
-from fcconv.functions.entries import is_entrywise
 from fcconv.functions.known import Known, Weights
 from fcconv.functions.trace import Equation
 from fcconv.graph.join import align, joined
 from fcconv.graph.node import Node
 from fcconv.graph.operators import OPERATORS
-from fcconv.graph.operators.windows import window_sums
 from fcconv.graph.slider import Slider
 from fcconv.graph.values import Constant, Slid, varies
+from fcconv.graph.writer import dtype_of
 
 OPSET = 20
 """The version of ONNX's operators that rules write: it has all that they ask for."""
@@ -65,7 +64,7 @@ class Reader:
         values = [v.aval for v in (*equation.eqn.invars, *equation.eqn.outvars)]
         if any(0 in v.shape for v in values):
             raise equation.unsupported("reads or makes values without entries")
-        if is_entrywise(equation.eqn):
+        if equation.is_entrywise:
             return [self._entrywise(equation, name, inputs)]
         move = move_of(equation)
         if move is not None and isinstance(inputs[0], Slid):
@@ -251,7 +250,7 @@ def _pool(reader: Reader, equation: Equation, name: str, x: Slid) -> Slid:
     moves = list(zip(p["window_dimensions"], p["window_strides"], p["window_dilation"],
                      p["padding"], strict=True))  # fmt: skip
     along = [k for k, move in enumerate(moves) if move != (1, 1, move[2], (0, 0))]
-    attributes = {
+    attributes: dict[str, Any] = {
         "kernel_shape": [moves[k][0] for k in along],
         "strides": [moves[k][1] for k in along],
         "dilations": [moves[k][2] for k in along],
@@ -261,7 +260,9 @@ def _pool(reader: Reader, equation: Equation, name: str, x: Slid) -> Slid:
     def pool(flat: Slid) -> Slid:
         if equation.op == "reduce_window_max":
             return reader.apply("MaxPool", name, flat, **attributes)
-        return _sums(reader, reader.node("Conv", name), flat, attributes)
+        # a sum over each window is a convolution of each channel with ones
+        ones = np.ones((flat.shape[1], 1, *attributes["kernel_shape"]), dtype_of(flat.tensor))
+        return reader.apply("Conv", name, flat, Constant(ones), **attributes, group=len(ones))
 
     return _over(x, along, pool, equation.shape)
 
@@ -293,21 +294,6 @@ def _pad(reader: Reader, equation: Equation, name: str, x: Value, value: Value) 
     return _over(x, along, pad, equation.shape)
 
 
-def _sums(reader: Reader, node: Node, x: Slid, attributes: dict[str, Any]) -> Slid:
-    """Sum up windows of a map."""
-    found = reader.slider.as_map(node, x)
-    pads, rank = attributes["pads"], len(x.shape) - 2
-    moves = zip(attributes["kernel_shape"], attributes["strides"], attributes["dilations"],
-                pads[:rank], pads[rank:], strict=True)  # fmt: skip
-    spec = found.of_tensor(list(moves), (1, 1, 1, 0, 0))
-    if any(axis is None for axis in found.along):
-        raise reader.slider.no_map(node, x)
-    tensor, axes, slides = reader.slider.windows(node, found.whole, spec)
-    tensor = window_sums(reader.slider, node, tensor, found.whole, slides)
-    shape = found.shape(x.shape[1], [axis.block for axis in axes])
-    return reader.slider.map(tensor, found.whole.channels, axes, found.along, shape)
-
-
 def _concatenate(reader: Reader, equation: Equation, name: str, *inputs: Value) -> Slid:
     given = [reader.constant(x) if isinstance(x, Known) else x for x in inputs]
     axis = equation.eqn.params["dimension"]
@@ -335,5 +321,5 @@ def known_result(equation: Equation, inputs: Sequence[Known]) -> list[Known]:
     move = move_of(equation)
     if move is not None:
         return [Known(made[0], inputs[:1], move)]
-    parents = inputs if is_entrywise(equation.eqn) else ()
+    parents = inputs if equation.is_entrywise else ()
     return [Known(value, parents) for value in made]

@@ -104,6 +104,11 @@ class Sharing:
                 if isinstance(x, Known)
                 else of_all(x, tensors[x.tensor], self.stride, cells)
             )
+        found |= {
+            n: jnp.zeros((*cells, *made.shape), made.dtype)
+            for n, made in _without_entries(own).items()
+            if n in outputs
+        }
         left = [n for n in outputs if n not in found]
         if left:
             blocks = {n: (x, tensors[x.tensor]) for n, x in values.items() if n in read}
@@ -151,6 +156,16 @@ class Sharing:
             made = equation.compute(*map(read, equation.inputs))
             env.update(zip(equation.outputs, made, strict=True))
         return list(map(read, left))
+
+
+def _without_entries(equations: Iterable[Equation]) -> dict[int, Any]:
+    """Return what equations make that has no entries: ``lax.map`` can't put that together."""
+    return {
+        number: variable.aval
+        for equation in equations
+        for number, variable in zip(equation.outputs, equation.eqn.outvars, strict=True)
+        if 0 in variable.aval.shape
+    }
 
 
 def known_values(trace: Trace, inputs: Mapping[int, Any]) -> dict[int, Known]:

@@ -23,11 +23,14 @@ class Equation:
         The operation, with its parameters.
     inputs, outputs : tuple of int
         Numbers of the values that it reads and makes.
+    is_entrywise : bool
+        Whether it works entry by entry.
     """
 
     eqn: Any
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    is_entrywise: bool
 
     @property
     def op(self) -> str:
@@ -90,16 +93,18 @@ class Trace:
         for eqn in jaxpr.eqns:
             given = tuple(map(read, eqn.invars))
             if not eqn.outvars:
-                raise Equation(eqn, given, ()).unsupported(
+                raise Equation(eqn, given, (), is_entrywise=False).unsupported(
                     "makes no value: windows share what they compute, so that it would not run "
                     "for each; take it out, such as a jax.debug.print"
                 )
-            inner = _inner(eqn)
-            made = (
-                [self.number() for _ in eqn.outvars] if inner is None else self.add(*inner, given)
-            )
+            entrywise = is_entrywise(eqn)
+            # functions entry by entry with a derivative of their own stay whole
+            inner = None if entrywise else called(eqn)
             if inner is None:
-                self.equations.append(Equation(eqn, given, tuple(made)))
+                made = [self.number() for _ in eqn.outvars]
+                self.equations.append(Equation(eqn, given, tuple(made), entrywise))
+            else:
+                made = self.add(*inner, given)
             values.update(zip(eqn.outvars, made, strict=True))
         return list(map(read, jaxpr.outvars))
 
@@ -116,14 +121,6 @@ def traced(f: Callable[..., Any], arguments: Sequence[Any]) -> tuple[Trace, Any]
     trace.inputs = [trace.number() for _ in closed.jaxpr.invars]
     trace.outputs = trace.add(closed.jaxpr, closed.consts, trace.inputs)
     return trace, made
-
-
-def _inner(eqn: Any) -> tuple[Any, Sequence[Any]] | None:
-    """Return the equations that one calls, with their constants, if these may take its place.
-
-    Functions entry by entry with a derivative of their own stay whole.
-    """
-    return None if is_entrywise(eqn) else called(eqn)
 
 
 def _frames(source_info: Any) -> Iterator[Any]:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -90,12 +89,5 @@ def for_each(
     places = jnp.asarray(np.stack([grid.ravel() for grid in np.indices(cells)], axis=1))
     entries = max(sum(math.prod(x.shape) for x, _ in values.values()), 1)
     together = min(max(ENTRIES // entries, FEWEST), len(places))
-    shapes = jax.eval_shape(one, places[0])
-    # lax.map can't put arrays without entries together
-    found = iter(lax.map(lambda w: [y for y in one(w) if y.size], places, batch_size=together))
-    return [
-        next(found).reshape(*cells, *made.shape)
-        if made.size
-        else jnp.zeros((*cells, *made.shape), made.dtype)
-        for made in shapes
-    ]
+    found = lax.map(one, places, batch_size=together)
+    return [made.reshape(*cells, *made.shape[1:]) for made in found]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from fcconv.graph.load import read
 from fcconv.graph.save import save
 
 
-class Rewritten:
+class Rewritten(ABC):
     """A network that was rewritten; its forms are dataclasses.
 
     Attributes
@@ -30,9 +31,9 @@ class Rewritten:
         """Write the network to an ONNX file, whole or not at all."""
         save(self.model, path)
 
+    @abstractmethod
     def lines(self) -> Iterator[tuple[str, str]]:
         """Yield each statement about the network as a name and what is found."""
-        raise NotImplementedError
 
     def __str__(self) -> str:
         """Print what the network is, a line a statement."""
