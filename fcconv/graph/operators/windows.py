@@ -63,7 +63,7 @@ class Moved:
         ]
 
 
-def _moved(node: Node, size: Sequence[int], kernel: Sequence[int]) -> Moved:
+def window_of(node: Node, size: Sequence[int], kernel: Sequence[int]) -> Moved:
     """Read the attributes of a convolution or a pool over an input of `size`."""
     rank = len(size)
     if not 1 <= rank <= 3:
@@ -96,7 +96,7 @@ def _moved(node: Node, size: Sequence[int], kernel: Sequence[int]) -> Moved:
 def _conv(backend: Backend[Any], node: Node, x: Any, weight: Any, bias: Any = None) -> Any:
     groups = node.attribute("group", 1)
     _check_weight(x.shape, weight.shape, None if bias is None else bias.shape, groups)
-    moved = _moved(node, x.shape[2:], weight.shape[2:])
+    moved = window_of(node, x.shape[2:], weight.shape[2:])
     return backend.conv(x, weight, bias, moved.window, groups)
 
 
@@ -113,12 +113,12 @@ def _check_weight(shape: Ints, weight: Ints, bias: Ints | None, groups: int) -> 
 def _max_pool(backend: Backend[Any], node: Node, x: Any) -> Any:
     if node.has_output(1):
         raise node.unsupported("the places of maxima are not computed")
-    return backend.max_pool(x, _moved(node, x.shape[2:], node.attribute("kernel_shape")).window)
+    return backend.max_pool(x, window_of(node, x.shape[2:], node.attribute("kernel_shape")).window)
 
 
 def _average_pool(backend: Backend[Any], node: Node, x: Any) -> Any:
     size = x.shape[2:]
-    moved = _moved(node, size, node.attribute("kernel_shape"))
+    moved = window_of(node, size, node.attribute("kernel_shape"))
     counted = [(0, n) for n in size]
     if node.attribute("count_include_pad", 0):
         counted = [(-b, n + a) for n, (b, a) in zip(size, moved.asked, strict=True)]
@@ -126,7 +126,7 @@ def _average_pool(backend: Backend[Any], node: Node, x: Any) -> Any:
 
 
 def _lp_pool(backend: Backend[Any], node: Node, x: Any) -> Any:
-    window = _moved(node, x.shape[2:], node.attribute("kernel_shape")).window
+    window = window_of(node, x.shape[2:], node.attribute("kernel_shape")).window
     return _norm(backend, node.attribute("p", 2), x, window)
 
 
@@ -170,7 +170,7 @@ def _slide_conv(
     found = slider.as_map(node, x)
     groups = node.attribute("group", 1)
     _check_weight(x.shape, weight.shape, None if bias is None else bias.shape, groups)
-    moved = _moved(node, x.shape[2:], weight.shape[2:])
+    moved = window_of(node, x.shape[2:], weight.shape[2:])
     if any(x.shape[axis] > 1 or moved.window.output[axis - 2] > 1 for axis in found.beside):
         raise slider.no_map(node, x)
     spec = found.of_tensor(moved.spec, STILL)
@@ -204,7 +204,7 @@ def _slide_pool(slider: Slider, node: Node, x: Slid) -> Slid:
     if node.has_output(1):
         raise node.unsupported("the places of maxima are not computed")
     found = slider.as_map(node, x)
-    moved = _moved(node, x.shape[2:], node.attribute("kernel_shape"))
+    moved = window_of(node, x.shape[2:], node.attribute("kernel_shape"))
     for axis in found.beside:
         kernel, stride, _, before, after = moved.spec[axis - 2]
         if (kernel, stride, before, after) != (1, 1, 0, 0):

@@ -1,0 +1,265 @@
+"""Writes what the parts of a value are: slices of what windows share, and windows in the batch.
+
+All of it is standard operators, with sizes that stay free: only how many windows there are is read
+from the image's shape, and feeds nothing but Reshape and Expand.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+import onnx_ir as ir
+
+from fcconv.graph.exact.follow import axes_of
+from fcconv.graph.exact.parts import BODY, Axis, Moves
+from fcconv.graph.node import Node
+from fcconv.graph.receptive import Local
+from fcconv.graph.writer import TO_THE_END, Writer
+
+Key: TypeAlias = tuple[str, ...]
+"""Which part along each axis of the image."""
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """A value of every window, in parts.
+
+    Attributes
+    ----------
+    local : Local
+        Its axes: the batch first, and where the axes of the image lie.
+    tensors : mapping of Key to onnx_ir.Value
+        One tensor for each part, its axes in the order of the value's. Windows stand in the batch,
+        behind the images, along each axis whose part is not the body.
+    """
+
+    local: Local
+    tensors: Mapping[Key, ir.Value]
+
+    @property
+    def places(self) -> list[int]:
+        """The value's axes that are the image's."""
+        return list(self.local.along)[1:]
+
+    @property
+    def axes(self) -> list[Axis]:
+        """The samples along each of them."""
+        return axes_of(self.local)
+
+
+@dataclass
+class Strips:
+    """Writes parts.
+
+    Attributes
+    ----------
+    writer : Writer
+        What writes.
+    images : onnx_ir.Value
+        How many images there are, as a list of one integer.
+    counts : tuple of (onnx_ir.Value or None)
+        How many windows there are along each axis of the image, likewise; None along one that does
+        not slide.
+    """
+
+    writer: Writer
+    images: ir.Value
+    counts: tuple[ir.Value | None, ...]
+    _once: dict[str, ir.Value] = field(default_factory=dict)
+
+    def read(
+        self, node: Node, x: Parts, made: Sequence[Axis], moves: Sequence[Moves]
+    ) -> dict[Key, tuple[ir.Value, tuple[Moves, ...]]]:
+        """Write what an operator reads to make each part, and tell how it moves there.
+
+        Parameters
+        ----------
+        node : Node
+            The operator.
+        x : Parts
+            What it reads.
+        made : sequence of Axis
+            The samples that it makes.
+        moves : sequence of Moves
+            The window that it moves, along each axis of the image.
+        """
+        state = {key: (tensor, ()) for key, tensor in x.tensors.items()}
+        read: dict[Key, tuple[ir.Value, tuple[Moves, ...]]] = dict(state)
+        for k, (old, new) in enumerate(zip(x.axes, made, strict=True)):
+            before, read = read, {}
+            for part in new.spans:
+                reading = old.reading(new, part, moves[k])
+                for rest in dict.fromkeys((key[:k], key[k + 1 :]) for key in before):
+                    told = before[_with(rest, next(iter(old.spans)))][1]
+                    along = {p: before[_with(rest, p)][0] for p in old.spans}
+                    if part == BODY:
+                        tensor = self._cut(node, along[BODY], x.places[k], reading[:2])
+                    else:
+                        inner = [
+                            j for j, p in enumerate(rest[1], k + 1)
+                            if p != BODY and x.axes[j].stride
+                        ]  # fmt: skip
+                        tensor = self._samples(
+                            node, along, x.local.rank, x.places[k], old, reading[:2], inner
+                        )
+                    read[_with(rest, part)] = tensor, (*told, reading.moves)
+        return read
+
+    def _cut(
+        self, node: Node, tensor: ir.Value, place: int, cuts: tuple[int, int], step: int = 1
+    ) -> ir.Value:
+        """Cut entries off both ends of a tensor, and keep one in `step`."""
+        start, end = cuts
+        if (start, end, step) == (0, 0, 1):
+            return tensor
+        numbers = {"starts": [start], "ends": [-end or TO_THE_END], "axes": [place]}
+        if step > 1:
+            numbers["steps"] = [step]
+        return self.writer.with_ints(node, "Slice", tensor, 10, "/cut", numbers)
+
+    def _samples(
+        self,
+        node: Node,
+        along: Mapping[str, ir.Value],
+        rank: int,
+        place: int,
+        axis: Axis,
+        span: tuple[int, int],
+        inner: Sequence[int],
+    ) -> ir.Value:
+        """Put samples of each window side by side, whatever parts they lie in."""
+        pieces = []
+        for part, (first, last) in axis.spans.items():
+            start, stop = max(span[0], first), min(span[1], last)
+            if start >= stop:
+                continue
+            if part == BODY:
+                tensor = self._windows(node, along[part], place, axis, (start, stop))
+                pieces.append(self._into_batch(node, tensor, rank + 1, place, inner))
+            else:
+                cuts = start - first, last - stop
+                pieces.append(self._cut(node, along[part], place, cuts))
+        if len(pieces) == 1:
+            return pieces[0]
+        return self.writer.emit(node, "Concat", pieces, {"axis": place}, "/samples")
+
+    def _windows(
+        self, node: Node, tensor: ir.Value, place: int, axis: Axis, span: tuple[int, int]
+    ) -> ir.Value:
+        """Take samples of each window out of what they share: windows, then samples behind them."""
+        step, end = axis.stride // axis.step, axis.block - axis.tail - 1
+        taken = []
+        for sample in range(*span):
+            cuts = axis.entries(sample - axis.head), axis.entries(end - sample)
+            one = self._cut(node, tensor, place, cuts, step)
+            numbers = {"axes": [place + 1]}
+            taken.append(self.writer.with_ints(node, "Unsqueeze", one, 13, "/sample", numbers))
+        if len(taken) == 1:
+            return taken[0]
+        return self.writer.emit(node, "Concat", taken, {"axis": place + 1}, "/windows")
+
+    def _into_batch(
+        self, node: Node, tensor: ir.Value, rank: int, place: int, inner: Sequence[int]
+    ) -> ir.Value:
+        """Move the windows along an axis into the batch, before those along later axes."""
+        front = [0, place]
+        if inner:
+            shape = [self._minus_one(), self._product(inner), self._lengths(node, tensor, 1)]
+            tensor = self._reshaped(node, tensor, shape, "/apart")
+            rank, front = rank + 1, [0, place + 1, 1]
+        perm = [*front, *(axis for axis in range(rank) if axis not in front)]
+        turned = self.writer.emit(node, "Transpose", [tensor], {"perm": perm}, "/turned")
+        lengths = self._lengths(node, turned, len(front))
+        return self._reshaped(node, turned, [self._minus_one(), lengths], "/batch")
+
+    def _reshaped(
+        self, node: Node, tensor: ir.Value, shape: Sequence[ir.Value], suffix: str
+    ) -> ir.Value:
+        lengths = self.writer.emit(node, "Concat", shape, {"axis": 0}, f"{suffix} shape")
+        return self.writer.emit(node, "Reshape", [tensor, lengths], None, suffix)
+
+    def _lengths(self, node: Node, tensor: ir.Value, first: int) -> ir.Value:
+        """Read the lengths of a tensor from one axis on."""
+        shape = self.writer.emit(node, "Shape", [tensor], None, "/shape")
+        numbers = {"starts": [first], "ends": [TO_THE_END], "axes": [0]}
+        return self.writer.with_ints(node, "Slice", shape, 10, "/lengths", numbers)
+
+    @property
+    def windows(self) -> list[ir.Value]:
+        """How many windows there are along each axis that slides."""
+        return [count for count in self.counts if count is not None]
+
+    def batch(self) -> ir.Value:
+        """Count the windows of all images, as a list of one integer."""
+        return self._written_once("all windows", lambda: self._multiplied("all windows", [
+            self.images, *self.windows]))
+
+    def cells(self, node: Node, channels: int) -> ir.Value:
+        """Write the shape of scores, window by window: images, windows, channels."""
+        last = self.writer.ints([channels], node, "/channels")
+        shape = [self._minus_one(), *self.windows, last]
+        return self.writer.emit(node, "Concat", shape, {"axis": 0}, "/windows")
+
+    def _minus_one(self) -> ir.Value:
+        return self._written_once("rest", lambda: self.writer.constant(np.array([-1]), "rest"))
+
+    def _product(self, axes: Sequence[int]) -> ir.Value:
+        """Count the windows along several axes."""
+        name = "windows " + " ".join(map(str, axes))
+        factors = [count for axis in axes if (count := self.counts[axis]) is not None]
+        return self._written_once(name, lambda: self._multiplied(name, factors))
+
+    def _multiplied(self, name: str, factors: Sequence[ir.Value]) -> ir.Value:
+        def multiply(a: ir.Value, b: ir.Value) -> ir.Value:
+            return self.writer.emit(_node(name), "Mul", [a, b], None, "/product")
+
+        return functools.reduce(multiply, factors)
+
+    def _written_once(self, name: str, write: Callable[[], ir.Value]) -> ir.Value:
+        if name not in self._once:
+            self._once[name] = write()
+        return self._once[name]
+
+
+def strips_of(
+    writer: Writer, image: ir.Value, axes: Mapping[int, tuple[int, int]]
+) -> Strips:
+    """Write how many windows there are along the axes of an image.
+
+    Parameters
+    ----------
+    writer : Writer
+        What writes.
+    image : onnx_ir.Value
+        The image.
+    axes : mapping of int to (int, int)
+        Its spatial axes: the length of a window, and pixels from one to the next, or 0.
+    """
+    node = _node("windows")
+    shape = writer.emit(node, "Shape", [image], None, "/image")
+
+    def length_of(axis: int) -> ir.Value:
+        numbers = {"starts": [axis], "ends": [axis + 1], "axes": [0]}
+        return writer.with_ints(node, "Slice", shape, 10, "/length", numbers)
+
+    def count(axis: int, window: int, stride: int) -> ir.Value:
+        made = length_of(axis)
+        for op, number in (("Sub", window), ("Div", stride), ("Add", 1)):
+            constant = writer.constant(np.array([number]), f"windows/{op}")
+            made = writer.emit(node, op, [made, constant], None, f"/{op}")
+        return made
+
+    counts = (count(axis, *each) if each[1] else None for axis, each in axes.items())
+    return Strips(writer, length_of(0), tuple(counts))
+
+
+def _node(name: str) -> Node:
+    return Node(ir.node("Identity", [], name=name), 0)
+
+
+def _with(rest: tuple[Key, Key], part: str) -> Key:
+    return (*rest[0], part, *rest[1])
