@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import onnx_ir as ir
 
+from fcconv.graph.exact.cost import Form, cheapest
 from fcconv.graph.exact.follow import axes_of, follow
 from fcconv.graph.exact.parts import BODY, HEAD
 from fcconv.graph.exact.patch import prepared
@@ -21,9 +23,22 @@ from fcconv.graph.writer import (
 )
 
 
+def natural_stride(
+    model: ir.Model, axes: Sequence[int], still: Sequence[int] = ()
+) -> tuple[int, ...]:
+    """Return the product of the strides of what windows can share."""
+    patch = prepared(model)
+    (value,) = data_inputs(patch.graph)
+    followed = follow(patch.graph, value, axes, [1] * len(axes), still)
+    apart = [
+        [axis.apart for axis in axes_of(local) if axis.stride] for local in followed.locals.values()
+    ]
+    return tuple(math.lcm(*same) for same in zip(*apart, strict=True))
+
+
 def exactly(
     model: ir.Model, axes: Sequence[int], stride: Sequence[int], still: Sequence[int] = ()
-) -> ir.Model:
+) -> tuple[ir.Model, Form]:
     """Rewrite a patch network so that every cell is the score of its window, cut out.
 
     Parameters
@@ -40,6 +55,7 @@ def exactly(
     patch = prepared(model)
     (value,) = data_inputs(patch.graph)
     followed = follow(patch.graph, value, axes, stride, still)
+    form = cheapest(patch.graph, followed)
     writer = Writer(
         patch.graph.opset_imports.get("", 0),
         initializers=copied_initializers(patch.graph),
@@ -54,10 +70,10 @@ def exactly(
         writer,
         strips_of(writer, image, spans),
         followed,
-        frozenset(node for node in patch.graph if node.outputs[0] in followed.locals),
+        form.shared,
         {value: Parts(local, {key: image})},
     )
     for ir_node in patch.graph:
         rewriter.step(ir_node)
     outputs = [rewriter.output(output) for output in patch.graph.outputs]
-    return put_together(model, writer, image, outputs)
+    return put_together(model, writer, image, outputs), form

@@ -71,8 +71,7 @@ class Rewriter:
             (x,) = self._parts_among(node.ir.inputs)
             read = self.strips.read(node, x, axes_of(made), moves)
             written = {
-                key: self._moved(node, tensor, told, x, key)
-                for key, (tensor, told) in read.items()
+                key: self._moved(node, tensor, told, x, key) for key, (tensor, told) in read.items()
             }
         else:
             tensors = {
@@ -204,7 +203,7 @@ class Rewriter:
         made = []
         for value, written in zip(node.ir.inputs, inputs, strict=True):
             constant = None if value is None else value.const_value
-            is_one = constant is not None and constant.ndim > 1 and constant.shape[0] == 1
+            is_one = constant is not None and len(constant.shape) > 1 and constant.shape[0] == 1
             if is_one and axis != 0 and constant is not None:
                 ones = self.writer.ints([1] * (len(constant.shape) - 1), node, "/ones")
                 shape = self.writer.emit(

@@ -195,8 +195,9 @@ class Strips:
 
     def batch(self) -> ir.Value:
         """Count the windows of all images, as a list of one integer."""
-        return self._written_once("all windows", lambda: self._multiplied("all windows", [
-            self.images, *self.windows]))
+        return self._written_once(
+            "all windows", lambda: self._multiplied("all windows", [self.images, *self.windows])
+        )
 
     def cells(self, node: Node, channels: int) -> ir.Value:
         """Write the shape of scores, window by window: images, windows, channels."""
@@ -225,9 +226,7 @@ class Strips:
         return self._once[name]
 
 
-def strips_of(
-    writer: Writer, image: ir.Value, axes: Mapping[int, tuple[int, int]]
-) -> Strips:
+def strips_of(writer: Writer, image: ir.Value, axes: Mapping[int, tuple[int, int]]) -> Strips:
     """Write how many windows there are along the axes of an image.
 
     Parameters
