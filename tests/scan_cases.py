@@ -67,7 +67,7 @@ def memory_for(
     layout: str | None = None,
 ) -> int:
     """Find an amount of memory that cuts an image into that many tiles, or as many as it can."""
-    job = make_job(as_network(network, stride), image, windows, None, layout, None)
+    job = make_job(as_network(network, stride, windows=windows), image, windows, None, layout, None)
     memory = 2**20
     cut, _ = job.planned(memory, engine)
     most = math.prod(cut.cells)

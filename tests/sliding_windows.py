@@ -17,6 +17,8 @@ from comparing import assert_identical
 from fcconv.errors import UnsupportedError
 from fcconv.graph.load import load
 from fcconv.graph.run import Program
+from fcconv.graph.slide import Windows
+from fcconv.scanning.memory import corners
 from fcconv_modular import Field
 from fcconv_modular.residues import Residues
 from graphs import Array
@@ -31,14 +33,14 @@ REFUSALS = [
 """Why a network of `random_graphs` may not slide, though it does by its own stride."""
 
 
-def slid(case: Case) -> fcconv.Sliding:
+def slid(case: Case, windows: Windows = "shared") -> fcconv.Sliding:
     """Slide a network by its case's stride; by its own, if that is refused for a good reason."""
     try:
-        return fcconv.convolutionize(case.model, stride=case.stride)
+        return fcconv.convolutionize(case.model, stride=case.stride, windows=windows)
     except UnsupportedError as error:
         if case.stride is None or not any(reason in str(error) for reason in REFUSALS):
             raise
-        return fcconv.convolutionize(case.model)
+        return fcconv.convolutionize(case.model, windows=windows)
 
 
 def larger(
@@ -50,6 +52,17 @@ def larger(
         shape[axis] += stride * n + rest % stride
         cells.append(n + 1)
     return integers(seed, shape, case.dtype), tuple(cells)
+
+
+def smallest(case: Case, sliding: fcconv.Sliding) -> list[tuple[int, ...]]:
+    """List the shapes of images of one window, or a stride more along each axis."""
+    shapes = []
+    for size in corners(sliding.window, sliding.stride):
+        shape = patch_shape(case.model)
+        for axis, n in zip(case.axes, size, strict=True):
+            shape[axis] = n
+        shapes.append(tuple(shape))
+    return shapes
 
 
 def patch_shape(model: onnx.ModelProto) -> list[int]:

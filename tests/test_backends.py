@@ -113,7 +113,7 @@ def test_it_computes_networks(calls: list[str]) -> None:
     assert "conv" in calls
 
 
-@pytest.mark.parametrize("windows", ["shared", "exact"])
+@pytest.mark.parametrize("windows", ["shared", "exact", "crops"])
 def test_it_scans(calls: list[str], windows: str) -> None:
     expected = fcconv.scan(small_network(), picture(), windows=windows, engine="numpy")
     calls.clear()

@@ -15,6 +15,7 @@ from comparing import assert_identical
 from fcconv.errors import ImageError
 from fcconv.graph.load import load
 from fcconv.graph.run import Program
+from fcconv.graph.slide import Windows
 from fcconv.graph.sliding import restored
 from fcconv.scanning.job import Job, make_job
 from fcconv.scanning.memory import extents_of, seen
@@ -23,7 +24,7 @@ from fcconv.scanning.plan import Axis, Plan, check_size, plans
 from fcconv_modular import Field
 from random_graphs import Case, cases
 from scan_cases import picture, small_network
-from sliding_windows import larger, pixels, slid
+from sliding_windows import larger, pixels, slid, smallest
 from strategies import seeds
 
 few = st.integers(1, 6)
@@ -54,9 +55,14 @@ def test_parts_keep_each_cell_once_and_lie_inside_the_image(axis: Axis) -> None:
 
 
 @settings(max_examples=150)  # few networks pad at the end, at a stride that shows it
-@given(case=cases(), seed=seeds, more=st.tuples(*[st.tuples(st.integers(0, 9), few)] * 3), kept=few)
-def test_tiles_equal_the_whole_image(case: Case, seed: int, more: Any, kept: int) -> None:
-    sliding = slid(case)
+@given(
+    case=cases(), windows=st.sampled_from(["shared", "exact"]), seed=seeds,
+    more=st.tuples(*[st.tuples(st.integers(0, 9), few)] * 3), kept=few,
+)  # fmt: skip
+def test_tiles_equal_the_whole_image(
+    case: Case, windows: Windows, seed: int, more: Any, kept: int
+) -> None:
+    sliding = slid(case, windows)
     field = Field(seed)
     image = pixels(field, seed, case.dtype, larger(case, sliding, seed, more)[0].shape)
     program = Program(load(sliding))
@@ -78,13 +84,17 @@ def tiles(case: Case, sliding: fcconv.Sliding, shape: tuple[int, ...], kept: int
     return next(cut for cut in cuts if max(cut.kept) <= kept)
 
 
-@given(case=cases(), seed=seeds, more=st.tuples(*[st.tuples(st.integers(0, 9), few)] * 3))
-def test_two_runs_tell_the_shapes_of_any_other(case: Case, seed: int, more: Any) -> None:
-    sliding = slid(case)
-    native, larger_by_one = (larger(case, sliding, seed, [(n, 0)] * 3)[0].shape for n in (0, 1))
+@given(
+    case=cases(), windows=st.sampled_from(["shared", "exact"]), seed=seeds,
+    more=st.tuples(*[st.tuples(st.integers(0, 9), few)] * 3),
+)  # fmt: skip
+def test_runs_on_the_smallest_images_tell_the_shapes_of_any_other(
+    case: Case, windows: Windows, seed: int, more: Any
+) -> None:
+    sliding = slid(case, windows)
     image, _ = larger(case, sliding, seed, more)
-    model = load(sliding)
-    extents = extents_of(model, native, larger_by_one, "numpy")
+    model, shapes = load(sliding), smallest(case, sliding)
+    extents = extents_of(model, shapes, "numpy")
     beyond = [image.shape[a] - n for a, n in zip(case.axes, sliding.window, strict=True)]
     strides = [-(-n // stride) for n, stride in zip(beyond, sliding.stride, strict=True)]
     whole = not any(n % stride for n, stride in zip(beyond, sliding.stride, strict=True))

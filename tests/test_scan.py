@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ def test_layouts_of_network_and_image(layout: str, order: str) -> None:
     assert_identical(found.scores, whole[0], (layout, order))
 
 
-@pytest.mark.parametrize("windows", ["shared", "exact"])
+@pytest.mark.parametrize("windows", ["shared", "exact", "crops"])
 def test_batches(windows: str) -> None:
     network = small_network(pad=1)
     images = np.stack([picture(seed=k) for k in range(3)])
@@ -87,7 +88,7 @@ def test_batches(windows: str) -> None:
 @settings(max_examples=settings().max_examples // 2)
 @given(
     case=cases(whole=True), seed=seeds, more=st.tuples(*[st.tuples(st.integers(0, 5), seeds)] * 3),
-    tiles=st.integers(1, 9), windows=st.sampled_from(["shared", "exact"]),
+    tiles=st.integers(1, 9), windows=st.sampled_from(["shared", "exact", "crops"]),
 )  # fmt: skip
 def test_random_networks(case: Case, seed: int, more: Any, tiles: int, windows: str) -> None:
     sliding = slid(case)
@@ -99,9 +100,9 @@ def test_random_networks(case: Case, seed: int, more: Any, tiles: int, windows: 
         found = fcconv.scan(sliding, image, engine="numpy", windows=windows)
     assert found.cells == cells
     assert found.tiles >= min(tiles, math.prod(cells))
-    assert found.exact == (sliding.exact or windows == "exact")
+    assert found.exact == (sliding.exact or windows != "shared")
     maps = [scores[0] for scores in listed(sliding(given_image))]
-    if windows == "exact":
+    if windows != "shared":
         patches = np.concatenate([*crops(case, sliding, given_image, cells)])
         maps = [
             scores.reshape(len(patches), -1).T.reshape(-1, *cells)
@@ -121,12 +122,14 @@ def test_padded_networks_have_two_kinds_of_windows(engine: str) -> None:
     assert not shared.exact
     assert shared.reasons
     assert_identical(shared.scores, whole, "shared")
-    for tiles in (1, 6):  # of a tile, and of all; neither is a multiple of a batch
-        memory = memory_for(tiles, network, image, engine=engine, windows="exact")
-        exact = fcconv.scan(network, image, engine=engine, memory=memory, windows="exact")
+    for tiles, windows in itertools.product((1, 6), ("exact", "crops")):  # no whole batches
+        memory = memory_for(tiles, network, image, engine=engine, windows=windows)
+        exact = fcconv.scan(network, image, engine=engine, memory=memory, windows=windows)
+        assert exact.tiles >= tiles
         assert exact.exact
-        assert_identical(exact.scores, of_crops(network, image, exact)[0], "exact")
-    assert not np.array_equal(shared.scores, exact.scores)
+        assert exact.windows == windows
+        assert_identical(exact.scores, of_crops(network, image, exact)[0], windows)
+        assert not np.array_equal(shared.scores, exact.scores)
 
 
 def test_a_saved_network_scans_as_it_did(tmp_path: Path) -> None:
@@ -135,7 +138,7 @@ def test_a_saved_network_scans_as_it_did(tmp_path: Path) -> None:
         sliding = fcconv.convolutionize(small_network(pad=pad), stride=3 if not pad else 2)
         path = tmp_path / f"{pad}.onnx"
         sliding.save(path)
-        for windows in ("shared", "exact"):
+        for windows in ("shared", "exact", "crops"):
             expected = fcconv.scan(sliding, image, windows=windows, engine="numpy")
             for given_network in (path, str(path), onnx.load(path)):
                 found = fcconv.scan(given_network, image, windows=windows, engine="numpy")

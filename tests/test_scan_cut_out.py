@@ -18,7 +18,7 @@ from graphs import Graph
 from scan_cases import Array, cut_into, memory_for, of_crops, picture, small_network
 from strategies import integers
 
-EXACT: dict[str, Any] = {"windows": "exact", "stride": 3}
+CROPS: dict[str, Any] = {"windows": "crops", "stride": 3}
 
 
 def squeezing(layout: str = "first") -> onnx.ModelProto:
@@ -65,22 +65,26 @@ def looped(network: onnx.ModelProto, image: Array, found: fcconv.Scan, engine: s
 @pytest.mark.parametrize("engine", ["numpy", "jax", "onnxruntime", "auto"])
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("stride", [1, (3, 5), 20])
-def test_windows_of_a_network_that_can_not_slide(name: str, engine: str, stride: Any) -> None:
+@pytest.mark.parametrize("windows", ["exact", "crops"])
+def test_windows_of_a_network_that_can_not_slide(
+    name: str, engine: str, stride: Any, windows: str
+) -> None:
     network, image = NETWORKS[name](), picture()
     with pytest.raises(UnsupportedError):
         fcconv.convolutionize(network)
     with cut_into(3):
-        found = fcconv.scan(network, image, stride=stride, windows="exact", engine=engine)
+        found = fcconv.scan(network, image, stride=stride, windows=windows, engine=engine)
     assert found.stride == fcconv.geometry.per_axis(stride, 2, "stride")
     assert found.exact
     assert found.tiles >= min(3, found.cells[0] * found.cells[1])
+    assert found.windows == windows
     assert_identical(found.scores, looped(network, image, found, "numpy"), (name, stride))
 
 
 def test_channels_may_be_last() -> None:
     image = picture()
-    found = fcconv.scan(squeezing("last"), image, engine="numpy", **EXACT)
-    first = fcconv.scan(squeezing(), image, engine="numpy", **EXACT)
+    found = fcconv.scan(squeezing("last"), image, engine="numpy", **CROPS)
+    first = fcconv.scan(squeezing(), image, engine="numpy", **CROPS)
     assert found.window == (7, 8)
     assert_identical(found.scores, first.scores, "channels last")
 
@@ -88,7 +92,7 @@ def test_channels_may_be_last() -> None:
 @pytest.mark.parametrize("engine", ["onnxruntime", "auto"])
 def test_operators_that_only_onnxruntime_knows(engine: str) -> None:
     network, image = attending("TopK"), picture()
-    found = fcconv.scan(network, image, engine=engine, **EXACT)
+    found = fcconv.scan(network, image, engine=engine, **CROPS)
     assert found.engine == "onnxruntime"
     assert_identical(found.scores, looped(network, image, found, "onnxruntime"), engine)
 
@@ -96,21 +100,21 @@ def test_operators_that_only_onnxruntime_knows(engine: str) -> None:
 @pytest.mark.parametrize("engine", ["numpy", "jax"])
 def test_other_engines_name_the_operator(engine: str) -> None:
     with pytest.raises(UnsupportedError, match=r"TopK.*not known"):
-        fcconv.scan(attending("TopK"), picture(), engine=engine, **EXACT)
+        fcconv.scan(attending("TopK"), picture(), engine=engine, **CROPS)
 
 
 def test_what_is_missing_is_said() -> None:
     with pytest.raises(UnsupportedError) as refused:
         fcconv.scan(squeezing(), picture())
-    assert "windows='exact' (--windows exact), with a stride" in refused.value.__notes__[-1]
+    assert "windows='exact' (--windows exact)" in refused.value.__notes__[-1]
     with pytest.raises(ArgumentError, match=r"Mul.*give stride \(--stride\)"):
-        fcconv.scan(squeezing(), picture(), windows="exact")
+        fcconv.scan(squeezing(), picture(), windows="crops")
     network = attending()
     network.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "H"
     with pytest.raises(ShapeError, match="give window="):
-        fcconv.scan(network, picture(), **EXACT)
-    found = fcconv.scan(network, picture(), window=(2, 8, 8), **EXACT)
-    assert_identical(found.scores, fcconv.scan(attending(), picture(), **EXACT).scores, "window")
+        fcconv.scan(network, picture(), **CROPS)
+    found = fcconv.scan(network, picture(), window=(2, 8, 8), **CROPS)
+    assert_identical(found.scores, fcconv.scan(attending(), picture(), **CROPS).scores, "window")
 
 
 def test_scores_need_a_batch() -> None:
@@ -120,18 +124,18 @@ def test_scores_need_a_batch() -> None:
     sums = graph.reduce("ReduceSum", x, [0, 1, 2, 3], keepdims=0)
     for made, rank in ((sums, 0), (graph.add("Transpose", flat), 2)):
         with pytest.raises(UnsupportedError, match="needs to be its first axis"):
-            fcconv.scan(graph.model(made, rank=rank), picture(), engine="numpy", **EXACT)
+            fcconv.scan(graph.model(made, rank=rank), picture(), engine="numpy", **CROPS)
     over_all = graph.model(graph.reduce("ReduceSum", flat, [0]))  # which shows in larger batches
     with pytest.raises(UnsupportedError, match="needs to be its first axis"):
-        fcconv.scan(over_all, picture(), engine="numpy", **EXACT)
+        fcconv.scan(over_all, picture(), engine="numpy", **CROPS)
 
 
 def test_memory_is_that_of_a_batch() -> None:
     for engine in ("numpy", "onnxruntime"):
         with pytest.raises(ArgumentError, match="not even the smallest tile"):
-            fcconv.scan(attending(), picture(), memory=3000, engine=engine, **EXACT)
+            fcconv.scan(attending(), picture(), memory=3000, engine=engine, **CROPS)
     with pytest.raises(ArgumentError, match="not even the smallest tile"):
-        fcconv.scan(attending("TopK"), picture(), memory=3000, engine="onnxruntime", **EXACT)
+        fcconv.scan(attending("TopK"), picture(), memory=3000, engine="onnxruntime", **CROPS)
 
 
 def test_the_command_line_cuts_out_windows(
@@ -145,13 +149,13 @@ def test_the_command_line_cuts_out_windows(
     complaint = capsys.readouterr().err
     assert complaint.count("\n") == 1
     assert "--windows exact" in complaint
-    words += ["--windows", "exact", "--stride", "3", "--out", str(out), "--threshold", "1"]
+    words += ["--windows", "crops", "--stride", "3", "--out", str(out), "--threshold", "1"]
     files = [tmp_path / name for name in ("heat.png", "page.html", "peaks.csv")]
     for option, file in zip(("--heatmap", "--report", "--peaks"), files, strict=True):
         words += [option, str(file)]
     assert app.run([*words, "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
-    expected = fcconv.scan(network, image, engine="numpy", **EXACT)
+    expected = fcconv.scan(network, image, engine="numpy", **CROPS)
     assert facts["scans"][0]["cells"] == list(expected.cells)
     assert facts["scans"][0]["exact"]
     assert len(facts["peaks"]) == len(expected.peaks(expected.labels, 1)) > 0
@@ -199,5 +203,6 @@ def test_windows_in_between_are_not_those_of_the_network() -> None:
             fcconv.scan(sliding, image, stride=stride)
         with pytest.raises(FcconvError, match="stride"):
             fcconv.scan(sliding, image, stride=0)
-        found = fcconv.scan(sliding, image, stride=stride, windows="exact", engine="numpy")
-        assert_identical(found.scores, of_crops(small_network(), image, found)[0], stride)
+        for windows in ("exact", "crops"):
+            found = fcconv.scan(sliding, image, stride=stride, windows=windows, engine="numpy")
+            assert_identical(found.scores, of_crops(small_network(), image, found)[0], stride)

@@ -56,7 +56,7 @@ def test_arrays_of_every_library(kind: str, tmp_path: Path) -> None:
     assert found.tiles >= 8
 
 
-@pytest.mark.parametrize("windows", ["shared", "exact"])
+@pytest.mark.parametrize("windows", ["shared", "exact", "crops"])
 def test_images_are_read_by_tile(windows: str) -> None:
     network, image = small_network(pad=1), Recording(picture())
     memory = memory_for(8, network, image, windows=windows)

@@ -54,7 +54,7 @@ def with_bad_pixels(scan: fcconv.Scan, image: Array) -> Array:
     other=st.floats(-99, 99, width=32),
     tiles=st.integers(1, 9),
     stride=st.sampled_from([1, 2, 3, 7, 11]),
-    windows=st.sampled_from(["shared", "exact"]),
+    windows=st.sampled_from(["shared", "exact", "crops"]),
 )
 def test_windows_with_a_missing_pixel_have_no_score(
     places: Any, kind: str, other: float, tiles: int, stride: int, windows: str
@@ -77,7 +77,7 @@ def test_windows_with_a_missing_pixel_have_no_score(
     assert_identical(found.scores[:, ~without], whole.scores[:, ~without], (places, kind))
 
 
-@pytest.mark.parametrize("windows", ["shared", "exact"])
+@pytest.mark.parametrize("windows", ["shared", "exact", "crops"])
 def test_padded_networks_read_zeros_where_there_is_no_value(windows: str) -> None:
     network, image = small_network(pad=1), picture()
     preparation = fcconv.Preparation(mean=(3,))
@@ -192,11 +192,14 @@ def test_resized_pixels_that_cover_a_missing_one_are_missing(scale: float) -> No
 
 @pytest.mark.parametrize("stride", [(9, 30), (5, 11), (20, 20)])
 @pytest.mark.parametrize("tiles", [1, 2, 4])
-def test_gaps_between_windows_are_not_read(stride: tuple[int, int], tiles: int) -> None:
+@pytest.mark.parametrize("windows", ["exact", "crops"])
+def test_gaps_between_windows_are_not_read(
+    stride: tuple[int, int], tiles: int, windows: str
+) -> None:
     network = small_network(pad=1)
     pixels = np.random.default_rng(0).integers(-9, 9, (2, 47, 71)).astype(np.float32)
     image = Recording(pixels)
-    arguments: dict[str, Any] = {"stride": stride, "windows": "exact", "engine": "numpy"}
+    arguments: dict[str, Any] = {"stride": stride, "windows": windows, "engine": "numpy"}
     with cut_into(tiles):
         found = fcconv.scan(network, image, **arguments)
     assert_identical(found.scores, of_crops(network, pixels, found)[0], stride)
@@ -211,12 +214,12 @@ def test_gaps_between_windows_are_not_read(stride: tuple[int, int], tiles: int) 
 @pytest.mark.parametrize("engine", ["numpy", "onnxruntime", "jax"])
 @pytest.mark.parametrize("side", [40, 300])
 @pytest.mark.parametrize("stride", [1, 2, 8, 16, 40])
-def test_exact_tiles_hold_many_windows_within_their_memory(
+def test_tiles_of_crops_hold_many_windows_within_their_memory(
     stride: int, side: int, engine: str
 ) -> None:
     image = np.zeros((2, side, side), np.float32)
     sliding = as_network(small_network(pad=1), stride)
-    job = make_job(sliding, image, "exact", None, None, None)
+    job = make_job(sliding, image, "crops", None, None, None)
     cut, batch = job.planned(512 * 10**6, engine)
     windows = math.prod(cut.kept)
     assert windows >= min(math.prod(cut.cells), 16)
@@ -242,7 +245,7 @@ def test_batches_are_filled_only_for_those_who_compile(
 
     monkeypatch.setattr(kind, "__call__", noting)
     with cut_into(1, batch=100):
-        found = fcconv.scan(sliding, image, windows="exact", engine=engine)
+        found = fcconv.scan(sliding, image, windows="crops", engine=engine)
     assert found.cells == (11, 13)
     assert sizes == ([100, 64] if engine == "jax" else [100, 43])
     assert_identical(found.scores, of_crops(network, image, found)[0], engine)
@@ -250,11 +253,11 @@ def test_batches_are_filled_only_for_those_who_compile(
 
 def test_networks_of_a_fixed_batch_score_crops() -> None:
     network = small_network(pad=1)
-    expected = fcconv.scan(network, picture(), windows="exact", engine="numpy").scores
+    expected = fcconv.scan(network, picture(), windows="crops", engine="numpy").scores
     for value in (network.graph.input[0], network.graph.output[0]):
         value.type.tensor_type.shape.dim[0].dim_value = 5
     for engine in ("numpy", "onnxruntime"):
-        found = fcconv.scan(network, picture(), windows="exact", engine=engine)
+        found = fcconv.scan(network, picture(), windows="crops", engine=engine)
         assert_identical(found.scores, expected, engine)
 
 

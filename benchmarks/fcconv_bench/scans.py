@@ -130,16 +130,16 @@ def plain_loop(patch: Callable[[Array], Any], image: Array, stride: int, batch: 
 
 def exact_windows(engine: str, stride: int, side: int) -> tuple[int, float, float, float]:
     """Return windows, and seconds: of a whole scan, of its tiles alone, and of a plain loop."""
-    network = as_network(fcconv.convolutionize(networks.padded()), stride, windows="exact")
+    network = as_network(fcconv.convolutionize(networks.padded()), stride, windows="crops")
     # one for all: idle threads of one session of onnxruntime would slow the other
     patch = network.patch_compiled(engine)
     noise = np.random.default_rng(0).random((3, 1, side), np.float32)
     image = np.broadcast_to(noise, (3, side, side))  # its rows are equal, and take no memory
-    job = make_job(network, image, "exact", None, None, None)
+    job = make_job(network, image, "crops", None, None, None)
     cut, batch = job.planned(parse_bytes("512MB"), engine)
     score = job.score(engine, batch)
     found, tiles, *loops = medians(
-        lambda: fcconv.scan(network, image, engine=engine, windows="exact"),
+        lambda: fcconv.scan(network, image, engine=engine, windows="crops"),
         lambda: score_tiles(job, score, cut, InMemory(job.outputs(cut)), lambda _: None),
         *(partial(plain_loop, patch, image, stride, size) for size in BATCHES),
     )

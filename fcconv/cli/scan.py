@@ -18,6 +18,7 @@ from fcconv.cli.options import (
     stride_option,
     window_option,
 )
+from fcconv.scanning.network import WINDOWS
 from fcconv.scanning.score_files import suffixes
 
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -86,9 +87,10 @@ class Names(click.ParamType[tuple[str, ...]]):
 )
 @click.option(
     "--windows",
-    type=click.Choice(["shared", "exact"]),
-    help="For a network that pads: one pass that windows share, or each window cut out; the latter "
-    "also for one that can't slide, with a --stride.",
+    type=click.Choice(WINDOWS),
+    help="For a network that pads: one pass that windows share, or one that scores each as when it "
+    "is cut out, or each window cut out. The latter two also for one that can't slide; crops with "
+    "a --stride.",
 )
 @click.option("--gray", is_flag=True, help="Make a colour image grey.")
 @click.option(

@@ -37,6 +37,13 @@ from fcconv.scanning.store import check_out
 
 SHOWN_PEAKS = 10
 
+SCORED = {
+    "shared": "in one pass that they share",
+    "exact": "in one pass that they share, each as its crop",
+    "crops": "each cut out",
+}
+"""How windows were scored, in words."""
+
 MOST_PEAKS = 100_000
 """Peaks that are written, and looked at again where there are several sizes."""
 
@@ -327,7 +334,7 @@ def _table(found: Scan) -> Table:
         + ("" if found.scale == 1 else f", times {found.scale:g}"),
         f"{what} before the network": found.preparation,
         "windows": f"{cells} of {_times(found.window)} {what}, {_times(found.stride)} apart",
-        "scored": "in one pass that they share" if found.windows == "shared" else "each cut out",
+        "scored": SCORED[found.windows],
         "every score equals its crop's": "yes" if found.exact else "no",
         "without a score": f"{found.unscored:,} windows, in which {what} have no value"
         if found.unscored

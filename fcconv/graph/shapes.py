@@ -22,7 +22,7 @@ def infer_shapes(model: ir.Model) -> None:
 
     Where ONNX's inference gives up, as it does on shapes that the network computes itself, a run on
     zeros shows them; with an operator that is not known here, they stay unknown. What a file tells
-    counts only where nothing else is known; an output keeps the sizes it is declared to have.
+    counts only where nothing else is known; an output keeps the sizes it is declared to have, if it is declared any.
     """
     told = {
         value: _with_free_sizes(value.shape)
@@ -40,9 +40,11 @@ def infer_shapes(model: ir.Model) -> None:
     if any(node.inputs[0] is not None and node.inputs[0].shape is None for node in products):
         _see_shapes(model)
     for value, shape in told.items():
-        declared = value.is_graph_output() and len(shape) == len(value.shape or ())
-        if value.shape is None or declared:
+        if value.shape is None:
             value.shape = shape
+        elif value.is_graph_output() and len(shape) == len(value.shape):
+            pairs = zip(shape, value.shape, strict=True)
+            value.shape = ir.Shape([a if isinstance(a, int) else b for a, b in pairs])
 
 
 def _with_free_sizes(shape: ir.Shape) -> ir.Shape:

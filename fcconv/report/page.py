@@ -178,7 +178,7 @@ def _facts(scan: Scan) -> list[tuple[str, str]]:
         ("Window", f"{times(scan.window)} pixels"),
         ("Stride", f"{times(scan.stride)} pixels"),
         ("Windows", f"{times(scan.cells)} = {math.prod(scan.cells):,}"),
-        ("Scored", "in shared passes" if scan.windows == "shared" else "each window by itself"),
+        ("Scored", "each window by itself" if scan.windows == "crops" else "in shared passes"),
         ("Engine", scan.engine),
         ("Preparation", scan.preparation),
         ("Tiles", f"{scan.tiles:,}, of which this run computed {scan.computed:,}"),

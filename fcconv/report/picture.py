@@ -215,7 +215,7 @@ def apart(scan: Scan) -> str:
 
 def scoring(scan: Scan) -> str:
     """Say whether windows shared a pass, and whether the scores are those of their crops."""
-    how = "Windows share one pass" if scan.windows == "shared" else "Each window scored by itself"
+    how = "Each window scored by itself" if scan.windows == "crops" else "Windows share one pass"
     if scan.exact:
         return f"{how}; every score equals that of its window, cut out"
     return f"{how}; scores differ from those of windows cut out"

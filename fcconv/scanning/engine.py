@@ -40,14 +40,17 @@ class Shared:
     Parameters
     ----------
     network : Network
-        A network that slides, by its own stride; of its cells those are kept that are asked for.
+        A network that slides, by its own stride.
+    stride : tuple of int
+        Pixels from one window of a tile to the next: of its cells so many are kept.
     engine : str
         What computes.
     """
 
-    def __init__(self, network: Network, engine: str) -> None:
-        self._layout, self._every = network.layout, network.every
-        self._call = network.sliding.compiled(engine)
+    def __init__(self, network: Network, stride: tuple[int, ...], engine: str) -> None:
+        sliding = network.sliding
+        self._layout, self._call = network.layout, sliding.compiled(engine)
+        self._every = [n // m for n, m in zip(stride, sliding.stride, strict=True)]
 
     def __call__(self, pixels: Array, cells: tuple[slice, ...] = ()) -> tuple[Array, ...]:
         """Score all cells, and return some; see :class:`Score`."""

@@ -19,7 +19,7 @@ from fcconv.scanning.engine import Cropped, Score, Shared, fastest
 from fcconv.scanning.gaps import Gapless
 from fcconv.scanning.images import Image
 from fcconv.scanning.layouts import unit
-from fcconv.scanning.memory import Footprint
+from fcconv.scanning.memory import Footprint, corners
 from fcconv.scanning.missing import Mask, windows_with
 from fcconv.scanning.network import Array, Network, digest, explained, labels_of, shared_if_exact
 from fcconv.scanning.opening import open_images
@@ -64,8 +64,8 @@ class Job:
         Whether they are a batch.
     preparation : Preparation
         What is done to their pixels.
-    windows : {"shared", "exact"}
-        Whether windows share one pass, or each is cut out.
+    windows : {"shared", "exact", "crops"}
+        Whether windows share one pass, or one that scores each as its crop, or each is cut out.
     labels : tuple of str
         Names of the channels of the first output.
     """
@@ -84,8 +84,8 @@ class Job:
 
     @functools.cached_property
     def sources(self) -> Sequence[Source]:
-        """What is read of the images: if windows are cut out, nothing of the gaps between them."""
-        if self.windows == "exact" and self.step != self.network.stride:
+        """What is read of the images: where windows share nothing there, no gaps between them."""
+        if self.step != self.network.stride:
             window, stride = self.network.window, self.network.stride
             return [Gapless(image, window, stride) for image in self.images]
         return self.images
@@ -93,9 +93,9 @@ class Job:
     @property
     def step(self) -> tuple[int, ...]:
         """Pixels from one window to the next in what is read."""
-        if self.windows == "exact":
-            return tuple(map(min, self.network.window, self.network.stride))
-        return self.network.stride
+        if self.windows == "shared":
+            return self.network.stride
+        return tuple(map(min, self.network.window, self.network.stride))
 
     def lead(self, number: int) -> tuple[int, ...]:
         """Return what comes before the channels of scores: a number in a batch, else nothing."""
@@ -156,9 +156,9 @@ class Job:
 
     def score(self, engine: str, batch: int = MOST_CROPS) -> Score:
         """Make what scores a tile."""
-        if self.windows == "exact":
+        if self.windows == "crops":
             return Cropped(self.network, self.step, engine, batch)
-        return Shared(self.network, engine)
+        return Shared(self.network, self.step, engine)
 
     def fastest(self, memory: int) -> str:
         """Find the engine that is the fastest on a small tile of the first image."""
@@ -186,8 +186,8 @@ class Job:
         """
         footprint, batch = self._footprint(engine), 1
         computed = 0  # by a batch, which is as large for every tile
-        if self.windows == "exact":
-            each = footprint.bytes([0] * len(self.size)) // self._fixed_batch + 1
+        if self.windows == "crops":
+            each = footprint.bytes(()) // self._fixed_batch + 1
             batch = self._fixed_batch * max(_crops(each, memory) // self._fixed_batch, 1)
             computed = each * batch
         scores = sum(channels * dtype.itemsize for channels, dtype in self.network.outputs.values())
@@ -198,19 +198,19 @@ class Job:
             read = self.sources[0].bytes(cut.pixels) + math.prod(cut.pixels) * prepared
             # one tile is read, and one written, while one is computed
             both = 2 * (read + math.prod(cut.scored) * scores)
-            if self.windows == "exact":
+            if self.windows == "crops":
                 return both
             own = self.network.sliding.stride
             # a stride more for what remains of the image at its end
             return both + footprint.bytes(
                 [
-                    (axis.pixels - axis.window) // n + 1
+                    -(-(axis.pixels - axis.window) // n)
                     for axis, n in zip(cut.axes, own, strict=True)
                 ]
             )
 
         def is_many(cut: Plan) -> bool:
-            return self.windows == "exact" and math.prod(cut.kept) > MOST_BATCHES * batch
+            return self.windows == "crops" and math.prod(cut.kept) > MOST_BATCHES * batch
 
         chosen = None
         for cut in self._plans():  # ever smaller
@@ -234,13 +234,12 @@ class Job:
     def _footprint(self, engine: str) -> Footprint:
         """Describe the memory of a pass over a tile, or of a batch of windows."""
         network, layout = self.network, self.network.layout
-        if self.windows == "exact":
+        if self.windows == "crops":
             shape = layout.shape(network.window, self._fixed_batch)
-            return Footprint(network.patch, shape, None, engine)
+            return Footprint(network.patch, [shape], engine)
         sliding = network.sliding
-        larger = [n + s for n, s in zip(sliding.window, sliding.stride, strict=True)]
-        shape = layout.shape(sliding.window)
-        return Footprint(sliding.model, shape, layout.shape(larger), engine)
+        shapes = [layout.shape(size) for size in corners(sliding.window, sliding.stride)]
+        return Footprint(sliding.model, shapes, engine)
 
     @property
     def _fixed_batch(self) -> int:
@@ -260,7 +259,7 @@ class Job:
     def _plans(self) -> Iterator[Plan]:
         window = self.network.window
         check_size(self.size, window)
-        if self.windows == "exact":
+        if self.windows == "crops":
             margins: Sequence[tuple[int, int]] = ((0, 0),) * len(window)
         else:
             margins = self.network.sliding.margins
@@ -317,7 +316,7 @@ def make_job(
         images,
         batched,
         prepared,
-        windows or shared_if_exact(network),
+        "crops" if network.cut_out else windows or shared_if_exact(network),
         labels_of(network, labels),
     )
 

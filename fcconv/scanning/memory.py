@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import weakref
@@ -49,29 +50,43 @@ def parse_bytes(memory: int | str) -> int:
 class Extent:
     """The bytes of a value, for a tile of any size.
 
+    Along each axis of the image it grows evenly, stride by stride: by its length where windows
+    share it, by windows in the batch where each has its own. So its sizes for a window and for a
+    stride more, along each axis and in every combination, tell any other.
+
     Attributes
     ----------
-    native, next : tuple of int
-        Its shape for one window, and for an image that is one stride larger along each axis.
+    shapes : tuple of tuple of int
+        Its shape for each image of :func:`corners`; one, if it is as large for every tile.
     itemsize : int
         Bytes of an entry.
     most : int, optional
         Bytes that are there at a time.
     """
 
-    native: tuple[int, ...]
-    next: tuple[int, ...]
+    shapes: tuple[tuple[int, ...], ...]
     itemsize: int
     most: int | None = None
 
     def bytes(self, strides: Sequence[int]) -> int:
         """Count its bytes, for a tile so many strides larger than a window along each axis."""
-        further = iter(strides)  # the axes that grow are the image's, in order
-        whole = self.itemsize * math.prod(
-            a if a == b else a + (b - a) * next(further)
-            for a, b in zip(self.native, self.next, strict=True)
-        )
+        entries = [math.prod(shape) for shape in self.shapes]
+        for n in strides:  # the first half is for a window along this axis, the second for more
+            halves = entries[: len(entries) // 2], entries[len(entries) // 2 :]
+            entries = [a + (b - a) * n for a, b in zip(*halves, strict=True)]
+        whole = self.itemsize * entries[0]
         return whole if self.most is None else min(whole, self.most)
+
+
+def corners(window: Sequence[int], stride: Sequence[int]) -> list[tuple[int, ...]]:
+    """List the smallest images: a window or a stride more along each axis.
+
+    Examples
+    --------
+    >>> corners((10, 20), (1, 2))
+    [(10, 20), (10, 22), (11, 20), (11, 22)]
+    """
+    return list(itertools.product(*((n, n + s) for n, s in zip(window, stride, strict=True))))
 
 
 @dataclass(frozen=True)
@@ -87,29 +102,21 @@ class Footprint:
     """The memory that a pass over a tile takes, beside the weights.
 
     Each value of a sliding network grows by one entry every so many pixels, which divide the stride
-    (:mod:`fcconv.graph.samples`), so that two small runs tell the shapes of any other.
+    (:mod:`fcconv.graph.samples`), so that runs on the smallest images tell it for any tile.
 
     Parameters
     ----------
     model : onnx_ir.Model
         The network.
-    shape : tuple of int
-        Shape of its input for one window.
-    larger : tuple of int, optional
-        The same for an image that is one stride larger; left out, if each window is cut out.
+    shapes : sequence of tuple of int
+        Shape of its input for each image of :func:`corners`; one, if each window is cut out.
     engine : str
         What computes.
     """
 
-    def __init__(
-        self,
-        model: ir.Model,
-        shape: tuple[int, ...],
-        larger: tuple[int, ...] | None,
-        engine: str,
-    ) -> None:
-        extents = extents_of(model, shape, larger or shape, engine)
-        for value in model.graph.outputs if larger else ():
+    def __init__(self, model: ir.Model, shapes: Sequence[tuple[int, ...]], engine: str) -> None:
+        extents = extents_of(model, shapes, engine)
+        for value in model.graph.outputs if len(shapes) > 1 else ():
             _check_cells(extents[value])
         self._input = extents[data_inputs(model.graph)[0]]
         self._stages = [
@@ -138,22 +145,22 @@ class Footprint:
 
 def _check_cells(output: Extent) -> None:
     """Check that a window has one cell, and an image larger by a stride two along each axis."""
-    cells = [shape[2:] for shape in (output.native, output.next)]
-    if {*cells[0]} != {1} or {*cells[1]} != {2}:
+    cells = [shape[2:] for shape in output.shapes]
+    if cells != corners([1] * len(cells[0]), [1] * len(cells[0])):
         raise ModelError(
-            f"the network has {cells[0]} cells for a window and {cells[1]} for one stride more, "
+            f"the network has {cells[0]} cells for a window and {cells[-1]} for one stride more, "
             f"which does not fit its metadata: convert it again"
         )
 
 
 def extents_of(
-    model: ir.Model, native: tuple[int, ...], larger: tuple[int, ...], engine: str
+    model: ir.Model, shapes: Sequence[tuple[int, ...]], engine: str
 ) -> dict[ir.Value, Extent]:
-    """Describe each value by its shapes for one window and for one stride more along each axis."""
-    first, second = seen(model, native, engine), seen(model, larger, engine)
+    """Describe each value by its shapes for some shapes of the input."""
+    runs = [seen(model, shape, engine) for shape in shapes]
     return {
-        value: Extent(shape, second[value][0], dtype.itemsize)
-        for value, (shape, dtype) in first.items()
+        value: Extent(tuple(run[value][0] for run in runs), dtype.itemsize)
+        for value, (_, dtype) in runs[0].items()
     }
 
 
@@ -238,7 +245,9 @@ def _workspace(node: ir.Node, extents: dict[ir.Value, Extent], engine: str) -> l
 
 def _columns(made: Extent, read: Extent, taps: int, most: int) -> Extent:
     """Describe the columns of a convolution: `taps` samples of each channel for each position."""
-    batch, channels = read.native[:2]
-    lead = (batch, channels * (taps + 1))  # and the pixels that they are gathered from
-    native, further = ((*lead, *shape[2:]) for shape in (made.native, made.next))
-    return Extent(native, further, made.itemsize, most)
+    shapes = tuple(
+        # and the pixels that they are gathered from
+        (batch, channels * (taps + 1), *cells)
+        for (batch, channels, *_), (_, _, *cells) in zip(read.shapes, made.shapes, strict=True)
+    )
+    return Extent(shapes, made.itemsize, most)

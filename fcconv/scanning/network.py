@@ -7,7 +7,7 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,9 +26,19 @@ from fcconv.graph.run import data_inputs, fixed_batch
 from fcconv.graph.slide import Stuck, slide
 from fcconv.graph.sliding import Sliding, restored
 from fcconv.scanning.arguments import several
+from fcconv.scanning.exactly import exactly, why_cut_out
 from fcconv.scanning.memory import seen
 
 Array = npt.NDArray[Any]
+
+WINDOWS = ("shared", "exact", "crops")
+"""How windows are scored: in one pass that they share, in one that gives each the score of its
+crop, or each cut out."""
+
+CUT_OUT = (
+    "Each window can be cut out and scored by itself: windows='crops' (--windows crops), with a "
+    "stride"
+)
 
 
 @dataclass(frozen=True)
@@ -106,6 +116,8 @@ class Network:
         Channels and type of each output.
     slid : Sliding or Stuck
         The network that scores windows in one pass, or why there is none.
+    cut_out : str
+        Why windows are cut out that were to share a pass exactly; nothing if they do.
     """
 
     patch: ir.Model
@@ -114,6 +126,7 @@ class Network:
     stride: tuple[int, ...]
     outputs: Mapping[str, tuple[int, np.dtype[Any]]]
     slid: Sliding | Stuck
+    cut_out: str = ""
 
     @property
     def sliding(self) -> Sliding:
@@ -127,11 +140,6 @@ class Network:
         if isinstance(self.slid, Stuck):
             raise self.slid.error
         return self.slid
-
-    @property
-    def every(self) -> tuple[int, ...]:
-        """Which cells of the sliding network are kept: every n-th along each axis."""
-        return tuple(n // m for n, m in zip(self.stride, self.sliding.stride, strict=True))
 
     @property
     def exact(self) -> bool:
@@ -177,22 +185,38 @@ def as_network(
     Raises
     ------
     UnsupportedError
-        If it can't slide, and `windows` is not "exact".
+        If it can't slide, and windows are to share all of it; if windows are to share a pass
+        exactly, and it can't be computed for many at a time.
     ArgumentError
-        If it slides at another stride, or can't slide and has none.
+        If it slides at another stride, or windows are to be cut out for it and it has none.
     """
     if isinstance(network, Network):
         return network
+    found: Sliding | Stuck
     if isinstance(network, Sliding):
-        return _of_sliding(network, stride, windows)
-    model = load(network, window)
-    told = restored(model)
-    if told is not None:
-        return _of_sliding(told, stride, windows)
-    found = slide(model, stride)
-    if isinstance(found, Sliding):
-        return _of_sliding(found, None, windows)
-    return _of_patches(model, found, stride, windows)
+        model, found = network.cropping, network
+    else:
+        model = load(network, window)
+        found = restored(model) or slide(model, stride)
+    if windows != "exact":
+        return _of(model, found, stride, windows)
+    cut_out = why_cut_out(model)
+    if cut_out:
+        return replace(_of(model, found, stride, "crops"), cut_out=cut_out)
+    try:
+        sliding, wanted = exactly(found, model, stride)
+    except UnsupportedError as error:
+        error.add_note(CUT_OUT)
+        raise
+    return _of_sliding(sliding, wanted, windows)
+
+
+def _of(
+    model: ir.Model, found: Sliding | Stuck, stride: Ints | None, windows: str | None
+) -> Network:
+    if isinstance(found, Stuck):
+        return _of_patches(model, found, stride, windows)
+    return _of_sliding(found, stride, windows)
 
 
 def _of_sliding(sliding: Sliding, stride: Ints | None, windows: str | None) -> Network:
@@ -200,7 +224,7 @@ def _of_sliding(sliding: Sliding, stride: Ints | None, windows: str | None) -> N
     rank = len(sliding.window)
     wanted = sliding.stride if stride is None else per_axis(stride, rank, "stride")
     apart = any(n % m for n, m in zip(wanted, sliding.stride, strict=True))
-    if apart and windows != "exact":
+    if apart and windows not in ("exact", "crops"):
         raise ArgumentError(
             f"the network slides by {sliding.stride}, and a scan of it by multiples of that, not "
             f"by {stride}: make it from the patch network again, with this stride"
@@ -211,10 +235,10 @@ def _of_sliding(sliding: Sliding, stride: Ints | None, windows: str | None) -> N
 
 def _of_patches(model: ir.Model, stuck: Stuck, stride: Ints | None, windows: str | None) -> Network:
     """Take a network that can't slide for windows that are cut out."""
-    if windows != "exact":
+    if windows != "crops":
         stuck.error.add_note(
-            "Each window can be cut out and scored by itself: windows='exact' (--windows exact), "
-            "with a stride"
+            "Windows can share what comes before that, and each be scored as its crop: "
+            "windows='exact' (--windows exact)"
         )
         raise stuck.error
     if stride is None:
@@ -262,7 +286,7 @@ def shared_if_exact(network: Network) -> str:
         f"{'; '.join(network.reasons)}: at the border of a window the network sees zeros, inside "
         f"an image real pixels, so that scores of one pass are not those of the windows. Choose: "
         f"windows='shared' (--windows shared), fast, the fully convolutional convention, or "
-        f"windows='exact' (--windows exact), each window cut out, slower"
+        f"windows='exact' (--windows exact), each window scored as when it is cut out, slower"
     )
 
 

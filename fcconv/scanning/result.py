@@ -53,8 +53,8 @@ class Scan:
         Pixels of the image, for each spatial axis.
     window, stride : tuple of int
         Pixels of a window, and from one to the next.
-    windows : {"shared", "exact"}
-        Whether windows shared one pass, or each was cut out and scored by itself.
+    windows : {"shared", "exact", "crops"}
+        Whether windows shared one pass, or one that scores each as its crop, or each was cut out.
     exact : bool
         Whether every score equals that of its window, cut out.
     reasons : tuple of str
@@ -76,7 +76,8 @@ class Scan:
         Size of the scanned image in parts of the picture that peaks are about.
     notes : tuple of str
         What was decided about the file of the image, or found in it: which of its pictures was
-        taken, how it was turned, which way the axes of a volume run.
+        taken, how it was turned, which way the axes of a volume run; and why windows were cut out
+        that were to share a pass exactly.
     images : tuple
         What was scanned, a picture each, of which reports show an overview.
     layers : tuple of Layer

@@ -21,7 +21,7 @@ from fcconv.scanning.job import Job, make_job
 from fcconv.scanning.lock import locked
 from fcconv.scanning.memory import parse_bytes
 from fcconv.scanning.missing import Mask, count_unscored, masked
-from fcconv.scanning.network import Array, as_network
+from fcconv.scanning.network import WINDOWS, Array, as_network
 from fcconv.scanning.pipeline import pipeline
 from fcconv.scanning.plan import Plan, Tile
 from fcconv.scanning.preparation import Preparation
@@ -97,10 +97,11 @@ def scan(
         are not faster, unless their windows need more.
     out : path, optional
         Where scores go: a ``.zarr`` folder, a ``.npy`` or ``.npz`` file; memory, if left out.
-    windows : {"shared", "exact"}, optional
-        Whether windows share one pass, or each is cut out and scored by itself. Where a network
-        pads, these differ, and one of them must be chosen; one that can't slide needs "exact", and
-        a stride.
+    windows : {"shared", "exact", "crops"}, optional
+        Whether windows share one pass; or one that gives each the score of its crop, with what it
+        can't share computed for each; or each is cut out and scored by itself. Where a network
+        pads, the first differs from the others, and one must be chosen; one that can't slide needs
+        "exact", or "crops" and a stride.
     preparation : Preparation, optional
         What is done to pixels first; by default 8-bit and 16-bit ones are scaled to 0 to 1.
     layout : str, optional
@@ -134,7 +135,8 @@ def scan(
     OutputError
         If scores can't go to `out`.
     UnsupportedError
-        If the network pads, and `windows` is left out, or can't slide, and it is not "exact".
+        If the network pads, and `windows` is left out; if it can't slide, and `windows` is not
+        "exact" or "crops"; if it can't be computed for many windows at a time, as "exact" needs.
     ArgumentError
         If an argument makes no sense.
     BackendError
@@ -156,8 +158,8 @@ def scan(
         raise ArgumentError(f"progress needs a function, got {progress!r}")
     if target is not None:
         check_out(target, existing, image)
-    if windows not in (None, "shared", "exact"):
-        raise ArgumentError(f"windows is 'shared' or 'exact', got {windows!r}")
+    if windows is not None and windows not in WINDOWS:
+        raise ArgumentError(f"windows is 'shared', 'exact' or 'crops', got {windows!r}")
     scored = as_network(network, stride, window, windows)
     job = make_job(scored, image, windows, preparation, layout, labels, series, page)
     begin = time.perf_counter()
@@ -184,7 +186,7 @@ def scan(
         window=scored.window,
         stride=scored.stride,
         windows=job.windows,
-        exact=scored.exact or job.windows == "exact",
+        exact=scored.exact or job.windows == "crops",
         reasons=scored.reasons,
         engine=chosen,
         preparation=str(job.preparation),
@@ -193,7 +195,7 @@ def scan(
         seconds=time.perf_counter() - begin,
         unscored=tally.unscored,
         scale=image.scale if isinstance(image, Resized) else 1.0,
-        notes=job.images[0].notes,
+        notes=(*filter(None, [scored.cut_out]), *job.images[0].notes),
         images=tuple(job.images),
         layers=scored.layers,
     )

@@ -1,0 +1,93 @@
+"""The network of a scan in which windows share a pass, and each is scored as when it is cut out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from fcconv.geometry import Ints, per_axis
+from fcconv.graph.exact.network import natural_stride
+from fcconv.graph.load import load
+from fcconv.graph.run import data_inputs, fixed_batch
+from fcconv.graph.slide import Stuck, exact, slide
+from fcconv.graph.sliding import SLIDING, Sliding
+
+Steps = tuple[int, ...]
+
+
+def exactly(found: Sliding | Stuck, model: ir.Model, stride: Ints | None) -> tuple[Sliding, Steps]:
+    """Write the network that scores every window as its crop.
+
+    Windows that stand further apart than they are long are read side by side
+    (:class:`fcconv.scanning.gaps.Gapless`), so that none of them is longer than its stride there.
+
+    Parameters
+    ----------
+    found : Sliding or Stuck
+        What is known of the network: how it slides, or what forbids it.
+    model : onnx_ir.Model
+        The patch network; of one that was read from a file, and slides, that one.
+    stride : int or sequence of int, optional
+        Pixels from one window to the next; the network's own, if left out.
+
+    Returns
+    -------
+    Sliding, tuple of int
+        The network, whose stride divides that at which windows are read, and the stride.
+    """
+    axes, window = _axes_of(model, found), _window_of(model, found)
+    if stride is not None:
+        wanted = per_axis(stride, len(window), "stride")
+    elif isinstance(found, Sliding):
+        wanted = found.stride
+    else:
+        wanted = natural_stride(model, axes, found.still)
+    step = tuple(map(min, window, wanted))
+    if isinstance(found, Stuck):
+        return exact(model, found, step), wanted
+    if found.exact and not any(n % m for n, m in zip(step, found.stride, strict=True)):
+        return found, wanted
+    if found.patch is None:
+        model = _patch_of(model, axes, window)
+    elif found.stride == step:
+        return exact(model, found, step), wanted
+    return exact(model, slide(model, step, axes), step), wanted
+
+
+def why_cut_out(model: ir.Model) -> str:
+    """Say why windows can only be cut out to be scored exactly; nothing if they can share."""
+    batch = fixed_batch(data_inputs(model.graph))
+    if batch in (None, 1):
+        return ""
+    return (
+        f"each window is cut out, which gives the same scores: the network computes {batch} images "
+        f"at a time, and no other number of them"
+    )
+
+
+def _axes_of(model: ir.Model, found: Sliding | Stuck) -> Steps:
+    if found.axes:
+        return found.axes
+    shape = data_inputs(model.graph)[0].shape
+    dims = () if shape is None else shape.dims
+    return tuple(k for k, n in enumerate(dims) if k and not isinstance(n, int))
+
+
+def _window_of(model: ir.Model, found: Sliding | Stuck) -> Steps:
+    if isinstance(found, Sliding):
+        return found.window
+    shape = data_inputs(model.graph)[0].shape
+    return tuple(int(str(shape.dims[axis])) for axis in found.axes) if shape is not None else ()
+
+
+def _patch_of(sliding: ir.Model, axes: Sequence[int], window: Sequence[int]) -> ir.Model:
+    """Let a network that slides, read from a file, score a single window."""
+    patch = sliding.clone()
+    (value,) = data_inputs(patch.graph)
+    dims = [] if value.shape is None else list(value.shape.dims)
+    for axis, n in zip(axes, window, strict=True):
+        dims[axis] = n
+    value.shape = ir.Shape(dims)
+    del patch.metadata_props[SLIDING]
+    return load(patch)
