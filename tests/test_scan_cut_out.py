@@ -90,17 +90,19 @@ def test_channels_may_be_last() -> None:
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "auto"])
-def test_operators_that_only_onnxruntime_knows(engine: str) -> None:
+@pytest.mark.parametrize("windows", ["exact", "crops"])
+def test_operators_that_only_onnxruntime_knows(engine: str, windows: str) -> None:
     network, image = attending("TopK"), picture()
-    found = fcconv.scan(network, image, engine=engine, **CROPS)
+    found = fcconv.scan(network, image, stride=3, windows=windows, engine=engine)
     assert found.engine == "onnxruntime"
     assert_identical(found.scores, looped(network, image, found, "onnxruntime"), engine)
 
 
 @pytest.mark.parametrize("engine", ["numpy", "jax"])
-def test_other_engines_name_the_operator(engine: str) -> None:
+@pytest.mark.parametrize("windows", ["exact", "crops"])
+def test_other_engines_name_the_operator(engine: str, windows: str) -> None:
     with pytest.raises(UnsupportedError, match=r"TopK.*not known"):
-        fcconv.scan(attending("TopK"), picture(), engine=engine, **CROPS)
+        fcconv.scan(attending("TopK"), picture(), stride=3, windows=windows, engine=engine)
 
 
 def test_what_is_missing_is_said() -> None:
@@ -109,6 +111,8 @@ def test_what_is_missing_is_said() -> None:
     assert "windows='exact' (--windows exact)" in refused.value.__notes__[-1]
     with pytest.raises(ArgumentError, match=r"Mul.*give stride \(--stride\)"):
         fcconv.scan(squeezing(), picture(), windows="crops")
+    assert fcconv.scan(squeezing(), picture(), windows="exact", engine="numpy").stride == (1, 1)
+    assert fcconv.scan(attending(), picture(), windows="exact", engine="numpy").stride == (4, 4)
     network = attending()
     network.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "H"
     with pytest.raises(ShapeError, match="give window="):

@@ -60,7 +60,8 @@ def test_arrays_of_every_library(kind: str, tmp_path: Path) -> None:
 def test_images_are_read_by_tile(windows: str) -> None:
     network, image = small_network(pad=1), Recording(picture())
     memory = memory_for(8, network, image, windows=windows)
-    job = make_job(as_network(network), image, windows, None, None, None)
+    scored = as_network(network, windows=windows)
+    job = make_job(scored, image, windows, None, None, None)
     cut, _ = job.planned(memory, "numpy")
     image.reads.clear()
     fcconv.scan(network, image, engine="numpy", memory=memory, windows=windows)
@@ -106,7 +107,7 @@ def test_networks_that_pad_need_a_choice() -> None:
         fcconv.scan(network, picture())
     for word in ("Conv", "node0", "windows='shared'", "windows='exact'", "--windows exact"):
         assert word in str(refused.value)
-    with pytest.raises(ArgumentError, match="'shared' or 'exact', got 'both'"):
+    with pytest.raises(ArgumentError, match="'shared', 'exact' or 'crops', got 'both'"):
         fcconv.scan(network, picture(), windows="both")
 
 
