@@ -63,9 +63,9 @@ def exactly(
     )
     image = free_input(value, axes)
     local = followed.locals[value]
-    spans = {place: (axis.block, axis.stride)
-             for place, axis in zip(list(local.along)[1:], axes_of(local), strict=True)}  # fmt: skip
-    key = tuple(BODY if axis.stride else HEAD for axis in axes_of(local))
+    places, samples = list(local.along)[1:], axes_of(local)
+    spans = {place: (a.block, a.stride) for place, a in zip(places, samples, strict=True)}
+    key = tuple(BODY if axis.stride else HEAD for axis in samples)
     rewriter = Rewriter(
         writer,
         strips_of(writer, image, spans),
