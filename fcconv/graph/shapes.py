@@ -38,7 +38,7 @@ def infer_shapes(model: ir.Model) -> None:
         value.shape = None if value.shape is None else _with_free_sizes(value.shape)
     products = [node for node in model.graph if node.op_type == "MatMul"]
     if any(node.inputs[0] is not None and node.inputs[0].shape is None for node in products):
-        _see_shapes(model)
+        see_shapes(model)
     for value, shape in told.items():
         if value.shape is None:
             value.shape = shape
@@ -47,13 +47,17 @@ def infer_shapes(model: ir.Model) -> None:
             value.shape = ir.Shape([a if isinstance(a, int) else b for a, b in pairs])
 
 
+def _is_known(shape: ir.Shape | None) -> bool:
+    return shape is not None and all(isinstance(n, int) for n in shape.dims[1:])
+
+
 def _with_free_sizes(shape: ir.Shape) -> ir.Shape:
     """Let sizes below 0, which some files tell, and which too large a window leaves, be free."""
     return ir.Shape([None if isinstance(n, int) and n < 0 else n for n in shape.dims])
 
 
-def _see_shapes(model: ir.Model) -> None:
-    """Run the network on zeros; lengths that were free stay free."""
+def see_shapes(model: ir.Model) -> None:
+    """Write down shapes that a run on zeros shows; the number of images stays free."""
     inputs = data_inputs(model.graph)
     shapes = [None if v.shape is None else v.shape.dims for v in inputs]
     if not all(s and all(isinstance(n, int) for n in s[1:]) for s in shapes):
@@ -64,7 +68,7 @@ def _see_shapes(model: ir.Model) -> None:
 
     def write_down(node: Node, outputs: tuple[np.ndarray, ...]) -> None:
         for value, array in zip(node.ir.outputs, outputs, strict=False):
-            if value.shape is None:
+            if array.ndim and not _is_known(value.shape):
                 value.shape = ir.Shape([None, *array.shape[1:]])
 
     zeros = [

@@ -58,8 +58,8 @@ def convolutionize(
         Shape of one input without the batch: for a PyTorch module ``(C, *S)``, or where the network
         leaves it free.
     windows : {"shared", "exact"}, optional
-        Whether windows share all that is computed of the image, and see its pixels where their crops
-        see padding, or each is scored as its crop is.
+        Whether windows share all that is computed of the image, and see its pixels where their
+        crops see padding, or each is scored as its crop is.
 
     Returns
     -------

@@ -122,7 +122,8 @@ def _totals(listed: Sequence[_Node], followed: Followed) -> list[int]:
     totals = [a + b for a, b in zip(before, reversed(list(after)), strict=True)]
     number = {n.node: k for k, n in enumerate(listed)}
     for value, local in followed.locals.items():
-        made = -1 if value.producer() is None else number[value.producer()]
+        producer = value.producer()
+        made = -1 if producer is None else number[producer]
         readers = [number[use.node] for use in value.uses() if use.node.op_type != "Shape"]
         if value.is_graph_output() or not all(listed[k].sharable for k in readers):
             last = len(listed)

@@ -11,6 +11,7 @@ import onnx_ir as ir
 from fcconv.graph.exact.parts import Axis, Moves
 from fcconv.graph.node import Node, computing
 from fcconv.graph.operators import OPERATORS
+from fcconv.graph.operators.windows import DILATED_SINCE
 from fcconv.graph.receptive import Local
 
 STILL = Moves(1)
@@ -126,9 +127,23 @@ def _can_be_written(node: Node, made: Local) -> bool:
         return False
     if node.op == "Pad" and node.attribute("mode", "constant") not in FOLLOWING_MODES:
         return False
-    return all(axis.block > 0 for axis in axes)
+    return all(axis.block > 0 for axis in axes) and not _lacks_dilations(node, axes)
+
+
+def _lacks_dilations(node: Node, made: Sequence[Axis]) -> bool:
+    """Say whether the operator set has no pool that reads only some entries of a body.
+
+    The mean of some entries can be written as a convolution.
+    """
+    since = 0 if node.op == "AveragePool" else DILATED_SINCE.get(node.op, 0)
+    return node.opset < since and any(
+        axis.moves is not None and axis.body > 0 and axis.stride % (axis.apart // axis.moves.stride)
+        for axis in made
+        if axis.stride
+    )
 
 
 def local_axes(local: Local) -> list[Axis]:
     """Return the samples along the batch, where there is nothing to slide, and each axis."""
-    return [axis for axis in local.along.values() if isinstance(axis, Axis)]
+    found: list[Any] = list(local.along.values())
+    return [axis for axis in found if isinstance(axis, Axis)]

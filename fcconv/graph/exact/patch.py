@@ -6,6 +6,8 @@ absolute ends are so many samples at either end, and what is reshaped is reshape
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx_ir as ir
 
@@ -13,7 +15,7 @@ from fcconv.errors import FcconvError, UnsupportedError
 from fcconv.graph.node import Node
 from fcconv.graph.operators import windows
 from fcconv.graph.run import data_inputs, fixed_batch
-from fcconv.graph.shapes import infer_shapes
+from fcconv.graph.shapes import infer_shapes, see_shapes
 from fcconv.graph.writer import TO_THE_END, add_initializer, free_name, names_in
 
 WINDOWED = ("Conv", "MaxPool", "AveragePool", "LpPool")
@@ -30,6 +32,8 @@ def prepared(model: ir.Model) -> ir.Model:
     patch = model.clone()
     graph, names = patch.graph, names_in(patch)
     infer_shapes(patch)
+    if any(sizes_of(value) is None for node in graph for value in node.outputs):
+        see_shapes(patch)
     batch = fixed_batch(data_inputs(graph))
     if batch not in (None, 1):
         raise UnsupportedError(
@@ -52,9 +56,10 @@ def prepared(model: ir.Model) -> ir.Model:
 
 def sizes_of(value: ir.Value | None) -> tuple[int, ...] | None:
     """Return the lengths of a value's axes behind the batch; None if one is not known."""
-    dims = () if value is None or value.shape is None else value.shape.dims[1:]
-    sizes = tuple(n for n in dims if isinstance(n, int))
-    return sizes if dims and len(sizes) == len(dims) else None
+    if value is None or value.shape is None or not len(value.shape):
+        return None
+    sizes = tuple(n for n in value.shape.dims[1:] if isinstance(n, int))
+    return sizes if len(sizes) == len(value.shape) - 1 else None
 
 
 def _spell_out_padding(node: Node) -> None:
@@ -70,6 +75,9 @@ def _spell_out_padding(node: Node) -> None:
         return
     if node.attribute("count_include_pad", 0) and moved.asked != moved.window.padding:
         return  # of what it overhangs nothing counts, unlike its padding
+    pads = zip(moved.window.padding, kernel, strict=True)
+    if node.op != "Conv" and any(max(pair) >= size for pair, size in pads):
+        return  # engines refuse padding as long as a pool's kernel, but not such an overhang
     before, after = zip(*moved.window.padding, strict=True)
     attributes = {
         "kernel_shape": kernel,
@@ -87,18 +95,15 @@ def _spell_out_padding(node: Node) -> None:
 def _spell_out_ends(node: Node, graph: ir.Graph, names: set[str]) -> None:
     """Count the starts of a slice from the first entry, and its ends from the last."""
     sizes = sizes_of(node.ir.inputs[0])
-    given = [None if v is None or v.const_value is None else v.const_value.numpy()
-             for v in node.ir.inputs[1:]]  # fmt: skip
-    if sizes is None or len(node.ir.inputs) < 3 or any(array is None for array in given):
+    given = [v for v in node.ir.inputs[1:] if v is not None]
+    if sizes is None or len(given) < 2 or any(v.const_value is None for v in given):
         return
-    starts, ends, *rest = given
-    rank = 1 + len(sizes)
-    axes = [int(a) % rank for a in (rest[0] if rest else range(len(starts)))]
-    steps = [int(n) for n in rest[1]] if len(rest) > 1 else [1] * len(axes)
+    starts, ends, axes, steps = spans(node)
+    axes = [axis % (1 + len(sizes)) for axis in axes]
     if 0 in axes or min(steps, default=1) < 1:
         return
     first, last = [], []
-    for axis, start, end in zip(axes, starts.tolist(), ends.tolist(), strict=True):
+    for axis, start, end in zip(axes, starts, ends, strict=True):
         size = sizes[axis - 1]
         start, end = (min(n + size if n < 0 else n, size) for n in (start, end))
         first.append(start)
@@ -107,6 +112,20 @@ def _spell_out_ends(node: Node, graph: ir.Graph, names: set[str]) -> None:
         name = free_name(f"{node.name}/span", names)
         value = add_initializer(graph.initializers, name, np.array(numbers, np.int64))
         node.ir.replace_input_with(position, value)
+
+
+def spans(node: Node) -> tuple[list[int], list[int], list[int], list[int]]:
+    """Read the starts, ends, axes and steps of a slice by constants."""
+    given = [*map(constant_of, node.ir.inputs[1:]), None, None, None, None]
+    starts, ends = node.ints("starts", given[0]), node.ints("ends", given[1])
+    axes = node.ints("axes", given[2], tuple(range(len(starts))))
+    steps = node.ints("steps", given[3], (1,) * len(starts))
+    return list(starts), list(ends), list(axes), list(steps)
+
+
+def constant_of(value: ir.Value | None) -> Any:
+    """Return the array of a constant; None of what is not one."""
+    return None if value is None or value.const_value is None else value.const_value.numpy()
 
 
 def _free_batch(node: Node, graph: ir.Graph, names: set[str]) -> None:

@@ -12,17 +12,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 
 from fcconv.errors import UnsupportedError
 from fcconv.graph.exact.follow import STILL, Followed, axes_of, moves_of
 from fcconv.graph.exact.parts import Axis, Moves
-from fcconv.graph.exact.patch import WINDOWED, sizes_of
+from fcconv.graph.exact.patch import constant_of, sizes_of, spans
 from fcconv.graph.exact.strips import Key, Parts, Strips
 from fcconv.graph.node import Node
-from fcconv.graph.receptive import Local
+from fcconv.graph.operators.windows import DILATED_SINCE, pool
+from fcconv.graph.samples import Slide
 from fcconv.graph.writer import Writer, free_name
+
+GRAPHS = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
 
 
 @dataclass
@@ -111,6 +113,14 @@ class Rewriter:
         numbers = list(zip(*(moves.get(2 + k) or _as_it_is(node, k, rank) for k in range(rank)),
                            strict=True))  # fmt: skip
         kernel, strides, dilations, before, after = map(list, numbers)
+        if (
+            node.op == "AveragePool"
+            and max(dilations) > 1
+            and self.writer.opset < DILATED_SINCE[node.op]
+        ):
+            slides = [Slide(*each) for each in zip(*numbers, strict=True)]
+            channels = (sizes_of(node.ir.inputs[0]) or (0,))[0]
+            return [pool(self.writer, node, node.op, tensor, channels, slides, {})]
         changed: dict[str, Any] = {
             "kernel_shape": kernel,
             "strides": strides,
@@ -125,7 +135,7 @@ class Rewriter:
     def _sliced(
         self, node: Node, tensor: ir.Value, moves: Mapping[int, Moves], key: Key
     ) -> list[ir.Value]:
-        starts, ends, axes, steps = _slice_of(node)
+        starts, ends, axes, steps = spans(node)
         for axis, move in moves.items():
             if axis in axes and move.stride == 1:
                 k = axes.index(axis)
@@ -220,9 +230,9 @@ class Rewriter:
         if value not in self.followed.seen:
             raise UnsupportedError(f"the output {name!r} does not depend on the image")
         sizes = sizes_of(value)
-        if sizes is None and (value.shape is None or len(value.shape) != 1):
+        if sizes is None:
             raise UnsupportedError(f"nothing tells the shape of the output {name!r}")
-        written, count = self.whole(node, value), math.prod(sizes or ())
+        written, count = self.whole(node, value), math.prod(sizes)
         rank = len(self.strips.windows)
         shape = self.strips.cells(node, count)
         cells = self.writer.emit(node, "Reshape", [written, shape], None, "/cells")
@@ -270,20 +280,8 @@ def _as_it_is(node: Node, k: int, rank: int) -> Moves:
     )
 
 
-def _array(value: ir.Value | None) -> Any:
-    return None if value is None or value.const_value is None else value.const_value.numpy()
-
-
-def _slice_of(node: Node) -> tuple[list[int], list[int], list[int], list[int]]:
-    given = [*map(_array, node.ir.inputs[1:]), None, None, None, None]
-    starts, ends = node.ints("starts", given[0]), node.ints("ends", given[1])
-    axes = node.ints("axes", given[2], tuple(range(len(starts))))
-    steps = node.ints("steps", given[3], (1,) * len(starts))
-    return list(starts), list(ends), list(axes), list(steps)
-
-
 def _pads_of(node: Node, rank: int) -> list[int]:
-    given = [*map(_array, node.ir.inputs[1:]), None, None, None]
+    given = [*map(constant_of, node.ir.inputs[1:]), None, None, None]
     numbers = node.ints("pads", given[0])
     axes = node.ints("axes", given[2], tuple(range(rank)))
     pads = [0] * 2 * rank
@@ -302,9 +300,6 @@ def _check_whole(node: Node) -> None:
             "it has graphs of its own, which may read what windows have in the batch: cut the "
             "network before it"
         )
-
-
-GRAPHS = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
 
 
 def _suffix(key: Key) -> str:
