@@ -629,6 +629,27 @@ MUTATIONS = [
         f"{CUT_OUT}::test_channels_may_be_last",
     ),
     Mutation(
+        "gaps between windows that share a pass exactly are read",
+        "fcconv/scanning/job.py",
+        'if self.windows == "shared":',
+        'if self.windows != "crops":',
+        f"{MISSING}::test_gaps_between_windows_are_not_read",
+    ),
+    Mutation(
+        "windows in the batch grow along one axis only",
+        "fcconv/scanning/memory.py",
+        "entries[: len(entries) // 2], entries[len(entries) // 2 :]",
+        "entries[: len(entries) // 2], entries[: len(entries) // 2]",
+        "test_scan_exact.py::test_the_smallest_images_tell_what_a_tile_takes",
+    ),
+    Mutation(
+        "networks that compute five images at a time share a pass",
+        "fcconv/scanning/exactly.py",
+        "if batch in (None, 1):",
+        "if True:",
+        "test_scan_exact.py::test_a_fixed_batch_is_cut_out_and_that_is_said",
+    ),
+    Mutation(
         "gaps between windows are one window wide",
         "fcconv/scanning/gaps.py",
         "slice(cell * stride, cell * stride + window)",

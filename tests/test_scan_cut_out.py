@@ -15,48 +15,20 @@ from comparing import assert_identical
 from fcconv.cli import app
 from fcconv.errors import ArgumentError, FcconvError, ShapeError, UnsupportedError
 from graphs import Graph
-from scan_cases import Array, cut_into, memory_for, of_crops, picture, small_network
+from scan_cases import (
+    NETWORKS,
+    attending,
+    cut_into,
+    looped,
+    memory_for,
+    of_crops,
+    picture,
+    small_network,
+    squeezing,
+)
 from strategies import integers
 
 CROPS: dict[str, Any] = {"windows": "crops", "stride": 3}
-
-
-def squeezing(layout: str = "first") -> onnx.ModelProto:
-    """Put together a network that multiplies its map by what all of it excites."""
-    graph, rng = Graph(*((2, 7, 8) if layout == "first" else (7, 8, 2))), np.random.default_rng(3)
-    x = "image"
-    if layout == "last":
-        x = graph.add("Transpose", x, perm=[0, 3, 1, 2])
-    kernel = graph.array(rng.integers(-1, 2, (3, 2, 3, 3)))
-    x = graph.add("Relu", graph.add("Conv", x, kernel, pads=[1] * 4))
-    x = graph.add("Mul", x, graph.reduce("ReduceMax", x, [2, 3]))
-    x = graph.add("Conv", x, graph.array(rng.integers(-1, 2, (4, 3, 3, 3))))
-    return graph.model(graph.reduce("ReduceMax", x, [2, 3], keepdims=0))
-
-
-def attending(head: str = "ReduceSum") -> onnx.ModelProto:
-    """Put together a network whose patches attend to each other, as those of a transformer do."""
-    graph, rng = Graph(2, 8, 8), np.random.default_rng(4)
-    kernel = graph.array(rng.integers(-1, 2, (3, 2, 4, 4)))
-    x = graph.add("Conv", "image", kernel, strides=[4, 4])
-    x = graph.add("Reshape", x, np.array([0, 3, 4], np.int64))
-    keys = graph.add("Transpose", x, perm=[0, 2, 1])
-    x = graph.add("Relu", graph.add("MatMul", keys, x))
-    if head == "TopK":  # which is not known here
-        x, _ = graph.parts("TopK", x, np.array([2], np.int64), outputs=2)
-    x = graph.add("Flatten", x)
-    size = 16 if head == "ReduceSum" else 8
-    return graph.model(graph.add("MatMul", x, graph.array(rng.integers(-1, 2, (size, 3)))))
-
-
-NETWORKS = {"squeezing": squeezing, "attending": attending}
-
-
-def looped(network: onnx.ModelProto, image: Array, found: fcconv.Scan, engine: str) -> Array:
-    """Cut out each window of an image ``(C, H, W)`` and score it by itself."""
-    score = fcconv.compile(network, engine)
-    scores = [score(image[None, :, *found.box(*cell)])[0] for cell in np.ndindex(*found.cells)]
-    return np.stack(scores, axis=-1).reshape(-1, *found.cells)
 
 
 # Networks that can't slide ------------------------------------------------------------------------

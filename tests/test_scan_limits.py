@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import pytest
 
 import fcconv
@@ -39,15 +40,15 @@ import re, sys
 from pathlib import Path
 import numpy as np
 import fcconv
-model, image, out = sys.argv[1:]
+model, image, out, windows = sys.argv[1:]
 def peak():
     # not of getrusage, which counts what the process was before it began this program
     status = Path("/proc/self/status").read_text()
     return 1024 * int(re.search(r"VmHWM:\\s*(\\d+) kB", status)[1])
 pixels = np.load(image, "r")
-fcconv.scan(model, pixels[:, :64, :64], engine="numpy", out=out + "-small.zarr")  # loads libraries
+fcconv.scan(model, pixels[:, :64, :64], engine="numpy", windows=windows)  # loads libraries
 before = peak()
-found = fcconv.scan(model, pixels, engine="numpy", memory="40MB", out=out)
+found = fcconv.scan(model, pixels, engine="numpy", memory="40MB", windows=windows, out=out)
 print(found.tiles, peak() - before)
 """
 
@@ -127,13 +128,14 @@ def test_a_disk_that_is_too_small(suffix: str, size: int, tmp_path: Path) -> Non
     assert np.array_equal(scores, fcconv.convolutionize(small_network())(half_noise()[None])[0])
 
 
-def test_memory_stays_within_what_is_allowed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("windows", "side"), [("shared", 4000), ("exact", 2000)])
+def test_memory_stays_within_what_is_allowed(tmp_path: Path, windows: str, side: int) -> None:
     """What maps a file counts to the memory of a process, though it is no one's; it is on top."""
-    network = small_network(layout="none")
-    fcconv.convolutionize(network).save(tmp_path / "model.onnx")
-    pixels = np.random.default_rng(0).integers(0, 2, (1, 4000, 4000), dtype=np.uint8)
+    network = small_network(layout="none", pad=int(windows == "exact"))
+    onnx.save(network, tmp_path / "model.onnx")
+    pixels = np.random.default_rng(0).integers(0, 2, (1, side, side), dtype=np.uint8)
     np.save(tmp_path / "image.npy", pixels)
-    words = [sys.executable, "-c", GROWTH, "model.onnx", "image.npy", "out.zarr"]
+    words = [sys.executable, "-c", GROWTH, "model.onnx", "image.npy", "out.zarr", windows]
     done = subprocess.run(
         words, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True
     )

@@ -100,9 +100,12 @@ def interrupted(arguments: dict[str, Any]) -> None:
     assert "resume" in raised.value.__notes__[0]
 
 
-def test_resume_computes_what_is_left(tmp_path: Path) -> None:
-    given: dict[str, Any] = {"network": small_network(), "image": picture(), "engine": "numpy"}
-    given |= {"out": tmp_path / "x.zarr", "memory": memory_for(9, small_network(), picture())}
+@pytest.mark.parametrize("windows", ["shared", "exact", "crops"])
+def test_resume_computes_what_is_left(tmp_path: Path, windows: str) -> None:
+    network, image = small_network(pad=1), picture()
+    given: dict[str, Any] = {"network": network, "image": image, "engine": "numpy"}
+    given |= {"out": tmp_path / "x.zarr", "windows": windows}
+    given["memory"] = memory_for(9, network, image, windows=windows)
     interrupted(given)
     seen: list[Any] = []
     found = fcconv.scan(**given, existing="resume", progress=seen.append)

@@ -51,7 +51,8 @@ class Scene:
 
     def one_pass(self, engine: str) -> Call:
         """Return the call that scores the image at once."""
-        return partial(Shared(as_network(self.sliding), engine), self.image)
+        network = as_network(self.sliding)
+        return partial(Shared(network, network.stride, engine), self.image)
 
     def crops(self, engine: str) -> Call:
         """Return the call that scores each window by itself."""

@@ -22,7 +22,7 @@ def infer_shapes(model: ir.Model) -> None:
 
     Where ONNX's inference gives up, as it does on shapes that the network computes itself, a run on
     zeros shows them; with an operator that is not known here, they stay unknown. What a file tells
-    counts only where nothing else is known; an output keeps the sizes it is declared to have, if it is declared any.
+    counts only where nothing else is known; an output keeps what sizes it is declared to have.
     """
     told = {
         value: _with_free_sizes(value.shape)
