@@ -39,6 +39,7 @@ JOIN = "fcconv/graph/join.py"
 WALK = "fcconv/graph/walk.py"
 WINDOWS = "fcconv/graph/operators/windows.py"
 ONE_PASS = "test_sliding.py::test_one_pass_equals_the_crops"
+AUDIT = "test_scan_audit.py"
 PROOF = "test_sliding.py::test_verdict_and_proof_agree"
 OPERATORS = "test_sliding_operators.py::test_operators_slide"
 SLIDING_FORMS = "test_sliding_forms.py::test_forms_slide"
@@ -627,6 +628,41 @@ MUTATIONS = [
         "return max(stuck, key=nodes_before)",
         "return stuck[0]",
         f"{CUT_OUT}::test_channels_may_be_last",
+    ),
+    Mutation(
+        "an audit draws the first windows",
+        "fcconv/scanning/audit.py",
+        "order = rng.choice(total, min(total, ROUNDS * count), replace=False)",
+        "order = np.arange(min(total, ROUNDS * count))",
+        f"{AUDIT}::test_windows_drawn_are_any",
+    ),
+    Mutation(
+        "an audit takes the clearest decisions for the closest",
+        "fcconv/scanning/audit.py",
+        "highest[1] - highest[0]",
+        "highest[0] - highest[1]",
+        f"{AUDIT}::test_peaks_and_close_decisions_are_among_them",
+    ),
+    Mutation(
+        "an audit looks for peaks among the strongest windows only",
+        "fcconv/scanning/audit.py",
+        "[-SEARCHED * count :]",
+        "[-count:]",
+        f"{AUDIT}::test_peaks_and_close_decisions_are_among_them",
+    ),
+    Mutation(
+        "the bounds of an audit are of one end",
+        "fcconv/scanning/differences.py",
+        "(1 - CONFIDENCE) / 2",
+        "1 - CONFIDENCE",
+        f"{AUDIT}::test_bounds_are_those_of_clopper_and_pearson",
+    ),
+    Mutation(
+        "an audit cuts out windows where those of an image without gaps are",
+        "fcconv/scanning/audit.py",
+        "zip(cell, job.step, strict=True)",
+        "zip(cell, job.network.stride, strict=True)",
+        f"{AUDIT}::test_scores_in_a_file_and_gaps_between_windows",
     ),
     Mutation(
         "gaps between windows that share a pass exactly are read",

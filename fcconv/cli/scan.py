@@ -92,6 +92,13 @@ class Names(click.ParamType[tuple[str, ...]]):
     "is cut out, or each window cut out. The latter two also for one that can't slide; crops with "
     "a --stride.",
 )
+@click.option(
+    "--audit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Cuts out N windows as well, at random, at peaks and at close decisions, and tells how "
+    "far the scores of a shared pass are from theirs.",
+)
 @click.option("--gray", is_flag=True, help="Make a colour image grey.")
 @click.option(
     "--scale", type=Numbers(), help="Multiplies pixels, 1/255 say; 8 and 16 bits become 0 to 1."

@@ -60,6 +60,7 @@ class Options:
     engine: str
     memory: str
     windows: str | None
+    audit: int | None
     gray: bool
     scale: float | None
     mean: tuple[float, ...]
@@ -211,6 +212,7 @@ def _scanned(options: Options, network: Network, image: Image | Resized, out: Pa
             ),
             labels=options.labels,
             existing=options.existing,
+            audit=options.audit,
             progress=told,
         )
 
@@ -303,6 +305,7 @@ def _facts(found: Scan) -> dict[str, Any]:
         **{name: getattr(found, name) for name in names},
         "cells": found.cells,
         "outputs": shapes,
+        "audit": None if found.audit is None else asdict(found.audit),
     }
 
 
@@ -347,6 +350,8 @@ def _table(found: Scan) -> Table:
         table.add_row(name, value)
     for note in found.notes:
         table.add_row("note", note)
+    for name, value in () if found.audit is None else found.audit.lines():
+        table.add_row(f"against crops, {name}", value)
     for reason in () if found.exact else found.reasons:
         table.add_row("because", reason)
     return table

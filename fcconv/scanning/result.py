@@ -12,6 +12,7 @@ import numpy as np
 
 from fcconv.errors import ArgumentError
 from fcconv.scanning.arguments import as_integer, as_number
+from fcconv.scanning.differences import Audit
 from fcconv.scanning.layouts import unit
 from fcconv.scanning.peaks import Criterion, Peak, Progress, find_peaks
 
@@ -82,6 +83,9 @@ class Scan:
         What was scanned, a picture each, of which reports show an overview.
     layers : tuple of Layer
         The dense layers of the network that became convolutions.
+    audit : Audit or None
+        How far scores are from those of windows that were also cut out, if that was asked for,
+        and any window has a score.
     """
 
     outputs: Mapping[str, Any]
@@ -102,6 +106,7 @@ class Scan:
     notes: tuple[str, ...] = ()
     images: tuple[Pictured, ...] = ()
     layers: tuple[Layer, ...] = ()
+    audit: Audit | None = None
 
     def __repr__(self) -> str:
         """Say what was scanned and how, without the scores."""

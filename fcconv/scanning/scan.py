@@ -16,6 +16,7 @@ from fcconv.geometry import Ints
 from fcconv.graph.load import Source
 from fcconv.graph.sliding import Sliding
 from fcconv.scanning.arguments import as_path
+from fcconv.scanning.audit import audited, check_audit, cut_out_together
 from fcconv.scanning.engine import Score, checked
 from fcconv.scanning.job import Job, make_job
 from fcconv.scanning.lock import locked
@@ -66,6 +67,7 @@ def scan(
     page: int | None = None,
     labels: Sequence[str] | None = None,
     existing: str = "refuse",
+    audit: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Scan:
     """Score every window of an image of any size, in bounded memory.
@@ -118,6 +120,9 @@ def scan(
     existing : {"refuse", "resume", "overwrite"}
         What to do with scores that are there: "resume" goes on with a run of the same arguments,
         in its tiles and on its engine, and computes again what has been damaged since.
+    audit : int, optional
+        So many windows are also cut out and scored, and compared with the pass: `Scan.audit`. Half
+        are drawn at random, the others are the strongest peaks and the closest decisions.
     progress : callable, optional
         Is told how far the scan is, at the beginning and, perhaps from another thread, after each
         tile.
@@ -162,11 +167,14 @@ def scan(
         raise ArgumentError(f"windows is 'shared', 'exact' or 'crops', got {windows!r}")
     scored = as_network(network, stride, window, windows)
     job = make_job(scored, image, windows, preparation, layout, labels, series, page)
+    if audit is not None:
+        check_audit(audit, job.windows)
     begin = time.perf_counter()
     before = recorded(target) if existing == "resume" else None
     if chosen == "auto":
         chosen = checked(str(before.get("engine"))) if before else job.fastest(budget)
     cut, batch = job.planned_before(before) or job.planned(budget, chosen)
+    together = 0 if audit is None else cut_out_together(job, chosen, budget)
     record = {} if target is None else job.record(chosen, cut, batch)
     report, outputs = progress or (lambda _: None), job.outputs(cut)
     check_count(target, outputs)
@@ -179,6 +187,8 @@ def scan(
             if target is not None and recorded(target) == record:
                 error.add_note("The tiles that are finished are kept: resume goes on from there")
             raise
+    first = next(iter(found.values()))
+    compared = None if audit is None else audited(job, first, audit, chosen, together)
     return Scan(
         outputs=found,
         labels=job.labels,
@@ -198,6 +208,7 @@ def scan(
         notes=(*filter(None, [scored.cut_out]), *job.images[0].notes),
         images=tuple(job.images),
         layers=scored.layers,
+        audit=compared,
     )
 
 
