@@ -630,6 +630,20 @@ MUTATIONS = [
         f"{CUT_OUT}::test_channels_may_be_last",
     ),
     Mutation(
+        "onnxruntime computes in an order of its own",
+        "fcconv/graph/session.py",
+        "ExecutionOrder.PRIORITY_BASED",
+        "ExecutionOrder.DEFAULT",
+        "test_scan_limits.py::test_values_go_when_they_are_read",
+    ),
+    Mutation(
+        "onnxruntime takes memory by patterns",
+        "fcconv/graph/session.py",
+        "options.enable_mem_pattern = False",
+        "options.enable_mem_pattern = True",
+        "test_scan_limits.py::test_values_go_when_they_are_read",
+    ),
+    Mutation(
         "an audit draws the first windows",
         "fcconv/scanning/audit.py",
         "order = rng.choice(total, min(total, ROUNDS * count), replace=False)",

@@ -43,6 +43,10 @@ class Session(Compiled):
             raise BackendError("onnxruntime is not installed: pip install onnxruntime") from None
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        # in the order of the network, in which what strips are cut from is soon read; the engine's
+        # own makes first what windows share, and keeps all of it
+        options.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED
+        options.enable_mem_pattern = False  # takes up to twice the memory, and as long
         written, weights = _without_weights(model)
         with _named_errors():
             held = [onnxruntime.OrtValue.ortvalue_from_numpy(w) for w in weights.values()]
