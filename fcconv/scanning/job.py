@@ -206,6 +206,7 @@ class Job:
                 [
                     (axis.pixels - axis.window) // n + 1
                     for axis, n in zip(cut.axes, own, strict=True)
+                    if axis.window + n <= axis.size
                 ]
             )
 
@@ -232,15 +233,21 @@ class Job:
         return chosen, -(-count // -(-count // batch))  # batches of one size
 
     def _footprint(self, engine: str) -> Footprint:
-        """Describe the memory of a pass over a tile, or of a batch of windows."""
+        """Describe the memory of a pass over a tile, or of a batch of windows.
+
+        Along an axis on which the image has one window, a tile is as large as the image.
+        """
         network, layout = self.network, self.network.layout
         if self.windows == "exact":
             shape = layout.shape(network.window, self._fixed_batch)
             return Footprint(network.patch, shape, None, engine)
         sliding = network.sliding
-        larger = [n + s for n, s in zip(sliding.window, sliding.stride, strict=True)]
-        shape = layout.shape(sliding.window)
-        return Footprint(sliding.model, shape, layout.shape(larger), engine)
+        smallest, larger = [], []
+        for n, window, stride in zip(self.size, sliding.window, sliding.stride, strict=True):
+            grows = window + stride <= n
+            smallest.append(window if grows else n)
+            larger.append(window + stride if grows else n)
+        return Footprint(sliding.model, layout.shape(smallest), layout.shape(larger), engine)
 
     @property
     def _fixed_batch(self) -> int:
