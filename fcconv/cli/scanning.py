@@ -182,7 +182,9 @@ def _outs(options: Options) -> list[Path | None]:
     if len(options.scales) > 1:
         outs = [out.with_name(f"{out.stem}-{scale:g}{out.suffix}") for scale in options.scales]
     if len(set(outs)) < len(outs):
-        raise click.BadParameter("two of them are all but equal", param_hint="--scales")
+        raise click.BadParameter(
+            "two of them are too close to be told apart in file names", param_hint="--scales"
+        )
     for path in outs:
         check_out(path, options.existing, options.image)
         check_out(path, options.existing, options.model)

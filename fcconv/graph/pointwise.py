@@ -122,7 +122,7 @@ def _dense_weight(node: Node) -> npt.NDArray[Any] | str:
     x, weight, *_ = node.ir.inputs
     tensor = None if weight is None else ir.convenience.get_const_tensor(weight)
     if x is None or tensor is None:
-        return "its right operand is no constant"
+        return "its right operand is not a constant"
     array: npt.NDArray[Any] = tensor.numpy()
     if node.op == "Gemm":
         if node.attribute("transA", 0):

@@ -85,7 +85,7 @@ class Slider(Values):
     def no_map(self, node: Node, x: Slid) -> UnsupportedError:
         """Make the error that refuses to move a window over a value."""
         reason = x.unshared or (
-            f"its input of shape {x.shape[1:]} is no map of the image, channels first"
+            f"its input of shape {x.shape[1:]} is not a map of the image, channels first"
         )
         return node.unsupported(f"windows share no map to slide over: {reason}; {ELSEWHERE}")
 

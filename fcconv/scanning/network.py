@@ -280,7 +280,7 @@ def labels_of(network: Network, labels: Sequence[str] | None) -> tuple[str, ...]
     names = several(labels, str, "labels")
     if len(names) != count or len(set(names)) != count:
         raise ArgumentError(
-            f"the output {first!r} needs {count} labels, each another, got {len(names)}: "
+            f"the output {first!r} needs {count} labels, no two the same, got {len(names)}: "
             f"{', '.join(names)}"
         )
     return names
