@@ -113,6 +113,23 @@ def test_verify_names_what_is_wrong(
     assert "score: CHANGED" in printed
 
 
+@pytest.mark.parametrize("form", ["sliding", "pointwise"])
+def test_verify_notices_networks_in_the_wrong_order(
+    form: str, faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, other = tmp_path / "out.onnx", tmp_path / "other.onnx"
+    (fcconv.convolutionize if form == "sliding" else fcconv.pointwise)(faces).save(out)
+    assert app.run(["verify", str(out), str(faces)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("fcconv: the networks look exchanged")
+    assert "fcconv verify ORIGINAL REWRITTEN" in printed.err
+    wrong = onnx.load(faces)
+    wrong.graph.initializer[0].raw_data = bytes(len(wrong.graph.initializer[0].raw_data))
+    onnx.save(wrong, other)
+    assert run(capsys, "verify", faces, other)[0] == 1  # neither says that it was rewritten
+
+
 def test_a_failed_certificate_writes_nothing(
     faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
 ) -> None:

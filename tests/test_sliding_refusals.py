@@ -68,7 +68,7 @@ SIDES = (0, 0, 1, 0, 0, 0, 0, 0)
 REFUSED: list[tuple[str, str, Build]] = [
     ("Conv", "share no map.*Mul.*all samples", lambda g: g.conv(excited(g), 2, 2, 2, 2)),
     ("Conv", "share no map.*Add", lambda g: g.conv(g.add("Add", g.map(), g.w(8, 6)), 1, 2, 1, 1)),
-    ("Conv", "not a map of the image, channels first", lambda g: g.conv(g.last(g.map()), 2, 8, 1, 1)),
+    ("Conv", "not a map of the image, channels", lambda g: g.conv(g.last(g.map()), 2, 8, 1, 1)),
     ("Conv", "input W depends", lambda g: g.add("Conv", g.map(), g.reshape(g.map(), 2, 2, 8, 6))),
     ("Conv", "is padding", lambda g: g.conv(g.map(), 2, 2, 1, 1, pads=SIDES[2:6], strides=[9, 1])),
     ("MatMul", "as attention does", _attention),

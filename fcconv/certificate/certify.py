@@ -15,13 +15,13 @@ from fcconv.certificate.layerwise import certify_layers
 from fcconv.certificate.report import Certificate
 from fcconv.certificate.runs import refusal
 from fcconv.certificate.sliding import Proof
-from fcconv.errors import ModelError, ShapeError
+from fcconv.errors import ArgumentError, ModelError, ShapeError
 from fcconv.geometry import integer
 from fcconv.graph.load import Source, load
-from fcconv.graph.pointwise import Pointwise
+from fcconv.graph.pointwise import FORM, Pointwise
 from fcconv.graph.run import data_inputs
 from fcconv.graph.save import save
-from fcconv.graph.sliding import WINDOW, Sliding, restored, told
+from fcconv.graph.sliding import SLIDING, WINDOW, Sliding, restored, told
 
 SEED_BITS = 64
 """Bits of a seed that the system draws; short enough to be typed again."""
@@ -63,6 +63,9 @@ def certify(
         If one of the two is no valid network, or they do not fit each other.
     UnsupportedError
         If an operator is not known.
+    ArgumentError
+        If `seed` makes no sense, or the two are in the wrong order: the first is a rewriting by its
+        metadata, the second is not, and they differ.
 
     Examples
     --------
@@ -84,9 +87,20 @@ def certify(
         made = _with_metadata(Proof(first, second, axes, rng).certificate(), second)
     else:
         made = certify_layers(first, second, rng)
+    if not made.holds and _is_marked(first) and not _is_marked(second):
+        raise ArgumentError(
+            "the networks look exchanged: by its metadata the first is a rewriting by fcconv, and "
+            "the second is not: give the original first, certify(original, rewritten), or "
+            "fcconv verify ORIGINAL REWRITTEN"
+        )
     if made.holds and isinstance(rewritten, str | Path):
         made = _with_runs(made, original, Path(rewritten), first, second)
     return replace(made, seed=seed)
+
+
+def _is_marked(model: ir.Model) -> bool:
+    """Whether a network says that fcconv rewrote it."""
+    return SLIDING in model.metadata_props or FORM in model.metadata_props
 
 
 def _with_runs(
