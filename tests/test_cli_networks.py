@@ -145,6 +145,18 @@ def test_a_failed_certificate_writes_nothing(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["faces.onnx", "out.onnx"]
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that is never writable")
+@pytest.mark.parametrize("form", [(), ("--pointwise",)], ids=str)
+def test_an_output_that_cannot_be_written_is_named_before_the_work(
+    form: tuple[str, ...], faces: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.run(["convert", str(faces), "/proc/self/x.onnx", *form]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("fcconv: /proc/self/x.onnx can't be written")
+    assert printed.err.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -155,6 +167,7 @@ def test_a_failed_certificate_writes_nothing(
         (["inspect", "pyproject.toml", "--stride", "two"], "'two' is not an integer"),
         (["inspect", "pyproject.toml", "--window", "3,x"], "'3,x' is not an integer"),
         (["convert", "pyproject.toml", "./pyproject.toml"], "it would replace MODEL"),
+        (["convert", "pyproject.toml", "x.bin"], "OUT: x.bin needs to end in .onnx"),
         (["verify", "pyproject.toml"], "Missing argument 'REWRITTEN'"),
     ],
 )
