@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 import fcconv
-from fcconv.errors import FcconvError, UnsupportedError
+from fcconv.errors import UnsupportedError
 from graphs import Array, Build, Net, excited, i
 from refusing import refuse
 from small_networks import classifier
@@ -114,12 +114,25 @@ def test_refuses_with_the_node_and_the_reason(op: str, reason: str, build: Build
         fcconv.convolutionize(model, stride=1)
 
 
-@pytest.mark.parametrize("rows", [1, -1])
-def test_a_free_batch_of_one_is_told_what_to_do(rows: int) -> None:
+def test_a_batch_of_one_that_mixes_two_images_is_told_what_to_do() -> None:
     net = Net()
-    fixed = net.reshape(net.map(), 1, 96) if rows > 0 else net.reshape(net.map(), -1)
-    with pytest.raises(FcconvError, match=r"takes one image at a time, fix the batch of its input"):
-        fcconv.convolutionize(net.model(net.add("Relu", fixed)))
+    model = net.model(net.add("Relu", net.reshape(net.map(), -1)))
+    with pytest.raises(UnsupportedError, match="takes one image at a time, fix the batch of its"):
+        fcconv.convolutionize(model)
+
+
+def test_the_batch_is_not_blamed_where_one_image_is_stuck_elsewhere() -> None:
+    """As a transformer is by PyTorch's older exporter: its heads have the batch second."""
+    net = Net()
+    tokens = net.add("Transpose", net.reshape(net.map(), 0, 2, -1), perm=[2, 0, 1])
+    x = net.add("Transpose", net.add("Relu", tokens), perm=[1, 0, 2])
+    y = net.add("MatMul", x, net.add("Transpose", x, perm=[0, 2, 1]), name="scores")
+    with pytest.raises(UnsupportedError, match=r"^scores \(MatMul\): .*as attention does"):
+        fcconv.convolutionize(net.model(y))
+    merged = net.reshape(net.add("Transpose", net.map(), perm=[1, 0, 2, 3]), 2, -1)
+    z = net.add("MatMul", merged, net.add("Transpose", merged, perm=[1, 0]), name="merged")
+    with pytest.raises(UnsupportedError, match=r"^merged \(MatMul\): .*as attention does"):
+        fcconv.convolutionize(net.model(z))
 
 
 def test_a_norm_over_a_large_window_is_refused() -> None:

@@ -19,7 +19,7 @@ from fcconv.errors import ArgumentError, ModelError, ShapeError
 from fcconv.geometry import integer
 from fcconv.graph.load import Source, load
 from fcconv.graph.pointwise import FORM, Pointwise
-from fcconv.graph.run import data_inputs
+from fcconv.graph.run import data_inputs, fixed_batch, of_one_image
 from fcconv.graph.save import save
 from fcconv.graph.sliding import SLIDING, WINDOW, Sliding, restored, told
 
@@ -81,12 +81,12 @@ def certify(
         first = load(original, _patch_shape(second) if window is None else window)
     except ShapeError as error:
         raise ModelError(f"the two networks do not fit each other: {error}") from error
-    rng = np.random.default_rng(seed)
-    axes = _freed_axes(first, second)
-    if axes:
-        made = _with_metadata(Proof(first, second, axes, rng).certificate(), second)
-    else:
-        made = certify_layers(first, second, rng)
+    try:
+        made = _proved(first, second, seed)
+    except ShapeError:  # the original takes one image only, though it says that its batch is free
+        if fixed_batch(data_inputs(first.graph)) is not None:
+            raise
+        made = _proved(of_one_image(first), second, seed)
     if not made.holds and _is_marked(first) and not _is_marked(second):
         raise ArgumentError(
             "the networks look exchanged: by its metadata the first is a rewriting by fcconv, and "
@@ -96,6 +96,15 @@ def certify(
     if made.holds and isinstance(rewritten, str | Path):
         made = _with_runs(made, original, Path(rewritten), first, second)
     return replace(made, seed=seed)
+
+
+def _proved(first: ir.Model, second: ir.Model, seed: int) -> Certificate:
+    """Compare two networks."""
+    rng = np.random.default_rng(seed)
+    axes = _freed_axes(first, second)
+    if axes:
+        return _with_metadata(Proof(first, second, axes, rng).certificate(), second)
+    return certify_layers(first, second, rng)
 
 
 def _is_marked(model: ir.Model) -> bool:

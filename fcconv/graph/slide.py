@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import reprlib
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import onnx_ir as ir
@@ -13,7 +14,7 @@ from fcconv.errors import ArgumentError, ShapeError, UnsupportedError
 from fcconv.geometry import Ints, integer, per_axis
 from fcconv.graph.load import Source, load
 from fcconv.graph.node import Node
-from fcconv.graph.run import check_batch, data_inputs
+from fcconv.graph.run import check_batch, data_inputs, fixed_batch, of_one_image
 from fcconv.graph.sliding import Sliding, metadata
 from fcconv.graph.walk import Walk
 
@@ -90,16 +91,40 @@ class Stuck(NamedTuple):
         The spatial axes of its input: those along which it comes furthest.
     error : UnsupportedError
         The node where that ends, and why.
+    patch : onnx_ir.Model
+        What scores windows that are cut out: the network, with a batch of one if it takes no other.
     """
 
     axes: tuple[int, ...]
     error: UnsupportedError
+    patch: ir.Model
 
 
 def slide(
     model: ir.Model, stride: Ints | None = None, spatial_axes: Sequence[int] | None = None
 ) -> Sliding | Stuck:
-    """Rewrite a network that is loaded; see :func:`convolutionize`."""
+    """Rewrite a network that is loaded; see :func:`convolutionize`.
+
+    One whose batch is free, but that can't compute two images, slides as one that takes one.
+    """
+    try:
+        found = _slid(model, stride, spatial_axes)
+    except ShapeError:
+        if fixed_batch(data_inputs(model.graph)) is not None:
+            raise
+        return _slid(of_one_image(model), stride, spatial_axes)
+    if isinstance(found, Stuck) and fixed_batch(data_inputs(model.graph)) is None:
+        with suppress(ShapeError):
+            alone = _slid(of_one_image(model), stride, spatial_axes)
+            if isinstance(alone, Stuck) and alone.error.node != found.error.node:
+                return alone._replace(patch=model)  # the batch is not what has to change
+    return found
+
+
+def _slid(
+    model: ir.Model, stride: Ints | None, spatial_axes: Sequence[int] | None
+) -> Sliding | Stuck:
+    """Rewrite a network by the first axes along which it slides."""
     shape = _input_shape(model)
     likely = (
         [(axes, ()) for axes in _likely_axes(shape)]
@@ -111,7 +136,7 @@ def slide(
         try:
             return _slide(model, shape, axes, still, stride)
         except UnsupportedError as error:
-            stuck.append(Stuck(axes, error))
+            stuck.append(Stuck(axes, error, model))
     if not stuck:
         raise ShapeError(f"an input of shape {shape} has no spatial axes to slide along")
     names = [str(Node(ir_node, 0)) for ir_node in model.graph]

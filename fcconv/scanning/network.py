@@ -192,7 +192,7 @@ def as_network(
     found = slide(model, stride)
     if isinstance(found, Sliding):
         return _of_sliding(found, None, windows)
-    return _of_patches(model, found, stride, windows)
+    return _of_patches(found, stride, windows)
 
 
 def _of_sliding(sliding: Sliding, stride: Ints | None, windows: str | None) -> Network:
@@ -209,7 +209,7 @@ def _of_sliding(sliding: Sliding, stride: Ints | None, windows: str | None) -> N
     return Network(sliding.cropping, layout, sliding.window, wanted, sliding.outputs, sliding)
 
 
-def _of_patches(model: ir.Model, stuck: Stuck, stride: Ints | None, windows: str | None) -> Network:
+def _of_patches(stuck: Stuck, stride: Ints | None, windows: str | None) -> Network:
     """Take a network that can't slide for windows that are cut out."""
     if windows != "exact":
         stuck.error.add_note(
@@ -222,6 +222,7 @@ def _of_patches(model: ir.Model, stuck: Stuck, stride: Ints | None, windows: str
             f"the network can't slide, and so has no stride of its own ({stuck.error}): give "
             f"stride (--stride), the pixels from one window to the next"
         )
+    model = stuck.patch
     layout = Layout.of(model, stuck.axes)
     shape = data_inputs(model.graph)[0].shape
     sizes = () if shape is None else shape.dims
