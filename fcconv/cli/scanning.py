@@ -33,7 +33,7 @@ from fcconv.scanning.plan import check_size
 from fcconv.scanning.preparation import Preparation
 from fcconv.scanning.result import Scan
 from fcconv.scanning.scales import Resized
-from fcconv.scanning.store import check_out
+from fcconv.scanning.store import check_out, recorded
 
 SHOWN_PEAKS = 10
 
@@ -193,7 +193,12 @@ def _outs(options: Options) -> list[Path | None]:
 
 def _scanned(options: Options, network: Network, image: Image | Resized, out: Path | None) -> Scan:
     """Scan the image in one size."""
-    with _progress() as told:
+    said = None
+    if out is not None and options.existing == "resume" and not out.exists():
+        said = (
+            None if recorded(out) else f"Nothing to resume: {out} is not there yet; the scan starts"
+        )
+    with _progress(said) as told:
         return scanning.scan(
             network,
             image,
@@ -211,8 +216,11 @@ def _scanned(options: Options, network: Network, image: Image | Resized, out: Pa
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[scanning.Progress], None]]:
-    """Show a bar with tiles, windows a second and the time left, where someone looks."""
+def _progress(said: str | None) -> Iterator[Callable[[scanning.Progress], None]]:
+    """Show a bar with tiles, windows a second and the time left, where someone looks.
+
+    A line is printed first, when all is checked and the scan begins.
+    """
     console = errors()
     columns = (
         TextColumn("tiles"),
@@ -228,7 +236,10 @@ def _progress() -> Iterator[Callable[[scanning.Progress], None]]:
         begin = time.monotonic()
 
         def show(done: scanning.Progress) -> None:
-            nonlocal begin
+            nonlocal begin, said
+            if said is not None:
+                console.print(said, markup=False, highlight=False, soft_wrap=True)
+                said = None
             rate = ""
             if done.windows > done.before:
                 rate = f"{(done.windows - done.before) / (time.monotonic() - begin):,.0f}"
@@ -314,8 +325,12 @@ def _show(
     console = results()
     for found in scans:
         console.print(_table(found))
-    if peaks is not None:
+    if peaks is not None and peaks.listed:
         console.print(_strongest(peaks, options.lowest, len(scans[0].size)))
+    elif peaks is not None:
+        classes = f" for {', '.join(options.only)}" if options.only else ""
+        line = f"No peaks: no window scores {options.lowest:g} or more{classes} (--threshold)"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     for path in (*outs, options.heatmap, options.report, options.peaks):
         if path is not None:
             console.print(f"Written: {path}", markup=False, highlight=False, soft_wrap=True)
