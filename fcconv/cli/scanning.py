@@ -194,7 +194,7 @@ def _outs(options: Options) -> list[Path | None]:
 def _scanned(options: Options, network: Network, image: Image | Resized, out: Path | None) -> Scan:
     """Scan the image in one size."""
     said = None
-    if out is not None and options.existing == "resume" and not out.exists():
+    if out is not None and options.existing == "resume" and not (out.exists() or recorded(out)):
         said = (
             None if recorded(out) else f"Nothing to resume: {out} is not there yet; the scan starts"
         )
