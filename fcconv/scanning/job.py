@@ -266,7 +266,6 @@ class Job:
 
     def _plans(self) -> Iterator[Plan]:
         window = self.network.window
-        check_size(self.size, window)
         if self.windows == "exact":
             margins: Sequence[tuple[int, int]] = ((0, 0),) * len(window)
         else:
@@ -319,6 +318,7 @@ def make_job(
             images, batched = open_images(image, len(network.window), layout, series, page)
         prepared = steps.resolved(images[0].dtype, images[0].bits, images[0].nodata)
         check_channels(images[0], prepared, network.layout.channels)
+    check_size(images[0].size, network.window)
     return Job(
         network,
         images,
