@@ -652,7 +652,7 @@ MUTATIONS = [
     Mutation(
         "a tile of another run is kept",
         "fcconv/scanning/store.py",
-        "if before.get(name) != record.get(name):",
+        "if was != now:",
         "if not before:",
         "test_scan_resume.py::test_another_run_is_not_gone_on_with[image-.zarr]",
     ),

@@ -65,6 +65,19 @@ def _conditioned(g: Net) -> str:
 
 SIDES = (0, 0, 1, 0, 0, 0, 0, 0)
 
+
+def _flipped(g: Net) -> str:
+    """Convolve a map that is turned round along its last axis."""
+    flipped = g.add("Slice", g.map(), i(-1), i(-99), i(3), i(-1))
+    return g.conv(flipped, 2, 2, 2, 2)
+
+
+def _spread(g: Net) -> str:
+    """Convolve a map whose channels became pixels."""
+    deep = g.conv(g.map(), 4, 2, 1, 1)
+    return g.conv(g.add("DepthToSpace", deep, blocksize=2), 2, 1, 2, 2)
+
+
 REFUSED: list[tuple[str, str, Build]] = [
     ("Conv", "share no map.*Mul.*all samples", lambda g: g.conv(excited(g), 2, 2, 2, 2)),
     ("Conv", "share no map.*Add", lambda g: g.conv(g.add("Add", g.map(), g.w(8, 6)), 1, 2, 1, 1)),
@@ -87,6 +100,8 @@ REFUSED: list[tuple[str, str, Build]] = [
     ("ReduceMean", "reduces the batch", lambda g: g.reduce("ReduceMean", g.map(), [0])),
     ("Softmax", "works along the batch", lambda g: g.add("Softmax", g.map(), axis=0)),
     ("Softmax", "not the channels of a map", lambda g: g.add("Softmax", g.map(), axis=3)),
+    ("Conv", "not a map.*along axis 3 pixels do not come in their order", lambda g: _flipped(g)),
+    ("Conv", "not a map.*along axis 2 are of different channels", lambda g: _spread(g)),
     ("LRN", "not a map, channels first", lambda g: g.add("LRN", g.last(g.map()), size=3)),
     ("LayerNormalization", "input Scale depends on", _scaled_by_pixels),
     ("ReduceSum", "input axes depends on", _along_pixels),
