@@ -150,6 +150,22 @@ def test_the_batch_is_not_blamed_where_one_image_is_stuck_elsewhere() -> None:
         fcconv.convolutionize(net.model(z))
 
 
+@pytest.mark.parametrize("attends", [True, False])
+def test_attention_further_on_is_told(attends: bool) -> None:
+    """What is stuck first, at an embedding of places say, is not all that there is to change."""
+    net = Net()
+    x = net.reshape(net.map(), 0, 2, -1)
+    x = net.conv(net.add("Add", x, net.w(2, 48)), 2, 2, 1)
+    if attends:
+        x = net.add("MatMul", x, net.add("Transpose", x, perm=[0, 2, 1]), name="scores")
+    with pytest.raises(UnsupportedError, match=r"^node4 \(Conv\)") as refused:
+        fcconv.convolutionize(net.model(x))
+    told = [
+        note for note in refused.value.__notes__ if note.startswith("Further on scores (MatMul)")
+    ]
+    assert len(told) == attends
+
+
 def test_a_norm_over_a_large_window_is_refused() -> None:
     net = Net(shape=(2, 80, 70))
     x = net.add("InstanceNormalization", net.map(), net.w(2), net.w(2), name="norm")

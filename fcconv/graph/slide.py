@@ -14,7 +14,7 @@ from fcconv.errors import ArgumentError, ShapeError, UnsupportedError
 from fcconv.geometry import Ints, integer, per_axis
 from fcconv.graph.load import Source, load
 from fcconv.graph.node import Node
-from fcconv.graph.run import check_batch, data_inputs, fixed_batch, of_one_image
+from fcconv.graph.run import OPERATORS, check_batch, data_inputs, fixed_batch, of_one_image
 from fcconv.graph.sliding import Sliding, metadata
 from fcconv.graph.walk import Walk
 
@@ -103,7 +103,37 @@ class Stuck(NamedTuple):
 def slide(
     model: ir.Model, stride: Ints | None = None, spatial_axes: Sequence[int] | None = None
 ) -> Sliding | Stuck:
-    """Rewrite a network that is loaded; see :func:`convolutionize`.
+    """Rewrite a network that is loaded; see :func:`convolutionize`."""
+    found = _slid_or_alone(model, stride, spatial_axes)
+    if isinstance(found, Stuck):
+        product = _product_of_pixels(model)
+        if product is not None and product != found.error.node:
+            found.error.add_note(
+                f"Further on {product} multiplies two values that depend on the pixels, as "
+                f"attention does, and can't slide either"
+            )
+    return found
+
+
+def _product_of_pixels(model: ir.Model) -> str | None:
+    """Name the first product of two values that depend on the pixels, if there is one."""
+    follows = set(data_inputs(model.graph))
+    for ir_node in model.graph:
+        operator = OPERATORS.get(ir_node.op_type)
+        if operator is not None and operator.static:
+            continue
+        count = sum(value in follows for value in ir_node.inputs)
+        if count > 1 and ir_node.op_type in ("MatMul", "Einsum"):
+            return str(Node(ir_node, 0))
+        if count:
+            follows.update(ir_node.outputs)
+    return None
+
+
+def _slid_or_alone(
+    model: ir.Model, stride: Ints | None, spatial_axes: Sequence[int] | None
+) -> Sliding | Stuck:
+    """Rewrite a network.
 
     One whose batch is free, but that can't compute two images, slides as one that takes one.
     """
