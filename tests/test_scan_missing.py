@@ -19,6 +19,7 @@ import fcconv
 from comparing import assert_identical
 from fcconv.cli import app
 from fcconv.errors import ArgumentError, ImageError
+from fcconv.scanning.cutting import planned
 from fcconv.scanning.job import make_job
 from fcconv.scanning.missing import are_finite, without_value
 from fcconv.scanning.network import as_network
@@ -217,13 +218,13 @@ def test_exact_tiles_hold_many_windows_within_their_memory(
     image = np.zeros((2, side, side), np.float32)
     sliding = as_network(small_network(pad=1), stride)
     job = make_job(sliding, image, "exact", None, None, None)
-    cut, batch = job.planned(512 * 10**6, engine)
+    cut, batch = planned(job, 512 * 10**6, engine)
     windows = math.prod(cut.kept)
     assert windows >= min(math.prod(cut.cells), 16)
     assert 1 <= batch <= min(windows, 256)
     assert -(-windows // batch) * batch - windows < -(-windows // batch)  # batches of one size
     with pytest.raises(ArgumentError, match="not even the smallest tile"):
-        job.planned(1000, engine)
+        planned(job, 1000, engine)
 
 
 @pytest.mark.parametrize("engine", ["numpy", "jax", "onnxruntime"])

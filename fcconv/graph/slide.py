@@ -14,7 +14,8 @@ from fcconv.errors import ArgumentError, ShapeError, UnsupportedError
 from fcconv.geometry import Ints, integer, per_axis
 from fcconv.graph.load import Source, load
 from fcconv.graph.node import Node
-from fcconv.graph.run import OPERATORS, check_batch, data_inputs, fixed_batch, of_one_image
+from fcconv.graph.operators import OPERATORS
+from fcconv.graph.run import check_batch, data_inputs, fixed_batch, of_one_image
 from fcconv.graph.sliding import Sliding, metadata
 from fcconv.graph.walk import Walk
 

@@ -15,13 +15,15 @@ from fcconv.errors import ArgumentError
 from fcconv.geometry import Ints
 from fcconv.graph.load import Source
 from fcconv.graph.sliding import Sliding
+from fcconv.scanning import cutting
 from fcconv.scanning.arguments import as_path
 from fcconv.scanning.engine import Score, checked
 from fcconv.scanning.job import Job, make_job
 from fcconv.scanning.lock import locked
 from fcconv.scanning.memory import parse_bytes
 from fcconv.scanning.missing import Mask, count_unscored, masked
-from fcconv.scanning.network import Array, as_network
+from fcconv.scanning.network import as_network
+from fcconv.scanning.network_layout import Array
 from fcconv.scanning.pipeline import pipeline
 from fcconv.scanning.plan import Plan, Tile
 from fcconv.scanning.preparation import Preparation
@@ -163,8 +165,10 @@ def scan(
     begin = time.perf_counter()
     before = recorded(target) if existing == "resume" else None
     if chosen == "auto":
-        chosen = checked(str(before.get("engine"))) if before else job.fastest(budget)
-    cut, batch = job.planned_before(before) or job.planned(budget, chosen)
+        chosen = (
+            checked(str(before.get("engine"))) if before else cutting.fastest_engine(job, budget)
+        )
+    cut, batch = cutting.planned_before(job, before) or cutting.planned(job, budget, chosen)
     record = {} if target is None else job.record(chosen, cut, batch)
     report, outputs = progress or (lambda _: None), job.outputs(cut)
     check_count(target, outputs)
