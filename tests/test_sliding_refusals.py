@@ -139,8 +139,10 @@ def test_a_batch_of_one_that_mixes_two_images_is_told_what_to_do() -> None:
 def test_the_batch_is_not_blamed_where_one_image_is_stuck_elsewhere() -> None:
     """As a transformer is by PyTorch's older exporter: its heads have the batch second."""
     net = Net()
-    tokens = net.add("Transpose", net.reshape(net.map(), 0, 2, -1), perm=[2, 0, 1])
-    heads = net.add("Transpose", net.reshape(tokens, 48, -1, 1), perm=[1, 0, 2])
+    placed = net.add("Add", net.reshape(net.map(), 0, 2, -1), net.w(2, 48))
+    tokens = net.add("Transpose", placed, perm=[2, 0, 1])
+    mixed = net.add("Add", net.add("MatMul", tokens, net.w(2, 2)), net.w(2))
+    heads = net.add("Transpose", net.reshape(mixed, 48, -1, 1), perm=[1, 0, 2])
     turned = net.add("Transpose", heads, perm=[0, 2, 1])
     model = net.model(net.add("MatMul", heads, turned, name="scores"))
     with pytest.raises(UnsupportedError, match=r"^scores \(MatMul\): .*as attention does"):
