@@ -77,6 +77,8 @@ def certify(
     """
     seed = integer(secrets.randbits(SEED_BITS) if seed is None else seed, "seed", 0, LARGEST_SEED)
     second = load(rewritten)
+    if window is not None and FORM in second.metadata_props:
+        second = load(rewritten, window)  # its sizes are as free as the original's
     try:
         first = load(original, _patch_shape(second) if window is None else window)
     except ShapeError as error:
