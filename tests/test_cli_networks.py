@@ -60,6 +60,9 @@ def test_convert_writes_a_network_that_slides(
     assert found["exact"]
     assert found["holds"]
     assert found["equal"] == found["windows"] == 9
+    for command in (["inspect", out], ["convert", out, tmp_path / "again.onnx"]):
+        assert app.run(list(map(str, command))) == 2
+        assert "the network slides already: use it as it is" in capsys.readouterr().err
 
 
 def test_convert_pointwise_keeps_shapes(

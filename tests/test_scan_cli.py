@@ -349,6 +349,14 @@ def test_peaks_of_several_scales_do_not_overlap(
     assert len(found["1,0.5"]) < len(found["1"]) + len(found["0.5"])
 
 
+def test_a_page_whose_certificate_takes_too_much_is_refused_before_the_scan(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("faces.onnx", "photo.png", *QUICK, "--stride", 10**5)
+    check_refused(capsys, folder, *words, "--out", "s.npy", "--report", "r.html", said="too large")
+    assert run(capsys, *words)[0] == 0
+
+
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that is never writable")
 @pytest.mark.parametrize(
     ("option", "name"), [("--peaks", "p.csv"), ("--heatmap", "h.png"), ("--report", "r.html")]

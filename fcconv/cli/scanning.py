@@ -13,6 +13,7 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fcconv.certificate.certify import certify
+from fcconv.certificate.report import Certificate
 from fcconv.cli.network import print_json
 from fcconv.cli.output import errors, progress
 from fcconv.cli.scan_results import Peaks, facts, show
@@ -106,12 +107,13 @@ def scan_and_show(options: Options) -> int:
     for resized in sizes:
         check_size(resized.size, network.window)
     outs = _outs(options)
+    certificate = _certificate(network) if options.report is not None else None
     scans = [
         _scanned(options, network, resized, out) for resized, out in zip(sizes, outs, strict=True)
     ]
     peaks = _peaks(options, scans) if options.asks_for_peaks else None
     shown = max(scans, key=_highest) if len(scans) > 1 else scans[0]
-    _write(options, network, shown, peaks.listed if peaks else ())
+    _write(options, shown, peaks.listed if peaks else (), certificate)
     if options.as_json:
         print_json(facts(scans, peaks))
     else:
@@ -268,7 +270,16 @@ def _peaks_of(options: Options, scan: Scan, labels: Sequence[str]) -> list[Peak]
         )
 
 
-def _write(options: Options, network: Network, found: Scan, peaks: Sequence[Peak]) -> None:
+def _certificate(network: Network) -> Certificate | None:
+    """Certify a network that was made to slide, before what may take hours."""
+    slid = network.slid
+    is_rewritten = isinstance(slid, Sliding) and slid.patch is not None
+    return certify(network.patch, slid) if is_rewritten else None
+
+
+def _write(
+    options: Options, found: Scan, peaks: Sequence[Peak], certificate: Certificate | None
+) -> None:
     """Write the files asked for."""
     if options.peaks is not None:
         found.write_peaks(options.peaks, peaks)
@@ -278,9 +289,6 @@ def _write(options: Options, network: Network, found: Scan, peaks: Sequence[Peak
     if options.heatmap is not None:
         write_heatmap(options.heatmap, found, overview, peaks=peaks)
     if options.report is not None:
-        slid = network.slid
-        is_rewritten = isinstance(slid, Sliding) and slid.patch is not None
-        certificate = certify(network.patch, slid) if is_rewritten else None
         write_page(options.report, found, overview, certificate, found.layers, peaks)
 
 

@@ -15,8 +15,8 @@ from fcconv.geometry import Ints, integer, per_axis
 from fcconv.graph.load import Source, load
 from fcconv.graph.node import Node
 from fcconv.graph.operators import OPERATORS
-from fcconv.graph.run import check_batch, data_inputs, fixed_batch, of_one_image
-from fcconv.graph.sliding import Sliding, metadata
+from fcconv.graph.run import check_batch, data_inputs, of_one_image
+from fcconv.graph.sliding import SLIDING, Sliding, metadata
 from fcconv.graph.walk import Walk
 
 Axes = tuple[int, ...]
@@ -138,38 +138,40 @@ def _slid_or_alone(
 
     One whose batch is free, but that can't compute two images, slides as one that takes one.
     """
-    try:
-        found = _slid(model, stride, spatial_axes)
-    except ShapeError:
-        if fixed_batch(data_inputs(model.graph)) is not None:
-            raise
-        return _slid(of_one_image(model), stride, spatial_axes)
-    if isinstance(found, Stuck) and fixed_batch(data_inputs(model.graph)) is None:
-        with suppress(ShapeError):
-            alone = _slid(of_one_image(model), stride, spatial_axes)
-            if isinstance(alone, Stuck) and alone.error.node != found.error.node:
-                return alone._replace(patch=model)  # the batch is not what has to change
-    return found
-
-
-def _slid(
-    model: ir.Model, stride: Ints | None, spatial_axes: Sequence[int] | None
-) -> Sliding | Stuck:
-    """Rewrite a network by the first axes along which it slides."""
     shape = _input_shape(model)
     likely = (
         [(axes, ()) for axes in _likely_axes(shape)]
         if spatial_axes is None
         else _given_axes(spatial_axes, len(shape))
     )
+    if not likely:
+        raise ShapeError(f"an input of shape {shape} has no spatial axes to slide along")
+    free = not isinstance(shape[0], int)
+    try:
+        found = _slid(model, likely, stride)
+    except ShapeError:
+        if not free:
+            raise
+        return _slid(of_one_image(model), likely, stride)
+    if free and isinstance(found, Stuck):
+        with suppress(ShapeError):
+            alone = _slid(of_one_image(model), likely, stride)
+            if isinstance(alone, Stuck) and alone.error.node != found.error.node:
+                return alone._replace(patch=model)  # the batch is not what has to change
+    return found
+
+
+def _slid(
+    model: ir.Model, likely: Sequence[tuple[Axes, Axes]], stride: Ints | None
+) -> Sliding | Stuck:
+    """Rewrite a network by the first axes along which it slides."""
+    shape = _input_shape(model)
     stuck = []
     for axes, still in likely:
         try:
             return _slide(model, shape, axes, still, stride)
         except UnsupportedError as error:
             stuck.append(Stuck(axes, error, model))
-    if not stuck:
-        raise ShapeError(f"an input of shape {shape} has no spatial axes to slide along")
     names = [str(Node(ir_node, 0)) for ir_node in model.graph]
 
     def nodes_before(one: Stuck) -> int:
@@ -187,9 +189,14 @@ def _input_shape(model: ir.Model) -> tuple[Any, ...]:
     value = inputs[0]
     dims = () if value.shape is None else value.shape.dims
     if not dims or not all(isinstance(n, int) and n > 0 for n in dims[1:]):
+        if SLIDING in model.metadata_props:
+            raise ShapeError(
+                "by its metadata the network slides already: use it as it is, or give the patch "
+                "network that it was made of"
+            )
         raise ShapeError(
             f"the input {value.name!r} of shape {value.shape} leaves the size of a window free: "
-            f"give window=, the shape of one input without the batch"
+            f"give window= (--window), the shape of one input without the batch"
         )
     if math.prod(int(str(n)) for n in dims[1:]) > LARGEST_WINDOW:
         raise ShapeError(f"a window of shape {dims[1:]} is absurd")
