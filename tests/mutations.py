@@ -678,6 +678,13 @@ MUTATIONS = [
         "test_sliding_refusals.py::test_the_batch_is_not_blamed_where_one_image_is_stuck_elsewhere",
     ),
     Mutation(
+        "a NaN in one class is a window without a score",
+        "fcconv/scanning/missing.py",
+        "without & np.isnan(channel)",
+        "without",
+        "test_scan_missing.py::test_a_nan_that_the_network_makes_in_one_class_is_not_a_window_without_a_score",
+    ),
+    Mutation(
         "bands are taken for channels of length one",
         "fcconv/scanning/network_layout.py",
         "channel = next(iter([*longer, *others]), None)",

@@ -6,7 +6,7 @@ import itertools
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -223,10 +223,10 @@ def score_tiles(
     def chunk(number: int, tile: Tile) -> tuple[int, ...]:
         return (*job.lead(number), 0, *tile.index)
 
-    def count(tile: Tile, first: Array) -> None:
-        """Count a tile as finished, by its scores of the first output."""
+    def count(tile: Tile, scores: Iterable[Array]) -> None:
+        """Count a tile as finished, by its scores of each output."""
         nonlocal done, unscored
-        unscored += count_unscored(first.reshape(-1, *first.shape[-len(cut.axes) :])[0])
+        unscored += count_unscored(scores, len(cut.axes))
         done = done._replace(tiles=done.tiles + 1, windows=done.windows + tile.windows)
 
     left: list[tuple[int, Tile]] = []
@@ -235,7 +235,7 @@ def score_tiles(
         if finished is None:
             left.append((number, tile))
             continue
-        count(tile, finished[names[0]])
+        count(tile, finished.values())
         done = done._replace(before=done.windows)
         report(done)
 
@@ -255,7 +255,7 @@ def score_tiles(
         number, tile = item
         scores = (x.reshape(*job.lead(1), *x.shape) for x in made)
         store.write(chunk(number, tile), dict(zip(names, scores, strict=True)))
-        count(tile, made[0])
+        count(tile, made)
         report(done)
 
     pipeline(left, read, compute, write)
