@@ -88,7 +88,8 @@ def certify(
     except ShapeError:  # the original takes one image only, though it says that its batch is free
         if fixed_batch(data_inputs(first.graph)) is not None:
             raise
-        made = _proved(of_one_image(first), second, seed)
+        slides = bool(_freed_axes(first, second))
+        made = _proved(of_one_image(first), second if slides else of_one_image(second), seed)
     if not made.holds and _is_marked(first) and not _is_marked(second):
         raise ArgumentError(
             "the networks look exchanged: by its metadata the first is a rewriting by fcconv, and "

@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from fcconv.errors import ArgumentError, ShapeError, UnsupportedError
 from fcconv.geometry import Ints, integer, per_axis
+from fcconv.graph.features import ONE_IMAGE
 from fcconv.graph.load import Source, load
 from fcconv.graph.node import Node
 from fcconv.graph.operators import OPERATORS
@@ -146,14 +147,13 @@ def _slid_or_alone(
     )
     if not likely:
         raise ShapeError(f"an input of shape {shape} has no spatial axes to slide along")
-    free = not isinstance(shape[0], int)
     try:
         found = _slid(model, likely, stride)
     except ShapeError:
-        if not free:
+        if isinstance(shape[0], int):
             raise
         return _slid(of_one_image(model), likely, stride)
-    if free and isinstance(found, Stuck):
+    if isinstance(found, Stuck) and ONE_IMAGE in str(found.error):
         with suppress(ShapeError):
             alone = _slid(of_one_image(model), likely, stride)
             if isinstance(alone, Stuck) and alone.error.node != found.error.node:
