@@ -80,9 +80,10 @@ def count_unscored(outputs: Iterable[Array], rank: int) -> int:
         if scores.dtype.kind in "iub":
             return 0
         for channel in scores.reshape(-1, *scores.shape[-rank:]):
-            without = np.isnan(channel) if without is None else without & np.isnan(channel)
-            if not without.any():
+            nan = np.isnan(channel)
+            if not nan.any():
                 return 0
+            without = nan if without is None else without & nan
     return 0 if without is None else int(without.sum())
 
 
