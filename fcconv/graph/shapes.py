@@ -38,11 +38,15 @@ def infer_shapes(model: ir.Model) -> None:
         value.shape = None if value.shape is None else _with_free_sizes(value.shape)
     products = [node for node in model.graph if node.op_type == "MatMul"]
     if any(node.inputs[0] is not None and node.inputs[0].shape is None for node in products):
-        _see_shapes(model)
+        see_shapes(model)
     for value, shape in told.items():
         declared = value.is_graph_output() and len(shape) == len(value.shape or ())
         if value.shape is None or declared:
             value.shape = shape
+
+
+def _is_known(shape: ir.Shape | None) -> bool:
+    return shape is not None and all(isinstance(n, int) for n in shape.dims[1:])
 
 
 def _with_free_sizes(shape: ir.Shape) -> ir.Shape:
@@ -50,8 +54,8 @@ def _with_free_sizes(shape: ir.Shape) -> ir.Shape:
     return ir.Shape([None if isinstance(n, int) and n < 0 else n for n in shape.dims])
 
 
-def _see_shapes(model: ir.Model) -> None:
-    """Run the network on zeros; lengths that were free stay free."""
+def see_shapes(model: ir.Model) -> None:
+    """Write down shapes that a run on zeros shows; the number of images stays free."""
     inputs = data_inputs(model.graph)
     shapes = [None if v.shape is None else v.shape.dims for v in inputs]
     if not all(s and all(isinstance(n, int) for n in s[1:]) for s in shapes):
@@ -62,7 +66,7 @@ def _see_shapes(model: ir.Model) -> None:
 
     def write_down(node: Node, outputs: tuple[np.ndarray, ...]) -> None:
         for value, array in zip(node.ir.outputs, outputs, strict=False):
-            if value.shape is None:
+            if array.ndim and not _is_known(value.shape):
                 value.shape = ir.Shape([None, *array.shape[1:]])
 
     zeros = [

@@ -6,12 +6,13 @@ import math
 import reprlib
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import onnx_ir as ir
 
 from fcconv.errors import ArgumentError, ShapeError, UnsupportedError
 from fcconv.geometry import Ints, integer, per_axis
+from fcconv.graph.exact.network import exactly, natural_stride
 from fcconv.graph.features import ONE_IMAGE
 from fcconv.graph.load import Source, load
 from fcconv.graph.node import Node
@@ -21,6 +22,10 @@ from fcconv.graph.sliding import SLIDING, Sliding, metadata
 from fcconv.graph.walk import Walk
 
 Axes = tuple[int, ...]
+
+Windows = Literal["shared", "exact"]
+
+WINDOWS: tuple[str, ...] = get_args(Windows)
 
 LARGEST_WINDOW = 2**26
 """Most numbers in a window."""
@@ -32,11 +37,15 @@ def convolutionize(
     stride: Ints | None = None,
     spatial_axes: Sequence[int] | None = None,
     window: Sequence[int] | None = None,
+    windows: Windows = "shared",
 ) -> Sliding:
     """Rewrite a patch classifier so that one pass scores every window of an image of any size.
 
     Dense layers become convolutions that cover the block they read, or 1x1 convolutions; windows
-    move by `stride`. Weights are moved, never recomputed.
+    move by `stride`. Weights are moved, never recomputed. Where the network pads, or mixes what
+    windows do not share, ``windows="exact"`` still gives every window the score of its crop: at the
+    ends of a window it keeps what padding has a part in for each, and from where sharing no longer
+    pays windows stand in the batch.
 
     Parameters
     ----------
@@ -51,6 +60,9 @@ def convolutionize(
     window : sequence of int, optional
         Shape of one input without the batch: for a PyTorch module ``(C, *S)``, or where the network
         leaves it free.
+    windows : {"shared", "exact"}, optional
+        Whether windows share all that is computed of the image, and see its pixels where their
+        crops see padding, or each is scored as its crop is.
 
     Returns
     -------
@@ -60,7 +72,8 @@ def convolutionize(
     Raises
     ------
     UnsupportedError
-        If an operator can't slide; the error names the node, the reason, and what to do.
+        If an operator can't slide; the error names the node, the reason, and what to do. With
+        ``windows="exact"`` only what can't be computed for many windows at a time is refused.
     ModelError
         If the source is no valid network.
     ShapeError
@@ -78,10 +91,60 @@ def convolutionize(
     >>> sliding(np.zeros((1, 1, 100, 200), np.float32)).shape  # 26 x 59 windows
     (1, 1, 26, 59)
     """
-    found = slide(load(source, window), stride, spatial_axes)
+    if windows not in WINDOWS:
+        raise ArgumentError(f"windows needs one of {', '.join(WINDOWS)}, got {windows!r}")
+    model = load(source, window)
+    found = slide(model, stride, spatial_axes)
+    if windows == "exact":
+        return exact(model, found, stride)
     if isinstance(found, Stuck):
         raise found.error
     return found
+
+
+def exact(model: ir.Model, found: Sliding | Stuck, stride: Ints | None = None) -> Sliding:
+    """Return the sliding network whose every cell is the score of its window, cut out.
+
+    Parameters
+    ----------
+    model : onnx_ir.Model
+        The patch network, loaded.
+    found : Sliding or Stuck
+        What :func:`slide` made of it: the network itself where windows lose nothing by sharing.
+    stride : int or sequence of int, optional
+        Pixels from one window to the next, as it was given.
+    """
+    if isinstance(found, Sliding) and found.exact:
+        return found
+    model = model if found.patch is None else found.patch  # which may take one image only
+    shape, axes, still = _input_shape(model), found.axes, found.still
+    steps = found.stride if isinstance(found, Sliding) else None
+    if steps is None:
+        steps = (
+            natural_stride(model, axes, still)
+            if stride is None
+            else per_axis(stride, len(axes), "stride")
+        )
+    written, form = exactly(model, axes, steps, still)
+    window = tuple(int(shape[axis]) for axis in axes)
+    sliding = Sliding(
+        model=written,
+        window=window,
+        stride=steps,
+        field=window,
+        reach=tuple((0, n) for n in window),
+        margins=((0, 0),) * len(axes),
+        exact=True,
+        reasons=(),
+        layers=(),
+        patch=model,
+        axes=axes,
+        still=still,
+        ends=None if form.ends is None else str(Node(form.ends, 0)),
+        cost=form.cost,
+    )
+    written.metadata_props.update(metadata(sliding))
+    return sliding
 
 
 class Stuck(NamedTuple):
@@ -91,6 +154,8 @@ class Stuck(NamedTuple):
     ----------
     axes : tuple of int
         The spatial axes of its input: those along which it comes furthest.
+    still : tuple of int
+        Those of the image that stay as long as the window.
     error : UnsupportedError
         The node where that ends, and why.
     patch : onnx_ir.Model
@@ -98,6 +163,7 @@ class Stuck(NamedTuple):
     """
 
     axes: tuple[int, ...]
+    still: tuple[int, ...]
     error: UnsupportedError
     patch: ir.Model
 
@@ -171,7 +237,7 @@ def _slid(
         try:
             return _slide(model, shape, axes, still, stride)
         except UnsupportedError as error:
-            stuck.append(Stuck(axes, error, model))
+            stuck.append(Stuck(axes, still, error, model))
     names = [str(Node(ir_node, 0)) for ir_node in model.graph]
 
     def nodes_before(one: Stuck) -> int:
@@ -274,6 +340,8 @@ def _verdict(walk: Walk) -> Sliding:
         reasons=() if exact else tuple(f"{n} {why}" for n, why in walk.slider.padded.items()),
         layers=tuple(walk.slider.layers),
         patch=walk.model,
+        axes=walk.axes,
+        still=walk.still,
     )
     sliding.model.metadata_props.update(metadata(sliding))
     return sliding

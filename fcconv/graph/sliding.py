@@ -14,6 +14,7 @@ import onnx_ir as ir
 from fcconv.errors import ModelError, ShapeError
 from fcconv.graph import engines
 from fcconv.graph.compiled import Compiled
+from fcconv.graph.exact.cost import Cost
 from fcconv.graph.layer import Layer
 from fcconv.graph.locality import find_locality
 from fcconv.graph.rewritten import Rewritten, times
@@ -58,6 +59,12 @@ class Sliding(Rewritten):
         The dense layers: name, method, old and new weight shape, order of flattening.
     patch : onnx_ir.Model or None
         The patch network; None for a network that was read from a file.
+    axes, still : tuple of int
+        The axes of its input that slide, and those of the image that do not.
+    ends : str, optional
+        The node from which on each window is computed by itself, if windows stop sharing.
+    cost : Cost, optional
+        Multiplications for each window, of a network that was written for exact windows.
     """
 
     model: ir.Model
@@ -70,6 +77,10 @@ class Sliding(Rewritten):
     reasons: tuple[str, ...]
     layers: tuple[Layer, ...]
     patch: ir.Model | None = None
+    axes: tuple[int, ...] = ()
+    still: tuple[int, ...] = ()
+    ends: str | None = None
+    cost: Cost | None = None
 
     def lines(self) -> Iterator[tuple[str, str]]:
         """Yield each statement about the geometry as a name and what is found."""
@@ -81,6 +92,10 @@ class Sliding(Rewritten):
         yield "every cell equals its crop", verdict
         for reason in self.reasons:
             yield "because", reason
+        if self.cost is not None:
+            yield "multiplications", self.cost.told()
+        if self.ends is not None:
+            yield "windows share until", self.ends
 
     def __repr__(self) -> str:
         """Name the network by its geometry."""

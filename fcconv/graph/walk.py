@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-from onnx_ir.passes import common as passes
 
 import fcconv_numpy
 from fcconv.errors import UnsupportedError
@@ -20,7 +19,7 @@ from fcconv.graph.run import compute, data_inputs, operator_of
 from fcconv.graph.samples import Samples
 from fcconv.graph.slider import Slider
 from fcconv.graph.values import Constant, Slid
-from fcconv.graph.writer import names_in
+from fcconv.graph.writer import copied_initializers, free_input, names_in, put_together
 
 IMAGES = 2
 """Images that are followed through a network whose batch is free."""
@@ -43,6 +42,7 @@ class Walk:
         """
         graph = model.graph
         self.model = model
+        self.axes, self.still = axes, still
         self.window = tuple(int(shape[axis]) for axis in axes)
         self.stride = stride
         image = sorted(axes + still)
@@ -55,16 +55,14 @@ class Walk:
         if value.dtype is None or not value.dtype.is_floating_point():
             raise _no_image(graph, value)
         self.slider = Slider(opset, names=names_in(model), stride=steps, batch=batch)
-        self.input = _free_input(value, shape, axes)
+        self.input = free_input(value, axes)
         self.values: dict[ir.Value, Slid | Constant] = {
             v: Constant(v.const_value.numpy(), name)
             for name, v in graph.initializers.items()
             if v.const_value is not None
         }
-        for name, v in graph.initializers.items():  # what is made here takes no name of theirs
-            self.slider.initializers[name] = ir.Value(
-                name=name, shape=v.shape, type=v.type, const_value=v.const_value
-            )
+        # what is made here takes no name of theirs
+        self.slider.initializers.update(copied_initializers(graph))
         self.values[value] = self._image(shape, image)
         for ir_node in graph:
             node = Node(ir_node, graph.opset_imports.get(ir_node.domain, 0))
@@ -133,30 +131,7 @@ class Walk:
 
     def written(self) -> ir.Model:
         """Put the network together."""
-        model, slider = self.model, self.slider
-        graph = ir.Graph(
-            [self.input],
-            [x.tensor for x in self.outputs],
-            nodes=slider.nodes,
-            initializers=list(slider.initializers.values()),
-            opset_imports=dict(model.graph.opset_imports),
-            name=model.graph.name,
-            doc_string=model.graph.doc_string,
-            metadata_props=dict(model.graph.metadata_props),
-        )
-        written = ir.Model(
-            graph,
-            ir_version=max(model.ir_version, 4),  # from 4 on weights need not be inputs
-            producer_name=model.producer_name,
-            producer_version=model.producer_version,
-            domain=model.domain,
-            model_version=model.model_version,
-            doc_string=model.doc_string,
-            metadata_props=dict(model.metadata_props),
-        )
-        passes.RemoveUnusedNodesPass()(written)
-        passes.NameFixPass()(written)
-        return written
+        return put_together(self.model, self.slider, self.input, [x.tensor for x in self.outputs])
 
 
 def _no_image(graph: ir.Graph, value: ir.Value) -> UnsupportedError:
@@ -189,11 +164,3 @@ def _check_data(operator: Operator, node: Node, inputs: Sequence[Slid | Constant
                 f"its input {name} depends on the pixels, so that windows can't share what it "
                 f"makes; {ELSEWHERE}"
             )
-
-
-def _free_input(value: ir.Value, shape: tuple[Any, ...], axes: tuple[int, ...]) -> ir.Value:
-    """Declare the image: batch and spatial sizes free."""
-    dims: list[Any] = ["N", *shape[1:]]
-    for k, axis in enumerate(axes):
-        dims[axis] = f"size_{k}"
-    return ir.Value(name=value.name, shape=ir.Shape(dims), type=value.type)

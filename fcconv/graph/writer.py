@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
+from onnx_ir.passes import common as passes
 
 from fcconv.graph.node import Node
 from fcconv.graph.samples import Slide
@@ -158,6 +159,51 @@ class Writer:
                 raise node.unsupported("a slice with steps needs opset 10: convert the model to it")
             numbers["steps"] = [steps[k] for k in along]
         return self.with_ints(node, "Slice", tensor, 10, "/slice", numbers)
+
+
+def put_together(
+    model: ir.Model, writer: Writer, image: ir.Value, outputs: Sequence[ir.Value]
+) -> ir.Model:
+    """Put what is written together as a network that tells of itself what another one does."""
+    graph = ir.Graph(
+        [image],
+        outputs,
+        nodes=writer.nodes,
+        initializers=list(writer.initializers.values()),
+        opset_imports=dict(model.graph.opset_imports),
+        name=model.graph.name,
+        doc_string=model.graph.doc_string,
+        metadata_props=dict(model.graph.metadata_props),
+    )
+    written = ir.Model(
+        graph,
+        ir_version=max(model.ir_version, 4),  # from 4 on weights need not be inputs
+        producer_name=model.producer_name,
+        producer_version=model.producer_version,
+        domain=model.domain,
+        model_version=model.model_version,
+        doc_string=model.doc_string,
+        metadata_props=dict(model.metadata_props),
+    )
+    passes.RemoveUnusedNodesPass()(written)
+    passes.NameFixPass()(written)
+    return written
+
+
+def copied_initializers(graph: ir.Graph) -> dict[str, ir.Value]:
+    """Return values of their own for the initialisers of a network, which hold the same numbers."""
+    return {
+        name: ir.Value(name=name, shape=v.shape, type=v.type, const_value=v.const_value)
+        for name, v in graph.initializers.items()
+    }
+
+
+def free_input(value: ir.Value, axes: Sequence[int]) -> ir.Value:
+    """Declare the image: batch and spatial sizes free."""
+    dims: list[Any] = ["N", *(() if value.shape is None else value.shape.dims[1:])]
+    for k, axis in enumerate(axes):
+        dims[axis] = f"size_{k}"
+    return ir.Value(name=value.name, shape=ir.Shape(dims), type=value.type)
 
 
 def add_initializer(

@@ -30,12 +30,16 @@ if TYPE_CHECKING:
     from fcconv.backend import Backend
     from fcconv.graph.node import Node
     from fcconv.graph.slider import Slider
+    from fcconv.graph.writer import Writer
 
 MOVES = ("kernel_shape", "strides", "dilations", "pads", "auto_pad")
 """Attributes that say how a window moves."""
 
 OF_PLACES = "storage_order"
 """The attribute of MaxPool that orders the places of the maxima, which are not computed here."""
+
+DILATED_SINCE = {"MaxPool": 10, "AveragePool": 19, "LpPool": 18}
+"""The operator set from which on a pool has dilations."""
 
 STILL = (1, 1, 1, 0, 0)
 """Kernel, stride, dilation and padding of a window that does not move along an axis."""
@@ -63,7 +67,7 @@ class Moved:
         ]
 
 
-def _moved(node: Node, size: Sequence[int], kernel: Sequence[int]) -> Moved:
+def window_of(node: Node, size: Sequence[int], kernel: Sequence[int]) -> Moved:
     """Read the attributes of a convolution or a pool over an input of `size`."""
     rank = len(size)
     if not 1 <= rank <= 3:
@@ -96,7 +100,7 @@ def _moved(node: Node, size: Sequence[int], kernel: Sequence[int]) -> Moved:
 def _conv(backend: Backend[Any], node: Node, x: Any, weight: Any, bias: Any = None) -> Any:
     groups = node.attribute("group", 1)
     _check_weight(x.shape, weight.shape, None if bias is None else bias.shape, groups)
-    moved = _moved(node, x.shape[2:], weight.shape[2:])
+    moved = window_of(node, x.shape[2:], weight.shape[2:])
     return backend.conv(x, weight, bias, moved.window, groups)
 
 
@@ -113,12 +117,12 @@ def _check_weight(shape: Ints, weight: Ints, bias: Ints | None, groups: int) -> 
 def _max_pool(backend: Backend[Any], node: Node, x: Any) -> Any:
     if node.has_output(1):
         raise node.unsupported("the places of maxima are not computed")
-    return backend.max_pool(x, _moved(node, x.shape[2:], node.attribute("kernel_shape")).window)
+    return backend.max_pool(x, window_of(node, x.shape[2:], node.attribute("kernel_shape")).window)
 
 
 def _average_pool(backend: Backend[Any], node: Node, x: Any) -> Any:
     size = x.shape[2:]
-    moved = _moved(node, size, node.attribute("kernel_shape"))
+    moved = window_of(node, size, node.attribute("kernel_shape"))
     counted = [(0, n) for n in size]
     if node.attribute("count_include_pad", 0):
         counted = [(-b, n + a) for n, (b, a) in zip(size, moved.asked, strict=True)]
@@ -126,7 +130,7 @@ def _average_pool(backend: Backend[Any], node: Node, x: Any) -> Any:
 
 
 def _lp_pool(backend: Backend[Any], node: Node, x: Any) -> Any:
-    window = _moved(node, x.shape[2:], node.attribute("kernel_shape")).window
+    window = window_of(node, x.shape[2:], node.attribute("kernel_shape")).window
     return _norm(backend, node.attribute("p", 2), x, window)
 
 
@@ -170,7 +174,7 @@ def _slide_conv(
     found = slider.as_map(node, x)
     groups = node.attribute("group", 1)
     _check_weight(x.shape, weight.shape, None if bias is None else bias.shape, groups)
-    moved = _moved(node, x.shape[2:], weight.shape[2:])
+    moved = window_of(node, x.shape[2:], weight.shape[2:])
     if any(x.shape[axis] > 1 or moved.window.output[axis - 2] > 1 for axis in found.beside):
         raise slider.no_map(node, x)
     spec = found.of_tensor(moved.spec, STILL)
@@ -204,7 +208,7 @@ def _slide_pool(slider: Slider, node: Node, x: Slid) -> Slid:
     if node.has_output(1):
         raise node.unsupported("the places of maxima are not computed")
     found = slider.as_map(node, x)
-    moved = _moved(node, x.shape[2:], node.attribute("kernel_shape"))
+    moved = window_of(node, x.shape[2:], node.attribute("kernel_shape"))
     for axis in found.beside:
         kernel, stride, _, before, after = moved.spec[axis - 2]
         if (kernel, stride, before, after) != (1, 1, 0, 0):
@@ -223,7 +227,7 @@ def _slide_pool(slider: Slider, node: Node, x: Slid) -> Slid:
         asked = found.of_tensor([after for _, after in moved.asked], 0)
         tensor, slides = _pad_what_counts(slider, node, tensor, whole, asked, slides)
         kept = {}
-    tensor = pool(slider, node, node.op, tensor, whole, slides, kept)
+    tensor = pool(slider, node, node.op, tensor, whole.channels, slides, kept)
     shape = found.shape(x.shape[1], [axis.block for axis in axes])
     return slider.map(tensor, whole.channels, axes, found.along, shape)
 
@@ -246,11 +250,11 @@ def _pad_what_counts(
 
 
 def pool(
-    slider: Slider,
+    writer: Writer,
     node: Node,
     op: str,
     tensor: Any,
-    whole: Slid,
+    channels: int,
     slides: list[Slide],
     options: dict[str, Any],
 ) -> Any:
@@ -261,35 +265,35 @@ def pool(
                 "its padding would be as long as its kernel, which engines refuse: try the "
                 "default stride"
             )
-        tensor = slider.pad(node, tensor, [(slide.before, slide.after) for slide in slides])
+        tensor = writer.pad(node, tensor, [(slide.before, slide.after) for slide in slides])
         slides = [replace(slide, before=0, after=0) for slide in slides]
     attributes = {**window_attributes(slides), **options}
     if all(slide.dilation == 1 for slide in slides):
         del attributes["dilations"]
-        return slider.emit(node, op, [tensor], attributes)
-    since = {"MaxPool": 10, "AveragePool": 19, "LpPool": 18}[op]
-    if slider.opset >= since:
-        return slider.emit(node, op, [tensor], attributes)
+        return writer.emit(node, op, [tensor], attributes)
+    since = DILATED_SINCE[op]
+    if writer.opset >= since:
+        return writer.emit(node, op, [tensor], attributes)
     counted = options.get("count_include_pad", 0) or not any(s.before or s.after for s in slides)
     if op != "AveragePool" or not counted:
         raise node.unsupported(
             f"at this stride it needs the dilations of opset {since}: convert the model to it "
             f"(onnx.version_converter), or take the default stride"
         )
-    total = window_sums(slider, node, tensor, whole, slides, "/sum")
+    total = window_sums(writer, node, tensor, channels, slides, "/sum")
     count = math.prod(slide.kernel for slide in slides)
-    divisor = slider.constant(np.array(count, dtype_of(tensor)), f"{node.name}/count")
-    return slider.emit(node, "Div", [total, divisor])
+    divisor = writer.constant(np.array(count, dtype_of(tensor)), f"{node.name}/count")
+    return writer.emit(node, "Div", [total, divisor])
 
 
 def window_sums(
-    slider: Slider, node: Node, tensor: Any, whole: Slid, slides: list[Slide], suffix: str = ""
+    writer: Writer, node: Node, tensor: Any, channels: int, slides: list[Slide], suffix: str = ""
 ) -> Any:
     """Write the sum over each window."""
-    ones = np.ones((whole.channels, 1, *(s.kernel for s in slides)), dtype_of(tensor))
-    weight = slider.constant(ones, f"{node.name}/ones")
-    attributes = {**window_attributes(slides), "group": whole.channels}
-    return slider.emit(node, "Conv", [tensor, weight], attributes, suffix)
+    ones = np.ones((channels, 1, *(s.kernel for s in slides)), dtype_of(tensor))
+    weight = writer.constant(ones, f"{node.name}/ones")
+    attributes = {**window_attributes(slides), "group": channels}
+    return writer.emit(node, "Conv", [tensor, weight], attributes, suffix)
 
 
 def slide_over_block(
@@ -311,9 +315,9 @@ def slide_over_block(
     ]
     slides = [slide for _, slide in pairs]
     if op == "Sum":
-        tensor = window_sums(slider, node, whole.tensor, whole, slides)
+        tensor = window_sums(slider, node, whole.tensor, whole.channels, slides)
     else:
-        tensor = pool(slider, node, op, whole.tensor, whole, slides, options)
+        tensor = pool(slider, node, op, whole.tensor, whole.channels, slides, options)
     where = [
         first(where, along) * (0 if k - 2 in over else 1) for k, where in enumerate(whole.where)
     ]

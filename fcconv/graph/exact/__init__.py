@@ -1,0 +1,1 @@
+"""Windows exactly: what they share in parts, and each by itself."""

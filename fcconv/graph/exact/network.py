@@ -1,0 +1,81 @@
+"""From a patch network to the one that scores every window exactly, whatever pads or mixes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from fcconv.graph.exact.cost import Form, cheapest
+from fcconv.graph.exact.follow import axes_of, follow
+from fcconv.graph.exact.parts import BODY, HEAD
+from fcconv.graph.exact.patch import prepared
+from fcconv.graph.exact.rewrite import Rewriter
+from fcconv.graph.exact.strips import Parts, cut_to_windows, strips_of
+from fcconv.graph.run import data_inputs
+from fcconv.graph.writer import (
+    Writer,
+    copied_initializers,
+    free_input,
+    names_in,
+    put_together,
+)
+
+
+def natural_stride(
+    model: ir.Model, axes: Sequence[int], still: Sequence[int] = ()
+) -> tuple[int, ...]:
+    """Return the product of the strides of what windows can share."""
+    patch = prepared(model)
+    (value,) = data_inputs(patch.graph)
+    followed = follow(patch.graph, value, axes, [1] * len(axes), still)
+    apart = [
+        [axis.apart for axis in axes_of(local) if axis.stride] for local in followed.locals.values()
+    ]
+    return tuple(math.lcm(*same) for same in zip(*apart, strict=True))
+
+
+def exactly(
+    model: ir.Model, axes: Sequence[int], stride: Sequence[int], still: Sequence[int] = ()
+) -> tuple[ir.Model, Form]:
+    """Rewrite a patch network so that every cell is the score of its window, cut out.
+
+    Parameters
+    ----------
+    model : onnx_ir.Model
+        The patch network; it is not changed.
+    axes : sequence of int
+        The axes of its input that slide.
+    stride : sequence of int
+        Pixels from one window to the next along each.
+    still : sequence of int
+        The axes of the image that stay as long as the window.
+    """
+    patch = prepared(model)
+    (value,) = data_inputs(patch.graph)
+    followed = follow(patch.graph, value, axes, stride, still)
+    form = cheapest(patch.graph, followed)
+    writer = Writer(
+        patch.graph.opset_imports.get("", 0),
+        initializers=copied_initializers(patch.graph),
+        names=names_in(patch),
+    )
+    image = free_input(value, axes)
+    local = followed.locals[value]
+    places, samples = list(local.along)[1:], axes_of(local)
+    spans = {place: (a.block, a.stride) for place, a in zip(places, samples, strict=True)}
+    key = tuple(BODY if axis.stride else HEAD for axis in samples)
+    strips = strips_of(writer, image, spans)
+    pixels = cut_to_windows(strips, image, spans)
+    rewriter = Rewriter(
+        writer,
+        strips,
+        followed,
+        form.shared,
+        {value: Parts(local, {key: pixels})},
+    )
+    for ir_node in patch.graph:
+        rewriter.step(ir_node)
+    outputs = [rewriter.output(output) for output in patch.graph.outputs]
+    return put_together(model, writer, image, outputs), form
