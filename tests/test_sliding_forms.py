@@ -241,6 +241,16 @@ def test_a_batch_that_is_declared_free_but_is_one(name: str) -> None:
     assert_own_crops(model)
 
 
+def test_exact_windows_where_the_batch_is_declared_free_but_is_one() -> None:
+    net = Net()
+    padded = net.reshape(net.map(pads=[1, 1, 1, 1]), 1, 160)
+    model = net.model(net.add("Gemm", padded, net.w(160, 3), net.w(3)))
+    alone = onnx.ModelProto.FromString(model.SerializeToString())
+    alone.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    sliding = fcconv.convolutionize(model, windows="exact")
+    assert_every_window(Case(alone, (9, 8), (2, 3), None, "float32"), sliding)
+
+
 def test_one_that_cannot_slide_is_scored_one_window_a_call() -> None:
     net = Net()
     model = net.model(net.reshape(excited(net), 1, 96))
