@@ -9,11 +9,12 @@ import onnx_ir as ir
 
 from fcconv.errors import UnsupportedError
 from fcconv.graph.exact.cost import Form, cheapest
+from fcconv.graph.exact.counts import cut_to_windows, strips_of
 from fcconv.graph.exact.follow import axes_of, follow
 from fcconv.graph.exact.parts import BODY
 from fcconv.graph.exact.patch import prepared
 from fcconv.graph.exact.rewrite import Rewriter
-from fcconv.graph.exact.strips import Parts, cut_to_windows, strips_of
+from fcconv.graph.exact.strips import Parts
 from fcconv.graph.run import data_inputs
 from fcconv.graph.writer import (
     Writer,
