@@ -31,6 +31,7 @@ MATRIX = "test_three_forms.py::test_every_convolution_is_a_matrix"
 CONV = "test_definitions.py::test_conv"
 MAX_POOL = "test_definitions.py::test_max_pool"
 AVG_POOL = "test_definitions.py::test_avg_pool"
+EXACT_CROPS = "test_exact.py::test_every_window_is_its_crop_in_the_field"
 SAMPLES = "fcconv/graph/samples.py"
 FEATURES = "fcconv/graph/features.py"
 SLIDER = "fcconv/graph/slider.py"
@@ -64,6 +65,48 @@ class Mutation:
 
 
 MUTATIONS = [
+    Mutation(
+        "exact windows: what padding reaches at the beginning is shared",
+        "fcconv/graph/exact/parts.py",
+        "_ceil(self.head + before, stride), 0",
+        "(self.head + before) // stride, 0",
+        EXACT_CROPS,
+    ),
+    Mutation(
+        "exact windows: one sample too few is kept at the end",
+        "fcconv/graph/exact/parts.py",
+        "- 1 - moves.extent + before) // stride + 1",
+        "- 1 - moves.extent + before) // stride + 2",
+        EXACT_CROPS,
+    ),
+    Mutation(
+        "exact windows: no padding behind a tail",
+        "fcconv/graph/exact/parts.py",
+        "max(-start, 0), max(stop - self.block, 0)",
+        "max(-start, 0), 0",
+        EXACT_CROPS,
+    ),
+    Mutation(
+        "exact windows: windows of two axes change places in the batch",
+        "fcconv/graph/exact/strips.py",
+        "rank + 1, [0, where.axis + 1, 1]",
+        "rank + 1, [0, 1, where.axis + 1]",
+        EXACT_CROPS,
+    ),
+    Mutation(
+        "exact windows: a batch of one is always the first axis of a reshape",
+        "fcconv/graph/exact/batch.py",
+        "place = next((k for k in found if made[k] == 1), found[-1])",
+        "place = 0",
+        "test_exact.py::test_networks_that_pad_or_mix",
+    ),
+    Mutation(
+        "exact windows: nothing is gathered where sharing ends, by the cost",
+        "fcconv/graph/exact/cost.py",
+        "totals[cut] += GATHERED * _whole(value, local)",
+        "totals[cut] += 0",
+        "test_exact.py::test_sharing_ends_where_it_no_longer_pays",
+    ),
     Mutation(
         "kernel axes swapped",
         NUMPY_COLUMNS,
