@@ -5,7 +5,8 @@ computes in the network's own type. Sums may be taken in any order. The bound fo
 values and the weights alone; nothing in it is chosen by looking at results:
 
 - a dot product, and a sum: :func:`fcconv.rounding.dot_bound`, with the errors of what it is made of
-  (N. J. Higham, *Accuracy and Stability of Numerical Algorithms*, sections 3.1 and 3.3);
+  (N. J. Higham, *Accuracy and Stability of Numerical Algorithms*, sections 3.1 and 3.3); weights
+  that are 0 make no term, as neither multiplying with them nor adding that rounds anything;
 - another arithmetic operation: two roundings of its largest operand or result, as an engine
   may carry neighbouring factors and terms into the weights before them;
 - a function of a library: 16 units in the last place, the most that the OpenCL C specification
@@ -122,6 +123,11 @@ class Bounded:
 class Bounds:
     """The backend; see :class:`fcconv.backend.Backend` for its functions.
 
+    Parameters
+    ----------
+    share : float, default: 1
+        The part of each rounding that is counted.
+
     Examples
     --------
     >>> bounds = Bounds()
@@ -132,6 +138,9 @@ class Bounds:
     """
 
     namespace = Moves()
+
+    def __init__(self, share: float = 1.0) -> None:
+        self._share = share
 
     def running_network(self) -> AbstractContextManager[None]:
         """Do as the reference does."""
@@ -144,9 +153,7 @@ class Bounds:
 
     def dense(self, x: Bounded, weight: Bounded, bias: Bounded | None) -> Bounded:
         """Multiply ``x (..., I)`` with ``weight (O, I)`` and add the bias."""
-        return self._dot(
-            lambda a, b: fcconv_numpy.dense(a, b, None), x, weight, bias, weight.shape[1], -1
-        )
+        return self._dot(lambda a, b: fcconv_numpy.dense(a, b, None), x, weight, bias, (1,), -1)
 
     def im2col(self, x: Bounded, window: Window) -> Bounded:
         """Gather the windows as columns, ``(N, C*prod(K), prod(S'))``."""
@@ -157,22 +164,19 @@ class Bounds:
         self, x: Bounded, weight: Bounded, bias: Bounded | None, window: Window, groups: int
     ) -> Bounded:
         """Convolve, ``(N, O, *S')``."""
-        terms = math.prod(weight.shape[1:])
         return self._dot(
             lambda a, b: fcconv_numpy.conv(a, b, None, window, groups),
-            x, weight, bias, terms, 1, 0 if groups == 1 else None,
+            x, weight, bias, range(1, weight.ndim), 1, 0 if groups == 1 else None,
         )  # fmt: skip
 
     def conv1x1(self, x: Bounded, weight: Bounded, bias: Bounded | None) -> Bounded:
         """Mix channels with ``weight (O, C)``, ``(N, O, *S)``."""
-        return self._dot(
-            lambda a, b: fcconv_numpy.conv1x1(a, b, None), x, weight, bias, weight.shape[1], 1
-        )
+        return self._dot(lambda a, b: fcconv_numpy.conv1x1(a, b, None), x, weight, bias, (1,), 1)
 
     def matmul(self, a: Bounded, b: Bounded) -> Bounded:
         """Multiply stacks of matrices."""
         outputs = b.ndim - 1 if b.ndim > 1 else None
-        return self._dot(fcconv_numpy.matmul, a, b, None, a.shape[-1], -1, outputs)
+        return self._dot(fcconv_numpy.matmul, a, b, None, (max(b.ndim - 2, 0),), -1, outputs)
 
     def max_pool(self, x: Bounded, window: Window) -> Bounded:
         """Take the maximum of each window: off by as much as one of its entries."""
@@ -279,17 +283,20 @@ class Bounds:
         x: Bounded,
         weight: Bounded,
         bias: Bounded | None,
-        terms: int,
+        summed: Sequence[int],
         axis: int,
         outputs: int | None = 0,
     ) -> Bounded:
-        """Bound a product of matrices, or what is one; a large weight by parts along `outputs`."""
+        """Bound a product of matrices, or what is one; a large weight by parts along `outputs`.
+
+        The axes of the weight that are summed over are given, and that of the result's outputs.
+        """
         is_large = weight.value.size > LARGE_WEIGHT and not np.any(weight.error)
         if is_large and outputs is not None:
             count, each = weight.shape[outputs], LARGE_WEIGHT * weight.shape[outputs]
             cuts = range(0, count, max(each // weight.value.size, 1))[1:]
             weights = np.split(weight.value, cuts, outputs)
-            parts = [self._dot(product, x, self.asarray(w), None, terms, axis) for w in weights]
+            parts = [self._dot(product, x, self.asarray(w), None, summed, axis) for w in weights]
             made = self.namespace.concatenate(parts, axis=axis)
             return made if bias is None else self._with_bias(made, bias, axis)
         a, b = _wide(x.value), _wide(weight.value)
@@ -298,8 +305,8 @@ class Bounds:
         if np.any(weight.error):
             error = error + product(x.size_of, _wide(weight.error))
         size = product(np.abs(a), magnitude) + error
-        made = self._rounded(value, np.broadcast_to(error, value.shape), size, terms + 1,
-                             _common(x, weight))  # fmt: skip
+        made = self._rounded(value, np.broadcast_to(error, value.shape), size,
+                             _terms(weight, summed) + 1, _common(x, weight))  # fmt: skip
         return made if bias is None else self._with_bias(made, bias, axis)
 
     def _with_bias(self, x: Bounded, bias: Bounded, axis: int) -> Bounded:
@@ -313,10 +320,17 @@ class Bounds:
         """Add what roundings of numbers up to `size` add to an error."""
         if is_float(dtype):
             try:
-                error = error + dot_bound(size, roundings, dtype)
+                error = error + self._share * dot_bound(size, roundings, dtype)
             except ArgumentError:  # so many that there is no bound
                 error = np.full(np.shape(value), np.inf)
         return Bounded(value, _known(size, error, dtype), dtype)
+
+
+def _terms(weight: Bounded, summed: Sequence[int]) -> int:
+    """Count the products that an output is the sum of, at most."""
+    if np.any(weight.error):  # whatever is 0 may be something else
+        return math.prod(weight.shape[axis] for axis in summed)
+    return int(np.count_nonzero(weight.value, axis=tuple(summed)).max(initial=0))
 
 
 def _known(size: Floats, error: Floats, dtype: np.dtype[Any]) -> Floats:

@@ -12,10 +12,10 @@ import onnx_ir as ir
 
 from fcconv.certificate.bounds import Bounded, Bounds
 from fcconv.certificate.report import Rounding
-from fcconv.certificate.side import Array, Grid, Ints, filled_up, flat, in_rows
+from fcconv.certificate.side import Array, Grid, Ints, filled_up, flat
 from fcconv.errors import UnsupportedError
 from fcconv.graph import engines
-from fcconv.graph.run import Program, fixed_batch
+from fcconv.graph.run import Program, by_image, fixed_batch
 from fcconv.rounding import unit_and_range
 from fcconv_modular.moves import is_float
 
@@ -23,6 +23,14 @@ ENGINES = ("numpy", "onnxruntime")
 
 ORDINARY = "ordinary"
 """The numbers whose errors a certificate shows."""
+
+SHARE = 0.5
+"""The part of each rounding of a rewritten network that has to fit into the original's bound.
+
+A right rewriting makes the same products and sums, of the same numbers. What it may do otherwise is
+to end one with another rounding, as a bias does that is added afterwards: so that where the original
+rounds n times, it rounds n + 1 times, at most twice as often.
+"""
 
 LARGE = 2.0**13
 """Beyond what pixels usually are, and within float16."""
@@ -103,7 +111,8 @@ def rounding_errors(
     names, images = [each[0][0] for each in drawn], [each[1] for each in drawn]
     crops = [[pair.cut(array) for array in arrays] for arrays in images]
     program = Program(pair.original)
-    bounded = [_bounded(program, arrays) for arrays in crops]
+    bounded = [list(map(_flat, _bounded(program, arrays, Bounds()))) for arrays in crops]
+    looser = _looser(pair, names, bounded, images)
     rows = []
     for engine in filter(importlib.util.find_spec, ENGINES):
         try:
@@ -116,7 +125,7 @@ def rounding_errors(
             beyond = _beyond(pair, bound, before, after, keeps_nan=engine == "numpy")
             if beyond is not None and row.beyond is None:
                 row = replace(row, beyond=f"{name} pixels, {beyond}")
-        rows.append(row)
+        rows.append(row if row.beyond is not None else replace(row, beyond=looser))
     return rows
 
 
@@ -168,17 +177,50 @@ def _listed(results: Any) -> list[Array]:
     return list(results) if isinstance(results, tuple) else [results]
 
 
-def _bounded(program: Program, arrays: Sequence[Array]) -> list[Bounded]:
+def _looser(
+    pair: Pair,
+    names: Sequence[str],
+    bounded: Sequence[Sequence[Bounded]],
+    images: Sequence[Sequence[Array]],
+) -> str | None:
+    """Say where the rewritten network may round worse than the original, if anywhere.
+
+    This finds what the drawn pixels hide, such as a sum with a large number before a Clip.
+    """
+    program = Program(pair.rewritten)
+    for name, bounds, arrays in zip(names, bounded, images, strict=True):
+        made = _bounded(program, arrays, Bounds(SHARE))
+        errors = pair.by_window([np.asarray(y.error) for y in made])
+        for output, (bound, error) in enumerate(zip(bounds, errors, strict=True)):
+            if bound.shape != error.shape:
+                break  # the engines tell
+            wrong = np.isfinite(bound.error) & ~(error <= bound.error)
+            if wrong.any():
+                row, entry = (int(n) for n in np.argwhere(wrong)[0])
+                return (
+                    f"{name} pixels, {pair.place(row)}, output {output}, entry {entry}: rounding "
+                    f"may add {error[row, entry] / SHARE:.1e}, and {bound.error[row, entry]:.1e} in "
+                    f"the original"
+                )
+    return None
+
+
+def _bounded(program: Program, arrays: Sequence[Array], bounds: Bounds) -> list[Bounded]:
     """Run a network with bounds on the errors of what it computes."""
-    bounds, size = Bounds(), fixed_batch(program.inputs)
+    size = fixed_batch(program.inputs)
     count = len(arrays[0]) if arrays else 0
     missing = -count % (size or 1) if len(arrays) == 1 else 0
     inputs = [
         bounds.asarray(np.concatenate([x, np.repeat(x[:1], missing, axis=0)])) for x in arrays
     ]
     outputs = program.run_batches(bounds, {}, inputs)
-    outputs = [y[:count] for y in outputs] if missing else outputs
-    return [bounds.namespace.reshape(y, in_rows(y.shape)) for y in outputs]
+    outputs = by_image(outputs) if count == size == 1 else outputs
+    return [y[:count] for y in outputs] if missing else outputs
+
+
+def _flat(bounded: Bounded) -> Bounded:
+    """Give an output of a patch network one axis of features."""
+    return bounded.of(*flat(bounded.parts))
 
 
 def _errors(
