@@ -185,12 +185,13 @@ class Bounds:
 
     def avg_pool(self, x: Bounded, window: Window, count: npt.NDArray[np.int64]) -> Bounded:
         """Divide the sum of each window by its count."""
+        ones = np.ones_like(count)
         value, error, size = (
-            fcconv_numpy.avg_pool(_wide(part), window, count)
+            fcconv_numpy.avg_pool(_wide(part), window, ones)
             for part in (x.value, x.error, x.size_of)
         )
-        terms = math.prod(window.kernel) + 1
-        return self._rounded(_truncated(value, x.dtype), error, size, terms, x.dtype)
+        total = self._rounded(value, error, size, math.prod(window.kernel), x.dtype)
+        return self.divide(total, Bounded(count, np.zeros(count.shape), x.dtype))
 
     def add(self, a: Bounded, b: Bounded) -> Bounded:
         """Add, with broadcasting."""
@@ -301,13 +302,24 @@ class Bounds:
             return made if bias is None else self._with_bias(made, bias, axis)
         a, b = _wide(x.value), _wide(weight.value)
         value, magnitude = product(a, b), np.abs(b)
-        error = product(_wide(x.error), magnitude) if np.any(x.error) else 0.0
+        error = self._carried(product, x.error, magnitude) if np.any(x.error) else 0.0
         if np.any(weight.error):
             error = error + product(x.size_of, _wide(weight.error))
         size = product(np.abs(a), magnitude) + error
         made = self._rounded(value, np.broadcast_to(error, value.shape), size,
                              _terms(weight, summed) + 1, _common(x, weight))  # fmt: skip
         return made if bias is None else self._with_bias(made, bias, axis)
+
+    def _carried(
+        self, product: Callable[[Any, Any], Any], error: Floats, magnitude: Floats
+    ) -> Floats:
+        """Multiply errors with weights; one of 0 carries none, not even one that has no bound."""
+        known = np.isfinite(error)
+        carried: Floats = product(np.where(known, error, 0.0), magnitude)
+        if known.all():
+            return carried
+        unknown = product(np.where(known, 0.0, 1.0), (magnitude > 0).astype(np.float64))
+        return np.where(unknown > 0, np.inf, carried)
 
     def _with_bias(self, x: Bounded, bias: Bounded, axis: int) -> Bounded:
         shape = [1] * x.ndim

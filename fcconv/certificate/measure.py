@@ -28,7 +28,7 @@ SHARE = 0.5
 """The part of each rounding of a rewritten network that has to fit into the original's bound.
 
 A right rewriting makes the same products and sums, of the same numbers. What it may do otherwise is
-to end one with another rounding, as a bias does that is added afterwards: so that where the original
+to end one with another rounding, as a bias does that is added by itself. So where the original
 rounds n times, it rounds n + 1 times, at most twice as often.
 """
 
@@ -199,8 +199,8 @@ def _looser(
                 row, entry = (int(n) for n in np.argwhere(wrong)[0])
                 return (
                     f"{name} pixels, {pair.place(row)}, output {output}, entry {entry}: rounding "
-                    f"may add {error[row, entry] / SHARE:.1e}, and {bound.error[row, entry]:.1e} in "
-                    f"the original"
+                    f"may add {error[row, entry] / SHARE:.1e}, in the original "
+                    f"{bound.error[row, entry]:.1e}"
                 )
     return None
 
