@@ -14,7 +14,8 @@ from fcconv.graph.run import data_inputs
 def same_expression(first: ir.Model, second: ir.Model) -> bool:
     """Say whether two networks apply the same operators to the same numbers, output by output.
 
-    Names, the order of independent nodes, and where a constant lies have no part in it.
+    Names, the order of independent nodes, where a constant lies, and nodes that change nothing have
+    no part in it.
     """
     return _expressions(first) == _expressions(second)
 
@@ -31,6 +32,9 @@ def _expressions(model: ir.Model) -> list[bytes]:
         held.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
         found[value] = held.digest()
     for node in graph:
+        if node.op_identifier() == ("", "Identity", ""):
+            found[node.outputs[0]] = found[node.inputs[0]]
+            continue
         version = graph.opset_imports.get(node.domain)
         inputs = [found[value] for value in node.inputs]
         described = (*node.op_identifier(), version, attribute_bytes(node), inputs)

@@ -2,7 +2,9 @@
 
 A node that both networks have in common, with the same inputs, needs no proof. What stands in the
 rewritten network for any other node of the original is cut out, and both are compared on random
-input; values that both networks name are what the layers meet at.
+input; values that both networks name are what the layers meet at. Along axes of free length nothing
+may see beyond its own place there, so that one length tells about all; or else both are the same
+expression.
 """
 
 from __future__ import annotations
@@ -14,13 +16,15 @@ from typing import Any, TypeAlias
 import numpy as np
 import onnx_ir as ir
 
+from fcconv.certificate.expression import same_expression
 from fcconv.certificate.keys import Keys
 from fcconv.certificate.measure import Pair, as_they_are, rounding_errors
 from fcconv.certificate.report import Certificate, Rounding
 from fcconv.certificate.weights import moved_weights
 from fcconv.errors import FcconvError, ModelError, UnsupportedError
-from fcconv.graph.locality import find_locality
+from fcconv.graph.locality import keep_places
 from fcconv.graph.node import Node, attribute_bytes
+from fcconv.graph.operators import OPERATORS
 from fcconv.graph.run import Program, data_inputs
 from fcconv.graph.shapes import LARGEST_INPUT, infer_shapes
 from fcconv_modular import Field
@@ -103,12 +107,40 @@ def _measure(
 
 
 def _ends(ir_node: ir.Node) -> tuple[list[ir.Value], list[str]]:
-    """Return what a layer reads that is no constant, and the names of what it makes."""
-    data = [v for v in ir_node.inputs if v is not None and v.const_value is None]
+    """Return what a layer reads that is no constant, and the names of what it makes.
+
+    Of a shape that the network computes, it reads the values whose shapes that is made of.
+    """
+    data = list(dict.fromkeys(source for v in ir_node.inputs for source in _sources(v)))
     outputs = [
         str(value.name) for value in ir_node.outputs if value.uses() or value.is_graph_output()
     ]
     return data, outputs
+
+
+def _sources(value: ir.Value | None) -> list[ir.Value]:
+    """Return a value that is no constant, or, of one made of shapes only, what they are of."""
+    if value is None or value.const_value is not None:
+        return []
+    producer = value.producer()
+    if producer is None or not _is_of_shapes(value):
+        return [value]
+    if _is_static(producer):
+        return [v for v in producer.inputs if v is not None]
+    return [source for v in producer.inputs for source in _sources(v)]
+
+
+def _is_of_shapes(value: ir.Value) -> bool:
+    producer = value.producer()
+    if producer is None or _is_static(producer):
+        return producer is not None
+    data = [v for v in producer.inputs if v is not None and v.const_value is None]
+    return bool(data) and all(map(_is_of_shapes, data))
+
+
+def _is_static(producer: ir.Node) -> bool:
+    operator = OPERATORS.get(Node(producer, 0).op)
+    return operator is not None and operator.static
 
 
 def _by_layers(
@@ -136,9 +168,7 @@ def _as_a_whole(
     The batch is free, so that no operator may mix images, or know how many there are.
     """
     models, shapes = (original, rewritten), _whole_shapes(original)
-    if shapes is None or any(
-        find_locality(model.graph, (), ()).outside is not None for model in models
-    ):
+    if shapes is None or not all(keep_places(model.graph, [(0,)]) for model in models):
         return False
     try:
         programs = [Program(model) for model in models]
@@ -240,10 +270,12 @@ def _same(
     """Compare a node with what stands for it, on random input."""
     data, outputs = _ends(ir_node)
     names, shapes = [str(value.name) for value in data], [_small_shape(v, ir_node) for v in data]
+    free = [[k for k, n in enumerate(_shape(v, ir_node)) if n is None] for v in data]
     if any(math.prod(shape) > LARGEST_INPUT for shape in shapes):
         raise UnsupportedError(f"{Node(ir_node, 0)} can't be compared: its input is too large")
     try:
-        programs = [Program(_cut_out(model, names, outputs)) for model in (original, rewritten)]
+        models = [_cut_out(model, names, outputs) for model in (original, rewritten)]
+        programs = [Program(model) for model in models]
     except (ValueError, UnsupportedError):  # no such values in the rewritten network, or no rule
         return False
     inputs = [
@@ -262,7 +294,13 @@ def _same(
         found = programs[1].run(field, programs[1].parameters(field), inputs)
     except FcconvError:
         return False
-    return all(a.equals(b) for a, b in zip(expected, found, strict=True))
+    if not all(a.equals(b) for a, b in zip(expected, found, strict=True)):
+        return False
+    return (
+        not any(free)
+        or all(keep_places(model.graph, free) for model in models)
+        or same_expression(*models)
+    )
 
 
 def _dtype(value: ir.Value) -> np.dtype[Any]:
@@ -271,20 +309,24 @@ def _dtype(value: ir.Value) -> np.dtype[Any]:
 
 
 def _small_shape(value: ir.Value, node: ir.Node) -> tuple[int, ...]:
-    """Give an input of a layer a shape: features as the weight has them, free lengths short."""
+    """Give an input of a layer a shape, with free lengths that are short."""
+    return tuple(ROWS if n is None else n for n in _shape(value, node))
+
+
+def _shape(value: ir.Value, node: ir.Node) -> list[int | None]:
+    """Return the shape of an input of a layer, features as the weight has them."""
     is_product = node.op_type in ("Gemm", "MatMul")
+    shape: list[int | None] = [None, None]
     if value.shape is not None and (len(value.shape) or not is_product):
-        shape = [n if isinstance(n, int) else ROWS for n in value.shape.dims]
-    elif node.op_type == "Gemm":
-        shape = [ROWS, ROWS]
-    else:
+        shape = [n if isinstance(n, int) else None for n in value.shape.dims]
+    elif node.op_type != "Gemm":
         raise ModelError(f"{Node(node, 0)}: the shape of {value.name!r} is not known")
     weight = node.inputs[1] if is_product else None
     if weight is not None and weight.const_value is not None and value is node.inputs[0]:
         product = Node(node, 0)
         features = weight.const_value.shape.numpy()[-1 if product.attribute("transB", 0) else -2]
         shape[0 if product.attribute("transA", 0) else -1] = features
-    return tuple(shape)
+    return shape
 
 
 def _cut_out(model: ir.Model, inputs: list[str], outputs: list[str]) -> ir.Model:

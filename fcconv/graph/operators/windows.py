@@ -349,7 +349,11 @@ OPERATORS = {
     "LpPool": Operator(
         _lp_pool, _slide_pool, attributes=(*MOVES, "ceil_mode", "p"), spread=receptive.window
     ),
-    "GlobalAveragePool": Operator(_global_average, _global_pool("AveragePool")),
-    "GlobalMaxPool": Operator(_global_max, _global_pool("MaxPool")),
-    "GlobalLpPool": Operator(_global_lp, _global_pool("LpPool"), attributes=("p",)),
+    "GlobalAveragePool": Operator(
+        _global_average, _global_pool("AveragePool"), spread=receptive.whole
+    ),
+    "GlobalMaxPool": Operator(_global_max, _global_pool("MaxPool"), spread=receptive.whole),
+    "GlobalLpPool": Operator(
+        _global_lp, _global_pool("LpPool"), attributes=("p",), spread=receptive.whole
+    ),
 }
