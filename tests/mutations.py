@@ -804,6 +804,20 @@ MUTATIONS = [
         f"{FORGERIES}::test_what_has_no_bound_is_measured",
     ),
     Mutation(
+        "a number of images that is treated apart",
+        "fcconv/certificate/layerwise.py",
+        "not any(free)",
+        "True",
+        "test_pointwise_sizes.py::test_a_number_of_images_is_not_treated_apart",
+    ),
+    Mutation(
+        "names of values that decide",
+        "fcconv/certificate/names.py",
+        "alike.pop(0) if alike else",
+        "",
+        "test_pointwise_sizes.py::test_names_do_not_decide",
+    ),
+    Mutation(
         "rounding that drawn pixels hide",
         "fcconv/certificate/measure.py",
         "wrong = np.isfinite(bound.error) & ~(error <= bound.error)",

@@ -354,6 +354,15 @@ def test_floats_that_differ(rewrite: Any, name: str) -> None:
     assert not fcconv.certify(original, rewrite(other)).holds
 
 
+def test_scores_that_are_one_number_do_not_hold() -> None:
+    net = Net()
+    original = net.model(net.add("Sub", net.array(1), net.dense(net.map(), 96), name="last"))
+    forged = _rewritten(original)
+    (last,) = [node for node in forged.graph.node if node.op_type == "Sub"]
+    last.op_type, last.input[:] = "Identity", last.input[:1]
+    assert not fcconv.certify(original, forged).holds
+
+
 FAR = 1e24
 """Beyond what the pixels of a certificate add up to, and far within float32."""
 
