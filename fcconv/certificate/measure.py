@@ -135,6 +135,7 @@ def numbers(
     """Yield arrays of numbers of several sizes, each with its name.
 
     The largest floats are those whose squares overflow, the tiny ones those whose squares are 0.
+    No two have the same size: such may cancel, but for a rest that depends on the order of sums.
     """
     spot = np.zeros(shape)
     if spot.size:
@@ -145,7 +146,7 @@ def numbers(
         yield "zeros", np.zeros(shape, dtype)
         yield "minus zeros", np.full(shape, -0.0).astype(dtype)
         yield "large", (LARGE * rng.uniform(-1, 1, shape)).astype(dtype)
-        yield "huge", (2 * np.sqrt(limits.largest) * np.sign(normal)).astype(dtype)
+        yield "huge", (2 * np.sqrt(limits.largest) * (normal + np.sign(normal))).astype(dtype)
         yield "tiny", (np.sqrt(limits.smallest) / 2**12 * normal).astype(dtype)
     else:
         low, high = (0, 1) if dtype.kind == "b" else _ends(dtype)
