@@ -10,16 +10,18 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from fcconv.backend import ONNXRUNTIME
 from fcconv.certificate.bounds import Bounded, Bounds
 from fcconv.certificate.report import Rounding
 from fcconv.certificate.side import Array, Grid, Ints, filled_up, flat
 from fcconv.errors import UnsupportedError
 from fcconv.graph import engines
 from fcconv.graph.run import Program, by_image, fixed_batch
+from fcconv.graph.session import Session
 from fcconv.rounding import unit_and_range
 from fcconv_modular.moves import is_float
 
-ENGINES = ("numpy", "onnxruntime")
+ENGINES = ("numpy", ONNXRUNTIME)
 
 ORDINARY = "ordinary"
 """The numbers whose errors a certificate shows."""
@@ -164,7 +166,9 @@ def _ends(dtype: np.dtype[Any]) -> tuple[int, int]:
 
 def _results(model: ir.Model, engine: str, inputs: Sequence[Sequence[Array]]) -> list[list[Array]]:
     """Run a network on several inputs, of any batch each."""
-    network, size = engines.compile(model, engine), fixed_batch(Program(model).inputs)
+    is_session = engine == ONNXRUNTIME  # of which a large network's weights are not copied
+    network = Session(model, layouts=False) if is_session else engines.compile(model, engine)
+    size = fixed_batch(Program(model).inputs)
 
     def call(arrays: Sequence[Array]) -> list[Array]:
         if len(arrays) != 1:
