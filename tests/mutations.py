@@ -806,7 +806,7 @@ MUTATIONS = [
     Mutation(
         "a number of images that is treated apart",
         "fcconv/certificate/layerwise.py",
-        "not any(free)",
+        "not any(None in shape for shape in declared)",
         "True",
         "test_pointwise_sizes.py::test_a_number_of_images_is_not_treated_apart",
     ),

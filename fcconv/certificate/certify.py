@@ -15,6 +15,7 @@ from fcconv.certificate.layerwise import certify_layers
 from fcconv.certificate.report import Certificate
 from fcconv.certificate.runs import refusal
 from fcconv.certificate.sliding import Proof
+from fcconv.certificate.weights import share_weights
 from fcconv.errors import ModelError, ShapeError
 from fcconv.geometry import integer
 from fcconv.graph.load import Source, load
@@ -78,6 +79,7 @@ def certify(
         first = load(original, _patch_shape(second) if window is None else window)
     except ShapeError as error:
         raise ModelError(f"the two networks do not fit each other: {error}") from error
+    share_weights(first, second)
     rng = np.random.default_rng(seed)
     axes = _freed_axes(first, second)
     if axes:

@@ -21,7 +21,8 @@ def name_alike(
 ) -> bool:
     """Name the values of a network as those of another one that they equal in a field.
 
-    Nothing is believed for it: a wrong name leads to a comparison that fails.
+    It is for networks of which the batch alone is free. Nothing is believed for it: a wrong name
+    leads to a comparison that fails.
 
     Returns
     -------
@@ -47,7 +48,7 @@ def name_alike(
 
 
 def _contents(model: ir.Model, field: Field, inputs: Sequence[Residues]) -> dict[ir.Value, bytes]:
-    """Hash what each node makes, but for shapes."""
+    """Hash what each node makes, but for shapes; one of unknown shape gets that of the run."""
     made: dict[ir.Value, bytes] = {}
 
     def keep(node: Node, outputs: tuple[Residues, ...]) -> None:
@@ -56,6 +57,8 @@ def _contents(model: ir.Model, field: Field, inputs: Sequence[Residues]) -> dict
             content.update(np.ascontiguousarray(output.numbers, np.int64).data)
             if not value.is_graph_output():
                 made[value] = content.digest()
+            if value.shape is None:
+                value.shape = ir.Shape([None, *output.shape[1:]])
 
     program = Program(model)
     program.run_batches(field, program.parameters(field), inputs, keep)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,15 +81,15 @@ def find_locality(graph: ir.Graph, axes: Sequence[int], window: Sequence[int]) -
     return _followed(graph, axes, [np.arange(n, n + period) for n in window])
 
 
-def keep_places(graph: ir.Graph, free: Sequence[Collection[int]]) -> bool:
-    """Say whether no entry sees beyond its own place along some axes of each input.
+def keep_places(graph: ir.Graph, shapes: Sequence[Sequence[int | None]]) -> bool:
+    """Say whether no entry sees beyond its own place along the axes of free length, None.
 
     What a network computes at one length of these axes, it then computes at any.
     """
     one = Along(np.array([2]))
     values = {
-        image: Local(0 if image.shape is None else len(image.shape), dict.fromkeys(axes, one))
-        for image, axes in zip(data_inputs(graph), free, strict=True)
+        image: Local(len(shape), {axis: one for axis, n in enumerate(shape) if n is None})
+        for image, shape in zip(data_inputs(graph), shapes, strict=True)
     }
     made, outside = _follow(graph, values)
     kept = all(
