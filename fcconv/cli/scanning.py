@@ -70,6 +70,7 @@ class Options:
     overlap: float | None
     only: tuple[str, ...]
     existing: str
+    seed: int | None
     as_json: bool
 
     @property
@@ -277,7 +278,7 @@ def _write(options: Options, network: Network, found: Scan, peaks: Sequence[Peak
     if options.report is not None:
         slid = network.slid
         is_rewritten = isinstance(slid, Sliding) and slid.patch is not None
-        certificate = certify(network.patch, slid) if is_rewritten else None
+        certificate = certify(network.patch, slid, seed=options.seed) if is_rewritten else None
         write_page(options.report, found, overview, certificate, found.layers, peaks)
 
 
