@@ -368,7 +368,8 @@ FAR = 1e24
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_what_no_drawn_pixel_shows(seed: int) -> None:
+@pytest.mark.parametrize("rewrite", [fcconv.convolutionize, fcconv.pointwise])
+def test_what_no_drawn_pixel_shows(rewrite: Any, seed: int) -> None:
     """A Clip that the scores of all drawn pixels end at hides that they are absorbed."""
     networks = []
     for number in (0, 1e35):
@@ -380,8 +381,8 @@ def test_what_no_drawn_pixel_shows(seed: int) -> None:
     images = np.full((1, 2, 9, 8), FAR, np.float32) * np.sign(net.w(1, 2, 9, 8))
     a, b = (fcconv.compile(network)(images) for network in networks)
     assert not np.array_equal(a, b)
-    assert fcconv.certify(original, _rewritten(original), seed=seed).holds
-    found = fcconv.certify(original, _rewritten(other), seed=seed)
+    assert fcconv.certify(original, rewrite(original), seed=seed).holds
+    found = fcconv.certify(original, rewrite(other), seed=seed)
     assert not found.holds
     assert "rounding may add" in str(found.difference)
 

@@ -20,6 +20,16 @@ def same_expression(first: ir.Model, second: ir.Model) -> bool:
     return _expressions(first) == _expressions(second)
 
 
+def content_of(value: ir.Value) -> bytes | None:
+    """Hash a constant: its type, its shape, and all of its bytes; None of other values."""
+    if value.const_value is None:
+        return None
+    array = value.const_value.numpy()
+    held = hashlib.blake2b(f"{value.dtype} {array.shape}".encode())
+    held.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return held.digest()
+
+
 def _expressions(model: ir.Model) -> list[bytes]:
     """Hash each output: its operator, all bytes of its attributes, and the hashes of its inputs."""
     graph = model.graph
@@ -27,10 +37,7 @@ def _expressions(model: ir.Model) -> list[bytes]:
     for number, value in enumerate(data_inputs(graph)):
         found[value] = f"input {number} {value.dtype}".encode()
     for value in graph.initializers.values():
-        array = np.zeros(0) if value.const_value is None else value.const_value.numpy()
-        held = hashlib.blake2b(f"{value.dtype} {array.shape}".encode())
-        held.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-        found[value] = held.digest()
+        found[value] = content_of(value) or b""
     for node in graph:
         if node.op_identifier() == ("", "Identity", ""):
             found[node.outputs[0]] = found[node.inputs[0]]

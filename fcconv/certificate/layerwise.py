@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import onnx_ir as ir
 
-from fcconv.certificate.expression import same_expression
+from fcconv.certificate.expression import content_of, same_expression
 from fcconv.certificate.keys import Keys
 from fcconv.certificate.measure import Pair, as_they_are, rounding_errors
 from fcconv.certificate.names import name_alike
@@ -184,9 +184,6 @@ def _by_layers(
     keys: Keys,
 ) -> str | None:
     """Compare what stands for each layer that is not left as it is; name one that differs."""
-    difference = _constants(original, rewritten)
-    if difference is not None:
-        return difference
     for key in keys:
         field = Field(key)
         for ir_node in changed:
@@ -254,18 +251,6 @@ def _interface(original: ir.Model, rewritten: ir.Model) -> str | None:
     return None
 
 
-def _constants(original: ir.Model, rewritten: ir.Model) -> str | None:
-    """Compare the constants that both networks have."""
-    made = {value.name for node in rewritten.graph for value in node.outputs}
-    for name, value in original.graph.initializers.items():
-        other = rewritten.graph.initializers.get(name)
-        if name in made:
-            return f"the initialiser {name!r}"
-        if other is not None and not _equal(value, other):
-            return f"the initialiser {name!r}"
-    return None
-
-
 def _in_full(value: ir.Value) -> str:
     """Describe an input; free sizes may have any name."""
     dims = () if value.shape is None else value.shape.dims
@@ -277,24 +262,14 @@ def _by_type(value: ir.Value) -> str:
     return f"{value.name} {value.dtype}"
 
 
-def _equal(a: ir.Value, b: ir.Value) -> bool:
-    first, second = a.const_value, b.const_value
-    if first is None or second is None:
-        return first is second
-    return (first.dtype, first.shape) == (second.dtype, second.shape) and (
-        first.tobytes() == second.tobytes()
-    )
-
-
 def _signature(model: ir.Model, node: ir.Node) -> tuple[Any, ...]:
-    """Describe a node: operator and version, attributes by their bytes, names it reads and makes.
+    """Describe a node: operator and version, attributes by their bytes, what it reads and makes.
 
-    Its own name and its documentation have no part in what it computes.
+    That is values by their names, and constants by their bytes. Its own name and its documentation
+    have no part in what it computes.
     """
-    read, made = (
-        tuple("" if value is None else value.name for value in values)
-        for values in (node.inputs, node.outputs)
-    )
+    read = tuple("" if value is None else content_of(value) or value.name for value in node.inputs)
+    made = tuple(value.name for value in node.outputs)
     version = model.graph.opset_imports.get(node.domain)
     return *node.op_identifier(), version, read, made, *attribute_bytes(node)
 
