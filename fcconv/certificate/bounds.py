@@ -12,7 +12,7 @@ values and the weights alone; nothing in it is chosen by looking at results:
 - a function of a library: 16 units in the last place, the most that the OpenCL C specification
   (section 7.4) leaves to any of them, ``pow``; none where it only chooses among its arguments.
   What it makes of the errors of its arguments is seen at the ends of their intervals: between these
-  the functions here are monotone, convex or concave, or a slope bounds them.
+  the functions here are monotone, convex or concave, or the slope of their operator bounds them.
 
 Where a bound can't be given, where a number may exceed its type, say, it is infinite.
 """
@@ -31,6 +31,7 @@ import numpy.typing as npt
 
 import fcconv_numpy
 from fcconv.errors import ArgumentError, UnsupportedError
+from fcconv.graph.operators import OPERATORS
 from fcconv.rounding import dot_bound, unit_and_range
 from fcconv_modular.moves import Moves, is_float, type_of
 
@@ -49,13 +50,6 @@ CHOOSES = frozenset(
      "Where", "Xor", "finite", "flip"]
 )  # fmt: skip
 """Functions that round nothing."""
-
-SLOPES = {"Cos": 1.0, "Gelu": 1.13, "HardSwish": 1.5, "Mish": 1.1, "Sin": 1.0, "Swish": 1.1}
-"""The largest slope of functions that turn more than once."""
-
-JUMPS = frozenset(["BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "Equal",
-                   "IsInf", "IsNaN", "Mod", "Tan"])  # fmt: skip
-"""Functions of which the ends of an interval don't tell what lies between."""
 
 LARGE_WEIGHT = 2**22
 """Entries beyond which a weight is not turned into float64 as a whole."""
@@ -239,11 +233,12 @@ class Bounds:
         varied = [k for k, x in enumerate(xs) if np.any(x.error)]
         if not varied:
             return np.zeros_like(value)
-        if name in SLOPES:
-            return SLOPES[name] * np.broadcast_to(xs[0].error, value.shape)
         errors = np.maximum.reduce(np.broadcast_arrays(*(x.error for x in xs)))
-        if name in JUMPS or (len(varied) > MOST_VARIED and name not in ("Max", "Min")):
-            return np.where(errors > 0, np.inf, 0.0)
+        slope = OPERATORS[name].slope if name in OPERATORS else None
+        if slope is None and len(varied) > MOST_VARIED and name not in ("Max", "Min"):
+            slope = np.inf
+        if slope is not None:
+            return np.where(errors > 0, slope * errors, 0.0)
         corners: Iterable[Sequence[int]] = itertools.product((-1, 1), repeat=len(varied))
         if len(varied) > MOST_VARIED:
             corners = [(-1,) * len(varied), (1,) * len(varied)]
