@@ -931,7 +931,7 @@ MUTATIONS = [
     ),
     Mutation(
         "features of any length",
-        "fcconv/certificate/layerwise.py",
+        "fcconv/certificate/layers.py",
         'shape[0 if product.attribute("transA", 0) else -1] = features',
         "del features",
         "test_pointwise_sizes.py::test_free_sizes_are_proved",

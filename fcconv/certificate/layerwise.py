@@ -17,23 +17,20 @@ from typing import Any, TypeAlias
 import numpy as np
 import onnx_ir as ir
 
-from fcconv.certificate.expression import content_of, same_expression
+from fcconv.certificate.expression import same_expression
 from fcconv.certificate.keys import Keys
+from fcconv.certificate.layers import changed_layers, cut_out, dtype_of, ends, shape_of, small_shape
 from fcconv.certificate.measure import Pair, as_they_are, rounding_errors
 from fcconv.certificate.names import name_alike
 from fcconv.certificate.report import Certificate, Rounding
 from fcconv.certificate.weights import moved_weights
-from fcconv.errors import FcconvError, ModelError, UnsupportedError
+from fcconv.errors import FcconvError, UnsupportedError
 from fcconv.graph.locality import keep_places
-from fcconv.graph.node import Node, attribute_bytes
-from fcconv.graph.operators import OPERATORS
+from fcconv.graph.node import Node
 from fcconv.graph.run import Program, data_inputs
 from fcconv.graph.shapes import LARGEST_INPUT, infer_shapes
 from fcconv_modular import Field
 from fcconv_modular.residues import Residues
-
-ROWS = 3
-"""Length of the axes that a layer leaves free, where it is compared."""
 
 
 def certify_layers(
@@ -42,14 +39,14 @@ def certify_layers(
     """Prove a network equal to one of the same inputs and outputs, layer by layer."""
     for model in (original, rewritten):  # so that one does not tell less than the other
         infer_shapes(model)
-    changed = _changed(original, rewritten)
+    changed = changed_layers(original, rewritten)
     difference, keys = _interface(original, rewritten), Keys(rng)
     errors: dict[str, Rounding] = {}
     if difference is None:
         difference = _by_layers(original, rewritten, changed, rng, keys)
         inputs = _random_inputs(original, rng) if difference is not None else None
         if inputs is not None and name_alike(original, rewritten, *inputs):
-            changed, keys = _changed(original, rewritten), Keys(rng)
+            changed, keys = changed_layers(original, rewritten), Keys(rng)
             with suppress(FcconvError):  # a layer that can't be compared is no proof
                 if _by_layers(original, rewritten, changed, rng, keys) is None:
                     difference = None
@@ -58,7 +55,7 @@ def certify_layers(
         if difference is not None and _as_a_whole(original, rewritten, rng, whole):
             difference, keys = None, whole
             shapes = _whole_shapes(original) or []
-            dtypes = [_dtype(value) for value in data_inputs(original.graph)]
+            dtypes = [dtype_of(value) for value in data_inputs(original.graph)]
             parts = [("the outputs", as_they_are(original, rewritten), shapes, dtypes)]
         if difference is None:
             difference = _measure(parts, rng, errors)
@@ -81,22 +78,6 @@ def certify_layers(
     )
 
 
-def _changed(original: ir.Model, rewritten: ir.Model) -> list[ir.Node]:
-    """List the nodes that the rewritten network does not have, too.
-
-    One that only computes a shape is compared with what reads that.
-    """
-    kept = {_signature(rewritten, node) for node in rewritten.graph}
-    changed, shapes = [], set[ir.Value | None]()
-    for node in original.graph:
-        if _signature(original, node) not in kept or not shapes.isdisjoint(node.inputs):
-            if all(_is_of_shapes(v) and not v.is_graph_output() for v in node.outputs):
-                shapes.update(node.outputs)
-            else:
-                changed.append(node)
-    return changed
-
-
 def _random_inputs(
     model: ir.Model, rng: np.random.Generator
 ) -> tuple[Field, list[Residues]] | None:
@@ -106,7 +87,7 @@ def _random_inputs(
         return None
     field = Field(int(rng.integers(2**63)))
     pairs = zip(data_inputs(model.graph), shapes, strict=True)
-    return field, [Residues(rng.integers(0, field.prime, n), _dtype(v)) for v, n in pairs]
+    return field, [Residues(rng.integers(0, field.prime, n), dtype_of(v)) for v, n in pairs]
 
 
 Part: TypeAlias = "tuple[str, Pair, list[tuple[int, ...]], list[np.dtype[Any]]]"
@@ -115,10 +96,10 @@ Part: TypeAlias = "tuple[str, Pair, list[tuple[int, ...]], list[np.dtype[Any]]]"
 
 def _part(original: ir.Model, rewritten: ir.Model, ir_node: ir.Node) -> Part:
     """Cut out a layer, and what stands for it."""
-    data, outputs = _ends(ir_node)
-    names, dtypes = [str(value.name) for value in data], [_dtype(value) for value in data]
-    shapes = [_small_shape(value, ir_node) for value in data]
-    models = [_cut_out(model, names, outputs) for model in (original, rewritten)]
+    data, outputs = ends(ir_node)
+    names, dtypes = [str(value.name) for value in data], [dtype_of(value) for value in data]
+    shapes = [small_shape(value, ir_node) for value in data]
+    models = [cut_out(model, names, outputs) for model in (original, rewritten)]
     return str(Node(ir_node, 0)), as_they_are(*models), shapes, dtypes
 
 
@@ -137,43 +118,6 @@ def _measure(
             if row.beyond is not None:
                 return f"{name}, in {row.engine}: {row.beyond}"
     return None
-
-
-def _ends(ir_node: ir.Node) -> tuple[list[ir.Value], list[str]]:
-    """Return what a layer reads that is no constant, and the names of what it makes.
-
-    Of a shape that the network computes, it reads the values whose shapes that is made of.
-    """
-    data = list(dict.fromkeys(source for v in ir_node.inputs for source in _sources(v)))
-    outputs = [
-        str(value.name) for value in ir_node.outputs if value.uses() or value.is_graph_output()
-    ]
-    return data, outputs
-
-
-def _sources(value: ir.Value | None) -> list[ir.Value]:
-    """Return a value that is no constant, or, of one made of shapes only, what they are of."""
-    if value is None or value.const_value is not None:
-        return []
-    producer = value.producer()
-    if producer is None or not _is_of_shapes(value):
-        return [value]
-    if _is_static(producer):
-        return [v for v in producer.inputs if v is not None]
-    return [source for v in producer.inputs for source in _sources(v)]
-
-
-def _is_of_shapes(value: ir.Value) -> bool:
-    producer = value.producer()
-    if producer is None or _is_static(producer):
-        return producer is not None
-    data = [v for v in producer.inputs if v is not None and v.const_value is None]
-    return bool(data) and all(map(_is_of_shapes, data))
-
-
-def _is_static(producer: ir.Node) -> bool:
-    operator = OPERATORS.get(Node(producer, 0).op)
-    return operator is not None and operator.static
 
 
 def _by_layers(
@@ -211,7 +155,7 @@ def _as_a_whole(
         for key in keys:
             field = Field(key)
             inputs = [
-                Residues(rng.integers(0, field.prime, shape), _dtype(value))
+                Residues(rng.integers(0, field.prime, shape), dtype_of(value))
                 for value, shape in zip(programs[0].inputs, shapes, strict=True)
             ]
             first, second = (
@@ -262,18 +206,6 @@ def _by_type(value: ir.Value) -> str:
     return f"{value.name} {value.dtype}"
 
 
-def _signature(model: ir.Model, node: ir.Node) -> tuple[Any, ...]:
-    """Describe a node: operator and version, attributes by their bytes, what it reads and makes.
-
-    That is values by their names, and constants by their bytes. Its own name and its documentation
-    have no part in what it computes.
-    """
-    read = tuple("" if value is None else content_of(value) or value.name for value in node.inputs)
-    made = tuple(value.name for value in node.outputs)
-    version = model.graph.opset_imports.get(node.domain)
-    return *node.op_identifier(), version, read, made, *attribute_bytes(node)
-
-
 def _same(
     original: ir.Model,
     rewritten: ir.Model,
@@ -282,18 +214,18 @@ def _same(
     field: Field,
 ) -> bool:
     """Compare a node with what stands for it, on random input."""
-    data, outputs = _ends(ir_node)
-    names, shapes = [str(value.name) for value in data], [_small_shape(v, ir_node) for v in data]
-    declared = [_shape(value, ir_node) for value in data]
+    data, outputs = ends(ir_node)
+    names, shapes = [str(value.name) for value in data], [small_shape(v, ir_node) for v in data]
+    declared = [shape_of(value, ir_node) for value in data]
     if any(math.prod(shape) > LARGEST_INPUT for shape in shapes):
         raise UnsupportedError(f"{Node(ir_node, 0)} can't be compared: its input is too large")
     try:
-        models = [_cut_out(model, names, outputs) for model in (original, rewritten)]
+        models = [cut_out(model, names, outputs) for model in (original, rewritten)]
         programs = [Program(model) for model in models]
     except (ValueError, UnsupportedError):  # no such values in the rewritten network, or no rule
         return False
     inputs = [
-        Residues(rng.integers(0, field.prime, shape), _dtype(value))
+        Residues(rng.integers(0, field.prime, shape), dtype_of(value))
         for value, shape in zip(data, shapes, strict=True)
     ]
     try:
@@ -315,34 +247,3 @@ def _same(
         or all(keep_places(model.graph, declared) for model in models)
         or same_expression(*models)
     )
-
-
-def _dtype(value: ir.Value) -> np.dtype[Any]:
-    """Give the type of a value; where nothing tells it, that of most networks."""
-    return np.dtype(np.float32 if value.dtype is None else value.dtype.numpy())
-
-
-def _small_shape(value: ir.Value, node: ir.Node) -> tuple[int, ...]:
-    """Give an input of a layer a shape, with free lengths that are short."""
-    return tuple(ROWS if n is None else n for n in _shape(value, node))
-
-
-def _shape(value: ir.Value, node: ir.Node) -> list[int | None]:
-    """Return the shape of an input of a layer, features as the weight has them."""
-    is_product = node.op_type in ("Gemm", "MatMul")
-    shape: list[int | None] = [None, None]
-    if value.shape is not None and (len(value.shape) or not is_product):
-        shape = [n if isinstance(n, int) else None for n in value.shape.dims]
-    elif node.op_type != "Gemm":
-        raise ModelError(f"{Node(node, 0)}: the shape of {value.name!r} is not known")
-    weight = node.inputs[1] if is_product else None
-    if weight is not None and weight.const_value is not None and value is node.inputs[0]:
-        product = Node(node, 0)
-        features = weight.const_value.shape.numpy()[-1 if product.attribute("transB", 0) else -2]
-        shape[0 if product.attribute("transA", 0) else -1] = features
-    return shape
-
-
-def _cut_out(model: ir.Model, inputs: list[str], outputs: list[str]) -> ir.Model:
-    graph = ir.convenience.extract(model.graph, inputs, outputs)
-    return ir.Model(graph, ir_version=model.ir_version)
