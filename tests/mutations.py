@@ -811,6 +811,13 @@ MUTATIONS = [
         "test_pointwise_sizes.py::test_a_number_of_images_is_not_treated_apart",
     ),
     Mutation(
+        "weights that are held twice",
+        "fcconv/certificate/weights.py",
+        "if same is not array:",
+        "if False:",
+        "test_certificate.py::test_large_weights_of_both_networks_are_held_once",
+    ),
+    Mutation(
         "names of values that decide",
         "fcconv/certificate/names.py",
         "alike.pop(0) if alike else",

@@ -11,6 +11,8 @@ import onnx_ir as ir
 import pytest
 
 import fcconv
+from fcconv.certificate.weights import share_weights
+from fcconv.graph.load import load
 from graphs import Array, Graph, Net, i
 
 
@@ -65,6 +67,24 @@ def test_infinite_weights_are_certified(form: Callable[[onnx.ModelProto], Any]) 
     certificate = fcconv.certify(network, form(network))
     assert certificate.holds
     assert all(np.isnan(row.original) for row in certificate.errors)
+
+
+def test_large_weights_of_both_networks_are_held_once() -> None:
+    """Of a kernel, too, which has another shape."""
+    net = Net()
+    flat = net.add("Flatten", net.map())
+    original = net.model(net.add("Gemm", flat, net.w(4096, 96), transB=1))
+    models = load(original), load(fcconv.pointwise(original).model)
+    share_weights(*models)
+    held = [
+        value.const_value.numpy()
+        for model in models
+        for value in model.graph.initializers.values()
+        if value.const_value is not None and value.const_value.size == 4096 * 96
+    ]
+    assert [weight.ndim for weight in held] == [2, 3]
+    assert np.shares_memory(*held)
+    assert fcconv.certify(*models).holds
 
 
 def test_a_network_without_classes_is_certified() -> None:
