@@ -69,6 +69,18 @@ def test_infinite_weights_are_certified(form: Callable[[onnx.ModelProto], Any]) 
     assert all(np.isnan(row.original) for row in certificate.errors)
 
 
+def test_a_default_is_what_is_written_out() -> None:
+    """In float64 as well, where 0.01 is not what a float32 attribute holds."""
+    models = []
+    for attributes in ({}, {"alpha": 0.01}):
+        net = Graph(2, 9, 8, dtype="float64")
+        x = net.add("LeakyRelu", "image", **attributes)
+        x = net.add("MatMul", net.add("Flatten", x), np.ones((144, 3)))
+        models.append(net.model(x))
+    first, second = models
+    assert fcconv.certify(first, fcconv.convolutionize(second)).holds
+
+
 def test_large_weights_of_both_networks_are_held_once() -> None:
     """Of a kernel, too, which has another shape."""
     net = Net()
