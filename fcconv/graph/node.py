@@ -50,7 +50,7 @@ class Node:
     def attribute(self, name: str, default: Any = None) -> Any:
         """Return the value of an attribute; sequences are tuples.
 
-        A default is in float32, as attributes are: in float64 it would differ from the same, written.
+        A default is in float32, as attributes are; in float64 it would be another number.
         """
         attribute = self.ir.attributes.get(name)
         if attribute is None:
