@@ -57,7 +57,8 @@ def larger(
 def smallest(case: Case, sliding: fcconv.Sliding) -> list[tuple[int, ...]]:
     """List the shapes of images of one window, or a stride more along each axis."""
     shapes = []
-    for size in corners(sliding.window, sliding.stride):
+    large = [n + s for n, s in zip(sliding.window, sliding.stride, strict=True)]
+    for size in corners(large, sliding.window, sliding.stride):
         shape = patch_shape(case.model)
         for axis, n in zip(case.axes, size, strict=True):
             shape[axis] = n

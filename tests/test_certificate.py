@@ -9,8 +9,11 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+from onnx import helper
 
 import fcconv
+from fcconv.certificate.weights import share_weights
+from fcconv.graph.load import load
 from graphs import Array, Graph, Net, i
 
 
@@ -65,6 +68,37 @@ def test_infinite_weights_are_certified(form: Callable[[onnx.ModelProto], Any]) 
     certificate = fcconv.certify(network, form(network))
     assert certificate.holds
     assert all(np.isnan(row.original) for row in certificate.errors)
+
+
+def test_a_default_is_what_is_written_out() -> None:
+    """In float64 as well, where 0.01 is not what a float32 attribute holds."""
+    models = []
+    for attributes in ({}, {"alpha": 0.01}):
+        net = Graph(2, 9, 8, dtype="float64")
+        x = net.add("LeakyRelu", "image", **attributes)
+        x = net.add("MatMul", net.add("Flatten", x), np.ones((144, 3)))
+        models.append(net.model(x))
+    first, second = models
+    assert fcconv.certify(first, fcconv.convolutionize(second)).holds
+
+
+def test_large_weights_of_both_networks_are_held_once() -> None:
+    """Of a kernel, too, which has another shape."""
+    net = Net()
+    flat = net.add("Flatten", net.map())
+    original = net.model(net.add("Gemm", flat, net.w(4096, 96), transB=1))
+    models = load(original), load(fcconv.pointwise(original).model)
+    share_weights(*models)
+    held = [
+        value.const_value.numpy()
+        for model in models
+        for value in model.graph.initializers.values()
+        if value.const_value is not None and value.const_value.size == 4096 * 96
+    ]
+    matrix, kernel = held
+    assert (matrix.ndim, kernel.ndim) == (2, 4)
+    assert np.shares_memory(matrix, kernel)
+    assert fcconv.certify(*models).holds
 
 
 def test_a_network_without_classes_is_certified() -> None:
@@ -134,3 +168,19 @@ def test_a_changed_geometry_is_found(layer: str, attribute: str) -> None:
     assert not certificate.holds
     assert certificate.difference is not None
     assert layer in certificate.difference
+
+
+@pytest.mark.parametrize("stride", [1, 3])
+def test_a_rewriting_that_pads_its_first_dense_layer_is_wrong(stride: int) -> None:
+    """As those by hand do; it has several cells where the original has one window."""
+    net = Net()
+    model = net.model(net.dense(net.map(), 96))
+    made: Any = ir.to_proto(fcconv.convolutionize(model, stride=stride).model)
+    dense = [node for node in made.graph.node if node.op_type == "Conv"][-1]
+    kept = [a for a in dense.attribute if a.name != "pads"]
+    del made.metadata_props[:], dense.attribute[:]
+    dense.attribute.extend([*kept, helper.make_attribute("pads", [3] * 4)])
+    certificate = fcconv.certify(model, made)
+    assert not certificate.holds
+    assert certificate.stride == (stride, stride)
+    assert certificate.difference == f"{dense.name} (Conv)"

@@ -81,7 +81,8 @@ def test_it_finds_the_face(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
 def test_it_writes_what_it_is_asked_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wanted = {"--heatmap": "h.png", "--report": "r.html", "--peaks": "p.geojson", "--out": "s.npy"}
     pairs = [word for pair in wanted.items() for word in pair]
-    code, printed, complaint = run(capsys, "faces.onnx", "photo.png", *QUICK, *pairs)
+    words = ("faces.onnx", "photo.png", *QUICK, *pairs, "--seed", "4711")
+    code, printed, complaint = run(capsys, *words)
     assert (code, complaint) == (0, "")
     for name in wanted.values():
         assert f"Written: {name}" in printed
@@ -91,6 +92,7 @@ def test_it_writes_what_it_is_asked_for(folder: Path, capsys: pytest.CaptureFixt
     features = json.loads((folder / "p.geojson").read_text())["features"]
     assert page.startswith("<!")
     assert f'"found": {len(features)}' in page
+    assert "<dd>4711</dd>" in page.replace("\n", "").replace("  ", "")
     assert len(features) == int(printed.split("Peaks from 0.5 on: ")[1].split()[0].rstrip(","))
     expected = fcconv.scan(
         "faces.onnx", "photo.png", stride=8, engine="numpy", preparation=fcconv.Preparation(True)
@@ -125,6 +127,27 @@ def test_scores_that_are_there(name: str, folder: Path, capsys: pytest.CaptureFi
         assert json.loads(printed)["scans"][0]["computed"] == 0
     assert run(capsys, *words, "--overwrite", "--label", "score")[0] == 0
     assert tree(folder) == before
+
+
+@pytest.mark.parametrize("name", ["s.zarr", "s.npy"])
+def test_resume_says_when_there_is_nothing_to_resume(
+    name: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("faces.onnx", "photo.png", *QUICK, "--out", name, "--resume", "--json")
+    code, printed, said = run(capsys, *words)
+    assert (code, said) == (0, f"Nothing to resume: {name} is not there yet; the scan starts\n")
+    (begun,) = json.loads(printed)["scans"]
+    assert begun["computed"] == begun["tiles"]
+    assert run(capsys, *words)[2] == ""
+
+
+def test_no_peaks_are_told_in_words(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("faces.onnx", "photo.png", *QUICK, "--threshold", "1e9")
+    code, printed, _ = run(capsys, *words)
+    assert code == 0
+    assert "No peaks: no window scores 1e+09 or more (--threshold)\n" in printed
+    assert "Peaks from" not in printed
+    assert "or more for score (" in run(capsys, *words, "--label", "score")[1]
 
 
 PIPES = {
@@ -326,6 +349,14 @@ def test_peaks_of_several_scales_do_not_overlap(
     }
     assert found["1,0.5"] == merge_peaks(found["1"] + found["0.5"], 0.1)
     assert len(found["1,0.5"]) < len(found["1"]) + len(found["0.5"])
+
+
+def test_a_page_whose_certificate_takes_too_much_is_refused_before_the_scan(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("faces.onnx", "photo.png", *QUICK, "--stride", 10**5)
+    check_refused(capsys, folder, *words, "--out", "s.npy", "--report", "r.html", said="too large")
+    assert run(capsys, *words)[0] == 0
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that is never writable")

@@ -64,7 +64,7 @@ def test_the_smallest_images_tell_what_a_tile_takes(
 ) -> None:
     network = as_network(NETWORKS[name], 3, windows="exact")
     sliding, layout = network.sliding, network.layout
-    smallest = [layout.shape(size) for size in corners(sliding.window, sliding.stride)]
+    smallest = [layout.shape(size) for size in corners((99, 99), sliding.window, sliding.stride)]
     tile = [k + n * 3 for k, n in zip(sliding.window, strides, strict=True)]
     found = Footprint(sliding.model, smallest, engine).bytes(strides)
     assert found == Footprint(sliding.model, [layout.shape(tile)], engine).bytes(())

@@ -21,6 +21,7 @@ from comparing import assert_identical
 from fcconv.cli import app
 from fcconv.errors import ArgumentError, BackendError, ImageError, UnsupportedError
 from fcconv.scanning import engine as engines
+from fcconv.scanning.cutting import planned
 from fcconv.scanning.job import make_job
 from fcconv.scanning.network import as_network
 from scan_cases import TYPES, Array, Recording, memory_for, picture, small_network
@@ -60,9 +61,8 @@ def test_arrays_of_every_library(kind: str, tmp_path: Path) -> None:
 def test_images_are_read_by_tile(windows: str) -> None:
     network, image = small_network(pad=1), Recording(picture())
     memory = memory_for(8, network, image, windows=windows)
-    scored = as_network(network, windows=windows)
-    job = make_job(scored, image, windows, None, None, None)
-    cut, _ = job.planned(memory, "numpy")
+    job = make_job(as_network(network, windows=windows), image, windows, None, None, None)
+    cut, _ = planned(job, memory, "numpy")
     image.reads.clear()
     fcconv.scan(network, image, engine="numpy", memory=memory, windows=windows)
     tile = 2 * math.prod(cut.pixels)

@@ -15,7 +15,7 @@ from fcconv.cli.output import results
 from fcconv.graph.layer import Layer
 from fcconv.graph.pointwise import Pointwise, pointwise
 from fcconv.graph.rewritten import times
-from fcconv.graph.save import draft
+from fcconv.graph.save import check_writable, draft
 from fcconv.graph.slide import convolutionize
 from fcconv.graph.sliding import Sliding
 
@@ -39,6 +39,7 @@ def convert(
     model: Path, out: Path, stride: Stride, window: Window, seed: int | None, as_json: bool
 ) -> int:
     """Make a network slide, certify it, and write it if it is right; 1 means that it is not."""
+    check_writable(out)
     sliding = convolutionize(model, stride=stride, window=window)
     if not as_json:
         results().print(_geometry_table(sliding))
@@ -49,6 +50,7 @@ def convert_pointwise(
     model: Path, out: Path, window: Window, seed: int | None, as_json: bool
 ) -> int:
     """Replace dense layers in their places; else as :func:`convert`."""
+    check_writable(out)
     rewritten = pointwise(model, window=window)
     record = {"layers": [vars(layer) for layer in rewritten.layers], "left": rewritten.left}
     if not as_json:

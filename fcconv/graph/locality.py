@@ -81,6 +81,25 @@ def find_locality(graph: ir.Graph, axes: Sequence[int], window: Sequence[int]) -
     return _followed(graph, axes, [np.arange(n, n + period) for n in window])
 
 
+def keep_places(graph: ir.Graph, shapes: Sequence[Sequence[int | None]]) -> bool:
+    """Say whether no entry sees beyond its own place along the axes of free length, None.
+
+    What a network computes at one length of these axes, it then computes at any.
+    """
+    one = Along(np.array([2]))
+    values = {
+        image: Local(len(shape), {axis: one for axis, n in enumerate(shape) if n is None})
+        for image, shape in zip(data_inputs(graph), shapes, strict=True)
+    }
+    made, outside = _follow(graph, values)
+    kept = all(
+        (a.jump, a.first, a.last, a.before, a.after, *a.counts) == (1, 0, 0, 0, 0, *one.counts)
+        for local in made
+        for a in local.along.values()
+    )
+    return outside is None and kept
+
+
 def _followed(graph: ir.Graph, axes: Sequence[int], sizes: Sequence[Counts]) -> Locality:
     (image,) = data_inputs(graph)
     rank = 0 if image.shape is None else len(image.shape)
@@ -88,22 +107,31 @@ def _followed(graph: ir.Graph, axes: Sequence[int], sizes: Sequence[Counts]) -> 
     values: dict[ir.Value, Any] = {
         image: Local(rank, {0: Along(np.array([2])), **along})  # of a batch of two
     }
-    for value in graph.initializers.values():
-        values[value] = None if value.const_value is None else value.const_value.numpy()
-    jumps = [1]
-    for ir_node in graph:
-        node = Node(ir_node, graph.opset_imports.get(ir_node.domain, 0))
-        made = _made(node, values)
-        if made is None:
-            return Locality((), str(node), math.lcm(*jumps))
-        values.update((value, made) for value in ir_node.outputs)
-        jumps += [a.jump for a in made.along.values()]
+    made, outside = _follow(graph, values)
+    jumps = [1, *(a.jump for local in made for a in local.along.values())]
+    if outside is not None:
+        return Locality((), outside, math.lcm(*jumps))
     outputs = [values[value] for value in graph.outputs]
     for value, made in zip(graph.outputs, outputs, strict=True):
         if not isinstance(made, Local) or list(made.along) != [0, *range(2, made.rank)]:
             return Locality((), f"the output {value.name!r}", math.lcm(*jumps))
     cells = tuple(tuple(made.along.values())[1:] for made in outputs)
     return Locality(cells, None, math.lcm(*jumps))
+
+
+def _follow(graph: ir.Graph, values: dict[ir.Value, Any]) -> tuple[list[Local], str | None]:
+    """Add what is known of the values that nodes make; and name the first that is not local."""
+    for value in graph.initializers.values():
+        values[value] = None if value.const_value is None else value.const_value.numpy()
+    known: list[Local] = []
+    for ir_node in graph:
+        node = Node(ir_node, graph.opset_imports.get(ir_node.domain, 0))
+        made = _made(node, values)
+        if made is None:
+            return known, str(node)
+        values.update((value, made) for value in ir_node.outputs)
+        known.append(made)
+    return known, None
 
 
 def _made(node: Node, values: dict[ir.Value, Any]) -> Local | None:

@@ -196,7 +196,8 @@ def by_channel(_node: Node, x: Local, *_parameters: Constant | None) -> Local | 
 def window(node: Node, x: Local, weight: Constant | None = None, *_rest: Any) -> Local | None:
     """Move the windows of a convolution or a pool along the axes from the third on."""
     padding = node.attribute("auto_pad", "NOTSET")
-    if padding not in ("NOTSET", "VALID") or node.attribute("ceil_mode", 0):
+    by_size = padding not in ("NOTSET", "VALID") or node.attribute("ceil_mode", 0)
+    if by_size and not x.avoids(*range(2, x.rank)):
         return None  # its padding depends on the size of the image
     if not x.avoids(1) or node.has_output(1):  # places of maxima are counted from the corner
         return None
@@ -208,6 +209,12 @@ def window(node: Node, x: Local, weight: Constant | None = None, *_rest: Any) ->
     strides, dilations = node.attribute("strides", ones), node.attribute("dilations", ones)
     spec = zip(kernel, strides, dilations, before, after, strict=True)
     return x.windowed({2 + k: numbers for k, numbers in enumerate(spec)})
+
+
+@of_first
+def whole(_node: Node, x: Local, *_parameters: Constant | None) -> Local | None:
+    """Make each entry of all that follows the batch."""
+    return x if x.avoids(*range(1, x.rank)) else None
 
 
 @of_first
@@ -275,9 +282,16 @@ def reshape(node: Node, x: Local, shape: Constant | None = None) -> Local | None
     """Reshape what comes after the axes of the image, which it copies."""
     wanted = node.ints("shape", shape)
     copied = next((k for k, n in enumerate(wanted) if n), len(wanted))
-    if node.attribute("allowzero", 0) or max(x.along) >= copied:
+    if node.attribute("allowzero", 0) or max(x.along, default=-1) >= copied:
         return None
     return Local(len(wanted), x.along)
+
+
+@of_first
+def flatten(node: Node, x: Local) -> Local | None:
+    """Join the axes before one, and those from there on."""
+    axis = node.attribute("axis", 1)
+    return Local(2, x.along) if axis == 1 and x.avoids(*range(1, x.rank)) else None
 
 
 @of_first
@@ -341,6 +355,17 @@ def _reduced(node: Node, x: Local, axes: Sequence[int]) -> Local | None:
 
 
 @of_first
+def gemm(node: Node, a: Local, _b: Constant, c: Constant | None = None) -> Local | None:
+    """Mix the features of each row by a weight, and add to it."""
+    if node.attribute("transA", 0) or not a.avoids(-1):
+        return None
+    return a if c is None or a.is_alike(c) else None
+
+
+@of_first
 def matmul(_node: Node, a: Local, b: Constant) -> Local | None:
-    """Mix the last axis by a weight."""
-    return a if b.ndim == 2 and a.avoids(-1) else None
+    """Mix the last axis by a weight, or by one of a stack along axes that are not of the image."""
+    if b.ndim < 2 or not a.avoids(-1):
+        return None
+    made = a.aligned(max(a.rank, b.ndim))
+    return made if made.is_alike(b[..., :1, :1]) else None

@@ -25,6 +25,8 @@ class Session(Compiled):
     ----------
     model : onnx_ir.Model
         The network.
+    layouts : bool, default: True
+        Whether onnxruntime may copy weights into other layouts, which compute faster.
 
     Raises
     ------
@@ -36,7 +38,7 @@ class Session(Compiled):
 
     engine = ONNXRUNTIME
 
-    def __init__(self, model: ir.Model) -> None:
+    def __init__(self, model: ir.Model, *, layouts: bool = True) -> None:
         try:
             import onnxruntime
         except ModuleNotFoundError:
@@ -47,6 +49,10 @@ class Session(Compiled):
         # own makes first what windows share, and keeps all of it
         options.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED
         options.enable_mem_pattern = False  # takes up to twice the memory, and as long
+        if not layouts:
+            level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+            options.graph_optimization_level = level
+            options.add_session_config_entry("session.disable_prepacking", "1")
         written, weights = _without_weights(model)
         with _named_errors():
             held = [onnxruntime.OrtValue.ortvalue_from_numpy(w) for w in weights.values()]

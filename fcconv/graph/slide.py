@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import reprlib
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Literal, NamedTuple, get_args
 
 import onnx_ir as ir
@@ -12,10 +13,12 @@ import onnx_ir as ir
 from fcconv.errors import ArgumentError, ShapeError, UnsupportedError
 from fcconv.geometry import Ints, integer, per_axis
 from fcconv.graph.exact.network import exactly, natural_stride
+from fcconv.graph.features import ONE_IMAGE
 from fcconv.graph.load import Source, load
 from fcconv.graph.node import Node
-from fcconv.graph.run import check_batch, data_inputs
-from fcconv.graph.sliding import Sliding, metadata
+from fcconv.graph.operators import OPERATORS
+from fcconv.graph.run import check_batch, data_inputs, of_one_image
+from fcconv.graph.sliding import SLIDING, Sliding, metadata
 from fcconv.graph.walk import Walk
 
 Axes = tuple[int, ...]
@@ -113,15 +116,18 @@ def exact(model: ir.Model, found: Sliding | Stuck, stride: Ints | None = None) -
     """
     if isinstance(found, Sliding) and found.exact:
         return found
-    shape, axes, still = _input_shape(model), found.axes, found.still
-    steps = found.stride if isinstance(found, Sliding) else None
-    if steps is None:
+    model = model if found.patch is None else found.patch  # which may take one image only
+    shape = _input_shape(model)
+    if isinstance(found, Sliding):
+        dims = _declared(found.model.graph.inputs[0])
+        axes = tuple(axis for axis, n in enumerate(dims) if axis and not isinstance(n, int))
+        steps = found.stride
+    else:
+        axes = found.axes
         steps = (
-            natural_stride(model, axes, still)
-            if stride is None
-            else per_axis(stride, len(axes), "stride")
+            natural_stride(model, axes) if stride is None else per_axis(stride, len(axes), "stride")
         )
-    written, form = exactly(model, axes, steps, still)
+    written, form = exactly(model, axes, steps)
     window = tuple(int(shape[axis]) for axis in axes)
     sliding = Sliding(
         model=written,
@@ -134,8 +140,6 @@ def exact(model: ir.Model, found: Sliding | Stuck, stride: Ints | None = None) -
         reasons=(),
         layers=(),
         patch=model,
-        axes=axes,
-        still=still,
         ends=None if form.ends is None else str(Node(form.ends, 0)),
         cost=form.cost,
     )
@@ -150,41 +154,97 @@ class Stuck(NamedTuple):
     ----------
     axes : tuple of int
         The spatial axes of its input: those along which it comes furthest.
-    still : tuple of int
-        Those of the image that stay as long as the window.
     error : UnsupportedError
         The node where that ends, and why.
+    patch : onnx_ir.Model
+        What scores windows that are cut out: the network, with a batch of one if it takes no other.
     """
 
     axes: tuple[int, ...]
-    still: tuple[int, ...]
     error: UnsupportedError
+    patch: ir.Model
 
 
 def slide(
     model: ir.Model, stride: Ints | None = None, spatial_axes: Sequence[int] | None = None
 ) -> Sliding | Stuck:
     """Rewrite a network that is loaded; see :func:`convolutionize`."""
+    found = _slid_or_alone(model, stride, spatial_axes)
+    if isinstance(found, Stuck):
+        product = _product_of_pixels(model)
+        if product is not None and product != found.error.node:
+            found.error.add_note(
+                f"Further on {product} multiplies two values that depend on the pixels, as "
+                f"attention does, and can't slide either"
+            )
+    return found
+
+
+def _product_of_pixels(model: ir.Model) -> str | None:
+    """Name the first product of two values that depend on the pixels, if there is one."""
+    follows = set(data_inputs(model.graph))
+    for ir_node in model.graph:
+        operator = OPERATORS.get(ir_node.op_type)
+        if operator is not None and operator.static:
+            continue
+        count = sum(value in follows for value in ir_node.inputs)
+        if count > 1 and ir_node.op_type in ("MatMul", "Einsum"):
+            return str(Node(ir_node, 0))
+        if count:
+            follows.update(ir_node.outputs)
+    return None
+
+
+def _slid_or_alone(
+    model: ir.Model, stride: Ints | None, spatial_axes: Sequence[int] | None
+) -> Sliding | Stuck:
+    """Rewrite a network.
+
+    One whose batch is free, but that can't compute two images, slides as one that takes one.
+    """
     shape = _input_shape(model)
     likely = (
         [(axes, ()) for axes in _likely_axes(shape)]
         if spatial_axes is None
         else _given_axes(spatial_axes, len(shape))
     )
+    if not likely:
+        raise ShapeError(f"an input of shape {shape} has no spatial axes to slide along")
+    try:
+        found = _slid(model, likely, stride)
+    except ShapeError:
+        if isinstance(shape[0], int):
+            raise
+        return _slid(of_one_image(model), likely, stride)
+    if isinstance(found, Stuck) and ONE_IMAGE in str(found.error):
+        with suppress(ShapeError):
+            alone = _slid(of_one_image(model), likely, stride)
+            if isinstance(alone, Stuck) and alone.error.node != found.error.node:
+                return alone._replace(patch=model)  # the batch is not what has to change
+    return found
+
+
+def _slid(
+    model: ir.Model, likely: Sequence[tuple[Axes, Axes]], stride: Ints | None
+) -> Sliding | Stuck:
+    """Rewrite a network by the first axes along which it slides."""
+    shape = _input_shape(model)
     stuck = []
     for axes, still in likely:
         try:
             return _slide(model, shape, axes, still, stride)
         except UnsupportedError as error:
-            stuck.append(Stuck(axes, still, error))
-    if not stuck:
-        raise ShapeError(f"an input of shape {shape} has no spatial axes to slide along")
+            stuck.append(Stuck(axes, error, model))
     names = [str(Node(ir_node, 0)) for ir_node in model.graph]
 
     def nodes_before(one: Stuck) -> int:
         return names.index(one.error.node) if one.error.node in names else len(names)
 
     return max(stuck, key=nodes_before)  # with the wrong axes one does not come far
+
+
+def _declared(value: ir.Value) -> tuple[Any, ...]:
+    return () if value.shape is None else value.shape.dims
 
 
 def _input_shape(model: ir.Model) -> tuple[Any, ...]:
@@ -194,11 +254,16 @@ def _input_shape(model: ir.Model) -> tuple[Any, ...]:
         names = ", ".join(str(value.name) for value in inputs)
         raise UnsupportedError(f"a sliding network has one input, the image; got {names or 'none'}")
     value = inputs[0]
-    dims = () if value.shape is None else value.shape.dims
+    dims = _declared(value)
     if not dims or not all(isinstance(n, int) and n > 0 for n in dims[1:]):
+        if SLIDING in model.metadata_props:
+            raise ShapeError(
+                "by its metadata the network slides already: use it as it is, or give the patch "
+                "network that it was made of"
+            )
         raise ShapeError(
             f"the input {value.name!r} of shape {value.shape} leaves the size of a window free: "
-            f"give window=, the shape of one input without the batch"
+            f"give window= (--window), the shape of one input without the batch"
         )
     if math.prod(int(str(n)) for n in dims[1:]) > LARGEST_WINDOW:
         raise ShapeError(f"a window of shape {dims[1:]} is absurd")
@@ -276,8 +341,6 @@ def _verdict(walk: Walk) -> Sliding:
         reasons=() if exact else tuple(f"{n} {why}" for n, why in walk.slider.padded.items()),
         layers=tuple(walk.slider.layers),
         patch=walk.model,
-        axes=walk.axes,
-        still=walk.still,
     )
     sliding.model.metadata_props.update(metadata(sliding))
     return sliding

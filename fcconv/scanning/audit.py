@@ -12,6 +12,7 @@ import numpy.typing as npt
 from fcconv.errors import ArgumentError
 from fcconv.scanning.blocks import blocks
 from fcconv.scanning.cached import cached
+from fcconv.scanning.cutting import planned
 from fcconv.scanning.differences import Audit, Compared, Floats, by_distance, clopper_pearson
 from fcconv.scanning.engine import Cropped
 from fcconv.scanning.job import Job
@@ -52,7 +53,7 @@ def check_audit(audit: Any, windows: str) -> None:
 
 def cut_out_together(job: Job, engine: str, memory: int) -> int:
     """Return how many windows an audit scores at a time, within some bytes of memory."""
-    return replace(job, windows="crops").planned(memory, engine)[1]
+    return planned(replace(job, windows="crops"), memory, engine)[1]
 
 
 def audited(job: Job, scores: Any, windows: int, engine: str, batch: int) -> Audit | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import onnx_ir as ir
 
@@ -16,7 +17,7 @@ from fcconv.graph.sliding import SLIDING, Sliding
 Steps = tuple[int, ...]
 
 
-def exactly(found: Sliding | Stuck, model: ir.Model, stride: Ints | None) -> tuple[Sliding, Steps]:
+def exactly(found: Sliding | Stuck, stride: Ints | None) -> tuple[Sliding, Steps]:
     """Write the network that scores every window as its crop.
 
     Windows that stand further apart than they are long are read side by side
@@ -26,8 +27,6 @@ def exactly(found: Sliding | Stuck, model: ir.Model, stride: Ints | None) -> tup
     ----------
     found : Sliding or Stuck
         What is known of the network: how it slides, or what forbids it.
-    model : onnx_ir.Model
-        The patch network; of one that was read from a file, and slides, that one.
     stride : int or sequence of int, optional
         Pixels from one window to the next; the network's own, if left out.
 
@@ -36,23 +35,33 @@ def exactly(found: Sliding | Stuck, model: ir.Model, stride: Ints | None) -> tup
     Sliding, tuple of int
         The network, whose stride divides that at which windows are read, and the stride.
     """
-    axes, window = _axes_of(model, found), _window_of(model, found)
+    if isinstance(found, Stuck):
+        sizes = _dims(found.patch)
+        window = tuple(int(str(sizes[axis])) for axis in found.axes)
+    else:
+        window = found.window
     if stride is not None:
         wanted = per_axis(stride, len(window), "stride")
     elif isinstance(found, Sliding):
         wanted = found.stride
     else:
-        wanted = natural_stride(model, axes, found.still)
+        wanted = natural_stride(found.patch, found.axes)
     step = tuple(map(min, window, wanted))
     if isinstance(found, Stuck):
-        return exact(model, found, step), wanted
+        return exact(found.patch, found, step), wanted
     if found.exact and not any(n % m for n, m in zip(step, found.stride, strict=True)):
         return found, wanted
-    if found.patch is None:
-        model = _patch_of(model, axes, window)
-    elif found.stride == step:
-        return exact(model, found, step), wanted
-    return exact(model, slide(model, step, axes), step), wanted
+    if found.patch is not None and found.stride == step:
+        return exact(found.patch, found), wanted
+    axes = [axis for axis, n in enumerate(_dims(found.model)) if axis and not isinstance(n, int)]
+    patch = _patch_of(found.model, axes, window) if found.patch is None else found.patch
+    return exact(patch, slide(patch, step, axes), step), wanted
+
+
+def _dims(model: ir.Model) -> Sequence[Any]:
+    """Return the lengths of the image's axes; those that are free are no integers."""
+    shape = data_inputs(model.graph)[0].shape
+    return () if shape is None else shape.dims
 
 
 def why_cut_out(model: ir.Model) -> str:
@@ -66,26 +75,11 @@ def why_cut_out(model: ir.Model) -> str:
     )
 
 
-def _axes_of(model: ir.Model, found: Sliding | Stuck) -> Steps:
-    if found.axes:
-        return found.axes
-    shape = data_inputs(model.graph)[0].shape
-    dims = () if shape is None else shape.dims
-    return tuple(k for k, n in enumerate(dims) if k and not isinstance(n, int))
-
-
-def _window_of(model: ir.Model, found: Sliding | Stuck) -> Steps:
-    if isinstance(found, Sliding):
-        return found.window
-    shape = data_inputs(model.graph)[0].shape
-    return tuple(int(str(shape.dims[axis])) for axis in found.axes) if shape is not None else ()
-
-
 def _patch_of(sliding: ir.Model, axes: Sequence[int], window: Sequence[int]) -> ir.Model:
     """Let a network that slides, read from a file, score a single window."""
     patch = sliding.clone()
     (value,) = data_inputs(patch.graph)
-    dims = [] if value.shape is None else list(value.shape.dims)
+    dims = list(_dims(patch))
     for axis, n in zip(axes, window, strict=True):
         dims[axis] = n
     value.shape = ir.Shape(dims)

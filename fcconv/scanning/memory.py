@@ -18,6 +18,7 @@ from fcconv.backend import BACKENDS, ONNXRUNTIME, backend
 from fcconv.errors import ArgumentError, ModelError, UnsupportedError
 from fcconv.graph.engines import compile as compiled
 from fcconv.graph.node import Node
+from fcconv.graph.operators import OPERATORS
 from fcconv.graph.run import Program, data_inputs, spent_after
 
 UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
@@ -69,7 +70,7 @@ class Extent:
     most: int | None = None
 
     def bytes(self, strides: Sequence[int]) -> int:
-        """Count its bytes, for a tile so many strides larger than a window along each axis."""
+        """Count its bytes, for a tile so many strides larger along each axis that grows."""
         entries = [math.prod(shape) for shape in self.shapes]
         for n in strides:  # the first half is for a window along this axis, the second for more
             halves = entries[: len(entries) // 2], entries[len(entries) // 2 :]
@@ -78,15 +79,24 @@ class Extent:
         return whole if self.most is None else min(whole, self.most)
 
 
-def corners(window: Sequence[int], stride: Sequence[int]) -> list[tuple[int, ...]]:
-    """List the smallest images: a window or a stride more along each axis.
+def corners(
+    size: Sequence[int], window: Sequence[int], stride: Sequence[int]
+) -> list[tuple[int, ...]]:
+    """List the smallest tiles of an image: a window or a stride more along each axis that grows.
+
+    Along an axis on which the image has one window, a tile is as large as the image.
 
     Examples
     --------
-    >>> corners((10, 20), (1, 2))
+    >>> corners((99, 99), (10, 20), (1, 2))
     [(10, 20), (10, 22), (11, 20), (11, 22)]
+    >>> corners((99, 21), (10, 20), (1, 2))
+    [(10, 21), (11, 21)]
     """
-    return list(itertools.product(*((n, n + s) for n, s in zip(window, stride, strict=True))))
+    lengths = (
+        (k, k + s) if k + s <= n else (n,) for n, k, s in zip(size, window, stride, strict=True)
+    )
+    return list(itertools.product(*lengths))
 
 
 @dataclass(frozen=True)
@@ -130,7 +140,7 @@ class Footprint:
         ]
 
     def bytes(self, strides: Sequence[int]) -> int:
-        """Return the peak, for a tile so many strides larger than a window along each axis."""
+        """Return the peak, for a tile so many strides larger along each axis that grows."""
 
         def total(extents: Sequence[Extent]) -> int:
             return sum(extent.bytes(strides) for extent in extents)
@@ -144,9 +154,9 @@ class Footprint:
 
 
 def _check_cells(output: Extent) -> None:
-    """Check that a window has one cell, and an image larger by a stride two along each axis."""
-    cells = [shape[2:] for shape in output.shapes]
-    if cells != corners([1] * len(cells[0]), [1] * len(cells[0])):
+    """Check that a window has one cell, and a tile larger by a stride two along each such axis."""
+    cells, growing = [shape[2:] for shape in output.shapes], len(output.shapes).bit_length() - 1
+    if {*cells[0]} != {1} or sorted(cells[-1]) != [1] * (len(cells[0]) - growing) + [2] * growing:
         raise ModelError(
             f"the network has {cells[0]} cells for a window and {cells[-1]} for one stride more, "
             f"which does not fit its metadata: convert it again"
@@ -233,12 +243,14 @@ def _workspace(node: ir.Node, extents: dict[ir.Value, Extent], engine: str) -> l
     most = backend(engine).column_bytes() if engine in BACKENDS else None
     if most is None:
         return [*read, *made]  # copies in the layout that the library prefers
-    if node.op_type == "Conv":
+    operator = OPERATORS.get(Node(node, 0).op)
+    workspace = "copies" if operator is None else operator.workspace
+    if workspace == "columns":
         weight = node.inputs[1]
         kernel = () if weight is None or weight.shape is None else weight.shape.numpy()[2:]
         taps = math.prod(kernel)
         return [_columns(made[0], read[0], taps, most)] if taps > 1 and made and read else []
-    if node.op_type in ("MaxPool", "AveragePool"):
+    if workspace == "tiles":
         return [replace(extent, most=most) for extent in read[:1]]
     return [*read[:1], *made]
 

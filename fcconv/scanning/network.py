@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx_ir as ir
 
 from fcconv.backend import ONNXRUNTIME
@@ -28,8 +27,7 @@ from fcconv.graph.sliding import Sliding, restored
 from fcconv.scanning.arguments import several
 from fcconv.scanning.exactly import exactly, why_cut_out
 from fcconv.scanning.memory import seen
-
-Array = npt.NDArray[Any]
+from fcconv.scanning.network_layout import Layout
 
 WINDOWS = ("shared", "exact", "crops")
 """How windows are scored: in one pass that they share, in one that gives each the score of its
@@ -39,65 +37,6 @@ CUT_OUT = (
     "Each window can be cut out and scored by itself: windows='crops' (--windows crops), with a "
     "stride"
 )
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How the network wants an image that is held as ``(C, *S)``.
-
-    Attributes
-    ----------
-    spatial : tuple of int
-        The spatial axes of its input, the batch counted.
-    channel : int or None
-        The axis of channels; None if it has none.
-    channels : int
-        Channels of the image.
-    dtype : dtype
-        Type of its pixels.
-    """
-
-    spatial: tuple[int, ...]
-    channel: int | None
-    channels: int
-    dtype: np.dtype[Any]
-
-    @classmethod
-    def of(cls, model: ir.Model, spatial: Sequence[int] | None = None) -> Layout:
-        """Read the layout off the input of a network; of a sliding one spatial axes are free."""
-        value = data_inputs(model.graph)[0]
-        dims = value.shape.dims if value.shape is not None else ()
-        if spatial is None:
-            spatial = [k for k, n in enumerate(dims) if k and not isinstance(n, int)]
-        others = [k for k in range(1, len(dims)) if k not in spatial]
-        dtype = value.dtype.numpy() if value.dtype is not None else np.dtype(np.float32)
-        return cls(
-            spatial=tuple(spatial),
-            channel=others[0] if others else None,
-            channels=int(str(dims[others[0]])) if others else 1,
-            dtype=dtype,
-        )
-
-    def arranged(self, images: Array) -> Array:
-        """Bring images ``(N, C, *S)`` into the network's layout."""
-        if self.channel is None:
-            return images[:, 0]
-        return np.ascontiguousarray(np.moveaxis(images, 1, self.channel))
-
-    def channels_first(self, arranged: Array) -> Array:
-        """View images in the network's layout as ``(N, C, *S)``."""
-        if self.channel is None:
-            return arranged[:, np.newaxis]
-        return np.moveaxis(arranged, self.channel, 1)
-
-    def shape(self, size: Sequence[int], count: int = 1) -> tuple[int, ...]:
-        """Return the shape of some images of a size, in the network's layout."""
-        shape = [count] * (1 + len(self.spatial) + (self.channel is not None))
-        for axis, n in zip(self.spatial, size, strict=True):
-            shape[axis] = n
-        if self.channel is not None:
-            shape[self.channel] = self.channels
-        return tuple(shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,28 +133,26 @@ def as_network(
         return network
     found: Sliding | Stuck
     if isinstance(network, Sliding):
-        model, found = network.cropping, network
+        found = network
     else:
         model = load(network, window)
         found = restored(model) or slide(model, stride)
     if windows != "exact":
-        return _of(model, found, stride, windows)
-    cut_out = why_cut_out(model)
+        return _of(found, stride, windows)
+    cut_out = why_cut_out(found.patch if isinstance(found, Stuck) else found.cropping)
     if cut_out:
-        return replace(_of(model, found, stride, "crops"), cut_out=cut_out)
+        return replace(_of(found, stride, "crops"), cut_out=cut_out)
     try:
-        sliding, wanted = exactly(found, model, stride)
+        sliding, wanted = exactly(found, stride)
     except UnsupportedError as error:
         error.add_note(CUT_OUT)
         raise
     return _of_sliding(sliding, wanted, windows)
 
 
-def _of(
-    model: ir.Model, found: Sliding | Stuck, stride: Ints | None, windows: str | None
-) -> Network:
+def _of(found: Sliding | Stuck, stride: Ints | None, windows: str | None) -> Network:
     if isinstance(found, Stuck):
-        return _of_patches(model, found, stride, windows)
+        return _of_patches(found, stride, windows)
     return _of_sliding(found, stride, windows)
 
 
@@ -233,7 +170,7 @@ def _of_sliding(sliding: Sliding, stride: Ints | None, windows: str | None) -> N
     return Network(sliding.cropping, layout, sliding.window, wanted, sliding.outputs, sliding)
 
 
-def _of_patches(model: ir.Model, stuck: Stuck, stride: Ints | None, windows: str | None) -> Network:
+def _of_patches(stuck: Stuck, stride: Ints | None, windows: str | None) -> Network:
     """Take a network that can't slide for windows that are cut out."""
     if windows != "crops":
         stuck.error.add_note(
@@ -246,6 +183,7 @@ def _of_patches(model: ir.Model, stuck: Stuck, stride: Ints | None, windows: str
             f"the network can't slide, and so has no stride of its own ({stuck.error}): give "
             f"stride (--stride), the pixels from one window to the next"
         )
+    model = stuck.patch
     layout = Layout.of(model, stuck.axes)
     shape = data_inputs(model.graph)[0].shape
     sizes = () if shape is None else shape.dims
@@ -304,7 +242,7 @@ def labels_of(network: Network, labels: Sequence[str] | None) -> tuple[str, ...]
     names = several(labels, str, "labels")
     if len(names) != count or len(set(names)) != count:
         raise ArgumentError(
-            f"the output {first!r} needs {count} labels, each another, got {len(names)}: "
+            f"the output {first!r} needs {count} labels, no two the same, got {len(names)}: "
             f"{', '.join(names)}"
         )
     return names

@@ -41,7 +41,8 @@ def free_batch(graph: ir.Graph, image: ir.Value, names: set[str]) -> None:
     for ir_node in graph:
         node = Node(ir_node, graph.opset_imports.get(ir_node.domain, 0))
         read = next((v for v in ir_node.inputs if v in places), None)
-        if read is None:
+        operator = OPERATORS.get(node.op)
+        if read is None or (operator is not None and operator.static):
             continue
         if node.op == "Reshape" and read is ir_node.inputs[0]:
             place = _reshape(node, places[read], graph, names)
@@ -54,7 +55,8 @@ def free_batch(graph: ir.Graph, image: ir.Value, names: set[str]) -> None:
 def _followed(node: Node, read: ir.Value, places: dict[ir.Value, int]) -> int:
     """Say which axis is the batch of what a node makes; where nobody knows, the same as before."""
     operator = OPERATORS.get(node.op)
-    if operator is not None and operator.spread is not None and not operator.static:
+    told = all(v is None or v in places or v.const_value is not None for v in node.ir.inputs)
+    if told and operator is not None and operator.spread is not None:
         inputs = [_known(value, places) for value in node.ir.inputs]
         try:
             made = operator.spread(node, *inputs)
@@ -83,13 +85,10 @@ def _reshape(node: Node, place: int, graph: ir.Graph, names: set[str]) -> int:
     if not found:
         return 0
     place = next((k for k in found if made[k] == 1), found[-1])
-    shape = node.ir.inputs[1]
-    if shape is not None and shape.const_value is not None:
-        numbers = [-1 if k == place else n for k, n in enumerate(made)]
-        name = free_name(f"{node.name}/shape", names)
-        node.ir.replace_input_with(
-            1, add_initializer(graph.initializers, name, np.array(numbers, np.int64))
-        )
+    numbers = [-1 if k == place else n for k, n in enumerate(made)]
+    name = free_name(f"{node.name}/shape", names)
+    shape = add_initializer(graph.initializers, name, np.array(numbers, np.int64))
+    node.ir.replace_input_with(1, shape)
     return place
 
 

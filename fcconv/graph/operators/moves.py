@@ -271,7 +271,7 @@ OPERATORS = {
     "Reshape": Operator(
         _reshape, slide, _structural(1), attributes=("allowzero",), spread=receptive.reshape
     ),
-    "Flatten": Operator(_flatten, slide, attributes=("axis",)),
+    "Flatten": Operator(_flatten, slide, attributes=("axis",), spread=receptive.flatten),
     "Transpose": Operator(_transpose, slide, attributes=("perm",), spread=receptive.transpose),
     "Squeeze": Operator(
         _squeeze, slide, _structural(1), attributes=("axes",), spread=receptive.squeeze

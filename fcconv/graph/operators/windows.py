@@ -340,20 +340,35 @@ def _global_pool(op: str) -> Any:
 
 
 OPERATORS = {
-    "Conv": Operator(_conv, _slide_conv, attributes=(*MOVES, "group"), spread=receptive.window),
+    "Conv": Operator(
+        _conv,
+        _slide_conv,
+        attributes=(*MOVES, "group"),
+        spread=receptive.window,
+        workspace="columns",
+    ),
     "MaxPool": Operator(
-        _max_pool, _slide_pool, attributes=(*MOVES, "ceil_mode", OF_PLACES), spread=receptive.window
+        _max_pool,
+        _slide_pool,
+        attributes=(*MOVES, "ceil_mode", OF_PLACES),
+        spread=receptive.window,
+        workspace="tiles",
     ),
     "AveragePool": Operator(
         _average_pool,
         _slide_pool,
         attributes=(*MOVES, "ceil_mode", "count_include_pad"),
         spread=receptive.window,
+        workspace="tiles",
     ),
     "LpPool": Operator(
         _lp_pool, _slide_pool, attributes=(*MOVES, "ceil_mode", "p"), spread=receptive.window
     ),
-    "GlobalAveragePool": Operator(_global_average, _global_pool("AveragePool")),
-    "GlobalMaxPool": Operator(_global_max, _global_pool("MaxPool")),
-    "GlobalLpPool": Operator(_global_lp, _global_pool("LpPool"), attributes=("p",)),
+    "GlobalAveragePool": Operator(
+        _global_average, _global_pool("AveragePool"), spread=receptive.whole
+    ),
+    "GlobalMaxPool": Operator(_global_max, _global_pool("MaxPool"), spread=receptive.whole),
+    "GlobalLpPool": Operator(
+        _global_lp, _global_pool("LpPool"), attributes=("p",), spread=receptive.whole
+    ),
 }
