@@ -109,7 +109,7 @@ def tiling(engine: str, side: int) -> tuple[int, float, float]:
     return len(cut), in_tiles, whole
 
 
-# Exact windows against a plain loop ---------------------------------------------------------------
+# Cut out windows against a plain loop ------------------------------------------------------------
 
 EXACT = [(16, 1024), (32, 1024), (64, 1024), (100, 1024), (1000, 1024), (1000, 16_384)]
 """Strides, and pixels of the image along an axis."""
@@ -234,7 +234,7 @@ def report(console: Console, engines: tuple[str, ...] = ENGINES) -> None:
         tiles, cut, whole = alone(tiling, engine, 2048)
         tiled.add_row(engine, f"{tiles}", f"{cut:.2f}", f"{whole:.2f}", f"{cut / whole:.2f}")
     console.print(tiled)
-    exact = table("Exact windows of 64x64 against a plain loop", "engine", "stride", "pixels",
+    exact = table("Windows of 64x64, cut out, against a plain loop", "engine", "stride", "pixels",
                    "windows", "scan, s", "tiles, s", "loop, s", "scan, ratio",
                    "tiles, ratio")  # fmt: skip
     for stride, side in EXACT:

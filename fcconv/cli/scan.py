@@ -19,7 +19,7 @@ from fcconv.cli.options import (
     stride_option,
     window_option,
 )
-from fcconv.scanning.network import WINDOWS
+from fcconv.scanning.arguments import WINDOWS
 from fcconv.scanning.score_files import suffixes
 
 FILE = click.Path(path_type=Path, dir_okay=False)

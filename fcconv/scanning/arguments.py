@@ -12,6 +12,10 @@ from typing import Any, TypeVar
 
 from fcconv.errors import ArgumentError, OutputError
 
+WINDOWS = ("shared", "exact", "crops")
+"""How windows are scored: in one pass that they share, in one that gives each the score of its
+crop, or each cut out."""
+
 T = TypeVar("T")
 
 

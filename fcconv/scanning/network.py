@@ -29,10 +29,6 @@ from fcconv.scanning.exactly import exactly, why_cut_out
 from fcconv.scanning.memory import seen
 from fcconv.scanning.network_layout import Layout
 
-WINDOWS = ("shared", "exact", "crops")
-"""How windows are scored: in one pass that they share, in one that gives each the score of its
-crop, or each cut out."""
-
 CUT_OUT = (
     "Each window can be cut out and scored by itself: windows='crops' (--windows crops), with a "
     "stride"

@@ -16,14 +16,14 @@ from fcconv.geometry import Ints
 from fcconv.graph.load import Source
 from fcconv.graph.sliding import Sliding
 from fcconv.scanning import cutting
-from fcconv.scanning.arguments import as_path
+from fcconv.scanning.arguments import WINDOWS, as_path
 from fcconv.scanning.audit import audited, check_audit, cut_out_together
 from fcconv.scanning.engine import Score, checked
 from fcconv.scanning.job import Job, make_job
 from fcconv.scanning.lock import locked
 from fcconv.scanning.memory import parse_bytes
 from fcconv.scanning.missing import Mask, count_unscored, masked
-from fcconv.scanning.network import WINDOWS, as_network
+from fcconv.scanning.network import as_network
 from fcconv.scanning.network_layout import Array
 from fcconv.scanning.pipeline import pipeline
 from fcconv.scanning.plan import Plan, Tile
