@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
-from fcconv.graph.node import Node, computing
-from fcconv.graph.operators import OPERATORS
+from fcconv.graph.following import Following
+from fcconv.graph.node import Node
 from fcconv.graph.receptive import Along, Counts, Local
 from fcconv.graph.run import data_inputs
+
+BATCH = np.array([2])
+"""How many images are looked at together."""
 
 
 @dataclass(frozen=True)
@@ -83,42 +85,31 @@ def find_locality(graph: ir.Graph, axes: Sequence[int], window: Sequence[int]) -
 
 def _followed(graph: ir.Graph, axes: Sequence[int], sizes: Sequence[Counts]) -> Locality:
     (image,) = data_inputs(graph)
-    rank = 0 if image.shape is None else len(image.shape)
-    along = {axis: Along(counts) for axis, counts in zip(axes, sizes, strict=True)}
-    values: dict[ir.Value, Any] = {
-        image: Local(rank, {0: Along(np.array([2])), **along})  # of a batch of two
+    dims = () if image.shape is None else image.shape.dims
+    along = {
+        axis: Along(counts, of=axis)
+        for axis, counts in zip((0, *axes), (BATCH, *sizes), strict=True)
     }
+    first = [int(along[a].counts[0]) if a in along else n for a, n in enumerate(dims)]
+    known = tuple(n for n in first if isinstance(n, int))
+    followed = Following(graph)
+    followed.add(image, Local(len(dims), along, known if len(known) == len(dims) else None))
     for value in graph.initializers.values():
-        values[value] = None if value.const_value is None else value.const_value.numpy()
-    jumps = [1]
+        followed.add(value, None if value.const_value is None else value.const_value.numpy())
+    jumps = {1}
     for ir_node in graph:
         node = Node(ir_node, graph.opset_imports.get(ir_node.domain, 0))
-        made = _made(node, values)
-        if made is None:
+        if not followed.step(node):
             return Locality((), str(node), math.lcm(*jumps))
-        values.update((value, made) for value in ir_node.outputs)
-        jumps += [a.jump for a in made.along.values()]
-    outputs = [values[value] for value in graph.outputs]
+        for value in ir_node.outputs:
+            jumps.update(followed.jumps(value))
+    outputs = [followed.values[value] for value in graph.outputs]
+    cells = []
     for value, made in zip(graph.outputs, outputs, strict=True):
-        if not isinstance(made, Local) or list(made.along) != [0, *range(2, made.rank)]:
+        places = (0, *range(2, 2 + len(axes)))
+        found = [made.along.get(place) for place in places] if isinstance(made, Local) else []
+        lines = [entries for entries in found if isinstance(entries, Along)]
+        if [entries.of for entries in lines] != [0, *axes] or made.rank != 2 + len(axes):
             return Locality((), f"the output {value.name!r}", math.lcm(*jumps))
-    cells = tuple(tuple(made.along.values())[1:] for made in outputs)
-    return Locality(cells, None, math.lcm(*jumps))
-
-
-def _made(node: Node, values: dict[ir.Value, Any]) -> Local | None:
-    """Say how a node's results depend on the image; None if they are not local."""
-    operator = OPERATORS.get(node.op)
-    known = all(value is None or value in values for value in node.ir.inputs)
-    if operator is None or operator.static or operator.spread is None or not known:
-        return None
-    inputs = [None if value is None else values[value] for value in node.ir.inputs]
-    if any(isinstance(inputs[k], Local) for k in operator.structural if k < len(inputs)):
-        return None
-    if not any(isinstance(x, Local) for x in inputs):
-        return None
-    with computing(node):  # whatever a network that others wrote holds
-        made = operator.spread(node, *inputs)
-    if made is None or any((along.counts < 1).any() for along in made.along.values()):
-        return None
-    return made
+        cells.append(tuple(lines[1:]))
+    return Locality(tuple(cells), None, math.lcm(*jumps))

@@ -8,6 +8,9 @@ it sees, in an image of any size, and one cell tells about all of them. How many
 a composition of ``floor((n + a) / r)``, thus ``floor((n + A) / R)`` with the product ``R`` of the
 strides: images of ``R`` sizes in a row tell the number for every other size.
 
+Windows may stand in the batch: then one axis of a value is made of several, of images and of
+windows along an axis of the image, and every operator keeps them apart that works image by image.
+
 The arithmetic of the fields is that of A. Araujo, W. Norris & J. Sim, *Computing receptive fields
 of convolutional neural networks* (2019), section 3.
 """
@@ -45,6 +48,8 @@ class Along:
         The pixels that entry 0 depends on, both included.
     before, after : int
         Pixels at both ends of the image within which padding has a part in an entry.
+    of : int
+        Which axis of the images this is, counted as the input's are; 0 is the batch.
     """
 
     counts: Counts
@@ -53,6 +58,7 @@ class Along:
     last: int = 0
     before: int = 0
     after: int = 0
+    of: int = 0
 
     def windowed(
         self, kernel: int, stride: int = 1, dilation: int = 1, before: int = 0, after: int = 0
@@ -73,11 +79,17 @@ class Along:
             last=self.last + (extent - before) * self.jump,
             before=max(self.before + before * self.jump, 0),
             after=max(self.after + after * self.jump, 0),
+            of=self.of,
         )
 
-    def merged(self, other: Along) -> Along | None:
+    def lies_like(self, other: Along) -> bool:
+        """Say whether entries lie in the same places as others, at every size."""
+        same = self.of == other.of and self.jump == other.jump
+        return same and np.array_equal(self.counts, other.counts)
+
+    def merged(self, other: Along | Together) -> Along | None:
         """Join the entries of the same places of another value; None if places differ."""
-        if self.jump != other.jump or not np.array_equal(self.counts, other.counts):
+        if isinstance(other, Together) or not self.lies_like(other):
             return None
         return replace(
             self,
@@ -88,6 +100,37 @@ class Along:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Together:
+    """The entries of several axes along one, those of the last side by side: windows in the batch.
+
+    Attributes
+    ----------
+    parts : tuple of (Along or int)
+        The axes; a number is the length of one that is not of the image.
+    """
+
+    parts: tuple[Along | int, ...]
+
+    def windowed(self, *moves: int) -> Together | None:
+        """Move a window that reads beside nothing; no other one keeps the axes apart."""
+        return self if moves == BESIDE_NOTHING else None
+
+    def merged(self, other: Along | Together) -> Together | None:
+        """Join the entries of the same places of another value; None if places differ."""
+        if isinstance(other, Along) or len(self.parts) != len(other.parts):
+            return None
+        pairs = list(zip(self.parts, other.parts, strict=True))
+        joined = [a.merged(b) if isinstance(a, Along) and isinstance(b, Along) else a
+                  for a, b in pairs if isinstance(a, Along) or a == b]  # fmt: skip
+        parts = tuple(part for part in joined if part is not None)
+        return Together(parts) if len(parts) == len(pairs) else None
+
+
+BESIDE_NOTHING = (1, 1, 1, 0, 0)
+"""Kernel, stride, dilation and padding of a window of one entry."""
+
+
 @dataclass(frozen=True)
 class Local:
     """A value all of whose entries are made alike.
@@ -96,13 +139,17 @@ class Local:
     ----------
     rank : int
         Its axes.
-    along : mapping of int to Along
+    along : mapping of int to (Along or Together)
         The axes that are the batch and the image's, in the image's order, and the entries along
         each. The batch is an axis along which nothing may see beyond itself.
+    sizes : tuple of int, optional
+        How long all axes are in the first of the images that are looked at, where that is known:
+        those that are not of the image are as long in any other.
     """
 
     rank: int
-    along: Mapping[int, Along]
+    along: Mapping[int, Along | Together]
+    sizes: tuple[int, ...] | None = None
 
     def avoids(self, *axes: int) -> bool:
         """Say whether none of some axes is one of the image."""
@@ -121,23 +168,24 @@ class Local:
         """Join it with another value, entry by entry; None if their places differ."""
         if list(self.along) != list(other.along):
             return None
-        pairs = {axis: along.merged(other.along[axis]) for axis, along in self.along.items()}
-        joined = {axis: along for axis, along in pairs.items() if along is not None}
-        return Local(self.rank, joined) if len(joined) == len(pairs) else None
+        return self._with({a: along.merged(other.along[a]) for a, along in self.along.items()})
 
     def moved(self, rank: int, places: Callable[[int], int]) -> Local:
         """Give axes other places."""
         return Local(rank, {places(axis): along for axis, along in self.along.items()})
 
-    def windowed(self, spec: Mapping[int, Sequence[int]]) -> Local:
+    def windowed(self, spec: Mapping[int, Sequence[int]]) -> Local | None:
         """Move windows of (kernel, stride, dilation, before, after) along some of the axes."""
-        return Local(
-            self.rank,
+        return self._with(
             {
                 a: along.windowed(*spec[a]) if a in spec else along
                 for a, along in self.along.items()
-            },
+            }
         )
+
+    def _with(self, along: Mapping[int, Along | Together | None]) -> Local | None:
+        known = {axis: entries for axis, entries in along.items() if entries is not None}
+        return Local(self.rank, known) if len(known) == len(along) else None
 
     def without(self, axes: Sequence[int]) -> Local:
         """Drop axes that are not of the image."""
@@ -193,13 +241,21 @@ def by_channel(_node: Node, x: Local, *_parameters: Constant | None) -> Local | 
 
 
 @of_first
+def by_image(_node: Node, x: Local, *_parameters: Constant | None) -> Local | None:
+    """Make of each image in the batch something by itself, in whatever way."""
+    return x if x.avoids(*range(1, x.rank)) else None
+
+
+@of_first
 def window(node: Node, x: Local, weight: Constant | None = None, *_rest: Any) -> Local | None:
     """Move the windows of a convolution or a pool along the axes from the third on."""
+    if not x.avoids(1) or node.has_output(1):  # places of maxima are counted from the corner
+        return None
+    if x.avoids(*range(1, x.rank)):
+        return x
     padding = node.attribute("auto_pad", "NOTSET")
     if padding not in ("NOTSET", "VALID") or node.attribute("ceil_mode", 0):
         return None  # its padding depends on the size of the image
-    if not x.avoids(1) or node.has_output(1):  # places of maxima are counted from the corner
-        return None
     kernel = node.attribute("kernel_shape") or (() if weight is None else weight.shape[2:])
     rank = len(kernel)
     pads = node.attribute("pads", ()) if padding == "NOTSET" else ()
@@ -271,16 +327,6 @@ def unsqueeze(node: Node, x: Local, axes: Constant | None = None) -> Local | Non
 
 
 @of_first
-def reshape(node: Node, x: Local, shape: Constant | None = None) -> Local | None:
-    """Reshape what comes after the axes of the image, which it copies."""
-    wanted = node.ints("shape", shape)
-    copied = next((k for k, n in enumerate(wanted) if n), len(wanted))
-    if node.attribute("allowzero", 0) or max(x.along) >= copied:
-        return None
-    return Local(len(wanted), x.along)
-
-
-@of_first
 def gather(node: Node, x: Local, indices: Constant) -> Local | None:
     """Pick entries along an axis that is not of the image."""
     axis, more = x.place(node.attribute("axis", 0)), indices.ndim - 1
@@ -341,6 +387,16 @@ def _reduced(node: Node, x: Local, axes: Sequence[int]) -> Local | None:
 
 
 @of_first
-def matmul(_node: Node, a: Local, b: Constant) -> Local | None:
-    """Mix the last axis by a weight."""
-    return a if b.ndim == 2 and a.avoids(-1) else None
+def gemm(node: Node, a: Local, b: Constant, c: Constant | None = None) -> Local | None:
+    """Mix the last of two axes by a weight, and add a constant to each row."""
+    rows = not node.attribute("transA", 0) and a.avoids(1)
+    return a if rows and b.ndim == 2 and (c is None or a.is_alike(c)) else None
+
+
+def matmul(node: Node, a: Local | Constant, b: Local | Constant) -> Local | None:
+    """Mix the last axis of the first by the last but one of the second; axes before broadcast."""
+    if min(x.rank if isinstance(x, Local) else x.ndim for x in (a, b)) < 2:
+        return None
+    if (isinstance(a, Local) and not a.avoids(-1)) or (isinstance(b, Local) and not b.avoids(-2)):
+        return None
+    return entrywise(node, *(x if isinstance(x, Local) else x[..., :1, :1] for x in (a, b)))

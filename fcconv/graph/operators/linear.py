@@ -214,6 +214,11 @@ def _write_pixelwise(
 
 
 OPERATORS = {
-    "Gemm": Operator(_gemm, _slide_gemm, attributes=("alpha", "beta", "transA", "transB")),
+    "Gemm": Operator(
+        _gemm,
+        _slide_gemm,
+        attributes=("alpha", "beta", "transA", "transB"),
+        spread=receptive.gemm,
+    ),
     "MatMul": Operator(_matmul, _slide_matmul, slides_by_any=True, spread=receptive.matmul),
 }
