@@ -13,6 +13,7 @@ import onnx
 import onnx_ir as ir
 
 import fcconv_numpy
+from fcconv.errors import UnsupportedError
 from fcconv.graph.lengths import ARITHMETIC, MOVES, Length, as_lengths, length_of, lengths
 from fcconv.graph.node import Node, computing
 from fcconv.graph.operators import OPERATORS
@@ -142,7 +143,10 @@ def _without_image(node: Node, inputs: Sequence[Any]) -> Sequence[npt.NDArray[An
     if operator is None or any(isinstance(x, Local) for x in inputs):
         return None
     if not any(_varies(x) for x in inputs if x is not None):
-        return compute(operator, fcconv_numpy, node, inputs)
+        try:
+            return compute(operator, fcconv_numpy, node, inputs)
+        except UnsupportedError:
+            return None
     shaping = [x for k, x in enumerate(inputs) if k in operator.structural and x is not None]
     given = [x if k in operator.structural else as_lengths(x) for k, x in enumerate(inputs)]
     if any(map(_varies, shaping)):
