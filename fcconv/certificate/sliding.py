@@ -34,7 +34,7 @@ from fcconv.errors import (
 from fcconv.graph.load import load
 from fcconv.graph.locality import Locality, find_locality
 from fcconv.graph.run import Program, check_batch
-from fcconv.graph.slide import WINDOWS, convolutionize
+from fcconv.graph.slide import Windows, convolutionize
 from fcconv.graph.sliding import STRIDE, Sliding, told
 from fcconv_modular import Field
 
@@ -86,7 +86,9 @@ class Proof:
         pads = any(map(any, self._locality.margins))
         everywhere = self._locality.has_cells(self._stride) and not pads
         exact = native and bool(agree.all()) and everywhere
-        difference, unproved, reasons = (None, None, ()) if exact else self._why(native, agree, keys)
+        difference, unproved, reasons = (
+            (None, None, ()) if exact else self._why(native, agree, keys)
+        )
         errors: list[Rounding] = []
         if native and difference is None:
             try:
@@ -207,7 +209,7 @@ class Proof:
         except FcconvError:  # an image that the rewritten network can't read
             scores = None
         alike = scores is not None and [a.shape for a in crops] == [b.shape for b in scores]
-        alike = alike and first.types == second.types
+        alike = alike and first.types == second.types and {*map(len, crops)} <= {len(agree)}
         if scores is None or not alike:
             return np.zeros_like(agree)
         for a, b in zip(crops, scores, strict=True):
@@ -242,15 +244,17 @@ class Proof:
     def _expected(self) -> Sliding | FcconvError:
         """Rewrite the original as the other network was, by its looks: exactly if nothing pads."""
         pads = self._locality.outside is not None or any(map(any, self._locality.margins))
-        found: Sliding | FcconvError
-        for windows in WINDOWS if pads else ("exact",):
+        ways: list[Windows] = ["shared", "exact"] if pads else ["exact"]
+        stride, axes = self._stride, self._axes
+        errors: list[FcconvError] = []
+        for windows in ways:
             try:
                 return convolutionize(
-                    self._models[0], stride=self._stride, spatial_axes=self._axes, windows=windows
+                    self._models[0], stride=stride, spatial_axes=axes, windows=windows
                 )
             except (ArgumentError, ShapeError, UnsupportedError) as error:
-                found = error
-        return found
+                errors.append(error)
+        return errors[0]
 
     @property
     def _unknown(self) -> str:

@@ -20,7 +20,7 @@ from fcconv.graph.operators import OPERATORS
 from fcconv.graph.receptive import Along, Local, Together
 from fcconv.graph.run import compute
 
-READ = {"Reshape": 1, "Expand": 1}
+READ = {"Expand": 1, "Reshape": 1, "Resize": 3}
 """Operators that take lengths which depend on the image, and where: these feed nothing else."""
 
 FEW = 64
@@ -135,7 +135,7 @@ def _spread(node: Node, inputs: Sequence[Any]) -> Local | None:
 
 
 def _without_image(node: Node, inputs: Sequence[Any]) -> Sequence[npt.NDArray[Any]] | None:
-    """Compute what a node makes of constants and lengths; None if there is more, or nobody knows."""
+    """Compute what a node makes of constants and lengths; None if it reads more."""
     operator = OPERATORS.get(node.op)
     if node.op == "Shape" and isinstance(inputs[0], Local):
         every = [length_of(inputs[0], axis) for axis in range(inputs[0].rank)]

@@ -133,7 +133,7 @@ def length_of(x: Local, axis: int) -> Length | None:
     return Length(numbers, tuple(part for part in parts if isinstance(part, Along)))
 
 
-def lengths(shape: Constant | None) -> list[Length | None]:
+def lengths(shape: npt.ArrayLike) -> list[Length | None]:
     """Read lengths that a shape holds."""
     return [Length(int(n)) if isinstance(n, int | np.integer) else n for n in np.ravel(shape)]
 
@@ -174,7 +174,7 @@ def reshaped(x: Local, wanted: Sequence[Length | None]) -> Local | None:
         The lengths; as in ONNX 0 copies one, and -1 is whatever is left.
     """
     copied = 0
-    while copied < min(x.rank, len(wanted)) and _copies(x, copied, wanted[copied]):
+    while copied < min(x.rank, len(wanted)) and _is_copied(x, copied, wanted[copied]):
         copied += 1
     made = {axis: along for axis, along in x.along.items() if axis < copied}
     if len(made) == len(x.along):  # what is left is each entry's own
@@ -193,15 +193,16 @@ def reshaped(x: Local, wanted: Sequence[Length | None]) -> Local | None:
     return Local(len(wanted), made)
 
 
-def _copies(x: Local, axis: int, wanted: Length | None) -> bool:
-    """Say whether the axis that is made here is the one that was."""
-    if wanted is None:
-        return False
-    if wanted.fixed:
-        return wanted.times == 0
+def copies(x: Local, axis: int, length: Length | None) -> bool:
+    """Say whether a length is that of an axis of the image, or of the batch."""
     mine = length_of(x, axis) if axis in x.along else None
-    rest = None if mine is None else mine.over([wanted])
+    rest = None if mine is None or length is None else mine.over([length])
     return rest is not None and rest.fixed and rest.times == 1
+
+
+def _is_copied(x: Local, axis: int, wanted: Length | None) -> bool:
+    is_zero = wanted is not None and wanted.fixed and wanted.times == 0
+    return is_zero or copies(x, axis, wanted)
 
 
 def _parts(x: Local, axis: int) -> Parts | None:
@@ -219,7 +220,8 @@ def _together(parts: Parts) -> Along | Together:
 
 def _resolved(x: Local, wanted: Sequence[Length | None], copied: int) -> list[Length] | None:
     """Say what 0 and -1 stand for, among the axes from `copied` on."""
-    dims, left = [], -1
+    dims: list[Length] = []
+    left = -1
     for axis, n in enumerate(wanted[copied:], copied):
         if n is not None and n.fixed and n.times == 0:
             n = length_of(x, axis) if axis < x.rank else None
@@ -270,9 +272,10 @@ def _dealt(parts: Sequence[Along | int], dims: Sequence[Length]) -> list[Parts] 
             if number < part:
                 left.appendleft(part // number)
             times //= number
-            if taken and isinstance(taken[-1], int):
-                number *= taken.pop()
-            if number > 1:
+            last = taken[-1] if taken else None
+            if isinstance(last, int):
+                taken[-1] = last * number
+            elif number > 1:
                 taken.append(number)
         dealt.append(tuple(taken))
     return dealt if all(part == 1 for part in left) else None
@@ -290,11 +293,8 @@ def expand(node: Node, x: Local | Constant, shape: Constant) -> Local | None:
         if n is None:
             return None
         if axis in made:
-            if not (n.fixed and n.times == 1):
-                same = length_of(Local(rank, made), axis)
-                rest = None if same is None else same.over([n])
-                if rest is None or not rest.fixed or rest.times != 1:
-                    return None
+            if not (n.fixed and n.times == 1) and not copies(Local(rank, made), axis, n):
+                return None
         elif not n.fixed:
             if sizes is None or sizes[axis] != 1:
                 return None

@@ -177,10 +177,7 @@ class Local:
     def windowed(self, spec: Mapping[int, Sequence[int]]) -> Local | None:
         """Move windows of (kernel, stride, dilation, before, after) along some of the axes."""
         return self._with(
-            {
-                a: along.windowed(*spec[a]) if a in spec else along
-                for a, along in self.along.items()
-            }
+            {a: along.windowed(*spec[a]) if a in spec else along for a, along in self.along.items()}
         )
 
     def _with(self, along: Mapping[int, Along | Together | None]) -> Local | None:
@@ -331,6 +328,12 @@ def gather(node: Node, x: Local, indices: Constant) -> Local | None:
     """Pick entries along an axis that is not of the image."""
     axis, more = x.place(node.attribute("axis", 0)), indices.ndim - 1
     return x.moved(x.rank + more, lambda a: a + more * (a > axis)) if x.avoids(axis) else None
+
+
+@of_first
+def tile(_node: Node, x: Local, repeats: Constant) -> Local | None:
+    """Repeat what is not of the image."""
+    return x if all(repeats[axis] == 1 for axis in x.along) else None
 
 
 def mixing(default: int) -> Spread:

@@ -269,9 +269,7 @@ OPERATORS = {
         attributes=OF_TRAINING,
         spread=receptive.entrywise,
     ),
-    "Reshape": Operator(
-        _reshape, slide, _structural(1), attributes=("allowzero",), spread=reshape
-    ),
+    "Reshape": Operator(_reshape, slide, _structural(1), attributes=("allowzero",), spread=reshape),
     "Flatten": Operator(_flatten, slide, attributes=("axis",), spread=flatten),
     "Transpose": Operator(_transpose, slide, attributes=("perm",), spread=receptive.transpose),
     "Squeeze": Operator(
@@ -302,7 +300,7 @@ OPERATORS = {
     ),
     "GatherND": Operator(_gather_nd, slide, _structural(1), attributes=("batch_dims",)),
     "Expand": Operator(_expand, slide, _structural(1), spread=expand),
-    "Tile": Operator(_tile, slide, _structural(1)),
+    "Tile": Operator(_tile, slide, _structural(1), spread=receptive.tile),
     "SpaceToDepth": Operator(
         _space_to_depth, slide, attributes=("blocksize", "mode"), spread=receptive.by_image
     ),

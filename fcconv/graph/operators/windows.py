@@ -356,9 +356,7 @@ OPERATORS = {
     "GlobalAveragePool": Operator(
         _global_average, _global_pool("AveragePool"), spread=receptive.by_image
     ),
-    "GlobalMaxPool": Operator(
-        _global_max, _global_pool("MaxPool"), spread=receptive.by_image
-    ),
+    "GlobalMaxPool": Operator(_global_max, _global_pool("MaxPool"), spread=receptive.by_image),
     "GlobalLpPool": Operator(
         _global_lp, _global_pool("LpPool"), attributes=("p",), spread=receptive.by_image
     ),
