@@ -12,7 +12,7 @@ from fcconv.graph.exact.follow import axes_of, follow
 from fcconv.graph.exact.parts import BODY, HEAD
 from fcconv.graph.exact.patch import prepared
 from fcconv.graph.exact.rewrite import Rewriter
-from fcconv.graph.exact.strips import Parts, strips_of
+from fcconv.graph.exact.strips import Parts, cut_to_windows, strips_of
 from fcconv.graph.run import data_inputs
 from fcconv.graph.writer import (
     Writer,
@@ -66,12 +66,14 @@ def exactly(
     places, samples = list(local.along)[1:], axes_of(local)
     spans = {place: (a.block, a.stride) for place, a in zip(places, samples, strict=True)}
     key = tuple(BODY if axis.stride else HEAD for axis in samples)
+    strips = strips_of(writer, image, spans)
+    pixels = cut_to_windows(strips, image, spans)
     rewriter = Rewriter(
         writer,
-        strips_of(writer, image, spans),
+        strips,
         followed,
         form.shared,
-        {value: Parts(local, {key: image})},
+        {value: Parts(local, {key: pixels})},
     )
     for ir_node in patch.graph:
         rewriter.step(ir_node)

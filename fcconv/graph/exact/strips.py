@@ -7,7 +7,7 @@ from the image's shape, and feeds nothing but Reshape and Expand.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -135,38 +135,68 @@ class Strips:
         pieces = []
         for part, (first, last) in axis.spans.items():
             start, stop = max(span[0], first), min(span[1], last)
-            if start >= stop:
-                continue
             if part == BODY:
-                tensor = self._windows(node, along[part], place, axis, (start, stop))
-                pieces.append(self._into_batch(node, tensor, rank + 1, place, inner))
-            else:
-                cuts = start - first, last - stop
-                pieces.append(self._cut(node, along[part], place, cuts))
+                pieces += [
+                    self._into_batch(node, tensor, rank, place, inner)
+                    for tensor in self._windows(node, along[part], rank, place, axis, (start, stop))
+                ]
+            elif start < stop:
+                pieces.append(
+                    self._cut(node, along[part], place, (start - first, last - stop))
+                )
         if len(pieces) == 1:
             return pieces[0]
         return self.writer.emit(node, "Concat", pieces, {"axis": place}, "/samples")
 
     def _windows(
-        self, node: Node, tensor: ir.Value, place: int, axis: Axis, span: tuple[int, int]
+        self,
+        node: Node,
+        tensor: ir.Value,
+        rank: int,
+        place: int,
+        axis: Axis,
+        span: tuple[int, int],
+    ) -> Iterator[ir.Value]:
+        """Yield samples of each window out of what windows share: windows, and samples behind them.
+
+        The shared entries are cut into as many runs as there are windows, each as long as a window
+        is wide of the next, so that whatever lies in one run is taken at once.
+        """
+        run, apart = axis.stride // axis.step, axis.apart // axis.step
+        length = axis.entries(axis.body - 1) + 1  # of the last window
+        start, stop = (axis.entries(sample - axis.head) for sample in span)
+        while start < stop:
+            first = max(min(start, length - run), 0)  # a run that needs no padding, if there is one
+            count = min(_ceil(first + run - start, apart), (stop - start) // apart)
+            runs = self._runs(node, tensor, rank, place, first, length - first - run)
+            offset = start - first
+            cuts = offset, run - offset - (count - 1) * apart - 1
+            yield self._cut(node, self._split(node, runs, rank, place, run), place + 1, cuts, apart)
+            start += count * apart
+
+    def _runs(
+        self, node: Node, tensor: ir.Value, rank: int, place: int, first: int, left: int
     ) -> ir.Value:
-        """Take samples of each window out of what they share: windows, then samples behind them."""
-        step, end = axis.stride // axis.step, axis.block - axis.tail - 1
-        taken = []
-        for sample in range(*span):
-            cuts = axis.entries(sample - axis.head), axis.entries(end - sample)
-            one = self._cut(node, tensor, place, cuts, step)
-            numbers = {"axes": [place + 1]}
-            taken.append(self.writer.with_ints(node, "Unsqueeze", one, 13, "/sample", numbers))
-        if len(taken) == 1:
-            return taken[0]
-        return self.writer.emit(node, "Concat", taken, {"axis": place + 1}, "/windows")
+        """Cut what is not read off both ends; beyond the last entry there are zeros."""
+        tensor = self._cut(node, tensor, place, (first, max(left, 0)))
+        if left >= 0:
+            return tensor
+        pads = [0] * 2 * rank
+        pads[rank + place] = -left
+        return self.writer.with_ints(node, "Pad", tensor, 11, "/run", {"pads": pads})
+
+    def _split(self, node: Node, tensor: ir.Value, rank: int, place: int, run: int) -> ir.Value:
+        """Split an axis into windows and what lies in each one's run."""
+        shape = [self.writer.ints([0] * place + [-1, run], node, "/runs")]
+        if place < rank - 1:
+            shape.append(self._lengths(node, tensor, place + 1))
+        return self._reshaped(node, tensor, shape, "/split")
 
     def _into_batch(
         self, node: Node, tensor: ir.Value, rank: int, place: int, inner: Sequence[int]
     ) -> ir.Value:
         """Move the windows along an axis into the batch, before those along later axes."""
-        front = [0, place]
+        rank, front = rank + 1, [0, place]
         if inner:
             shape = [self._minus_one(), self._product(inner), self._lengths(node, tensor, 1)]
             tensor = self._reshaped(node, tensor, shape, "/apart")
@@ -179,7 +209,9 @@ class Strips:
     def _reshaped(
         self, node: Node, tensor: ir.Value, shape: Sequence[ir.Value], suffix: str
     ) -> ir.Value:
-        lengths = self.writer.emit(node, "Concat", shape, {"axis": 0}, f"{suffix} shape")
+        lengths = shape[0]
+        if len(shape) > 1:
+            lengths = self.writer.emit(node, "Concat", shape, {"axis": 0}, f"{suffix} shape")
         return self.writer.emit(node, "Reshape", [tensor, lengths], None, suffix)
 
     def _lengths(self, node: Node, tensor: ir.Value, first: int) -> ir.Value:
@@ -252,12 +284,34 @@ def strips_of(writer: Writer, image: ir.Value, axes: Mapping[int, tuple[int, int
             made = writer.emit(node, op, [made, constant], None, f"/{op}")
         return made
 
-    counts = (count(axis, *each) if each[1] else None for axis, each in axes.items())
-    return Strips(writer, length_of(0), tuple(counts))
+    counts = tuple(count(axis, *each) if each[1] else None for axis, each in axes.items())
+    return Strips(writer, length_of(0), counts)
+
+
+def cut_to_windows(
+    strips: Strips, image: ir.Value, axes: Mapping[int, tuple[int, int]]
+) -> ir.Value:
+    """Cut off the pixels of an image that lie behind the last window: the parameters as above."""
+    writer, node, ends = strips.writer, _node("image"), []
+    along = [(axis, each) for axis, each in axes.items() if each[1]]
+    for count, (_, (window, stride)) in zip(strips.windows, along, strict=True):
+        end = count
+        for op, number in (("Mul", stride), ("Add", window - stride)):
+            constant = writer.constant(np.array([number]), f"image/{op}")
+            end = writer.emit(node, op, [end, constant], None, f"/{op}")
+        ends.append(end)
+    end = writer.emit(node, "Concat", ends, {"axis": 0}, "/ends")
+    starts = writer.ints([0] * len(along), node, "/starts")
+    along_axes = writer.ints([axis for axis, _ in along], node, "/axes")
+    return writer.emit(node, "Slice", [image, starts, end, along_axes], None, "/windows")
 
 
 def _node(name: str) -> Node:
     return Node(ir.node("Identity", [], name=name), 0)
+
+
+def _ceil(a: int, b: int) -> int:
+    return -(-a // b)
 
 
 def _with(rest: tuple[Key, Key], part: str) -> Key:
