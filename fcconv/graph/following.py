@@ -20,7 +20,7 @@ from fcconv.graph.operators import OPERATORS
 from fcconv.graph.receptive import Along, Local, Together
 from fcconv.graph.run import compute
 
-READ = {"Expand": 1, "Reshape": 1, "Resize": 3}
+READ = {"Expand": 1, "Reshape": 1, "Resize": 3, "Slice": 2}
 """Operators that take lengths which depend on the image, and where: these feed nothing else."""
 
 FEW = 64

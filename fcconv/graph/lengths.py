@@ -4,7 +4,8 @@ A length is an integer times numbers of entries along axes of the image
 (:class:`fcconv.graph.receptive.Along`). What a network computes of shapes are such lengths as long
 as it multiplies them, or makes of the length of one axis ``(n + a) // r``. Two are the same if they
 are made of the same numbers of entries, so that a reshape is known for images of all sizes: the
-axes of a value, in order, are dealt out to those that are wanted, and none of the image is split.
+axes of a value, in order, are dealt out to those that are wanted, and one of the image is split
+only into runs of as many entries as divide it at every size.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from fcconv.graph.receptive import Along, Constant, Local, Together, of_first
 
 if TYPE_CHECKING:
     from fcconv.graph.node import Node
+
+TO_THE_END = 2**31 - 1
+"""Ends of slices from here on mean all that is left."""
 
 Parts = tuple[Along | int, ...]
 
@@ -53,30 +57,37 @@ class Length:
 
     def over(self, others: Iterable[Length]) -> Length | None:
         """Divide by other lengths; None if there is a rest, or might be."""
-        times, along = self.times, list(self.along)
+        number, along = 1, list(self.along)
         for other in others:
-            if other.times < 1 or times % other.times:
-                return None
-            times //= other.times
+            number *= other.times
             for taken in other.along:
                 same = next((a for a in along if a.lies_like(taken)), None)
                 if same is None:
                     return None
                 along.remove(same)
-        return Length(times, tuple(along))
+        if number < 1:
+            return None
+        common = math.gcd(self.times, number)
+        for k, axis in enumerate(along):
+            runs = axis.in_runs(number // common)
+            if number > common and runs is not None:
+                along[k], number = runs, common
+        return Length(self.times // common, tuple(along)) if number == common else None
 
     @property
-    def _of_one_axis(self) -> bool:
-        return self.times == 1 and len(self.along) == 1 and self.along[0].of > 0
+    def alone(self) -> Along | None:
+        """The entries of one axis that it counts; None if it is made of several, or of none."""
+        axis = self.along[0] if len(self.along) == 1 else None
+        if axis is None or axis.of == 0 or self.times < 1 or axis.jump % self.times:
+            return None
+        return replace(axis, counts=axis.counts * self.times, jump=axis.jump // self.times)
 
     def plus(self, number: int) -> Length | None:
         """Add a number; None if what comes is not known for every size."""
         if self.fixed:
             return Length(self.times + number)
-        if not self._of_one_axis:
-            return None
-        (axis,) = self.along
-        return Length(1, (replace(axis, counts=axis.counts + number),))
+        axis = self.alone
+        return None if axis is None else Length(1, (replace(axis, counts=axis.counts + number),))
 
     def divided(self, number: int) -> Length | None:
         """Divide by a number, and round down; None if what comes is not known for every size."""
@@ -84,9 +95,9 @@ class Length:
             return None
         if self.fixed or self.times % number == 0:
             return replace(self, times=self.times // number)
-        if not self._of_one_axis or (self.along[0].counts < 0).any():
+        axis = self.alone
+        if axis is None or (axis.counts < 0).any():
             return None
-        (axis,) = self.along
         return Length(1, (replace(axis, counts=axis.counts // number, jump=axis.jump * number),))
 
 
@@ -143,6 +154,41 @@ def as_lengths(array: npt.NDArray[Any]) -> npt.NDArray[np.object_]:
     made = np.empty(array.size, object)
     made[:] = lengths(array)
     return made.reshape(array.shape)
+
+
+@of_first
+def cut(
+    node: Node,
+    x: Local,
+    starts: Constant | None = None,
+    ends: Constant | None = None,
+    axes: Constant | None = None,
+    steps: Constant | None = None,
+) -> Local | None:
+    """Cut off ends, as a window of one entry does; an absolute end is not local, lengths are."""
+    begin = node.ints("starts", starts)
+    until = lengths(node.attribute("ends") if ends is None else ends)
+    places = [x.place(axis) for axis in node.ints("axes", axes, tuple(range(len(begin))))]
+    every = node.ints("steps", steps, (1,) * len(begin))
+    spec, along = {}, dict(x.along)
+    for axis, a, end, step in zip(places, begin, until, every, strict=True):
+        if end is None or (axis in along and (a < 0 or step < 1)):
+            return None
+        spec[axis] = (1, step, 1, -a, 0)
+        if end.fixed and (end.times < 0 or end.times >= TO_THE_END):
+            spec[axis] = (1, step, 1, -a, min(end.times, 0))
+        elif axis in along:
+            entries, shorter = along[axis], end.alone
+            if shorter is None or isinstance(entries, Together):
+                return None
+            if not replace(shorter, counts=entries.counts).lies_like(entries):
+                return None
+            if (shorter.counts > entries.counts).any():
+                return None
+            along[axis] = replace(entries, counts=shorter.counts)
+        elif not end.fixed:
+            return None
+    return Local(x.rank, along).windowed(spec)
 
 
 @of_first
@@ -260,11 +306,12 @@ def _dealt(parts: Sequence[Along | int], dims: Sequence[Length]) -> list[Parts] 
                 return None
             part = left.popleft()
             if isinstance(part, Along):
-                same = next((a for a in along if a.lies_like(part)), None)
-                if same is None:
+                found = next(((a, n) for a in along if (n := _runs_of(part, a))), None)
+                if found is None:
                     return None
-                along.remove(same)
-                taken.append(part)
+                along.remove(found[0])
+                taken.append(part if found[1] == 1 else found[0])
+                left.extendleft([found[1]] if found[1] > 1 else [])
                 continue
             number = math.gcd(part, times)
             if number not in (part, times) or number == 1 != part:
@@ -279,6 +326,13 @@ def _dealt(parts: Sequence[Along | int], dims: Sequence[Length]) -> list[Parts] 
                 taken.append(number)
         dealt.append(tuple(taken))
     return dealt if all(part == 1 for part in left) else None
+
+
+def _runs_of(part: Along, wanted: Along) -> int:
+    """Say how many entries of an axis are together one of another; 0 if none are."""
+    number = wanted.jump // part.jump
+    runs = part.in_runs(number)
+    return number if runs is not None and runs.lies_like(wanted) else 0
 
 
 def expand(node: Node, x: Local | Constant, shape: Constant) -> Local | None:

@@ -109,7 +109,8 @@ def _followed(graph: ir.Graph, axes: Sequence[int], sizes: Sequence[Counts]) -> 
         places = (0, *range(2, 2 + len(axes)))
         found = [made.along.get(place) for place in places] if isinstance(made, Local) else []
         lines = [entries for entries in found if isinstance(entries, Along)]
-        if [entries.of for entries in lines] != [0, *axes] or made.rank != 2 + len(axes):
+        in_order = [entries.of for entries in lines] == [0, *axes]
+        if not in_order or made.rank != 2 + len(axes) or not lines[0].is_still(along[0]):
             return Locality((), f"the output {value.name!r}", math.lcm(*jumps))
         cells.append(tuple(lines[1:]))
     return Locality(tuple(cells), None, math.lcm(*jumps))

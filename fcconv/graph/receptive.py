@@ -6,7 +6,10 @@ operators is equivariant: an image moved by as many pixels as lie between two of
 cells moved by one. Away from padding every cell is therefore the same function of the pixels that
 it sees, in an image of any size, and one cell tells about all of them. How many cells there are is
 a composition of ``floor((n + a) / r)``, thus ``floor((n + A) / R)`` with the product ``R`` of the
-strides: images of ``R`` sizes in a row tell the number for every other size.
+strides: images of ``R`` sizes in a row tell the number for every other size. If an axis is cut to
+so many entries as another has, times a number, then it still has ``P / R`` more of them in an image
+that is ``P`` pixels longer, for the least common multiple ``P`` of all strides: that many sizes are
+looked at.
 
 Windows may stand in the batch: then one axis of a value is made of several, of images and of
 windows along an axis of the image, and every operator keeps them apart that works image by image.
@@ -29,10 +32,6 @@ if TYPE_CHECKING:
     from fcconv.graph.node import Node
 
 Counts: TypeAlias = npt.NDArray[np.int64]
-
-TO_THE_END = 2**31 - 1
-"""Ends of slices from here on mean all that is left."""
-
 
 @dataclass(frozen=True, eq=False)
 class Along:
@@ -86,6 +85,20 @@ class Along:
         """Say whether entries lie in the same places as others, at every size."""
         same = self.of == other.of and self.jump == other.jump
         return same and np.array_equal(self.counts, other.counts)
+
+    def is_still(self, other: Along) -> bool:
+        """Say whether each entry is made of that one of others which lies in its place."""
+        sees = self.first, self.last, self.before, self.after
+        return self.lies_like(other) and sees == (other.first, other.last, 0, 0)
+
+    def in_runs(self, number: int) -> Along | None:
+        """Take so many entries together; None if that leaves a rest at some size."""
+        if number == 1:
+            return self
+        if number < 1 or self.of == 0 or (self.counts % number).any():
+            return None
+        last = self.last + (number - 1) * self.jump
+        return replace(self, counts=self.counts // number, jump=self.jump * number, last=last)
 
     def merged(self, other: Along | Together) -> Along | None:
         """Join the entries of the same places of another value; None if places differ."""
@@ -276,27 +289,6 @@ def pad(
     places = [x.place(axis) for axis in node.ints("axes", axes, tuple(range(x.rank)))]
     ends = zip(numbers[: len(places)], numbers[len(places) :], strict=True)
     return x.windowed({axis: (1, 1, 1, *pair) for axis, pair in zip(places, ends, strict=True)})
-
-
-@of_first
-def cut(
-    node: Node,
-    x: Local,
-    starts: Constant | None = None,
-    ends: Constant | None = None,
-    axes: Constant | None = None,
-    steps: Constant | None = None,
-) -> Local | None:
-    """Cut off ends, as a window of one entry does; an absolute end is not local."""
-    begin, end = node.ints("starts", starts), node.ints("ends", ends)
-    places = [x.place(axis) for axis in node.ints("axes", axes, tuple(range(len(begin))))]
-    every = node.ints("steps", steps, (1,) * len(begin))
-    spec = {}
-    for axis, a, b, step in zip(places, begin, end, every, strict=True):
-        if axis in x.along and (a < 0 or step < 1 or 0 <= b < TO_THE_END):
-            return None
-        spec[axis] = (1, step, 1, -a, min(b, 0))
-    return x.windowed(spec)
 
 
 @of_first

@@ -141,9 +141,7 @@ class Strips:
                     for tensor in self._windows(node, along[part], rank, place, axis, (start, stop))
                 ]
             elif start < stop:
-                pieces.append(
-                    self._cut(node, along[part], place, (start - first, last - stop))
-                )
+                pieces.append(self._cut(node, along[part], place, (start - first, last - stop)))
         if len(pieces) == 1:
             return pieces[0]
         return self.writer.emit(node, "Concat", pieces, {"axis": place}, "/samples")

@@ -14,7 +14,7 @@ import numpy as np
 from fcconv.errors import ShapeError
 from fcconv.graph import receptive
 from fcconv.graph.join import joined
-from fcconv.graph.lengths import expand, flatten, reshape
+from fcconv.graph.lengths import cut, expand, flatten, reshape
 from fcconv.graph.operator import Operator
 from fcconv.graph.values import Constant
 
@@ -283,7 +283,7 @@ OPERATORS = {
         slide,
         _structural(1, 2, 3, 4),
         attributes=("starts", "ends", "axes"),
-        spread=receptive.cut,
+        spread=cut,
     ),
     "Split": Operator(
         _split,
