@@ -154,7 +154,7 @@ def filled_up(
     missing = -len(images) % (size or 1)
     filled = np.concatenate([images, np.repeat(images[:1], missing, axis=0)])
     outputs = by_image(call(filled)) if len(filled) == size == 1 else call(filled)
-    return [output[: len(images)] for output in outputs]
+    return [output[: len(images)] if missing else output for output in outputs]
 
 
 def flat(outputs: Sequence[Array]) -> list[Array]:

@@ -91,7 +91,8 @@ class Following:
                     return False
             if told is not None:
                 self._types[value] = told
-            self.values[value] = Local(made.rank, made.along, sizes)
+            runs = {} if any(made is x for x in inputs) else made.runs
+            self.values[value] = Local(made.rank, made.along, sizes, runs)
         return True
 
     def _inferred(self, node: Node, inputs: Sequence[Any]) -> dict[str, onnx.TypeProto]:
@@ -144,9 +145,11 @@ def _without_image(node: Node, inputs: Sequence[Any]) -> Sequence[npt.NDArray[An
         return None
     if not any(_varies(x) for x in inputs if x is not None):
         try:
-            return compute(operator, fcconv_numpy, node, inputs)
+            return [*map(np.asarray, compute(operator, fcconv_numpy, node, inputs))]
         except UnsupportedError:
             return None
+    if node.op == "Shape":
+        return [np.array(inputs[0].shape, np.int64)]
     shaping = [x for k, x in enumerate(inputs) if k in operator.structural and x is not None]
     given = [x if k in operator.structural else as_lengths(x) for k, x in enumerate(inputs)]
     if any(map(_varies, shaping)):
@@ -156,6 +159,8 @@ def _without_image(node: Node, inputs: Sequence[Any]) -> Sequence[npt.NDArray[An
             return _settled(np.frompyfunc(ARITHMETIC[node.op], 2, 1)(*given))
         if node.op == "Cast" and node.attribute("to") == ir.DataType.INT64:
             return given
+        if node.op == "Where":
+            return None if _varies(inputs[0]) else _settled(np.where(inputs[0], *given[1:]))
         return _settled(operator.compute(fcconv_numpy, node, *given)) if node.op in MOVES else None
 
 
@@ -164,6 +169,8 @@ def _settled(array: Any) -> list[npt.NDArray[Any]]:
     made = np.empty(np.shape(array), object)
     made[...] = array
     flat = made.ravel().tolist()
+    if all(isinstance(n, bool) for n in flat):
+        return [np.array(flat, bool).reshape(made.shape)]
     if all(isinstance(n, Length) and n.fixed for n in flat):
         return [np.array([n.times for n in flat], np.int64).reshape(made.shape)]
     return [made]

@@ -10,9 +10,10 @@ only into runs of as many entries as divide it at every size.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,11 @@ class Length:
     def first(self) -> int:
         """What it is in the first of the images that are looked at."""
         return self.times * math.prod(int(a.counts[0]) for a in self.along)
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether it is above 0 at every size."""
+        return self.times > 0 and all((axis.counts > 0).all() for axis in self.along)
 
     def over(self, others: Iterable[Length]) -> Length | None:
         """Divide by other lengths; None if there is a rest, or might be."""
@@ -123,11 +129,22 @@ def divided(a: Length | None, b: Length | None) -> Length | None:
     return a.divided(b.times) if a is not None and b is not None and b.fixed else None
 
 
-ARITHMETIC: dict[str, Callable[[Length | None, Length | None], Length | None]] = {
+def equal(a: Length | None, b: Length | None) -> bool | None:
+    """Say whether two lengths are the same; None if that is not known for every size."""
+    if a is None or b is None:
+        return None
+    if a.fixed and b.fixed:
+        return a.times == b.times
+    below = min((n.times for n in (a, b) if n.fixed), default=0) < 0
+    return False if below and all(n.fixed or n.is_positive for n in (a, b)) else None
+
+
+ARITHMETIC: dict[str, Callable[[Length | None, Length | None], Length | bool | None]] = {
     "Add": added,
-    "Sub": subtracted,
-    "Mul": multiplied,
     "Div": divided,
+    "Equal": equal,
+    "Mul": multiplied,
+    "Sub": subtracted,
 }
 """What a network may compute of lengths."""
 
@@ -172,30 +189,52 @@ def cut(
     every = node.ints("steps", steps, (1,) * len(begin))
     spec, along = {}, dict(x.along)
     for axis, a, end, step in zip(places, begin, until, every, strict=True):
-        if end is None or (axis in along and (a < 0 or step < 1)):
+        if axis not in along:
+            if end is None or not end.fixed:
+                return None
+            if axis in x.runs:
+                at, jump = x.runs[axis]
+                along[at] = _within_runs(x, axis, range(a, end.times, step), along[at], jump)
+            continue
+        if end is None or a < 0 or step < 1:
             return None
-        spec[axis] = (1, step, 1, -a, 0)
-        if end.fixed and (end.times < 0 or end.times >= TO_THE_END):
-            spec[axis] = (1, step, 1, -a, min(end.times, 0))
-        elif axis in along:
-            entries, shorter = along[axis], end.alone
-            if shorter is None or isinstance(entries, Together):
-                return None
-            if not replace(shorter, counts=entries.counts).lies_like(entries):
-                return None
-            if (shorter.counts > entries.counts).any():
-                return None
-            along[axis] = replace(entries, counts=shorter.counts)
-        elif not end.fixed:
+        if end.fixed and 0 <= end.times < TO_THE_END:
             return None
+        if not end.fixed:
+            shorter = _shortened(along[axis], end)
+            if shorter is None:
+                return None
+            along[axis] = shorter
+        spec[axis] = (1, step, 1, -a, min(end.times, 0) if end.fixed else 0)
     return Local(x.rank, along).windowed(spec)
+
+
+def _shortened(entries: Along | Together, end: Length) -> Along | None:
+    """Keep as many entries as a length says; None if that might be more than there are."""
+    kept = end.alone
+    if kept is None or isinstance(entries, Together) or (kept.counts > entries.counts).any():
+        return None
+    shorter = replace(entries, counts=kept.counts)
+    return shorter if shorter.lies_like(kept) else None
+
+
+def _within_runs(
+    x: Local, axis: int, kept: range, entries: Along | Together, jump: int
+) -> Along | Together:
+    """Let an axis see no more than what is kept of the runs beside it."""
+    number = 0 if x.sizes is None else x.sizes[axis]
+    left = range(number)[kept.start : kept.stop : kept.step]
+    if isinstance(entries, Together) or not left:
+        return entries
+    return entries.seeing(min(left) * jump, (max(left) + 1 - number) * jump)
 
 
 @of_first
 def reshape(node: Node, x: Local, shape: Constant | None = None) -> Local | None:
     """Deal out the axes of a value to those that are wanted."""
     wanted = lengths(node.attribute("shape") if shape is None else shape)
-    return None if node.attribute("allowzero", 0) else reshaped(x, wanted)
+    empty = node.attribute("allowzero", 0) and any(map(_is_zero, wanted))
+    return None if empty else reshaped(x, wanted)
 
 
 @of_first
@@ -230,13 +269,25 @@ def reshaped(x: Local, wanted: Sequence[Length | None]) -> Local | None:
     dims = _resolved(x, wanted, copied)
     if dims is None or any(part is None for part in parts):
         return None
-    dealt = _dealt([part for several in parts for part in several or ()], dims)
+    given = [part for several in parts for part in several or ()]
+    dealt = _dealt(given, dims)
     if dealt is None:
         return None
     for axis, several in enumerate(dealt, copied):
         if any(isinstance(part, Along) for part in several):
             made[axis] = _together(several)
-    return Local(len(wanted), made)
+    return Local(len(wanted), made, runs=dict(_runs_in(dealt, given, copied)))
+
+
+def _runs_in(
+    dealt: Sequence[Parts], given: Parts | list[Along | int], copied: int
+) -> Iterator[tuple[int, tuple[int, int]]]:
+    """Find the axes that hold what one of the image had between the entries that are left."""
+    for axis, (outer, inner) in enumerate(itertools.pairwise(dealt), copied):
+        if len(outer) == len(inner) == 1 and isinstance(outer[0], Along):
+            for part in given:
+                if isinstance(part, Along) and inner == (_runs_of(part, outer[0]),):
+                    yield axis + 1, (axis, part.jump)
 
 
 def copies(x: Local, axis: int, length: Length | None) -> bool:
@@ -247,8 +298,11 @@ def copies(x: Local, axis: int, length: Length | None) -> bool:
 
 
 def _is_copied(x: Local, axis: int, wanted: Length | None) -> bool:
-    is_zero = wanted is not None and wanted.fixed and wanted.times == 0
-    return is_zero or copies(x, axis, wanted)
+    return _is_zero(wanted) or copies(x, axis, wanted)
+
+
+def _is_zero(length: Length | None) -> bool:
+    return length is not None and length.fixed and length.times == 0
 
 
 def _parts(x: Local, axis: int) -> Parts | None:
@@ -269,7 +323,7 @@ def _resolved(x: Local, wanted: Sequence[Length | None], copied: int) -> list[Le
     dims: list[Length] = []
     left = -1
     for axis, n in enumerate(wanted[copied:], copied):
-        if n is not None and n.fixed and n.times == 0:
+        if _is_zero(n):
             n = length_of(x, axis) if axis < x.rank else None
         if n is None or (n.fixed and n.times < 0 and left >= 0):
             return None

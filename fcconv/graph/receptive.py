@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from fcconv.graph.node import Node
 
 Counts: TypeAlias = npt.NDArray[np.int64]
+
 
 @dataclass(frozen=True, eq=False)
 class Along:
@@ -97,8 +98,18 @@ class Along:
             return self
         if number < 1 or self.of == 0 or (self.counts % number).any():
             return None
-        last = self.last + (number - 1) * self.jump
-        return replace(self, counts=self.counts // number, jump=self.jump * number, last=last)
+        runs = replace(self, counts=self.counts // number, jump=self.jump * number)
+        return runs.seeing(0, (number - 1) * self.jump)
+
+    def seeing(self, first: int, last: int) -> Along:
+        """Let entries depend on pixels from so many further on, and up to so many further on."""
+        return replace(
+            self,
+            first=self.first + first,
+            last=self.last + last,
+            before=max(self.before - first, 0),
+            after=max(self.after + last, 0) if last < 0 else self.after,
+        )
 
     def merged(self, other: Along | Together) -> Along | None:
         """Join the entries of the same places of another value; None if places differ."""
@@ -158,11 +169,15 @@ class Local:
     sizes : tuple of int, optional
         How long all axes are in the first of the images that are looked at, where that is known:
         those that are not of the image are as long in any other.
+    runs : mapping of int to (int, int)
+        The axes that hold runs of entries, just split off: the axis before the split, and pixels
+        from one entry of a run to the next.
     """
 
     rank: int
     along: Mapping[int, Along | Together]
     sizes: tuple[int, ...] | None = None
+    runs: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
     def avoids(self, *axes: int) -> bool:
         """Say whether none of some axes is one of the image."""
