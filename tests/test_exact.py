@@ -16,8 +16,8 @@ from sliding_windows import assert_every_window
 def prices(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let moving entries cost what it does, or nothing, so that strips always pay."""
     if request.param != "cheapest":
-        monkeypatch.setattr(cost, "ENTRY", 0)
-        monkeypatch.setattr(cost, "GATHERED", 0)
+        for price in ("MADE", "SHARED", "GATHERED"):
+            monkeypatch.setattr(cost, price, 0)
 
 
 @given(case=cases(), seed=st.integers(0, 2**30))

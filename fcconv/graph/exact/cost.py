@@ -1,6 +1,6 @@
 """What the exact forms of a network cost for each window of a large image, in integers.
 
-The unit is one multiplication. Moving an entry costs many: :data:`ENTRY` for what a node makes,
+The unit is one multiplication. Moving an entry costs many: :data:`MADE` for what a node makes,
 :data:`GATHERED` for what is gathered out of parts, with windows brought into the batch. From the
 costs follows where sharing is to end: before the node where the sum of what windows share before
 it, of what is gathered there, and of what each computes after it, is least.
@@ -20,10 +20,13 @@ from fcconv.graph.exact.parts import BODY, Axis
 from fcconv.graph.exact.patch import sizes_of
 from fcconv.graph.receptive import Local
 
-ENTRY = 64
+MADE = 64
 """Multiplications that take as long as one entry that a node makes."""
 
-GATHERED = 256
+SHARED = 256
+"""The same of an entry that windows share: parts are cut out before, and laid out again."""
+
+GATHERED = 1024
 """Multiplications that take as long as one entry that is gathered for windows in the batch."""
 
 
@@ -138,14 +141,14 @@ def _costs(node: ir.Node, followed: Followed) -> _Node:
     value = node.outputs[0]
     local, entries = followed.locals.get(value), _entries(value)
     each = _multiplications(node)
-    alone = each * entries, ENTRY * entries
+    alone = each * entries, MADE * entries
     if local is None:
         return _Node(node, False, alone, alone, 0)
     beside = _beside(value, local)
     axes = axes_of(local)
     parts = beside * math.prod(_each_window(axis) for axis in axes)
     body = beside * math.prod(_in_body(axis) for axis in axes)
-    moved = ENTRY * parts + GATHERED * _read(node, local, followed)
+    moved = SHARED * parts + GATHERED * _read(node, local, followed)
     return _Node(node, True, alone, (each * parts, moved), each * body)
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import onnx_ir as ir
@@ -51,6 +51,36 @@ class Parts:
         return axes_of(self.local)
 
 
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """A part of a tensor, which is written as one slice when it is needed.
+
+    Attributes
+    ----------
+    tensor : onnx_ir.Value
+        The tensor.
+    ends : mapping of int to (int, int, int)
+        Entries to cut off at the beginning and at the end of an axis, and which of the rest to
+        keep: one in so many.
+    """
+
+    tensor: ir.Value
+    ends: Mapping[int, tuple[int, int, int]] = field(default_factory=dict)
+
+    def along(self, axis: int, start: int, end: int, step: int = 1) -> Cut:
+        """Cut along an axis that is whole."""
+        cut = start, end, step
+        return self if cut == (0, 0, 1) else replace(self, ends={**self.ends, axis: cut})
+
+
+class Place(NamedTuple):
+    """An axis of a tensor of some rank, and the image's axes whose windows come later in a batch."""
+
+    axis: int
+    rank: int
+    inner: Sequence[int]
+
+
 @dataclass
 class Strips:
     """Writes parts.
@@ -87,8 +117,8 @@ class Strips:
         moves : sequence of Moves
             The window that it moves, along each axis of the image.
         """
-        state = {key: (tensor, ()) for key, tensor in x.tensors.items()}
-        read: dict[Key, tuple[ir.Value, tuple[Moves, ...]]] = dict(state)
+        state = {key: (Cut(tensor), ()) for key, tensor in x.tensors.items()}
+        read: dict[Key, tuple[Cut, tuple[Moves, ...]]] = dict(state)
         for k, (old, new) in enumerate(zip(x.axes, made, strict=True)):
             before, read = read, {}
             for part in new.spans:
@@ -97,63 +127,52 @@ class Strips:
                     told = before[_with(rest, next(iter(old.spans)))][1]
                     along = {p: before[_with(rest, p)][0] for p in old.spans}
                     if part == BODY:
-                        tensor = self._cut(node, along[BODY], x.places[k], reading[:2])
+                        cut = along[BODY].along(x.places[k], *reading[:2])
                     else:
-                        inner = [
-                            j for j, p in enumerate(rest[1], k + 1)
-                            if p != BODY and x.axes[j].stride
-                        ]  # fmt: skip
-                        tensor = self._samples(
-                            node, along, x.local.rank, x.places[k], old, reading[:2], inner
-                        )
-                    read[_with(rest, part)] = tensor, (*told, reading.moves)
-        return read
+                        inner = [j for j, p in enumerate(rest[1], k + 1)
+                                 if p != BODY and x.axes[j].stride]  # fmt: skip
+                        where = Place(x.places[k], x.local.rank, inner)
+                        cut = Cut(self._samples(node, along, old, reading[:2], where))
+                    read[_with(rest, part)] = cut, (*told, reading.moves)
+        return {key: (self._written(node, cut), told) for key, (cut, told) in read.items()}
 
-    def _cut(
-        self, node: Node, tensor: ir.Value, place: int, cuts: tuple[int, int], step: int = 1
-    ) -> ir.Value:
-        """Cut entries off both ends of a tensor, and keep one in `step`."""
-        start, end = cuts
-        if (start, end, step) == (0, 0, 1):
-            return tensor
-        numbers = {"starts": [start], "ends": [-end or TO_THE_END], "axes": [place]}
-        if step > 1:
-            numbers["steps"] = [step]
-        return self.writer.with_ints(node, "Slice", tensor, 10, "/cut", numbers)
+    def _written(self, node: Node, cut: Cut) -> ir.Value:
+        """Write a slice, of all axes at once."""
+        if not cut.ends:
+            return cut.tensor
+        numbers = {
+            "starts": [start for start, _, _ in cut.ends.values()],
+            "ends": [-end or TO_THE_END for _, end, _ in cut.ends.values()],
+            "axes": list(cut.ends),
+        }
+        if any(step > 1 for _, _, step in cut.ends.values()):
+            numbers["steps"] = [step for _, _, step in cut.ends.values()]
+        return self.writer.with_ints(node, "Slice", cut.tensor, 10, "/cut", numbers)
 
     def _samples(
         self,
         node: Node,
-        along: Mapping[str, ir.Value],
-        rank: int,
-        place: int,
+        along: Mapping[str, Cut],
         axis: Axis,
         span: tuple[int, int],
-        inner: Sequence[int],
+        where: Place,
     ) -> ir.Value:
         """Put samples of each window side by side, whatever parts they lie in."""
         pieces = []
         for part, (first, last) in axis.spans.items():
             start, stop = max(span[0], first), min(span[1], last)
-            if part == BODY:
-                pieces += [
-                    self._into_batch(node, tensor, rank, place, inner)
-                    for tensor in self._windows(node, along[part], rank, place, axis, (start, stop))
-                ]
+            if start < stop and part == BODY:
+                taken = self._windows(node, along[part], axis, (start, stop), where)
+                pieces += [self._into_batch(node, tensor, where) for tensor in taken]
             elif start < stop:
-                pieces.append(self._cut(node, along[part], place, (start - first, last - stop)))
+                cut = along[part].along(where.axis, start - first, last - stop)
+                pieces.append(self._written(node, cut))
         if len(pieces) == 1:
             return pieces[0]
-        return self.writer.emit(node, "Concat", pieces, {"axis": place}, "/samples")
+        return self.writer.emit(node, "Concat", pieces, {"axis": where.axis}, "/samples")
 
     def _windows(
-        self,
-        node: Node,
-        tensor: ir.Value,
-        rank: int,
-        place: int,
-        axis: Axis,
-        span: tuple[int, int],
+        self, node: Node, body: Cut, axis: Axis, span: tuple[int, int], where: Place
     ) -> Iterator[ir.Value]:
         """Yield samples of each window out of what windows share: windows, and samples behind them.
 
@@ -166,39 +185,37 @@ class Strips:
         while start < stop:
             first = max(min(start, length - run), 0)  # a run that needs no padding, if there is one
             count = min(_ceil(first + run - start, apart), (stop - start) // apart)
-            runs = self._runs(node, tensor, rank, place, first, length - first - run)
+            runs = self._runs(node, body, where, first, length - first - run)
             offset = start - first
-            cuts = offset, run - offset - (count - 1) * apart - 1
-            yield self._cut(node, self._split(node, runs, rank, place, run), place + 1, cuts, apart)
+            taken = Cut(self._split(node, runs, where, run)).along(
+                where.axis + 1, offset, run - offset - (count - 1) * apart - 1, apart
+            )
+            yield self._written(node, taken)
             start += count * apart
 
-    def _runs(
-        self, node: Node, tensor: ir.Value, rank: int, place: int, first: int, left: int
-    ) -> ir.Value:
+    def _runs(self, node: Node, body: Cut, where: Place, first: int, left: int) -> ir.Value:
         """Cut what is not read off both ends; beyond the last entry there are zeros."""
-        tensor = self._cut(node, tensor, place, (first, max(left, 0)))
+        tensor = self._written(node, body.along(where.axis, first, max(left, 0)))
         if left >= 0:
             return tensor
-        pads = [0] * 2 * rank
-        pads[rank + place] = -left
+        pads = [0] * 2 * where.rank
+        pads[where.rank + where.axis] = -left
         return self.writer.with_ints(node, "Pad", tensor, 11, "/run", {"pads": pads})
 
-    def _split(self, node: Node, tensor: ir.Value, rank: int, place: int, run: int) -> ir.Value:
+    def _split(self, node: Node, tensor: ir.Value, where: Place, run: int) -> ir.Value:
         """Split an axis into windows and what lies in each one's run."""
-        shape = [self.writer.ints([0] * place + [-1, run], node, "/runs")]
-        if place < rank - 1:
-            shape.append(self._lengths(node, tensor, place + 1))
+        shape = [self.writer.ints([0] * where.axis + [-1, run], node, "/runs")]
+        if where.axis < where.rank - 1:
+            shape.append(self._lengths(node, tensor, where.axis + 1))
         return self._reshaped(node, tensor, shape, "/split")
 
-    def _into_batch(
-        self, node: Node, tensor: ir.Value, rank: int, place: int, inner: Sequence[int]
-    ) -> ir.Value:
+    def _into_batch(self, node: Node, tensor: ir.Value, where: Place) -> ir.Value:
         """Move the windows along an axis into the batch, before those along later axes."""
-        rank, front = rank + 1, [0, place]
-        if inner:
-            shape = [self._minus_one(), self._product(inner), self._lengths(node, tensor, 1)]
+        rank, front = where.rank + 1, [0, where.axis]
+        if where.inner:
+            shape = [self._minus_one(), self._product(where.inner), self._lengths(node, tensor, 1)]
             tensor = self._reshaped(node, tensor, shape, "/apart")
-            rank, front = rank + 1, [0, place + 1, 1]
+            rank, front = rank + 1, [0, where.axis + 1, 1]
         perm = [*front, *(axis for axis in range(rank) if axis not in front)]
         turned = self.writer.emit(node, "Transpose", [tensor], {"perm": perm}, "/turned")
         lengths = self._lengths(node, turned, len(front))
