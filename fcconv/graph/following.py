@@ -79,7 +79,7 @@ class Following:
         """Note what a node makes, and how long its axes are; False if that can't be."""
         if any((a.counts < 1).any() for entries in made.along.values() for a in _lines(entries)):
             return False
-        types = self._inferred(node, inputs)
+        types = self._inferred(node, inputs, made)
         for value in node.ir.outputs:
             told = types.get(str(value.name))
             sizes = None if told is None else _sizes(told)
@@ -92,10 +92,12 @@ class Following:
             if told is not None:
                 self._types[value] = told
             runs = {} if any(made is x for x in inputs) else made.runs
-            self.values[value] = Local(made.rank, made.along, sizes, runs)
+            self.values[value] = Local(made.rank, dict(sorted(made.along.items())), sizes, runs)
         return True
 
-    def _inferred(self, node: Node, inputs: Sequence[Any]) -> dict[str, onnx.TypeProto]:
+    def _inferred(
+        self, node: Node, inputs: Sequence[Any], made: Local
+    ) -> dict[str, onnx.TypeProto]:
         """Infer the types of what a node makes of the first of the images."""
         given = [value for value in node.ir.inputs if value is not None]
         if not all(value in self._types for value in given):
@@ -108,6 +110,8 @@ class Following:
         }
         try:
             schema = onnx.defs.get_schema(node.ir.op_type, node.opset, node.ir.domain)
+            if not schema.has_type_and_shape_inference_function and made is inputs[0]:
+                return {str(node.ir.outputs[0].name): types[str(given[0].name)]}
             return onnx.shape_inference.infer_node_outputs(
                 schema,
                 ir.to_proto(node.ir),
