@@ -339,7 +339,7 @@ def backend_of_types(names: tuple[str, ...], types: tuple[type, ...]) -> ArrayBa
         if libraries[name] is None:
             makers = ", ".join(row.maker for row in BACKENDS.values())
             raise BackendError(
-                f"{name} is {_named(kind)}, which is no array of a known library: "
+                f"{name} is {_named(kind)}, which is not an array of a known library: "
                 f"pass a plain {plain_arrays()} ({makers})"
             )
     first, *others = libraries.values()

@@ -156,7 +156,7 @@ def check_bias(bias: Shape | None, outputs: int) -> None:
     """Check that a bias, if there is one, has one entry an output."""
     if bias is not None and tuple(bias) != (outputs,):
         raise ShapeError(
-            f"bias needs the shape ({outputs},), one entry an output of weight, got {bias}"
+            f"bias needs the shape ({outputs},), one entry per output of weight, got {bias}"
         )
 
 

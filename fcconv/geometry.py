@@ -99,7 +99,7 @@ def per_axis(value: Ints, rank: int, name: str) -> tuple[int, ...]:
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         if len(value) != rank:
             raise ArgumentError(
-                f"{name} needs one integer or {rank}, one an axis, got {reprlib.repr(value)}"
+                f"{name} needs one integer or {rank}, one per axis, got {reprlib.repr(value)}"
             )
         return tuple(integer(entry, name, 1) for entry in value)
     return (integer(value, name, 1),) * rank

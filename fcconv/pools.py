@@ -123,7 +123,9 @@ def avg_pool(
     """
     backend = check_arrays(x=x)
     if x.dtype.kind in "iu":
-        raise DtypeError("the mean of integers is no integer: convert x to a floating point dtype")
+        raise DtypeError(
+            "the mean of integers is not an integer: convert x to a floating point dtype"
+        )
     check_spatial(x.shape)
     check_flag("ceil_mode", ceil_mode)
     check_flag("count_include_pad", count_include_pad)

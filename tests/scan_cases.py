@@ -14,6 +14,7 @@ import onnx
 
 import fcconv
 from fcconv.backend import ONNXRUNTIME, engines
+from fcconv.scanning.cutting import planned, ways
 from fcconv.scanning.job import Job, make_job
 from fcconv.scanning.network import as_network
 from fcconv.scanning.plan import Plan
@@ -69,11 +70,11 @@ def memory_for(
     """Find an amount of memory that cuts an image into that many tiles, or as many as it can."""
     job = make_job(as_network(network, stride), image, windows, None, layout, None)
     memory = 2**20
-    cut, _ = job.planned(memory, engine)
+    cut, _ = planned(job, memory, engine)
     most = math.prod(cut.cells)
     while len(cut) < min(tiles, most):
         memory = memory * 4 // 5
-        cut, _ = job.planned(memory, engine)
+        cut, _ = planned(job, memory, engine)
     return memory
 
 
@@ -81,13 +82,13 @@ def memory_for(
 def cut_into(tiles: int, batch: int = 3) -> Iterator[None]:
     """Cut images into so many tiles or more, whatever the memory."""
 
-    def planned(job: Job, memory: int, engine: str) -> tuple[Plan, int]:
+    def cut(job: Job, memory: int, engine: str) -> tuple[Plan, int]:
         def fits(cut: Plan) -> bool:
             return len(cut) >= min(tiles, math.prod(cut.cells))
 
-        return next(cut for cut in job._plans() if fits(cut)), batch
+        return next(cut for cut in ways(job) if fits(cut)), batch
 
-    with mock.patch.object(Job, "planned", planned):
+    with mock.patch("fcconv.scanning.cutting.planned", cut):
         yield
 
 

@@ -274,7 +274,7 @@ def test_times_and_names_must_be_such(tmp_path: Path) -> None:
     with pytest.raises(FcconvError, match=r"seconds is -1\.0"):
         read_json(path)
     write_json(path, [row("torch", 1.0, case=[])], {}, [])
-    with pytest.raises(FcconvError, match="are no names"):
+    with pytest.raises(FcconvError, match="are not names"):
         read_json(path)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+from onnx import helper
 
 import fcconv
 from graphs import Array, Graph, Net, i
@@ -134,3 +135,19 @@ def test_a_changed_geometry_is_found(layer: str, attribute: str) -> None:
     assert not certificate.holds
     assert certificate.difference is not None
     assert layer in certificate.difference
+
+
+@pytest.mark.parametrize("stride", [1, 3])
+def test_a_rewriting_that_pads_its_first_dense_layer_is_wrong(stride: int) -> None:
+    """As those by hand do; it has several cells where the original has one window."""
+    net = Net()
+    model = net.model(net.dense(net.map(), 96))
+    made: Any = ir.to_proto(fcconv.convolutionize(model, stride=stride).model)
+    dense = [node for node in made.graph.node if node.op_type == "Conv"][-1]
+    kept = [a for a in dense.attribute if a.name != "pads"]
+    del made.metadata_props[:], dense.attribute[:]
+    dense.attribute.extend([*kept, helper.make_attribute("pads", [3] * 4)])
+    certificate = fcconv.certify(model, made)
+    assert not certificate.holds
+    assert certificate.stride == (stride, stride)
+    assert certificate.difference == f"{dense.name} (Conv)"

@@ -60,6 +60,9 @@ def test_convert_writes_a_network_that_slides(
     assert found["exact"]
     assert found["holds"]
     assert found["equal"] == found["windows"] == 9
+    for command in (["inspect", out], ["convert", out, tmp_path / "again.onnx"]):
+        assert app.run(list(map(str, command))) == 2
+        assert "the network slides already: use it as it is" in capsys.readouterr().err
 
 
 def test_convert_pointwise_keeps_shapes(
@@ -113,6 +116,23 @@ def test_verify_names_what_is_wrong(
     assert "score: CHANGED" in printed
 
 
+@pytest.mark.parametrize("form", ["sliding", "pointwise"])
+def test_verify_notices_networks_in_the_wrong_order(
+    form: str, faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, other = tmp_path / "out.onnx", tmp_path / "other.onnx"
+    (fcconv.convolutionize if form == "sliding" else fcconv.pointwise)(faces).save(out)
+    assert app.run(["verify", str(out), str(faces)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("fcconv: the networks look exchanged")
+    assert "fcconv verify ORIGINAL REWRITTEN" in printed.err
+    wrong = onnx.load(faces)
+    wrong.graph.initializer[0].raw_data = bytes(len(wrong.graph.initializer[0].raw_data))
+    onnx.save(wrong, other)
+    assert run(capsys, "verify", faces, other)[0] == 1  # neither says that it was rewritten
+
+
 def test_a_failed_certificate_writes_nothing(
     faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
 ) -> None:
@@ -128,6 +148,18 @@ def test_a_failed_certificate_writes_nothing(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["faces.onnx", "out.onnx"]
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that is never writable")
+@pytest.mark.parametrize("form", [(), ("--pointwise",)], ids=str)
+def test_an_output_that_cannot_be_written_is_named_before_the_work(
+    form: tuple[str, ...], faces: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.run(["convert", str(faces), "/proc/self/x.onnx", *form]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("fcconv: /proc/self/x.onnx can't be written")
+    assert printed.err.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -135,9 +167,10 @@ def test_a_failed_certificate_writes_nothing(
         (["inspect", "pyproject.toml"], "not an ONNX file"),
         (["convert", "pyproject.toml", "no/such/x.onnx"], "there is no folder no/such"),
         (["convert", "pyproject.toml", "x.onnx", "--pointwise", "--stride", "2"], "no --stride"),
-        (["inspect", "pyproject.toml", "--stride", "two"], "'two' is no integer"),
-        (["inspect", "pyproject.toml", "--window", "3,x"], "'3,x' is no integer"),
+        (["inspect", "pyproject.toml", "--stride", "two"], "'two' is not an integer"),
+        (["inspect", "pyproject.toml", "--window", "3,x"], "'3,x' is not an integer"),
         (["convert", "pyproject.toml", "./pyproject.toml"], "it would replace MODEL"),
+        (["convert", "pyproject.toml", "x.bin"], "OUT: x.bin needs to end in .onnx"),
         (["verify", "pyproject.toml"], "Missing argument 'REWRITTEN'"),
     ],
 )

@@ -1,9 +1,8 @@
-"""Networks that score every window exactly are certified like any other, and told from wrong ones."""
+"""Networks that score every window exactly are certified, and told from wrong ones."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -15,24 +14,13 @@ from hypothesis import strategies as st
 from onnx import numpy_helper
 
 import fcconv
-from fcconv.errors import FcconvError, ModelError
-from fcconv.graph.exact import cost
+from fcconv.errors import ModelError
 from fcconv.graph.load import load
-from fcconv.graph.locality import find_locality
-from fcconv.graph.save import save
-from fcconv.graph.sliding import SLIDING, restored
+from fcconv.graph.sliding import restored
 from graphs import Build, Net, excited, i
 from random_graphs import Case, cases
 
 Change: TypeAlias = Callable[[onnx.ModelProto], None]
-
-
-@pytest.fixture(params=["cheapest", "shared as far as it goes"])
-def prices(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let moving entries cost what it does, or nothing, so that strips always pay."""
-    if request.param != "cheapest":
-        monkeypatch.setattr(cost, "ENTRY", 0)
-        monkeypatch.setattr(cost, "GATHERED", 0)
 
 
 @given(case=cases(), seed=st.integers(0, 2**30))

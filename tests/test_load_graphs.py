@@ -37,7 +37,7 @@ def test_a_broken_tensor(path: Path, case: str, place: Callable[..., Break]) -> 
 def test_names_that_are_no_text(path: Path, name: str) -> None:
     whole = classifier(conv={"kernel_shape": [3, 3]}).SerializeToString()
     broken = whole.replace(name.encode(), b"\xff" + name[1:].encode())
-    refuse_everywhere(write(path, broken), str(path), "is no text")
+    refuse_everywhere(write(path, broken), str(path), "is not text")
 
 
 def test_broken_text_is_refused_when_it_is_written(path: Path) -> None:

@@ -80,7 +80,7 @@ def test_a_conditional_is_named() -> None:
 @pytest.mark.parametrize(
     ("window", "said"),
     [
-        (["N", 2, "h", "w"], "give window=, the shape of one input"),
+        (["N", 2, "h", "w"], "give window= (--window), the shape of one input"),
         (["N", 2, 0, 6], "give window="),
         (["N", 2, None, -1], "give window="),
         (["N", 2, ABSURD, ABSURD], "is absurd"),

@@ -80,8 +80,8 @@ def test_weights_in_another_file(
         ({"location": "weights", "length": "-1"}, "-1 from 0 on"),
         ({"location": "weights", "length": "99"}, "needs 288 bytes, but is said to have 99"),
         ({"location": "weights", "length": "9" * 30}, "needs 288 bytes"),
-        ({"location": "weights", "offset": "9" * 9999}, "is no number"),
-        ({"location": "weights", "offset": "three"}, "its offset or length is no number"),
+        ({"location": "weights", "offset": "9" * 9999}, "is not a number"),
+        ({"location": "weights", "offset": "three"}, "its offset or length is not a number"),
         ({"location": "empty"}, "has 0"),
     ],
 )

@@ -16,6 +16,7 @@ from fcconv.errors import ImageError
 from fcconv.graph.load import load
 from fcconv.graph.run import Program
 from fcconv.graph.sliding import restored
+from fcconv.scanning.cutting import planned, ways
 from fcconv.scanning.job import Job, make_job
 from fcconv.scanning.memory import extents_of, seen
 from fcconv.scanning.network import as_network
@@ -105,14 +106,14 @@ def test_a_plan_that_fits_is_taken_without_a_look_at_smaller_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     job = make_job(as_network(small_network()), picture(), None, None, None, None)
-    whole = next(job._plans())
+    whole = next(ways(job))
 
     def first_only(_: Job) -> Iterator[Plan]:
         yield whole
         raise AssertionError
 
-    monkeypatch.setattr(Job, "_plans", first_only)
-    assert job.planned(10**9, "numpy")[0] == whole
+    monkeypatch.setattr("fcconv.scanning.cutting.ways", first_only)
+    assert planned(job, 10**9, "numpy")[0] == whole
 
 
 @pytest.mark.parametrize(

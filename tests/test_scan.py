@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 import fcconv
 from comparing import assert_identical
-from fcconv.errors import ArgumentError
+from fcconv.errors import ArgumentError, UnsupportedError
+from graphs import Graph
 from random_graphs import Case, cases
 from scan_cases import (
     TYPES,
@@ -25,7 +26,7 @@ from scan_cases import (
     small_network,
 )
 from sliding_windows import crops, larger, listed, slid
-from strategies import seeds
+from strategies import integers, seeds
 
 # Equal to crops and to the whole ----------------------------------------------------------------
 
@@ -49,6 +50,33 @@ def test_tiles_equal_crops(engine: str, rank: int, stride: int | None) -> None:
     ):
         assert scores.dtype == TYPES[engine]
         assert_identical(scores, expected, (engine, rank, stride))
+
+
+def spectral(channels: int, axis: int) -> fcconv.Sliding:
+    """Slide a classifier of spectra, ``(N, C, bands, time)`` or turned, along time alone."""
+    rng, window = np.random.default_rng(0), (6, 8)[:: 1 if axis == 3 else -1]
+    graph = Graph(channels, *window, dtype="float64")
+    kernel = graph.array(rng.integers(-2, 3, (3, channels, 3, 3)))
+    x = graph.add("Flatten", graph.add("Relu", graph.add("Conv", "image", kernel)))
+    dense = graph.add("MatMul", x, graph.array(rng.integers(-2, 3, (3 * 4 * 6, 2))))
+    return fcconv.convolutionize(graph.model(dense), spatial_axes=(axis,))
+
+
+@pytest.mark.parametrize("windows", ["shared", "exact"])
+@pytest.mark.parametrize("axis", [2, 3])
+def test_bands_that_do_not_slide_are_channels(axis: int, windows: str) -> None:
+    sliding, image = spectral(1, axis), integers(0, (6, 90), "float64")
+    whole = sliding((image if axis == 3 else image.T)[None, None])
+    with cut_into(4):
+        found = fcconv.scan(sliding, image, engine="numpy", windows=windows)
+    assert_identical(found.scores, whole[0], (axis, windows))
+    several = fcconv.scan(sliding, image[None], engine="numpy", windows=windows)
+    assert_identical(several.scores, whole, (axis, windows))
+
+
+def test_bands_beside_channels_are_refused() -> None:
+    with pytest.raises(UnsupportedError, match=r"2 axes that do not slide, of 2 and 6, but a scan"):
+        fcconv.scan(spectral(2, 3), np.zeros((12, 90)), engine="numpy")
 
 
 @pytest.mark.parametrize("layout", ["first", "last", "none"])

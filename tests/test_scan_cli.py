@@ -127,6 +127,27 @@ def test_scores_that_are_there(name: str, folder: Path, capsys: pytest.CaptureFi
     assert tree(folder) == before
 
 
+@pytest.mark.parametrize("name", ["s.zarr", "s.npy"])
+def test_resume_says_when_there_is_nothing_to_resume(
+    name: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("faces.onnx", "photo.png", *QUICK, "--out", name, "--resume", "--json")
+    code, printed, said = run(capsys, *words)
+    assert (code, said) == (0, f"Nothing to resume: {name} is not there yet; the scan starts\n")
+    (begun,) = json.loads(printed)["scans"]
+    assert begun["computed"] == begun["tiles"]
+    assert run(capsys, *words)[2] == ""
+
+
+def test_no_peaks_are_told_in_words(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("faces.onnx", "photo.png", *QUICK, "--threshold", "1e9")
+    code, printed, _ = run(capsys, *words)
+    assert code == 0
+    assert "No peaks: no window scores 1e+09 or more (--threshold)\n" in printed
+    assert "Peaks from" not in printed
+    assert "or more for score (" in run(capsys, *words, "--label", "score")[1]
+
+
 PIPES = {
     "cut off": ("| head -1", ""),
     "cut off, JSON": ("--json | head -1", ""),
@@ -326,6 +347,14 @@ def test_peaks_of_several_scales_do_not_overlap(
     }
     assert found["1,0.5"] == merge_peaks(found["1"] + found["0.5"], 0.1)
     assert len(found["1,0.5"]) < len(found["1"]) + len(found["0.5"])
+
+
+def test_a_page_whose_certificate_takes_too_much_is_refused_before_the_scan(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("faces.onnx", "photo.png", *QUICK, "--stride", 10**5)
+    check_refused(capsys, folder, *words, "--out", "s.npy", "--report", "r.html", said="too large")
+    assert run(capsys, *words)[0] == 0
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that is never writable")

@@ -21,6 +21,7 @@ from comparing import assert_identical
 from fcconv.cli import app
 from fcconv.errors import ArgumentError, BackendError, ImageError, UnsupportedError
 from fcconv.scanning import engine as engines
+from fcconv.scanning.cutting import planned
 from fcconv.scanning.job import make_job
 from fcconv.scanning.network import as_network
 from scan_cases import TYPES, Array, Recording, memory_for, picture, small_network
@@ -61,7 +62,7 @@ def test_images_are_read_by_tile(windows: str) -> None:
     network, image = small_network(pad=1), Recording(picture())
     memory = memory_for(8, network, image, windows=windows)
     job = make_job(as_network(network), image, windows, None, None, None)
-    cut, _ = job.planned(memory, "numpy")
+    cut, _ = planned(job, memory, "numpy")
     image.reads.clear()
     fcconv.scan(network, image, engine="numpy", memory=memory, windows=windows)
     tile = 2 * math.prod(cut.pixels)

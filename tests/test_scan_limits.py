@@ -5,13 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 import fcconv
-from scan_cases import memory_for, small_network
+from comparing import assert_identical
+from scan_cases import memory_for, picture, small_network
 
 LIMITED = """
 import resource, sys
@@ -125,6 +127,17 @@ def test_a_disk_that_is_too_small(suffix: str, size: int, tmp_path: Path) -> Non
     scores = np.load(tmp_path / f"out{suffix}")
     scores = scores if suffix == ".npy" else next(iter(scores.values()))
     assert np.array_equal(scores, fcconv.convolutionize(small_network())(half_noise()[None])[0])
+
+
+@pytest.mark.parametrize("layout", ["first", "last"])
+@pytest.mark.parametrize("stride", [10**7, (2, 10**7), (10**7, 2)], ids=str)
+def test_a_stride_far_beyond_the_image_takes_no_memory(stride: Any, layout: str) -> None:
+    network, image = small_network(layout=layout), picture()
+    found = fcconv.scan(network, image, stride=stride, engine="numpy", memory="1MB")
+    assert min(found.cells) == 1
+    batch = np.moveaxis(image[None], 1, 1 if layout == "first" else 3)
+    dense = fcconv.convolutionize(network, stride=2)(batch)[0]
+    assert_identical(found.scores, dense[:, : found.cells[0], : found.cells[1]], stride)
 
 
 def test_memory_stays_within_what_is_allowed(tmp_path: Path) -> None:

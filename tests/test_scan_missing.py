@@ -19,10 +19,12 @@ import fcconv
 from comparing import assert_identical
 from fcconv.cli import app
 from fcconv.errors import ArgumentError, ImageError
+from fcconv.scanning.cutting import planned
 from fcconv.scanning.job import make_job
 from fcconv.scanning.missing import are_finite, without_value
 from fcconv.scanning.network import as_network
 from fcconv.scanning.scales import Resized
+from graphs import Graph
 from regions import opened
 from scan_cases import Array, Recording, cut_into, of_crops, picture, small_network
 from strategies import seeds
@@ -217,13 +219,13 @@ def test_exact_tiles_hold_many_windows_within_their_memory(
     image = np.zeros((2, side, side), np.float32)
     sliding = as_network(small_network(pad=1), stride)
     job = make_job(sliding, image, "exact", None, None, None)
-    cut, batch = job.planned(512 * 10**6, engine)
+    cut, batch = planned(job, 512 * 10**6, engine)
     windows = math.prod(cut.kept)
     assert windows >= min(math.prod(cut.cells), 16)
     assert 1 <= batch <= min(windows, 256)
     assert -(-windows // batch) * batch - windows < -(-windows // batch)  # batches of one size
     with pytest.raises(ArgumentError, match="not even the smallest tile"):
-        job.planned(1000, engine)
+        planned(job, 1000, engine)
 
 
 @pytest.mark.parametrize("engine", ["numpy", "jax", "onnxruntime"])
@@ -281,3 +283,20 @@ def test_the_command_line_counts_windows_without_a_score(
     printed = capsys.readouterr().out
     assert f"{count} windows, in which pixels have no value" in printed
     assert "nodata 9 left out" in printed
+
+
+@pytest.mark.parametrize("suffix", [None, ".zarr"])
+def test_a_nan_that_the_network_makes_in_one_class_is_not_a_window_without_a_score(
+    suffix: str | None, tmp_path: Path
+) -> None:
+    graph = Graph(2, 3, 3)
+    x = graph.add("Flatten", "image")
+    x = graph.add("MatMul", x, graph.array(np.eye(18)[:, [4, 13]]))  # the pixels in the middle
+    x = graph.add("Sqrt", x)
+    image = np.ones((2, 27, 33), np.float32)
+    image[0, 9, 9], image[0, 20, 20] = np.nan, -1  # whose root only the first class asks for
+    given: dict[str, Any] = {"out": suffix and tmp_path / f"x{suffix}", "existing": "resume"}
+    given |= {"network": graph.model(x), "image": image, "engine": "numpy"}
+    first, again = fcconv.scan(**given), fcconv.scan(**given)
+    assert np.isnan(first.scores[...]).sum(axis=(1, 2)).tolist() == [10, 9]
+    assert first.unscored == again.unscored == 9

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
 import fcconv
-from graphs import Build, Net, i
+from comparing import assert_identical
+from graphs import Build, Net, excited, i
 from random_graphs import Case
 from sliding_windows import assert_every_window, quiet, valid
 
@@ -223,3 +225,44 @@ def test_a_batch_of_one_keeps_its_meaning_for_each_window(name: str, stride: int
     image = np.random.default_rng(0).standard_normal((3, 2, 9, 8)).astype(np.float32)
     crops = fcconv.compile(model)(image)
     assert crops.shape == (3, 3) == sliding(image).shape[:2]
+
+
+@pytest.mark.parametrize("name", ["one row", "no row"])
+def test_a_batch_that_is_declared_free_but_is_one(name: str) -> None:
+    net = Net()
+    model = net.model(ONE_IMAGE[name](net))
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    alone = onnx.ModelProto.FromString(model.SerializeToString())
+    alone.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    sliding = fcconv.convolutionize(model)
+    assert_every_window(Case(alone, (9, 8), (2, 3), None, "float32"), sliding)
+    certificate = fcconv.certify(model, sliding)
+    assert certificate.exact, certificate
+    assert_own_crops(model)
+
+
+def test_exact_windows_where_the_batch_is_declared_free_but_is_one() -> None:
+    net = Net()
+    padded = net.reshape(net.map(pads=[1, 1, 1, 1]), 1, 160)
+    model = net.model(net.add("Gemm", padded, net.w(160, 3), net.w(3)))
+    alone = onnx.ModelProto.FromString(model.SerializeToString())
+    alone.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    sliding = fcconv.convolutionize(model, windows="exact")
+    assert_every_window(Case(alone, (9, 8), (2, 3), None, "float32"), sliding)
+
+
+def test_one_that_cannot_slide_is_scored_one_window_a_call() -> None:
+    net = Net()
+    model = net.model(net.reshape(excited(net), 1, 96))
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    assert_own_crops(model)
+
+
+def assert_own_crops(model: onnx.ModelProto) -> None:
+    """Compare the scores of windows that are cut out with those of calls for one crop each."""
+    image = np.random.default_rng(0).standard_normal((2, 12, 13)).astype(np.float32)
+    found = fcconv.scan(model, image, engine="numpy", windows="exact", stride=2)
+    network = fcconv.compile(model)
+    for cell in np.ndindex(*found.cells):
+        crop = network(image[None, :, *found.box(*cell)]).ravel()
+        assert_identical(found.scores[:, *cell], crop, cell)

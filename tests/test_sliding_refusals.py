@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 import fcconv
-from fcconv.errors import FcconvError, UnsupportedError
+from fcconv.errors import UnsupportedError
 from graphs import Array, Build, Net, excited, i
 from refusing import refuse
 from small_networks import classifier
@@ -65,10 +65,23 @@ def _conditioned(g: Net) -> str:
 
 SIDES = (0, 0, 1, 0, 0, 0, 0, 0)
 
+
+def _flipped(g: Net) -> str:
+    """Convolve a map that is turned round along its last axis."""
+    flipped = g.add("Slice", g.map(), i(-1), i(-99), i(3), i(-1))
+    return g.conv(flipped, 2, 2, 2, 2)
+
+
+def _spread(g: Net) -> str:
+    """Convolve a map whose channels became pixels."""
+    deep = g.conv(g.map(), 4, 2, 1, 1)
+    return g.conv(g.add("DepthToSpace", deep, blocksize=2), 2, 1, 2, 2)
+
+
 REFUSED: list[tuple[str, str, Build]] = [
     ("Conv", "share no map.*Mul.*all samples", lambda g: g.conv(excited(g), 2, 2, 2, 2)),
     ("Conv", "share no map.*Add", lambda g: g.conv(g.add("Add", g.map(), g.w(8, 6)), 1, 2, 1, 1)),
-    ("Conv", "no map of the image, channels first", lambda g: g.conv(g.last(g.map()), 2, 8, 1, 1)),
+    ("Conv", "not a map of the image, channels", lambda g: g.conv(g.last(g.map()), 2, 8, 1, 1)),
     ("Conv", "input W depends", lambda g: g.add("Conv", g.map(), g.reshape(g.map(), 2, 2, 8, 6))),
     ("Conv", "is padding", lambda g: g.conv(g.map(), 2, 2, 1, 1, pads=SIDES[2:6], strides=[9, 1])),
     ("MatMul", "as attention does", _attention),
@@ -87,7 +100,9 @@ REFUSED: list[tuple[str, str, Build]] = [
     ("ReduceMean", "reduces the batch", lambda g: g.reduce("ReduceMean", g.map(), [0])),
     ("Softmax", "works along the batch", lambda g: g.add("Softmax", g.map(), axis=0)),
     ("Softmax", "not the channels of a map", lambda g: g.add("Softmax", g.map(), axis=3)),
-    ("LRN", "no map, channels first", lambda g: g.add("LRN", g.last(g.map()), size=3)),
+    ("Conv", "not a map.*along axis 3 pixels do not come in their order", lambda g: _flipped(g)),
+    ("Conv", "not a map.*along axis 2 are of different channels", lambda g: _spread(g)),
+    ("LRN", "not a map, channels first", lambda g: g.add("LRN", g.last(g.map()), size=3)),
     ("LayerNormalization", "input Scale depends on", _scaled_by_pixels),
     ("ReduceSum", "input axes depends on", _along_pixels),
     ("Gather", "input indices depends on", _looked_up),
@@ -114,12 +129,40 @@ def test_refuses_with_the_node_and_the_reason(op: str, reason: str, build: Build
         fcconv.convolutionize(model, stride=1)
 
 
-@pytest.mark.parametrize("rows", [1, -1])
-def test_a_free_batch_of_one_is_told_what_to_do(rows: int) -> None:
+def test_a_batch_of_one_that_mixes_two_images_is_told_what_to_do() -> None:
     net = Net()
-    fixed = net.reshape(net.map(), 1, 96) if rows > 0 else net.reshape(net.map(), -1)
-    with pytest.raises(FcconvError, match=r"takes one image at a time, fix the batch of its input"):
-        fcconv.convolutionize(net.model(net.add("Relu", fixed)))
+    model = net.model(net.add("Relu", net.reshape(net.map(), -1)))
+    with pytest.raises(UnsupportedError, match="takes one image at a time, fix the batch of its"):
+        fcconv.convolutionize(model)
+
+
+def test_the_batch_is_not_blamed_where_one_image_is_stuck_elsewhere() -> None:
+    """As a transformer is by PyTorch's older exporter: its heads have the batch second."""
+    net = Net()
+    placed = net.add("Add", net.reshape(net.map(), 0, 2, -1), net.w(2, 48))
+    tokens = net.add("Transpose", placed, perm=[2, 0, 1])
+    mixed = net.add("Add", net.add("MatMul", tokens, net.w(2, 2)), net.w(2))
+    heads = net.add("Transpose", net.reshape(mixed, 48, -1, 1), perm=[1, 0, 2])
+    turned = net.add("Transpose", heads, perm=[0, 2, 1])
+    model = net.model(net.add("MatMul", heads, turned, name="scores"))
+    with pytest.raises(UnsupportedError, match=r"^scores \(MatMul\): .*as attention does"):
+        fcconv.convolutionize(model)
+
+
+@pytest.mark.parametrize("attends", [True, False])
+def test_attention_further_on_is_told(attends: bool) -> None:
+    """What is stuck first, at an embedding of places say, is not all that there is to change."""
+    net = Net()
+    x = net.reshape(net.map(), 0, 2, -1)
+    x = net.conv(net.add("Add", x, net.w(2, 48)), 2, 2, 1)
+    if attends:
+        x = net.add("MatMul", x, net.add("Transpose", x, perm=[0, 2, 1]), name="scores")
+    with pytest.raises(UnsupportedError, match=r"^node4 \(Conv\)") as refused:
+        fcconv.convolutionize(net.model(x))
+    told = [
+        note for note in refused.value.__notes__ if note.startswith("Further on scores (MatMul)")
+    ]
+    assert len(told) == attends
 
 
 def test_a_norm_over_a_large_window_is_refused() -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import nn
 
 import fcconv
+from torch_architectures import ARCHITECTURES, WINDOW, made
 
 # PyTorch's exporter calls what PyTorch itself deprecates
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -168,3 +172,30 @@ def test_standardised_weights_and_norms_of_groups() -> None:
     )
     sliding = fcconv.convolutionize(module, window=(2, 6, 6))
     assert fcconv.certify(module, sliding, window=(2, 6, 6)).exact
+
+
+@pytest.mark.parametrize("exporter", ["dynamo", "old"])
+@pytest.mark.parametrize("build", ARCHITECTURES)
+def test_every_window_of_each_kind_of_architecture_is_its_crop(
+    build: Callable[[], nn.Module], exporter: str
+) -> None:
+    module = made(build)
+    source: Any = module if exporter == "dynamo" else exported(module)
+    sliding = fcconv.convolutionize(source, window=WINDOW, stride=8, windows="exact")
+    image = torch.randn(1, 3, 32 + 8, 32 + 19, generator=torch.Generator().manual_seed(0))
+    scores = fcconv.compile(sliding, "onnxruntime")(image.numpy())
+    assert scores.shape == (1, 4, 2, 3)
+    for row, column in np.ndindex(2, 3):
+        part = image[:, :, 8 * row : 8 * row + 32, 8 * column : 8 * column + 32]
+        with torch.no_grad():
+            expected = module(part).numpy()
+        # sums of some hundred products of numbers about one, a few layers deep
+        assert np.abs(scores[:, :, row, column] - expected).max() < 2**-15 * np.abs(expected).max()
+
+
+def exported(module: nn.Module) -> onnx.ModelProto:
+    """Export by tracing one image, whose number is not free."""
+    written = io.BytesIO()
+    export: Any = torch.onnx.export
+    export(module, (torch.zeros(1, *WINDOW),), written, dynamo=False, opset_version=17)
+    return onnx.load_from_string(written.getvalue())

@@ -14,7 +14,8 @@ import onnx_ir as ir
 
 import fcconv
 from fcconv.scanning.engine import Cropped, Shared
-from fcconv.scanning.network import Layout, as_network
+from fcconv.scanning.network import as_network
+from fcconv.scanning.network_layout import Layout
 from fcconv_bench import networks
 from fcconv_bench.suite import Call
 

@@ -119,7 +119,7 @@ def read_json(path: Path) -> tuple[list[Row], dict[str, Any]]:
 def _row(entry: dict[str, Any]) -> Row:
     row = Row(**entry)
     if not all(isinstance(name, str) for name in key(row)):
-        raise ValueError(f"{key(row)} are no names")
+        raise ValueError(f"{key(row)} are not names")
     for name in ("seconds", "low", "high"):
         if not isinstance(entry[name], float) or not entry[name] > 0:
             raise ValueError(f"{name} is {entry[name]!r}, and must be above 0")

@@ -28,9 +28,11 @@ from rich.table import Table
 
 import fcconv
 from fcconv.backend import engines
+from fcconv.scanning.cutting import planned
 from fcconv.scanning.job import make_job
 from fcconv.scanning.memory import parse_bytes
-from fcconv.scanning.network import Layout, as_network
+from fcconv.scanning.network import as_network
+from fcconv.scanning.network_layout import Layout
 from fcconv.scanning.scan import score_tiles
 from fcconv.scanning.store import InMemory
 from fcconv_bench import networks
@@ -97,7 +99,7 @@ def tiling(engine: str, side: int) -> tuple[int, float, float]:
     """Return tiles, and the seconds of a scan in them and of one whole pass."""
     image = random_image(3, side)
     job = make_job(as_network(networks.colour()), image, None, None, None, None)
-    cut, batch = job.planned(parse_bytes("512MB"), engine)
+    cut, batch = planned(job, parse_bytes("512MB"), engine)
     score = job.score(engine, batch)
 
     def scanned() -> None:
@@ -136,7 +138,7 @@ def exact_windows(engine: str, stride: int, side: int) -> tuple[int, float, floa
     noise = np.random.default_rng(0).random((3, 1, side), np.float32)
     image = np.broadcast_to(noise, (3, side, side))  # its rows are equal, and take no memory
     job = make_job(network, image, "exact", None, None, None)
-    cut, batch = job.planned(parse_bytes("512MB"), engine)
+    cut, batch = planned(job, parse_bytes("512MB"), engine)
     score = job.score(engine, batch)
     found, tiles, *loops = medians(
         lambda: fcconv.scan(network, image, engine=engine, windows="exact"),

@@ -15,13 +15,13 @@ from fcconv.certificate.layerwise import certify_layers
 from fcconv.certificate.report import Certificate
 from fcconv.certificate.runs import refusal
 from fcconv.certificate.sliding import Proof
-from fcconv.errors import ModelError, ShapeError
+from fcconv.errors import ArgumentError, ModelError, ShapeError
 from fcconv.geometry import integer
 from fcconv.graph.load import Source, load
-from fcconv.graph.pointwise import Pointwise
-from fcconv.graph.run import data_inputs
+from fcconv.graph.pointwise import FORM, Pointwise
+from fcconv.graph.run import data_inputs, fixed_batch, of_one_image
 from fcconv.graph.save import save
-from fcconv.graph.sliding import WINDOW, Sliding, restored, told
+from fcconv.graph.sliding import SLIDING, WINDOW, Sliding, restored, told
 
 SEED_BITS = 64
 """Bits of a seed that the system draws; short enough to be typed again."""
@@ -63,6 +63,9 @@ def certify(
         If one of the two is no valid network, or they do not fit each other.
     UnsupportedError
         If an operator is not known.
+    ArgumentError
+        If `seed` makes no sense, or the two are in the wrong order: the first is a rewriting by its
+        metadata, the second is not, and they differ.
 
     Examples
     --------
@@ -74,19 +77,42 @@ def certify(
     """
     seed = integer(secrets.randbits(SEED_BITS) if seed is None else seed, "seed", 0, LARGEST_SEED)
     second = load(rewritten)
+    if window is not None and FORM in second.metadata_props:
+        second = load(rewritten, window)  # its sizes are as free as the original's
     try:
         first = load(original, _patch_shape(second) if window is None else window)
     except ShapeError as error:
         raise ModelError(f"the two networks do not fit each other: {error}") from error
-    rng = np.random.default_rng(seed)
-    axes = _freed_axes(first, second)
-    if axes:
-        made = _with_metadata(Proof(first, second, axes, rng).certificate(), second)
-    else:
-        made = certify_layers(first, second, rng)
+    try:
+        made = _proved(first, second, seed)
+    except ShapeError:  # the original takes one image only, though it says that its batch is free
+        if fixed_batch(data_inputs(first.graph)) is not None:
+            raise
+        slides = bool(_freed_axes(first, second))
+        made = _proved(of_one_image(first), second if slides else of_one_image(second), seed)
+    if not made.holds and _is_marked(first) and not _is_marked(second):
+        raise ArgumentError(
+            "the networks look exchanged: by its metadata the first is a rewriting by fcconv, and "
+            "the second is not: give the original first, certify(original, rewritten), or "
+            "fcconv verify ORIGINAL REWRITTEN"
+        )
     if made.holds and isinstance(rewritten, str | Path):
         made = _with_runs(made, original, Path(rewritten), first, second)
     return replace(made, seed=seed)
+
+
+def _proved(first: ir.Model, second: ir.Model, seed: int) -> Certificate:
+    """Compare two networks."""
+    rng = np.random.default_rng(seed)
+    axes = _freed_axes(first, second)
+    if axes:
+        return _with_metadata(Proof(first, second, axes, rng).certificate(), second)
+    return certify_layers(first, second, rng)
+
+
+def _is_marked(model: ir.Model) -> bool:
+    """Whether a network says that fcconv rewrote it."""
+    return SLIDING in model.metadata_props or FORM in model.metadata_props
 
 
 def _with_runs(

@@ -171,7 +171,7 @@ class Proof:
         return self._rng.integers(0, side.field.prime, (batch, *shape))
 
     def _find_stride(self) -> Ints:
-        """Find the pixels that it takes from a second window to a third."""
+        """Find the pixels from a second window to a third; from the next, if a patch has more."""
         side = FieldSide(self._programs[1], Field(0))
 
         def cells(k: int, pixels: int) -> int:
@@ -179,7 +179,10 @@ class Proof:
             size[self._axes[k] - 1] += pixels
             shape = side.run(self._residues(side, 1, tuple(size)))[0].shape
             if len(shape) != 2 + len(self._axes):
-                raise ModelError(f"the rewritten network gives scores of shape {shape}, no map")
+                raise ModelError(
+                    f"the rewritten network gives scores of shape {shape}, "
+                    f"which is not a map of windows"
+                )
             return int(shape[2 + k])
 
         def pixels_to(k: int, count: int) -> int:
@@ -197,7 +200,11 @@ class Proof:
                 low, high = (low, middle) if cells(k, middle) >= count else (middle, high)
             return high
 
-        return tuple(pixels_to(k, 3) - pixels_to(k, 2) for k in range(len(self._axes)))
+        def step(k: int) -> int:
+            native = max(cells(k, 0), 1)
+            return pixels_to(k, native + 2) - pixels_to(k, native + 1)
+
+        return tuple(map(step, range(len(self._axes))))
 
     def _agreeing(self, first: FieldSide, second: FieldSide, grid: Grid, batch: int) -> Array:
         """Say for each window whether one pass gives it the scores of its crop."""

@@ -166,6 +166,8 @@ def convert(
         raise click.BadParameter(f"there is no folder {out.parent}", param_hint="OUT")
     if out.resolve() == model.resolve():
         raise click.BadParameter("it would replace MODEL: take another name", param_hint="OUT")
+    if out.suffix.lower() != ".onnx":
+        raise click.BadParameter(f"{out} needs to end in .onnx", param_hint="OUT")
     if pointwise and stride is not None:
         raise click.UsageError("--pointwise keeps the input's size: it has no --stride")
     if pointwise and windows == "exact":

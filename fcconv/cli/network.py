@@ -13,7 +13,7 @@ from fcconv.certificate.report import Certificate
 from fcconv.cli.output import results
 from fcconv.graph.pointwise import Pointwise, pointwise
 from fcconv.graph.rewritten import times
-from fcconv.graph.save import draft
+from fcconv.graph.save import check_writable, draft
 from fcconv.graph.slide import Windows, convolutionize
 from fcconv.graph.sliding import Sliding
 
@@ -43,6 +43,7 @@ def convert(
     as_json: bool,
 ) -> int:
     """Make a network slide, certify it, and write it if it is right; 1 means that it is not."""
+    check_writable(out)
     sliding = convolutionize(model, stride=stride, window=window, windows=windows)
     if not as_json:
         results().print(_geometry_table(sliding))
@@ -53,6 +54,7 @@ def convert_pointwise(
     model: Path, out: Path, window: Window, seed: int | None, as_json: bool
 ) -> int:
     """Replace dense layers in their places; else as :func:`convert`."""
+    check_writable(out)
     rewritten = pointwise(model, window=window)
     record = {"layers": [vars(layer) for layer in rewritten.layers], "left": rewritten.left}
     if not as_json:

@@ -11,7 +11,7 @@ import click
 NETWORK = click.Path(path_type=Path, exists=True)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 stride_option = click.option(
-    "--stride", metavar="S", help="Pixels from one window to the next: S, or one an axis, S,S."
+    "--stride", metavar="S", help="Pixels from one window to the next: S, or one per axis, S,S."
 )
 window_option = click.option(
     "--window", metavar="C,H,W", help="Shape of one input, where the network leaves it free."
@@ -58,4 +58,4 @@ def integers_of(option: str, text: str | None) -> tuple[int, ...] | None:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise click.BadParameter(f"{text!r} is no integer", param_hint=option) from None
+        raise click.BadParameter(f"{text!r} is not an integer", param_hint=option) from None

@@ -39,7 +39,7 @@ class Numbers(click.ParamType[tuple[float, ...]]):
         except (ValueError, ZeroDivisionError):
             numbers = ()
         if not numbers or not all(map(math.isfinite, numbers)):
-            self.fail(f"{value!r} is no number", param, ctx)
+            self.fail(f"{value!r} is not a number", param, ctx)
         return numbers
 
 

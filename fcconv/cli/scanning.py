@@ -1,4 +1,4 @@
-"""``fcconv scan``: progress while it works, then what was found, and the files asked for."""
+"""``fcconv scan``: what is asked for is checked, done with a bar, and written."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from fcconv.certificate.certify import certify
+from fcconv.certificate.report import Certificate
 from fcconv.cli.network import print_json
-from fcconv.cli.output import errors, progress, results
+from fcconv.cli.output import errors, progress
+from fcconv.cli.scan_results import Peaks, facts, show
 from fcconv.errors import OutputError
 from fcconv.graph.sliding import Sliding
 from fcconv.report.blocks import ranges
@@ -25,7 +25,6 @@ from fcconv.report.heatmap import write_heatmap
 from fcconv.report.page import write_page
 from fcconv.scanning import scan as scanning
 from fcconv.scanning.images import Image
-from fcconv.scanning.layouts import unit
 from fcconv.scanning.network import Network, as_network, explained, labels_of
 from fcconv.scanning.opening import open_images
 from fcconv.scanning.peaks import Peak, merge_peaks
@@ -33,9 +32,7 @@ from fcconv.scanning.plan import check_size
 from fcconv.scanning.preparation import Preparation
 from fcconv.scanning.result import Scan
 from fcconv.scanning.scales import Resized
-from fcconv.scanning.store import check_out
-
-SHOWN_PEAKS = 10
+from fcconv.scanning.store import check_out, recorded
 
 MOST_PEAKS = 100_000
 """Peaks that are written, and looked at again where there are several sizes."""
@@ -91,13 +88,6 @@ class Options:
         )
 
 
-class Peaks(NamedTuple):
-    """The strongest peaks, and whether weaker ones were left out."""
-
-    listed: list[Peak]
-    cut: bool
-
-
 def scan_and_show(options: Options) -> int:
     """Scan an image, print what was found, and write the files asked for."""
     _check_files(options)
@@ -117,16 +107,17 @@ def scan_and_show(options: Options) -> int:
     for resized in sizes:
         check_size(resized.size, network.window)
     outs = _outs(options)
+    certificate = _certificate(network) if options.report is not None else None
     scans = [
         _scanned(options, network, resized, out) for resized, out in zip(sizes, outs, strict=True)
     ]
     peaks = _peaks(options, scans) if options.asks_for_peaks else None
     shown = max(scans, key=_highest) if len(scans) > 1 else scans[0]
-    _write(options, network, shown, peaks.listed if peaks else ())
+    _write(options, shown, peaks.listed if peaks else (), certificate)
     if options.as_json:
-        print_json({"scans": [_facts(scan) for scan in scans], **_peaks_facts(peaks)})
+        print_json(facts(scans, peaks))
     else:
-        _show(options, scans, outs, peaks)
+        show(scans, peaks, (*outs, options.heatmap, options.report, options.peaks))
     return 0
 
 
@@ -182,7 +173,9 @@ def _outs(options: Options) -> list[Path | None]:
     if len(options.scales) > 1:
         outs = [out.with_name(f"{out.stem}-{scale:g}{out.suffix}") for scale in options.scales]
     if len(set(outs)) < len(outs):
-        raise click.BadParameter("two of them are all but equal", param_hint="--scales")
+        raise click.BadParameter(
+            "two of them are too close to be told apart in file names", param_hint="--scales"
+        )
     for path in outs:
         check_out(path, options.existing, options.image)
         check_out(path, options.existing, options.model)
@@ -191,7 +184,12 @@ def _outs(options: Options) -> list[Path | None]:
 
 def _scanned(options: Options, network: Network, image: Image | Resized, out: Path | None) -> Scan:
     """Scan the image in one size."""
-    with _progress() as told:
+    said = None
+    if out is not None and options.existing == "resume" and not (out.exists() or recorded(out)):
+        said = (
+            None if recorded(out) else f"Nothing to resume: {out} is not there yet; the scan starts"
+        )
+    with _progress(said) as told:
         return scanning.scan(
             network,
             image,
@@ -209,8 +207,11 @@ def _scanned(options: Options, network: Network, image: Image | Resized, out: Pa
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[scanning.Progress], None]]:
-    """Show a bar with tiles, windows a second and the time left, where someone looks."""
+def _progress(said: str | None) -> Iterator[Callable[[scanning.Progress], None]]:
+    """Show a bar with tiles, windows a second and the time left, where someone looks.
+
+    A line is printed first, when all is checked and the scan begins.
+    """
     console = errors()
     columns = (
         TextColumn("tiles"),
@@ -226,7 +227,10 @@ def _progress() -> Iterator[Callable[[scanning.Progress], None]]:
         begin = time.monotonic()
 
         def show(done: scanning.Progress) -> None:
-            nonlocal begin
+            nonlocal begin, said
+            if said is not None:
+                console.print(said, markup=False, highlight=False, soft_wrap=True)
+                said = None
             rate = ""
             if done.windows > done.before:
                 rate = f"{(done.windows - done.before) / (time.monotonic() - begin):,.0f}"
@@ -249,7 +253,8 @@ def _peaks(options: Options, scans: Sequence[Scan]) -> Peaks:
         apart = [peak for peaks in of_label for peak in merge_peaks(peaks, options.shared)]
         merged = sorted(apart, key=lambda peak: -peak.score)
         merged = [peak for peak in merged if peak.score >= max(cut, default=-math.inf)]
-    return Peaks(merged[:MOST_PEAKS], bool(cut) or len(merged) > MOST_PEAKS)
+    is_cut = bool(cut) or len(merged) > MOST_PEAKS
+    return Peaks(merged[:MOST_PEAKS], is_cut, options.lowest, options.only)
 
 
 def _peaks_of(options: Options, scan: Scan, labels: Sequence[str]) -> list[Peak]:
@@ -265,7 +270,16 @@ def _peaks_of(options: Options, scan: Scan, labels: Sequence[str]) -> list[Peak]
         )
 
 
-def _write(options: Options, network: Network, found: Scan, peaks: Sequence[Peak]) -> None:
+def _certificate(network: Network) -> Certificate | None:
+    """Certify a network that was made to slide, before what may take hours."""
+    slid = network.slid
+    is_rewritten = isinstance(slid, Sliding) and slid.patch is not None
+    return certify(network.patch, slid) if is_rewritten else None
+
+
+def _write(
+    options: Options, found: Scan, peaks: Sequence[Peak], certificate: Certificate | None
+) -> None:
     """Write the files asked for."""
     if options.peaks is not None:
         found.write_peaks(options.peaks, peaks)
@@ -275,90 +289,9 @@ def _write(options: Options, network: Network, found: Scan, peaks: Sequence[Peak
     if options.heatmap is not None:
         write_heatmap(options.heatmap, found, overview, peaks=peaks)
     if options.report is not None:
-        slid = network.slid
-        is_rewritten = isinstance(slid, Sliding) and slid.patch is not None
-        certificate = certify(network.patch, slid) if is_rewritten else None
         write_page(options.report, found, overview, certificate, found.layers, peaks)
 
 
 def _highest(found: Scan) -> float:
     """Return the highest score, by which one of several sizes is chosen for pictures."""
     return float(ranges(found.scores, ())[1].max())
-
-
-def _facts(found: Scan) -> dict[str, Any]:
-    names = (
-        *("size", "window", "stride", "windows", "exact", "reasons", "engine", "preparation"),
-        *("labels", "tiles", "computed", "seconds", "unscored", "scale", "notes"),
-    )
-    shapes = {name: list(scores.shape) for name, scores in found.outputs.items()}
-    return {
-        **{name: getattr(found, name) for name in names},
-        "cells": found.cells,
-        "outputs": shapes,
-    }
-
-
-def _peaks_facts(peaks: Peaks | None) -> dict[str, Any]:
-    """Say what peaks there are; null where they were not looked for."""
-    if peaks is None:
-        return {"peaks": None}
-    return {"peaks": [asdict(peak) for peak in peaks.listed], "weaker_left_out": peaks.cut}
-
-
-def _show(
-    options: Options, scans: Sequence[Scan], outs: Sequence[Path | None], peaks: Peaks | None
-) -> None:
-    console = results()
-    for found in scans:
-        console.print(_table(found))
-    if peaks is not None:
-        console.print(_strongest(peaks, options.lowest, len(scans[0].size)))
-    for path in (*outs, options.heatmap, options.report, options.peaks):
-        if path is not None:
-            console.print(f"Written: {path}", markup=False, highlight=False, soft_wrap=True)
-
-
-def _table(found: Scan) -> Table:
-    table = Table(title="Scan", title_justify="left", show_header=False)
-    cells, what = _times(found.cells), unit(len(found.size))
-    rows = {
-        "image": f"{_times(found.size)} {what}"
-        + ("" if found.scale == 1 else f", times {found.scale:g}"),
-        f"{what} before the network": found.preparation,
-        "windows": f"{cells} of {_times(found.window)} {what}, {_times(found.stride)} apart",
-        "scored": "in one pass that they share" if found.windows == "shared" else "each cut out",
-        "every score equals its crop's": "yes" if found.exact else "no",
-        "without a score": f"{found.unscored:,} windows, in which {what} have no value"
-        if found.unscored
-        else "none",
-        "engine": found.engine,
-        "tiles": f"{found.tiles}, {found.computed} of them in this run",
-        "time": f"{found.seconds:.2f} s",
-    }
-    for name, value in rows.items():
-        table.add_row(name, value)
-    for note in found.notes:
-        table.add_row("note", note)
-    for reason in () if found.exact else found.reasons:
-        table.add_row("because", reason)
-    return table
-
-
-def _strongest(peaks: Peaks, threshold: float, rank: int) -> Table:
-    title = f"Peaks from {threshold:g} on: {len(peaks.listed)}"
-    if peaks.cut:
-        title += ", weaker ones left out (a higher --threshold shows all that it asks for)"
-    if len(peaks.listed) > SHOWN_PEAKS:
-        title += f", the strongest {SHOWN_PEAKS}"
-    table = Table(title=title, title_justify="left")
-    for heading in ("class", "score", f"{unit(rank)} along each axis"):
-        table.add_column(heading)
-    for peak in peaks.listed[:SHOWN_PEAKS]:
-        box = " x ".join(f"{start:.0f} to {stop:.0f}" for start, stop in peak.box)
-        table.add_row(peak.label, f"{peak.score:.3g}", box)
-    return table
-
-
-def _times(numbers: Sequence[int]) -> str:
-    return " x ".join(f"{n:,}" for n in numbers)

@@ -39,7 +39,7 @@ class Beside:
             start = int(entries.get("offset", 0))
             length = int(entries.get("length", needed))
         except ValueError:
-            raise ModelError("its offset or length is no number") from None
+            raise ModelError("its offset or length is not a number") from None
         if not path.is_file():
             raise ModelError(f"it lies in {location!r}, which is missing beside the model")
         if path not in self._files:

@@ -23,6 +23,9 @@ from fcconv.graph.writer import Writer, names_in
 MOST_AXES = 3
 """Spatial axes that engines convolve."""
 
+FORM = "fcconv.form"
+"""Under which a network tells of itself what it is."""
+
 
 @dataclass(frozen=True)
 class Pointwise(Rewritten):
@@ -97,7 +100,7 @@ def pointwise(source: Source, *, window: Sequence[int] | None = None) -> Pointwi
     model = read(source, window)
     passes.NameFixPass()(model)
     infer_shapes(model)
-    model.metadata_props["fcconv.form"] = "pointwise"
+    model.metadata_props[FORM] = "pointwise"
     writer = Writer(
         model.graph.opset_imports.get("", 0),
         initializers=model.graph.initializers,
@@ -122,7 +125,7 @@ def _dense_weight(node: Node) -> npt.NDArray[Any] | str:
     x, weight, *_ = node.ir.inputs
     tensor = None if weight is None else ir.convenience.get_const_tensor(weight)
     if x is None or tensor is None:
-        return "its right operand is no constant"
+        return "its right operand is not a constant"
     array: npt.NDArray[Any] = tensor.numpy()
     if node.op == "Gemm":
         if node.attribute("transA", 0):

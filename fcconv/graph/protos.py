@@ -106,7 +106,7 @@ def from_proto(
     except FcconvError as error:
         raise error.about(name) from None
     except Exception as error:  # whatever parsing hits in what no check foresees
-        said = f"{name} is no valid ONNX graph: {reason(error)}"
+        said = f"{name} is not a valid ONNX graph: {reason(error)}"
         unknown = isinstance(_first_cause(error), NotImplementedError)
         raise (UnsupportedError if unknown else ModelError)(said) from error
     for declared, value in zip(proto.graph.input, model.graph.inputs, strict=True):
@@ -218,7 +218,7 @@ def _check_text(*names: str | bytes) -> None:
     """Check that names are UTF-8; others come out of a protobuf as bytes."""
     for name in names:
         if isinstance(name, bytes):
-            raise ModelError(f"the name {name!r} is no text")
+            raise ModelError(f"the name {name!r} is not text")
 
 
 def _check_nodes(nodes: Iterable[onnx.NodeProto], beside: Beside, in_function: bool) -> None:

@@ -278,6 +278,15 @@ def fixed_batch(inputs: Sequence[ir.Value]) -> int | None:
     return size if isinstance(size, int) else None
 
 
+def of_one_image(model: ir.Model) -> ir.Model:
+    """Copy a network, with a batch of one."""
+    copy = model.clone()
+    for value in data_inputs(copy.graph):
+        if value.shape is not None and value.shape.dims:
+            value.shape = ir.Shape([1, *value.shape.dims[1:]])
+    return copy
+
+
 def check_batch(inputs: Sequence[ir.Value]) -> None:
     """Check that a network does not compute more windows at a time than can be followed.
 

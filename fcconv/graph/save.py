@@ -83,20 +83,38 @@ def draft(model: ir.Model, path: str | os.PathLike[str]) -> Iterator[Draft]:
     target = Path(path)
     with ExitStack() as stack:
         with _as_output_error(target):
-            if "\0" in str(target):
-                raise OSError(errno.EINVAL, "a name can't hold a NUL")
-            if target.exists() and not target.is_file():
-                raise OSError(errno.EINVAL, "it is there, and not a file")
-            if not target.parent.is_dir():
-                raise FileNotFoundError(errno.ENOENT, f"there is no folder {target.parent}")
+            beside = Path(stack.enter_context(_folder_beside(target)))
             head, weights = _apart(model)
-            beside = tempfile.TemporaryDirectory(prefix=".fcconv.", dir=target.parent)
-            made = Draft(Path(stack.enter_context(beside)) / target.name, target)
+            made = Draft(beside / target.name, target)
             with made.path.open("wb") as file:
                 if _size(head, weights) >= LARGEST_FILE:
                     weights = list(_written_beside(_data_of(made.path), weights))
                 _write(file, head, weights)
         yield made
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Check that a model could be written, by what writing it begins with; nothing is left.
+
+    Raises
+    ------
+    OutputError
+        If it could not.
+    """
+    target = Path(path)
+    with _as_output_error(target), _folder_beside(target):
+        pass
+
+
+def _folder_beside(target: Path) -> tempfile.TemporaryDirectory[str]:
+    """Make a folder for a while where a file is to go, if it can go there."""
+    if "\0" in str(target):
+        raise OSError(errno.EINVAL, "a name can't hold a NUL")
+    if target.exists() and not target.is_file():
+        raise OSError(errno.EINVAL, "it is there, and not a file")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, f"there is no folder {target.parent}")
+    return tempfile.TemporaryDirectory(prefix=".fcconv.", dir=target.parent)
 
 
 def _data_of(path: Path) -> Path:

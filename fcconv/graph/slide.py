@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import reprlib
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Literal, NamedTuple, get_args
 
 import onnx_ir as ir
@@ -12,11 +13,13 @@ import onnx_ir as ir
 from fcconv.errors import ArgumentError, ShapeError, UnsupportedError
 from fcconv.geometry import Ints, integer, per_axis
 from fcconv.graph.exact.network import exactly, natural_stride
+from fcconv.graph.features import ONE_IMAGE
 from fcconv.graph.load import Source, load
 from fcconv.graph.locality import find_locality
 from fcconv.graph.node import Node
-from fcconv.graph.run import check_batch, data_inputs
-from fcconv.graph.sliding import Sliding, metadata
+from fcconv.graph.operators import OPERATORS
+from fcconv.graph.run import check_batch, data_inputs, of_one_image
+from fcconv.graph.sliding import SLIDING, Sliding, metadata
 from fcconv.graph.walk import Walk
 
 Axes = tuple[int, ...]
@@ -114,6 +117,7 @@ def exact(model: ir.Model, found: Sliding | Stuck, stride: Ints | None = None) -
     """
     if isinstance(found, Sliding) and found.exact:
         return found
+    model = model if found.patch is None else found.patch  # which may take one image only
     shape, axes, still = _input_shape(model), found.axes, found.still
     steps = found.stride if isinstance(found, Sliding) else None
     if steps is None:
@@ -157,31 +161,86 @@ class Stuck(NamedTuple):
         Those of the image that stay as long as the window.
     error : UnsupportedError
         The node where that ends, and why.
+    patch : onnx_ir.Model
+        What scores windows that are cut out: the network, with a batch of one if it takes no other.
     """
 
     axes: tuple[int, ...]
     still: tuple[int, ...]
     error: UnsupportedError
+    patch: ir.Model
 
 
 def slide(
     model: ir.Model, stride: Ints | None = None, spatial_axes: Sequence[int] | None = None
 ) -> Sliding | Stuck:
     """Rewrite a network that is loaded; see :func:`convolutionize`."""
+    found = _slid_or_alone(model, stride, spatial_axes)
+    if isinstance(found, Stuck):
+        product = _product_of_pixels(model)
+        if product is not None and product != found.error.node:
+            found.error.add_note(
+                f"Further on {product} multiplies two values that depend on the pixels, as "
+                f"attention does, and can't slide either"
+            )
+    return found
+
+
+def _product_of_pixels(model: ir.Model) -> str | None:
+    """Name the first product of two values that depend on the pixels, if there is one."""
+    follows = set(data_inputs(model.graph))
+    for ir_node in model.graph:
+        operator = OPERATORS.get(ir_node.op_type)
+        if operator is not None and operator.static:
+            continue
+        count = sum(value in follows for value in ir_node.inputs)
+        if count > 1 and ir_node.op_type in ("MatMul", "Einsum"):
+            return str(Node(ir_node, 0))
+        if count:
+            follows.update(ir_node.outputs)
+    return None
+
+
+def _slid_or_alone(
+    model: ir.Model, stride: Ints | None, spatial_axes: Sequence[int] | None
+) -> Sliding | Stuck:
+    """Rewrite a network.
+
+    One whose batch is free, but that can't compute two images, slides as one that takes one.
+    """
     shape = _input_shape(model)
     likely = (
         [(axes, ()) for axes in _likely_axes(shape)]
         if spatial_axes is None
         else _given_axes(spatial_axes, len(shape))
     )
+    if not likely:
+        raise ShapeError(f"an input of shape {shape} has no spatial axes to slide along")
+    try:
+        found = _slid(model, likely, stride)
+    except ShapeError:
+        if isinstance(shape[0], int):
+            raise
+        return _slid(of_one_image(model), likely, stride)
+    if isinstance(found, Stuck) and ONE_IMAGE in str(found.error):
+        with suppress(ShapeError):
+            alone = _slid(of_one_image(model), likely, stride)
+            if isinstance(alone, Stuck) and alone.error.node != found.error.node:
+                return alone._replace(patch=model)  # the batch is not what has to change
+    return found
+
+
+def _slid(
+    model: ir.Model, likely: Sequence[tuple[Axes, Axes]], stride: Ints | None
+) -> Sliding | Stuck:
+    """Rewrite a network by the first axes along which it slides."""
+    shape = _input_shape(model)
     stuck = []
     for axes, still in likely:
         try:
             return _slide(model, shape, axes, still, stride)
         except UnsupportedError as error:
-            stuck.append(Stuck(axes, still, error))
-    if not stuck:
-        raise ShapeError(f"an input of shape {shape} has no spatial axes to slide along")
+            stuck.append(Stuck(axes, still, error, model))
     names = [str(Node(ir_node, 0)) for ir_node in model.graph]
 
     def nodes_before(one: Stuck) -> int:
@@ -199,9 +258,14 @@ def _input_shape(model: ir.Model) -> tuple[Any, ...]:
     value = inputs[0]
     dims = () if value.shape is None else value.shape.dims
     if not dims or not all(isinstance(n, int) and n > 0 for n in dims[1:]):
+        if SLIDING in model.metadata_props:
+            raise ShapeError(
+                "by its metadata the network slides already: use it as it is, or give the patch "
+                "network that it was made of"
+            )
         raise ShapeError(
             f"the input {value.name!r} of shape {value.shape} leaves the size of a window free: "
-            f"give window=, the shape of one input without the batch"
+            f"give window= (--window), the shape of one input without the batch"
         )
     if math.prod(int(str(n)) for n in dims[1:]) > LARGEST_WINDOW:
         raise ShapeError(f"a window of shape {dims[1:]} is absurd")

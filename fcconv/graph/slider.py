@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 
 from fcconv.errors import UnsupportedError
@@ -85,7 +86,8 @@ class Slider(Values):
     def no_map(self, node: Node, x: Slid) -> UnsupportedError:
         """Make the error that refuses to move a window over a value."""
         reason = x.unshared or (
-            f"its input of shape {x.shape[1:]} is no map of the image, channels first"
+            f"its input of shape {x.shape[1:]} is not a map of the image, channels first"
+            f"{_disorder(x)}"
         )
         return node.unsupported(f"windows share no map to slide over: {reason}; {ELSEWHERE}")
 
@@ -141,6 +143,17 @@ def window_attributes(slides: Sequence[Slide]) -> dict[str, Any]:
         "dilations": [slide.dilation for slide in slides],
         "pads": [*(slide.before for slide in slides), *(slide.after for slide in slides)],
     }
+
+
+def _disorder(x: Slid) -> str:
+    """Say along which axis behind the second a value is not the image, where that is plain."""
+    _, channel, *places = x.where
+    for axis in range(2, len(x.shape)):
+        if varies(channel, [axis]):
+            return f": neighbours along axis {axis} are of different channels"
+        if any((np.diff(place, axis=axis) < 0).any() for place in places):
+            return f": along axis {axis} pixels do not come in their order, as after a flip"
+    return ""
 
 
 def _running(x: Slid) -> tuple[int | None, ...]:

@@ -247,7 +247,7 @@ def _integers(values: Any) -> Any:
     if isinstance(values, list):
         return tuple(map(_integers, values))
     if type(values) is not int:
-        raise ValueError(f"{values!r} is no integer")
+        raise ValueError(f"{values!r} is not an integer")
     return values
 
 

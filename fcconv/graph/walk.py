@@ -10,9 +10,9 @@ import numpy as np
 import onnx_ir as ir
 
 import fcconv_numpy
-from fcconv.errors import ShapeError, UnsupportedError
+from fcconv.errors import UnsupportedError
 from fcconv.graph.check import find_schema
-from fcconv.graph.features import ELSEWHERE, ONE_IMAGE
+from fcconv.graph.features import ELSEWHERE
 from fcconv.graph.node import Node, extraction, named
 from fcconv.graph.operator import Operator
 from fcconv.graph.run import compute, data_inputs, operator_of
@@ -66,10 +66,7 @@ class Walk:
         self.values[value] = self._image(shape, image)
         for ir_node in graph:
             node = Node(ir_node, graph.opset_imports.get(ir_node.domain, 0))
-            try:
-                self._step(node)
-            except ShapeError as error:
-                raise error if isinstance(shape[0], int) else _of_two_images(error) from None
+            self._step(node)
         self.outputs = [self._output(value) for value in graph.outputs]
 
     def _image(self, shape: tuple[Any, ...], axes: list[int]) -> Slid:
@@ -153,13 +150,6 @@ def _no_image(graph: ir.Graph, value: ir.Value) -> UnsupportedError:
         f"the input {value.name!r} holds {value.dtype} numbers, but a network that slides takes "
         f"floats: {advice}"
     )
-
-
-def _of_two_images(error: ShapeError) -> ShapeError:
-    """Say what may be wrong where a network with a free batch can't compute two images."""
-    made = ShapeError(f"{error}, with {IMAGES} images at a time: {ONE_IMAGE}")
-    made.node = error.node
-    return made
 
 
 def _check_data(operator: Operator, node: Node, inputs: Sequence[Slid | Constant | None]) -> None:

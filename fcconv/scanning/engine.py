@@ -14,7 +14,8 @@ from fcconv.backend import BACKENDS, backend, engines, is_installed, to_numpy
 from fcconv.errors import BackendError, FcconvError, UnsupportedError
 from fcconv.graph.compiled import Compiled
 from fcconv.graph.run import fixed_batch
-from fcconv.scanning.network import Array, Network
+from fcconv.scanning.network import Network
+from fcconv.scanning.network_layout import Array
 
 MOMENT = 2.0
 """Seconds in which NumPy scores an image that needs no faster engine."""

@@ -3,51 +3,29 @@
 from __future__ import annotations
 
 import functools
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 import fcconv
-from fcconv.errors import ArgumentError, ImageError
-from fcconv.graph.run import fixed_batch
+from fcconv.errors import ImageError
 from fcconv.scanning.arguments import one
 from fcconv.scanning.chunks import Output
-from fcconv.scanning.engine import Cropped, Score, Shared, fastest
+from fcconv.scanning.engine import Cropped, Score, Shared
 from fcconv.scanning.gaps import Gapless
 from fcconv.scanning.images import Image
 from fcconv.scanning.layouts import unit
-from fcconv.scanning.memory import Footprint
 from fcconv.scanning.missing import Mask, windows_with
-from fcconv.scanning.network import Array, Network, digest, explained, labels_of, shared_if_exact
+from fcconv.scanning.network import Network, digest, explained, labels_of, shared_if_exact
+from fcconv.scanning.network_layout import Array
 from fcconv.scanning.opening import open_images
-from fcconv.scanning.plan import Plan, Tile, check_size, plans
+from fcconv.scanning.plan import Plan, Tile, check_size
 from fcconv.scanning.preparation import Preparation, check_channels
 from fcconv.scanning.records import Record
 from fcconv.scanning.scales import Resized
 from fcconv.scanning.source import Source
-
-FEWEST_CROPS, MOST_CROPS = 16, 256
-"""Windows that are scored together, if each is cut out: some, so that weights are read once for
-several, and no more than pay."""
-
-TRIAL_PIXELS, TRIAL_CELLS = 160, 4
-"""Most pixels along an axis of the tile on which engines are timed, or cells where that is more."""
-
-
-COMFORTABLE = 2**26
-"""Bytes from which on smaller tiles are not faster, as fresh memory costs time, too."""
-
-COMFORTABLE_BATCH = 2**25
-"""Bytes from which on larger batches of cut out windows are not faster, but leave caches."""
-
-MOST_BATCHES = 64
-"""Batches of cut out windows in a tile, so that an interrupted run loses little."""
-
-MOST_REPEATED = 1.1
-"""Pixels that such tiles may read, in parts of the image's."""
 
 
 @dataclass(frozen=True)
@@ -154,117 +132,11 @@ class Job:
             for channels, dtype in self.network.outputs.values()
         ]
 
-    def score(self, engine: str, batch: int = MOST_CROPS) -> Score:
+    def score(self, engine: str, batch: int) -> Score:
         """Make what scores a tile."""
         if self.windows == "exact":
             return Cropped(self.network, self.step, engine, batch)
         return Shared(self.network, engine)
-
-    def fastest(self, memory: int) -> str:
-        """Find the engine that is the fastest on a small tile of the first image."""
-        cut = next(
-            cut
-            for cut in self._plans()
-            if all(a.pixels <= TRIAL_PIXELS or a.kept <= TRIAL_CELLS for a in cut.axes)
-        )
-        pixels, _ = self.read(0, next(iter(cut)).pixels)
-        share = math.prod(cut.scored) / math.prod(cut.cells) / len(self.images)
-
-        def make(engine: str) -> Score:
-            _, batch = self.planned(memory, engine)
-            return self.score(engine, min(batch, math.prod(cut.scored)))
-
-        return fastest(make, pixels, share)
-
-    def planned(self, memory: int, engine: str) -> tuple[Plan, int]:
-        """Cut the images into tiles that stay within some bytes of memory, on an engine.
-
-        Returns
-        -------
-        Plan, int
-            The tiles, and how many windows are scored together if each is cut out.
-        """
-        footprint, batch = self._footprint(engine), 1
-        computed = 0  # by a batch, which is as large for every tile
-        if self.windows == "exact":
-            each = footprint.bytes([0] * len(self.size)) // self._fixed_batch + 1
-            batch = self._fixed_batch * max(_crops(each, memory) // self._fixed_batch, 1)
-            computed = each * batch
-        scores = sum(channels * dtype.itemsize for channels, dtype in self.network.outputs.values())
-        layout = self.network.layout
-        prepared = layout.channels * layout.dtype.itemsize + 1  # and what has no value
-
-        def needed(cut: Plan) -> int:
-            read = self.sources[0].bytes(cut.pixels) + math.prod(cut.pixels) * prepared
-            # one tile is read, and one written, while one is computed
-            both = 2 * (read + math.prod(cut.scored) * scores)
-            if self.windows == "exact":
-                return both
-            own = self.network.sliding.stride
-            # a stride more for what remains of the image at its end
-            return both + footprint.bytes(
-                [
-                    (axis.pixels - axis.window) // n + 1
-                    for axis, n in zip(cut.axes, own, strict=True)
-                ]
-            )
-
-        def is_many(cut: Plan) -> bool:
-            return self.windows == "exact" and math.prod(cut.kept) > MOST_BATCHES * batch
-
-        chosen = None
-        for cut in self._plans():  # ever smaller
-            takes = needed(cut)
-            if takes + computed > memory or is_many(cut):
-                continue
-            if chosen is None or cut.repeated <= MOST_REPEATED:
-                chosen = cut
-            if takes <= COMFORTABLE or math.prod(cut.kept) <= batch:
-                break
-        if chosen is None:
-            *_, smallest = self._plans()
-            takes = needed(smallest) + computed
-            raise ArgumentError(
-                f"not even the smallest tile of {smallest.pixels} {unit(len(self.size))}, which "
-                f"needs {takes / 1e6:,.1f} MB, fits: allow more memory"
-            )
-        count = math.prod(chosen.kept)
-        return chosen, -(-count // -(-count // batch))  # batches of one size
-
-    def _footprint(self, engine: str) -> Footprint:
-        """Describe the memory of a pass over a tile, or of a batch of windows."""
-        network, layout = self.network, self.network.layout
-        if self.windows == "exact":
-            shape = layout.shape(network.window, self._fixed_batch)
-            return Footprint(network.patch, shape, None, engine)
-        sliding = network.sliding
-        larger = [n + s for n, s in zip(sliding.window, sliding.stride, strict=True)]
-        shape = layout.shape(sliding.window)
-        return Footprint(sliding.model, shape, layout.shape(larger), engine)
-
-    @property
-    def _fixed_batch(self) -> int:
-        """Windows that the network scores at a time, if each is cut out; one if that is free."""
-        return fixed_batch(self.network.patch.graph.inputs) or 1
-
-    def planned_before(self, record: Record | None) -> tuple[Plan, int] | None:
-        """Return the tiles and the batch of an earlier run; None without any that fit the image."""
-        told: dict[str, Any] = record or {}
-        kept, batch = told.get("tile", []), told.get("batch", 0)
-        if not (_are_counts(kept) and _are_counts([batch]) and len(kept) == len(self.size)):
-            return None
-        whole = next(self._plans())
-        axes = (replace(axis, kept=n) for axis, n in zip(whole.axes, kept, strict=True))
-        return Plan(tuple(axes)), batch
-
-    def _plans(self) -> Iterator[Plan]:
-        window = self.network.window
-        check_size(self.size, window)
-        if self.windows == "exact":
-            margins: Sequence[tuple[int, int]] = ((0, 0),) * len(window)
-        else:
-            margins = self.network.sliding.margins
-        return plans(self.sources[0].size, window, self.step, margins)
 
     def outputs(self, cut: Plan) -> dict[str, Output]:
         """Describe the scores of all windows, a chunk a tile."""
@@ -312,6 +184,7 @@ def make_job(
             images, batched = open_images(image, len(network.window), layout, series, page)
         prepared = steps.resolved(images[0].dtype, images[0].bits, images[0].nodata)
         check_channels(images[0], prepared, network.layout.channels)
+    check_size(images[0].size, network.window)
     return Job(
         network,
         images,
@@ -332,17 +205,7 @@ def _check_left_out(**given: Any) -> None:
             )
 
 
-def _crops(each: int, memory: int) -> int:
-    """Return how many windows are scored together, of which each takes some bytes."""
-    comfortable = max(COMFORTABLE_BATCH // each, FEWEST_CROPS)
-    return max(min(memory // 2 // each, comfortable, MOST_CROPS), 1)
-
-
 def _words(region: tuple[slice, ...]) -> str:
     """Name a region."""
     where = " x ".join(f"{part.start} to {part.stop}" for part in region)
     return f"{unit(len(region))} {where}"
-
-
-def _are_counts(numbers: Any) -> bool:
-    return isinstance(numbers, list) and all(type(n) is int and n > 0 for n in numbers)

@@ -52,7 +52,8 @@ class Extent:
     Attributes
     ----------
     native, next : tuple of int
-        Its shape for one window, and for an image that is one stride larger along each axis.
+        Its shape for the smallest tile, and for one that is a stride larger along each axis that
+        grows.
     itemsize : int
         Bytes of an entry.
     most : int, optional
@@ -65,7 +66,7 @@ class Extent:
     most: int | None = None
 
     def bytes(self, strides: Sequence[int]) -> int:
-        """Count its bytes, for a tile so many strides larger than a window along each axis."""
+        """Count its bytes, for a tile so many strides larger along each axis that grows."""
         further = iter(strides)  # the axes that grow are the image's, in order
         whole = self.itemsize * math.prod(
             a if a == b else a + (b - a) * next(further)
@@ -94,9 +95,10 @@ class Footprint:
     model : onnx_ir.Model
         The network.
     shape : tuple of int
-        Shape of its input for one window.
+        Shape of its input for the smallest tile, which has one window.
     larger : tuple of int, optional
-        The same for an image that is one stride larger; left out, if each window is cut out.
+        The same for a tile that is a stride larger, and so has two windows, along each axis that
+        grows; left out, if each window is cut out.
     engine : str
         What computes.
     """
@@ -110,7 +112,9 @@ class Footprint:
     ) -> None:
         extents = extents_of(model, shape, larger or shape, engine)
         for value in model.graph.outputs if larger else ():
-            _check_cells(extents[value])
+            _check_cells(
+                extents[value], sum(a != b for a, b in zip(shape, larger or (), strict=True))
+            )
         self._input = extents[data_inputs(model.graph)[0]]
         self._stages = [
             Stage(
@@ -123,7 +127,7 @@ class Footprint:
         ]
 
     def bytes(self, strides: Sequence[int]) -> int:
-        """Return the peak, for a tile so many strides larger than a window along each axis."""
+        """Return the peak, for a tile so many strides larger along each axis that grows."""
 
         def total(extents: Sequence[Extent]) -> int:
             return sum(extent.bytes(strides) for extent in extents)
@@ -136,10 +140,10 @@ class Footprint:
         return peak
 
 
-def _check_cells(output: Extent) -> None:
-    """Check that a window has one cell, and an image larger by a stride two along each axis."""
+def _check_cells(output: Extent, growing: int) -> None:
+    """Check that a window has one cell, and a tile larger by a stride two along each such axis."""
     cells = [shape[2:] for shape in (output.native, output.next)]
-    if {*cells[0]} != {1} or {*cells[1]} != {2}:
+    if {*cells[0]} != {1} or sorted(cells[1]) != [1] * (len(cells[1]) - growing) + [2] * growing:
         raise ModelError(
             f"the network has {cells[0]} cells for a window and {cells[1]} for one stride more, "
             f"which does not fit its metadata: convert it again"
@@ -149,7 +153,7 @@ def _check_cells(output: Extent) -> None:
 def extents_of(
     model: ir.Model, native: tuple[int, ...], larger: tuple[int, ...], engine: str
 ) -> dict[ir.Value, Extent]:
-    """Describe each value by its shapes for one window and for one stride more along each axis."""
+    """Describe each value by its shapes for two tiles."""
     first, second = seen(model, native, engine), seen(model, larger, engine)
     return {
         value: Extent(shape, second[value][0], dtype.itemsize)

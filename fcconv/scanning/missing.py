@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -70,9 +70,21 @@ def masked(scores: Array, without: Mask) -> Array:
     return np.where(without, scores.dtype.type(np.nan), scores)
 
 
-def count_unscored(scores: Array) -> int:
-    """Count the NaN among the scores of one channel, integers having none."""
-    return 0 if scores.dtype.kind in "iub" else int(np.isnan(scores).sum())
+def count_unscored(outputs: Iterable[Array], rank: int) -> int:
+    """Count the cells that are NaN in every channel of every output, integers having none.
+
+    A network may make a NaN of its own in some of them.
+    """
+    without: Mask | None = None
+    for scores in outputs:
+        if scores.dtype.kind in "iub":
+            return 0
+        for channel in scores.reshape(-1, *scores.shape[-rank:]):
+            nan = np.isnan(channel)
+            if not nan.any():
+                return 0
+            without = nan if without is None else without & nan
+    return 0 if without is None else int(without.sum())
 
 
 def windows_with(missing: Mask, window: Sequence[int], stride: Sequence[int]) -> Mask:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx_ir as ir
 
 from fcconv.backend import ONNXRUNTIME
@@ -27,67 +26,7 @@ from fcconv.graph.slide import Stuck, slide
 from fcconv.graph.sliding import Sliding, restored
 from fcconv.scanning.arguments import several
 from fcconv.scanning.memory import seen
-
-Array = npt.NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How the network wants an image that is held as ``(C, *S)``.
-
-    Attributes
-    ----------
-    spatial : tuple of int
-        The spatial axes of its input, the batch counted.
-    channel : int or None
-        The axis of channels; None if it has none.
-    channels : int
-        Channels of the image.
-    dtype : dtype
-        Type of its pixels.
-    """
-
-    spatial: tuple[int, ...]
-    channel: int | None
-    channels: int
-    dtype: np.dtype[Any]
-
-    @classmethod
-    def of(cls, model: ir.Model, spatial: Sequence[int] | None = None) -> Layout:
-        """Read the layout off the input of a network; of a sliding one spatial axes are free."""
-        value = data_inputs(model.graph)[0]
-        dims = value.shape.dims if value.shape is not None else ()
-        if spatial is None:
-            spatial = [k for k, n in enumerate(dims) if k and not isinstance(n, int)]
-        others = [k for k in range(1, len(dims)) if k not in spatial]
-        dtype = value.dtype.numpy() if value.dtype is not None else np.dtype(np.float32)
-        return cls(
-            spatial=tuple(spatial),
-            channel=others[0] if others else None,
-            channels=int(str(dims[others[0]])) if others else 1,
-            dtype=dtype,
-        )
-
-    def arranged(self, images: Array) -> Array:
-        """Bring images ``(N, C, *S)`` into the network's layout."""
-        if self.channel is None:
-            return images[:, 0]
-        return np.ascontiguousarray(np.moveaxis(images, 1, self.channel))
-
-    def channels_first(self, arranged: Array) -> Array:
-        """View images in the network's layout as ``(N, C, *S)``."""
-        if self.channel is None:
-            return arranged[:, np.newaxis]
-        return np.moveaxis(arranged, self.channel, 1)
-
-    def shape(self, size: Sequence[int], count: int = 1) -> tuple[int, ...]:
-        """Return the shape of some images of a size, in the network's layout."""
-        shape = [count] * (1 + len(self.spatial) + (self.channel is not None))
-        for axis, n in zip(self.spatial, size, strict=True):
-            shape[axis] = n
-        if self.channel is not None:
-            shape[self.channel] = self.channels
-        return tuple(shape)
+from fcconv.scanning.network_layout import Layout
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,7 +131,7 @@ def as_network(
     found = slide(model, stride)
     if isinstance(found, Sliding):
         return _of_sliding(found, None, windows)
-    return _of_patches(model, found, stride, windows)
+    return _of_patches(found, stride, windows)
 
 
 def _of_sliding(sliding: Sliding, stride: Ints | None, windows: str | None) -> Network:
@@ -209,7 +148,7 @@ def _of_sliding(sliding: Sliding, stride: Ints | None, windows: str | None) -> N
     return Network(sliding.cropping, layout, sliding.window, wanted, sliding.outputs, sliding)
 
 
-def _of_patches(model: ir.Model, stuck: Stuck, stride: Ints | None, windows: str | None) -> Network:
+def _of_patches(stuck: Stuck, stride: Ints | None, windows: str | None) -> Network:
     """Take a network that can't slide for windows that are cut out."""
     if windows != "exact":
         stuck.error.add_note(
@@ -222,6 +161,7 @@ def _of_patches(model: ir.Model, stuck: Stuck, stride: Ints | None, windows: str
             f"the network can't slide, and so has no stride of its own ({stuck.error}): give "
             f"stride (--stride), the pixels from one window to the next"
         )
+    model = stuck.patch
     layout = Layout.of(model, stuck.axes)
     shape = data_inputs(model.graph)[0].shape
     sizes = () if shape is None else shape.dims
@@ -280,7 +220,7 @@ def labels_of(network: Network, labels: Sequence[str] | None) -> tuple[str, ...]
     names = several(labels, str, "labels")
     if len(names) != count or len(set(names)) != count:
         raise ArgumentError(
-            f"the output {first!r} needs {count} labels, each another, got {len(names)}: "
+            f"the output {first!r} needs {count} labels, no two the same, got {len(names)}: "
             f"{', '.join(names)}"
         )
     return names

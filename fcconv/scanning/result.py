@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -14,13 +14,11 @@ from fcconv.errors import ArgumentError
 from fcconv.scanning.arguments import as_integer, as_number
 from fcconv.scanning.layouts import unit
 from fcconv.scanning.peaks import Criterion, Peak, Progress, find_peaks
+from fcconv.scanning.windows import Windows
 
 if TYPE_CHECKING:
     from fcconv.certificate.report import Certificate
     from fcconv.graph.layer import Layer
-
-Box: TypeAlias = tuple[slice, ...]
-"""A part of an image or of a map of scores: a slice an axis, to index it with."""
 
 
 class Pictured(Protocol):
@@ -39,7 +37,7 @@ NAMED = 5
 
 
 @dataclass(frozen=True, repr=False)
-class Scan:
+class Scan(Windows):
     """The scores of every window of an image.
 
     Attributes
@@ -117,65 +115,6 @@ class Scan:
     def scores(self) -> Any:
         """The scores of the first output."""
         return next(iter(self.outputs.values()))
-
-    @property
-    def cells(self) -> tuple[int, ...]:
-        """Windows along each axis."""
-        return tuple(
-            (n - k) // s + 1 for n, k, s in zip(self.size, self.window, self.stride, strict=True)
-        )
-
-    def box(self, *cell: int) -> Box:
-        """Return the pixels of a window.
-
-        Parameters
-        ----------
-        *cell : int
-            Which window, an integer an axis; below zero counted from the end.
-
-        Returns
-        -------
-        tuple of slice
-            Its pixels along each axis: ``image[:, *scan.box(i, j)]`` cuts it out.
-
-        Raises
-        ------
-        ArgumentError
-            If there is no such window.
-        """
-        counts = self.cells
-        numbers = zip(map(as_integer, cell), counts, strict=False)
-        found = [i % n for i, n in numbers if i is not None and -n <= i < n]
-        if not len(cell) == len(found) == len(counts):
-            raise ArgumentError(f"needs a cell of the map of {counts}, integers, got {cell}")
-        starts = [i * s for i, s in zip(found, self.stride, strict=True)]
-        return tuple(slice(a, a + k) for a, k in zip(starts, self.window, strict=True))
-
-    def within(self, box: Box) -> Box:
-        """Return the cells whose windows lie inside a box of pixels.
-
-        Parameters
-        ----------
-        box : tuple of slice
-            Pixels along each axis.
-
-        Returns
-        -------
-        tuple of slice
-            Cells along each axis, to index scores with; empty where no window fits in.
-
-        Raises
-        ------
-        ArgumentError
-            If the box has another number of axes, or is none.
-        """
-        found = []
-        for (start, stop), k, s, count in zip(
-            self._pixels(box), self.window, self.stride, self.cells, strict=True
-        ):
-            first = -(-start // s)
-            found.append(slice(first, max(first, min((stop - k) // s + 1, count))))
-        return tuple(found)
 
     def peaks(
         self,
@@ -342,13 +281,3 @@ class Scan:
                 f"there is no label {label!r}: give its number or its name, of {', '.join(names)}"
             )
         return number
-
-    def _pixels(self, box: Box) -> list[tuple[int, int]]:
-        """Return where a box begins and ends along each axis."""
-        try:
-            parts = [part.indices(n) for part, n in zip(box, self.size, strict=True)]
-        except (TypeError, ValueError, AttributeError):  # no sequence, too short, or no slices
-            raise ArgumentError(
-                f"box needs a slice for each of {len(self.size)} axes, got {box!r}"
-            ) from None
-        return [(start, stop) for start, stop, _ in parts]

@@ -6,7 +6,7 @@ import itertools
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,13 +15,15 @@ from fcconv.errors import ArgumentError
 from fcconv.geometry import Ints
 from fcconv.graph.load import Source
 from fcconv.graph.sliding import Sliding
+from fcconv.scanning import cutting
 from fcconv.scanning.arguments import as_path
 from fcconv.scanning.engine import Score, checked
 from fcconv.scanning.job import Job, make_job
 from fcconv.scanning.lock import locked
 from fcconv.scanning.memory import parse_bytes
 from fcconv.scanning.missing import Mask, count_unscored, masked
-from fcconv.scanning.network import Array, as_network
+from fcconv.scanning.network import as_network
+from fcconv.scanning.network_layout import Array
 from fcconv.scanning.pipeline import pipeline
 from fcconv.scanning.plan import Plan, Tile
 from fcconv.scanning.preparation import Preparation
@@ -163,8 +165,10 @@ def scan(
     begin = time.perf_counter()
     before = recorded(target) if existing == "resume" else None
     if chosen == "auto":
-        chosen = checked(str(before.get("engine"))) if before else job.fastest(budget)
-    cut, batch = job.planned_before(before) or job.planned(budget, chosen)
+        chosen = (
+            checked(str(before.get("engine"))) if before else cutting.fastest_engine(job, budget)
+        )
+    cut, batch = cutting.planned_before(job, before) or cutting.planned(job, budget, chosen)
     record = {} if target is None else job.record(chosen, cut, batch)
     report, outputs = progress or (lambda _: None), job.outputs(cut)
     check_count(target, outputs)
@@ -219,10 +223,10 @@ def score_tiles(
     def chunk(number: int, tile: Tile) -> tuple[int, ...]:
         return (*job.lead(number), 0, *tile.index)
 
-    def count(tile: Tile, first: Array) -> None:
-        """Count a tile as finished, by its scores of the first output."""
+    def count(tile: Tile, scores: Iterable[Array]) -> None:
+        """Count a tile as finished, by its scores of each output."""
         nonlocal done, unscored
-        unscored += count_unscored(first.reshape(-1, *first.shape[-len(cut.axes) :])[0])
+        unscored += count_unscored(scores, len(cut.axes))
         done = done._replace(tiles=done.tiles + 1, windows=done.windows + tile.windows)
 
     left: list[tuple[int, Tile]] = []
@@ -231,7 +235,7 @@ def score_tiles(
         if finished is None:
             left.append((number, tile))
             continue
-        count(tile, finished[names[0]])
+        count(tile, finished.values())
         done = done._replace(before=done.windows)
         report(done)
 
@@ -251,7 +255,7 @@ def score_tiles(
         number, tile = item
         scores = (x.reshape(*job.lead(1), *x.shape) for x in made)
         store.write(chunk(number, tile), dict(zip(names, scores, strict=True)))
-        count(tile, made[0])
+        count(tile, made)
         report(done)
 
     pipeline(left, read, compute, write)

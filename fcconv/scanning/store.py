@@ -24,6 +24,13 @@ from fcconv.scanning.records import (
 )
 from fcconv.scanning.score_files import SCORE_FORMATS, suffixes
 
+SAID = {"fcconv": "version of fcconv", "network": "network, by a digest of nodes and weights,"}
+NEEDED = {"network": "give the file of the network that began it"}
+"""What parts of a record are in words, and what to give where they differ."""
+
+DIGITS = 12
+"""Digits of a digest that are told."""
+
 
 class Store(Protocol):
     """What takes the scores of tiles."""
@@ -175,14 +182,17 @@ def _check_same(before: Record | None, record: Record, path: Path) -> None:
     """Check that scores are of this run."""
     if before is None:
         raise OutputError(f"{path} is there, and does not tell of what run: overwrite it")
-    for name in {**before, **record}:
-        if before.get(name) != record.get(name):
+    names = sorted({**before, **record}, key=lambda name: name == "network")  # has the stride in it
+    for name in names:
+        was, now = before.get(name), record.get(name)
+        if was != now:
             raise OutputError(
-                f"{path} is of another run: its {name} is {_short(before.get(name))}, now it is "
-                f"{_short(record.get(name))}; give the same, or overwrite it"
+                f"{path} is of another run: its {SAID.get(name, name)} is {_short(name, was)}, now "
+                f"it is {_short(name, now)}; {NEEDED.get(name, 'give the same')}, or overwrite it "
+                f"(--overwrite, existing='overwrite')"
             )
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
+def _short(name: str, value: Any) -> str:
+    text = f"{value}"[:DIGITS] if name == "network" else repr(value)
     return text if len(text) <= 100 else f"{text[:97]}..."

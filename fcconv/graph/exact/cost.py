@@ -23,10 +23,10 @@ from fcconv.graph.receptive import Local
 MADE = 64
 """Multiplications that take as long as one entry that a node makes."""
 
-SHARED = 256
+SHARED = 128
 """The same of an entry that windows share: parts are cut out before, and laid out again."""
 
-GATHERED = 1024
+GATHERED = 512
 """Multiplications that take as long as one entry that is gathered for windows in the batch."""
 
 
@@ -114,8 +114,18 @@ def cheapest(nodes: Iterable[ir.Node], followed: Followed) -> Form:
         exact=sum(n.in_parts[0] for n in shared) + sum(n.alone[0] for n in alone),
         shared=sum(n.in_body if n.sharable else n.alone[0] for n in listed),
     )
-    ends = next((n.node for n in alone if n.node.op_type != "Shape"), None)
-    return Form(frozenset(n.node for n in shared), ends, cost)
+    in_parts = frozenset(n.node for n in shared)
+    ends = next((n.node for n in alone if _reads(n.node, in_parts, followed)), None)
+    return Form(in_parts, ends, cost)
+
+
+def _reads(node: ir.Node, shared: frozenset[ir.Node], followed: Followed) -> bool:
+    """Say whether a node reads the entries of what windows share."""
+    shared_values = (
+        value for value in node.inputs
+        if value in followed.locals and (value.producer() is None or value.producer() in shared)
+    )  # fmt: skip
+    return node.op_type != "Shape" and any(True for _ in shared_values)
 
 
 def _totals(listed: Sequence[_Node], followed: Followed) -> list[int]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
+from fcconv.errors import UnsupportedError
 from fcconv.graph.exact.cost import Form, cheapest
 from fcconv.graph.exact.follow import axes_of, follow
 from fcconv.graph.exact.parts import BODY, HEAD
@@ -21,6 +22,9 @@ from fcconv.graph.writer import (
     names_in,
     put_together,
 )
+
+OLDEST_OPSET = 11
+"""The operator set from which on numbers of slices and pads may be computed."""
 
 
 def natural_stride(
@@ -51,13 +55,29 @@ def exactly(
         Pixels from one window to the next along each.
     still : sequence of int
         The axes of the image that stay as long as the window.
+
+    Returns
+    -------
+    onnx_ir.Model, Form
+        The network, and what its windows share.
+
+    Raises
+    ------
+    UnsupportedError
+        If a node can't be computed for many windows at a time, or the operator set is too old.
     """
+    opset = model.graph.opset_imports.get("", 0)
+    if opset < OLDEST_OPSET:
+        raise UnsupportedError(
+            f"exact windows need opset {OLDEST_OPSET}, the model is of {opset}: convert it with "
+            f"onnx.version_converter, or score windows as crops"
+        )
     patch = prepared(model)
     (value,) = data_inputs(patch.graph)
     followed = follow(patch.graph, value, axes, stride, still)
     form = cheapest(patch.graph, followed)
     writer = Writer(
-        patch.graph.opset_imports.get("", 0),
+        opset,
         initializers=copied_initializers(patch.graph),
         names=names_in(patch),
     )

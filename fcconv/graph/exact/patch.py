@@ -12,11 +12,15 @@ import numpy as np
 import onnx_ir as ir
 
 from fcconv.errors import FcconvError, UnsupportedError
+from fcconv.graph.exact.batch import free_batch
 from fcconv.graph.node import Node
 from fcconv.graph.operators import windows
 from fcconv.graph.run import data_inputs, fixed_batch
+from fcconv.graph.session import Session
 from fcconv.graph.shapes import infer_shapes, see_shapes
 from fcconv.graph.writer import TO_THE_END, add_initializer, free_name, names_in
+
+GRAPHS = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
 
 WINDOWED = ("Conv", "MaxPool", "AveragePool", "LpPool")
 
@@ -27,13 +31,15 @@ def prepared(model: ir.Model) -> ir.Model:
     Raises
     ------
     UnsupportedError
-        If it computes several images at a time, and no other number of them.
+        If it can't compute any number of images at a time.
     """
     patch = model.clone()
     graph, names = patch.graph, names_in(patch)
     infer_shapes(patch)
-    if any(sizes_of(value) is None for node in graph for value in node.outputs):
+    if _without_sizes(graph):
         see_shapes(patch)
+    if _without_sizes(graph):
+        _see_more_shapes(patch)
     batch = fixed_batch(data_inputs(graph))
     if batch not in (None, 1):
         raise UnsupportedError(
@@ -42,16 +48,42 @@ def prepared(model: ir.Model) -> ir.Model:
         )
     for ir_node in graph:
         node = Node(ir_node, graph.opset_imports.get(ir_node.domain, 0))
+        _check_batches(node)
         if node.op in WINDOWED:
             _spell_out_padding(node)
         elif node.op == "Slice":
             _spell_out_ends(node, graph, names)
-        elif node.op == "Reshape" and batch == 1:
-            _free_batch(node, graph, names)
     for value in data_inputs(graph):
+        if batch == 1:
+            free_batch(graph, value, names)
         if value.shape is not None:
             value.shape = ir.Shape(["N", *value.shape.dims[1:]])
     return patch
+
+
+def _without_sizes(graph: ir.Graph) -> list[ir.Value]:
+    return [v for node in graph for v in node.outputs if v.name and sizes_of(v) is None]
+
+
+def _see_more_shapes(patch: ir.Model) -> None:
+    """Let onnxruntime show the shapes of what is not known here, if it is there and runs it."""
+    shown = patch.clone()
+    unknown = _without_sizes(shown.graph)
+    outputs = set(shown.graph.outputs)
+    shown.graph.outputs.extend(value for value in unknown if value not in outputs)
+    (image,) = data_inputs(shown.graph)
+    if image.shape is None or image.dtype is None:
+        return
+    zeros = np.zeros([1, *(int(str(n)) for n in image.shape.dims[1:])], image.dtype.numpy())
+    try:
+        made = Session(shown)(zeros)
+    except FcconvError:
+        return
+    arrays = made if isinstance(made, tuple) else (made,)
+    found = {v.name: a.shape for v, a in zip(shown.graph.outputs, arrays, strict=True)}
+    for value in _without_sizes(patch.graph):
+        if found[value.name]:
+            value.shape = ir.Shape([None, *found[value.name][1:]])
 
 
 def sizes_of(value: ir.Value | None) -> tuple[int, ...] | None:
@@ -60,6 +92,18 @@ def sizes_of(value: ir.Value | None) -> tuple[int, ...] | None:
         return None
     sizes = tuple(n for n in value.shape.dims[1:] if isinstance(n, int))
     return sizes if len(sizes) == len(value.shape) - 1 else None
+
+
+def _check_batches(node: Node) -> None:
+    """Refuse what can't be done for many windows at a time."""
+    if node.op.startswith(("Random", "Multinomial", "Bernoulli")):
+        raise node.unsupported("it draws random numbers, other ones for each window: remove it")
+    inner = [a for a in node.ir.attributes.values() if a.type in GRAPHS]
+    if inner:
+        raise node.unsupported(
+            "it has graphs of its own, which may read what windows have in the batch: cut the "
+            "network before it"
+        )
 
 
 def _spell_out_padding(node: Node) -> None:
@@ -126,14 +170,3 @@ def spans(node: Node) -> tuple[list[int], list[int], list[int], list[int]]:
 def constant_of(value: ir.Value | None) -> Any:
     """Return the array of a constant; None of what is not one."""
     return None if value is None or value.const_value is None else value.const_value.numpy()
-
-
-def _free_batch(node: Node, graph: ir.Graph, names: set[str]) -> None:
-    """Let the first length that a reshape makes be what is left."""
-    shape = node.ir.inputs[1]
-    sizes = sizes_of(node.ir.outputs[0])
-    if shape is None or shape.const_value is None or sizes is None:
-        return
-    name = free_name(f"{node.name}/shape", names)
-    value = add_initializer(graph.initializers, name, np.array([-1, *sizes], np.int64))
-    node.ir.replace_input_with(1, value)

@@ -24,8 +24,6 @@ from fcconv.graph.operators.windows import DILATED_SINCE, pool
 from fcconv.graph.samples import Slide
 from fcconv.graph.writer import Writer, free_name
 
-GRAPHS = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
-
 
 @dataclass
 class Rewriter:
@@ -202,7 +200,6 @@ class Rewriter:
 
     def _copy_whole(self, node: Node) -> None:
         inputs = [self.whole(node, value) for value in node.ir.inputs]
-        _check_whole(node)
         if node.op == "Concat":
             inputs = self._as_many(node, inputs)
         self.own.update(zip(node.ir.outputs, self.copy(node, inputs), strict=True))
@@ -288,18 +285,6 @@ def _pads_of(node: Node, rank: int) -> list[int]:
     for k, axis in enumerate(axes):
         pads[axis % rank], pads[rank + axis % rank] = numbers[k], numbers[len(axes) + k]
     return pads
-
-
-def _check_whole(node: Node) -> None:
-    """Refuse what can't be done for many windows at a time."""
-    if node.op.startswith(("Random", "Multinomial", "Bernoulli")):
-        raise node.unsupported("it draws random numbers, other ones for each window: remove it")
-    inner = [a for a in node.ir.attributes.values() if a.type in GRAPHS]
-    if inner:
-        raise node.unsupported(
-            "it has graphs of its own, which may read what windows have in the batch: cut the "
-            "network before it"
-        )
 
 
 def _suffix(key: Key) -> str:

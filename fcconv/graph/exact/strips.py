@@ -74,7 +74,7 @@ class Cut:
 
 
 class Place(NamedTuple):
-    """An axis of a tensor of some rank, and the image's axes whose windows come later in a batch."""
+    """An axis of a tensor of some rank, and the image's axes whose windows follow in the batch."""
 
     axis: int
     rank: int

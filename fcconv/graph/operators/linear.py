@@ -70,7 +70,7 @@ def _slide_gemm(
         return _times(slider, node, _write_rows(slider, node, a, b.shape, matrix), alpha, "/alpha")
     bias = _as_bias(c, len(matrix))
     if bias is None:
-        raise node.unsupported(f"its C of shape {c.shape} is no bias, one entry an output")
+        raise node.unsupported(f"its C of shape {c.shape} is not a bias, one entry per output")
     if alpha == 1:
         return _write_rows(slider, node, a, b.shape, matrix, bias)
     product = _write_rows(slider, node, a, b.shape, matrix)
@@ -137,7 +137,7 @@ def _row_by_row(
 ) -> Slid:
     """Apply a dense layer to each row of features, as groups of one 1x1 convolution."""
     rows = math.prod(x.shape[:-1]) // slider.batch
-    own = slider.features(node, x, x.shape, "has rows that are no pixels")
+    own = slider.features(node, x, x.shape, "has rows that are not pixels")
     outputs, inputs = matrix.shape
     kernel = np.tile(matrix, (rows, 1)).reshape(rows * outputs, inputs, *(1,) * len(x.axes))
     written = [own.tensor, slider.constant(kernel, f"{node.name}/rows")]

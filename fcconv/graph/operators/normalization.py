@@ -74,7 +74,7 @@ def _slide_batch_norm(slider: Slider, node: Node, x: Slid, *parameters: Constant
     values = [slider.keep(p, node) for p in parameters]
     made = slider.along_channels(node, x, [1], lambda tensor: slider.copy(node, [tensor, *values]))
     if made is None:
-        raise node.unsupported(f"its input of shape {x.shape} is no map, channels first")
+        raise node.unsupported(f"its input of shape {x.shape} is not a map, channels first")
     return made
 
 
@@ -99,7 +99,7 @@ def _lrn(backend: Backend[Any], node: Node, x: Any) -> Any:
 def _slide_lrn(slider: Slider, node: Node, x: Slid) -> Slid:
     made = slider.along_channels(node, x, [1], lambda tensor: slider.copy(node, [tensor]))
     if made is None:
-        raise node.unsupported(f"its input of shape {x.shape} is no map, channels first")
+        raise node.unsupported(f"its input of shape {x.shape} is not a map, channels first")
     return made
 
 

@@ -1,0 +1,121 @@
+"""What ``fcconv scan`` prints of what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.table import Table
+
+from fcconv.cli.output import results
+from fcconv.scanning.layouts import unit
+from fcconv.scanning.peaks import Peak
+from fcconv.scanning.result import Scan
+
+SHOWN_PEAKS = 10
+
+
+class Peaks(NamedTuple):
+    """The strongest peaks.
+
+    Attributes
+    ----------
+    listed : list of Peak
+        They themselves.
+    cut : bool
+        Whether weaker ones were left out.
+    lowest : float
+        The lowest score of a peak.
+    only : tuple of str
+        The classes that were looked at; empty for all.
+    """
+
+    listed: list[Peak]
+    cut: bool
+    lowest: float
+    only: tuple[str, ...]
+
+
+def facts(scans: Sequence[Scan], peaks: Peaks | None) -> dict[str, Any]:
+    """Say what was found, for JSON; peaks are null where they were not looked for."""
+    told: dict[str, Any] = {"scans": list(map(_facts, scans)), "peaks": None}
+    if peaks is not None:
+        told["peaks"] = [asdict(peak) for peak in peaks.listed]
+        told["weaker_left_out"] = peaks.cut
+    return told
+
+
+def _facts(found: Scan) -> dict[str, Any]:
+    names = (
+        *("size", "window", "stride", "windows", "exact", "reasons", "engine", "preparation"),
+        *("labels", "tiles", "computed", "seconds", "unscored", "scale", "notes"),
+    )
+    shapes = {name: list(scores.shape) for name, scores in found.outputs.items()}
+    return {
+        **{name: getattr(found, name) for name in names},
+        "cells": found.cells,
+        "outputs": shapes,
+    }
+
+
+def show(scans: Sequence[Scan], peaks: Peaks | None, written: Sequence[Path | None]) -> None:
+    """Print what was found, and which files were written."""
+    console = results()
+    for found in scans:
+        console.print(_table(found))
+    if peaks is not None and peaks.listed:
+        console.print(_strongest(peaks, len(scans[0].size)))
+    elif peaks is not None:
+        classes = f" for {', '.join(peaks.only)}" if peaks.only else ""
+        line = f"No peaks: no window scores {peaks.lowest:g} or more{classes} (--threshold)"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    for path in written:
+        if path is not None:
+            console.print(f"Written: {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _table(found: Scan) -> Table:
+    table = Table(title="Scan", title_justify="left", show_header=False)
+    cells, what = _times(found.cells), unit(len(found.size))
+    rows = {
+        "image": f"{_times(found.size)} {what}"
+        + ("" if found.scale == 1 else f", times {found.scale:g}"),
+        f"{what} before the network": found.preparation,
+        "windows": f"{cells} of {_times(found.window)} {what}, {_times(found.stride)} apart",
+        "scored": "in one pass that they share" if found.windows == "shared" else "each cut out",
+        "every score equals its crop's": "yes" if found.exact else "no",
+        "without a score": f"{found.unscored:,} windows, in which {what} have no value"
+        if found.unscored
+        else "none",
+        "engine": found.engine,
+        "tiles": f"{found.tiles}, {found.computed} of them in this run",
+        "time": f"{found.seconds:.2f} s",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    for note in found.notes:
+        table.add_row("note", note)
+    for reason in () if found.exact else found.reasons:
+        table.add_row("because", reason)
+    return table
+
+
+def _strongest(peaks: Peaks, rank: int) -> Table:
+    title = f"Peaks from {peaks.lowest:g} on: {len(peaks.listed)}"
+    if peaks.cut:
+        title += ", weaker ones left out (a higher --threshold shows all that it asks for)"
+    if len(peaks.listed) > SHOWN_PEAKS:
+        title += f", the strongest {SHOWN_PEAKS}"
+    table = Table(title=title, title_justify="left")
+    for heading in ("class", "score", f"{unit(rank)} along each axis"):
+        table.add_column(heading)
+    for peak in peaks.listed[:SHOWN_PEAKS]:
+        box = " x ".join(f"{start:.0f} to {stop:.0f}" for start, stop in peak.box)
+        table.add_row(peak.label, f"{peak.score:.3g}", box)
+    return table
+
+
+def _times(numbers: Sequence[int]) -> str:
+    return " x ".join(f"{n:,}" for n in numbers)
