@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
@@ -128,7 +128,7 @@ def padded(**attributes: Any) -> onnx.ModelProto:
 
 
 def proto_of(sliding: fcconv.Sliding) -> onnx.ModelProto:
-    return cast("onnx.ModelProto", ir.to_proto(sliding.model))
+    return ir.to_proto(sliding.model)
 
 
 def constants(model: onnx.ModelProto, op: str, position: int) -> Iterator[onnx.TensorProto]:
