@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,9 @@ from onnx import helper
 
 import fcconv
 from fcconv.errors import ArgumentError, UnsupportedError
+from fcconv.graph.load import load
+from fcconv.graph.node import Node
+from fcconv.graph.run import Program
 from graphs import Array, Build, Net, i
 from random_graphs import Case, cases
 from sliding_windows import assert_every_window, crop, quiet, valid
@@ -176,6 +180,44 @@ def test_operators_that_nobody_knows_are_each_windows_own() -> None:
         assert_close(found[:, :, row, column], score(part))
     with pytest.raises(UnsupportedError, match="FusedMatMul"):
         sliding(image)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 5])
+@pytest.mark.usefixtures("prices")
+def test_the_cost_is_what_one_more_window_takes(stride: int) -> None:
+    """Counted in the written network: what grows along both axes is there for each window."""
+    net = Net()
+    x = net.add("Relu", net.conv("image", 4, 2, 3, 3, pads=[1, 1, 1, 1]))
+    x = net.add("MaxPool", x, kernel_shape=[2, 2], strides=[2, 1], pads=[1, 1, 0, 0])
+    model = net.model(net.dense(net.conv(x, 3, 4, 3, 2, pads=[1, 1, 1, 0]), 3 * 5 * 8))
+    sliding = fcconv.convolutionize(model, stride=stride, windows="exact")
+    count = {
+        (i, j): multiplications(sliding.model, (2, 9 + 10 * (9 + i), 8 + 10 * (9 + j)))
+        for i, j in np.ndindex(2, 2)
+    }
+    more = count[1, 1] - count[0, 1] - count[1, 0] + count[0, 0]
+    assert sliding.cost is not None
+    assert sliding.cost.exact * (10 // stride) ** 2 == more
+    assert sliding.cost.crops == multiplications(load(model), (2, 9, 8))
+
+
+def multiplications(model: Any, shape: Sequence[int]) -> int:
+    """Run a network and count the products of its convolutions and dense layers."""
+    program, total = Program(model), []
+
+    def count(node: Node, made: tuple[Any, ...]) -> None:
+        if node.op in ("Conv", "Gemm"):
+            weight = node.ir.inputs[1]
+            assert weight is not None
+            assert weight.shape is not None
+            sizes = weight.shape.numpy()
+            rows = sizes[1:] if node.op == "Conv" else sizes[:1]
+            total.append(made[0].size * math.prod(rows))
+
+    backend = fcconv.backend("numpy")
+    image = np.zeros((1, *shape), np.float32)
+    program.run(backend, program.parameters(backend), [image], count)
+    return sum(total)
 
 
 def random_numbers(g: Net) -> str:

@@ -118,15 +118,17 @@ def exact(model: ir.Model, found: Sliding | Stuck, stride: Ints | None = None) -
     if isinstance(found, Sliding) and found.exact:
         return found
     model = model if found.patch is None else found.patch  # which may take one image only
-    shape, axes, still = _input_shape(model), found.axes, found.still
-    steps = found.stride if isinstance(found, Sliding) else None
-    if steps is None:
+    shape = _input_shape(model)
+    if isinstance(found, Sliding):
+        dims = _declared(found.model.graph.inputs[0])
+        axes = tuple(axis for axis, n in enumerate(dims) if axis and not isinstance(n, int))
+        steps = found.stride
+    else:
+        axes = found.axes
         steps = (
-            natural_stride(model, axes, still)
-            if stride is None
-            else per_axis(stride, len(axes), "stride")
+            natural_stride(model, axes) if stride is None else per_axis(stride, len(axes), "stride")
         )
-    written, form = exactly(model, axes, steps, still)
+    written, form = exactly(model, axes, steps)
     window = tuple(int(shape[axis]) for axis in axes)
     known = find_locality(written.graph, axes, window)
     reach = tuple((0, n) for n in window) if known.outside is not None else known.reach
@@ -141,8 +143,6 @@ def exact(model: ir.Model, found: Sliding | Stuck, stride: Ints | None = None) -
         reasons=(),
         layers=(),
         patch=model,
-        axes=axes,
-        still=still,
         ends=None if form.ends is None else str(Node(form.ends, 0)),
         cost=form.cost,
     )
@@ -157,8 +157,6 @@ class Stuck(NamedTuple):
     ----------
     axes : tuple of int
         The spatial axes of its input: those along which it comes furthest.
-    still : tuple of int
-        Those of the image that stay as long as the window.
     error : UnsupportedError
         The node where that ends, and why.
     patch : onnx_ir.Model
@@ -166,7 +164,6 @@ class Stuck(NamedTuple):
     """
 
     axes: tuple[int, ...]
-    still: tuple[int, ...]
     error: UnsupportedError
     patch: ir.Model
 
@@ -240,13 +237,17 @@ def _slid(
         try:
             return _slide(model, shape, axes, still, stride)
         except UnsupportedError as error:
-            stuck.append(Stuck(axes, still, error, model))
+            stuck.append(Stuck(axes, error, model))
     names = [str(Node(ir_node, 0)) for ir_node in model.graph]
 
     def nodes_before(one: Stuck) -> int:
         return names.index(one.error.node) if one.error.node in names else len(names)
 
     return max(stuck, key=nodes_before)  # with the wrong axes one does not come far
+
+
+def _declared(value: ir.Value) -> tuple[Any, ...]:
+    return () if value.shape is None else value.shape.dims
 
 
 def _input_shape(model: ir.Model) -> tuple[Any, ...]:
@@ -256,7 +257,7 @@ def _input_shape(model: ir.Model) -> tuple[Any, ...]:
         names = ", ".join(str(value.name) for value in inputs)
         raise UnsupportedError(f"a sliding network has one input, the image; got {names or 'none'}")
     value = inputs[0]
-    dims = () if value.shape is None else value.shape.dims
+    dims = _declared(value)
     if not dims or not all(isinstance(n, int) and n > 0 for n in dims[1:]):
         if SLIDING in model.metadata_props:
             raise ShapeError(
@@ -343,8 +344,6 @@ def _verdict(walk: Walk) -> Sliding:
         reasons=() if exact else tuple(f"{n} {why}" for n, why in walk.slider.padded.items()),
         layers=tuple(walk.slider.layers),
         patch=walk.model,
-        axes=walk.axes,
-        still=walk.still,
     )
     sliding.model.metadata_props.update(metadata(sliding))
     return sliding

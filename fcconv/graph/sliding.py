@@ -59,8 +59,6 @@ class Sliding(Rewritten):
         The dense layers: name, method, old and new weight shape, order of flattening.
     patch : onnx_ir.Model or None
         The patch network; None for a network that was read from a file.
-    axes, still : tuple of int
-        The axes of its input that slide, and those of the image that do not.
     ends : str, optional
         The node from which on each window is computed by itself, if windows stop sharing.
     cost : Cost, optional
@@ -77,8 +75,6 @@ class Sliding(Rewritten):
     reasons: tuple[str, ...]
     layers: tuple[Layer, ...]
     patch: ir.Model | None = None
-    axes: tuple[int, ...] = ()
-    still: tuple[int, ...] = ()
     ends: str | None = None
     cost: Cost | None = None
 

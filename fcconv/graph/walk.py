@@ -42,7 +42,6 @@ class Walk:
         """
         graph = model.graph
         self.model = model
-        self.axes, self.still = axes, still
         self.window = tuple(int(shape[axis]) for axis in axes)
         self.stride = stride
         image = sorted(axes + still)

@@ -177,7 +177,7 @@ def _beside(value: ir.Value, local: Local) -> int:
 
 def _in_body(axis: Axis) -> int:
     """Count the entries of a tensor that all windows share, for each window of a large image."""
-    return axis.stride // axis.step if axis.stride else axis.block
+    return axis.stride // axis.step
 
 
 def _each_window(axis: Axis) -> int:

@@ -74,7 +74,6 @@ def follow(
     image: ir.Value,
     axes: Sequence[int],
     stride: Sequence[int],
-    still: Sequence[int] = (),
 ) -> Followed:
     """Follow which values of a network windows share.
 
@@ -88,15 +87,11 @@ def follow(
         The axes of the input that slide.
     stride : sequence of int
         Pixels from one window to the next along each.
-    still : sequence of int
-        The axes of the image that do not slide.
     """
     dims = () if image.shape is None else image.shape.dims
-    steps = dict(zip(axes, stride, strict=True)) | dict.fromkeys(still, 0)
     along: dict[int, Any] = {0: Axis(0, 1, head=1)}
-    for axis in sorted(steps):
-        block = int(str(dims[axis]))
-        along[axis] = Axis(steps[axis], block, head=0 if steps[axis] else block)
+    for axis, step in zip(axes, stride, strict=True):
+        along[axis] = Axis(step, int(str(dims[axis])))
     followed = Followed({image: Local(len(dims), along)}, {image}, dict(graph.opset_imports))
     for ir_node in graph:
         followed.step(ir_node)
@@ -139,7 +134,6 @@ def _lacks_dilations(node: Node, made: Sequence[Axis]) -> bool:
     return node.opset < since and any(
         axis.moves is not None and axis.body > 0 and axis.stride % (axis.apart // axis.moves.stride)
         for axis in made
-        if axis.stride
     )
 
 

@@ -9,11 +9,12 @@ import onnx_ir as ir
 
 from fcconv.errors import UnsupportedError
 from fcconv.graph.exact.cost import Form, cheapest
+from fcconv.graph.exact.counts import cut_to_windows, strips_of
 from fcconv.graph.exact.follow import axes_of, follow
-from fcconv.graph.exact.parts import BODY, HEAD
+from fcconv.graph.exact.parts import BODY
 from fcconv.graph.exact.patch import prepared
 from fcconv.graph.exact.rewrite import Rewriter
-from fcconv.graph.exact.strips import Parts, cut_to_windows, strips_of
+from fcconv.graph.exact.strips import Parts
 from fcconv.graph.run import data_inputs
 from fcconv.graph.writer import (
     Writer,
@@ -27,22 +28,16 @@ OLDEST_OPSET = 11
 """The operator set from which on numbers of slices and pads may be computed."""
 
 
-def natural_stride(
-    model: ir.Model, axes: Sequence[int], still: Sequence[int] = ()
-) -> tuple[int, ...]:
+def natural_stride(model: ir.Model, axes: Sequence[int]) -> tuple[int, ...]:
     """Return the product of the strides of what windows can share."""
     patch = prepared(model)
     (value,) = data_inputs(patch.graph)
-    followed = follow(patch.graph, value, axes, [1] * len(axes), still)
-    apart = [
-        [axis.apart for axis in axes_of(local) if axis.stride] for local in followed.locals.values()
-    ]
+    followed = follow(patch.graph, value, axes, [1] * len(axes))
+    apart = [[axis.apart for axis in axes_of(local)] for local in followed.locals.values()]
     return tuple(math.lcm(*same) for same in zip(*apart, strict=True))
 
 
-def exactly(
-    model: ir.Model, axes: Sequence[int], stride: Sequence[int], still: Sequence[int] = ()
-) -> tuple[ir.Model, Form]:
+def exactly(model: ir.Model, axes: Sequence[int], stride: Sequence[int]) -> tuple[ir.Model, Form]:
     """Rewrite a patch network so that every cell is the score of its window, cut out.
 
     Parameters
@@ -53,8 +48,6 @@ def exactly(
         The axes of its input that slide.
     stride : sequence of int
         Pixels from one window to the next along each.
-    still : sequence of int
-        The axes of the image that stay as long as the window.
 
     Returns
     -------
@@ -74,7 +67,7 @@ def exactly(
         )
     patch = prepared(model)
     (value,) = data_inputs(patch.graph)
-    followed = follow(patch.graph, value, axes, stride, still)
+    followed = follow(patch.graph, value, axes, stride)
     form = cheapest(patch.graph, followed)
     writer = Writer(
         opset,
@@ -85,7 +78,6 @@ def exactly(
     local = followed.locals[value]
     places, samples = list(local.along)[1:], axes_of(local)
     spans = {place: (a.block, a.stride) for place, a in zip(places, samples, strict=True)}
-    key = tuple(BODY if axis.stride else HEAD for axis in samples)
     strips = strips_of(writer, image, spans)
     pixels = cut_to_windows(strips, image, spans)
     rewriter = Rewriter(
@@ -93,7 +85,7 @@ def exactly(
         strips,
         followed,
         form.shared,
-        {value: Parts(local, {key: pixels})},
+        {value: Parts(local, {(BODY,) * len(axes): pixels})},
     )
     for ir_node in patch.graph:
         rewriter.step(ir_node)

@@ -62,8 +62,7 @@ class Axis:
     Attributes
     ----------
     stride : int
-        Pixels from one window to the next; 0 along an axis that does not slide, where there is one
-        window.
+        Pixels from one window to the next.
     block : int
         Samples of one window.
     apart, step : int
@@ -128,7 +127,7 @@ class Axis:
 
     def parted(self, head: int, tail: int) -> Axis:
         """Keep more samples at the ends for each window; all of them if none are left between."""
-        if self.stride == 0 or head + tail >= self.block:
+        if head + tail >= self.block:
             head, tail = self.block, 0
         return replace(self, head=head, tail=tail)
 

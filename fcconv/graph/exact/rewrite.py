@@ -230,7 +230,7 @@ class Rewriter:
         if sizes is None:
             raise UnsupportedError(f"nothing tells the shape of the output {name!r}")
         written, count = self.whole(node, value), math.prod(sizes)
-        rank = len(self.strips.windows)
+        rank = len(self.strips.counts)
         shape = self.strips.cells(node, count)
         cells = self.writer.emit(node, "Reshape", [written, shape], None, "/cells")
         perm = [0, 1 + rank, *range(1, 1 + rank)]

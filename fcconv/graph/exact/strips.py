@@ -1,7 +1,7 @@
 """Writes what the parts of a value are: slices of what windows share, and windows in the batch.
 
 All of it is standard operators, with sizes that stay free: only how many windows there are is read
-from the image's shape, and feeds nothing but Reshape and Expand.
+from the image's shape, and feeds nothing but Reshape, Expand and the slice that cuts the image.
 """
 
 from __future__ import annotations
@@ -91,14 +91,13 @@ class Strips:
         What writes.
     images : onnx_ir.Value
         How many images there are, as a list of one integer.
-    counts : tuple of (onnx_ir.Value or None)
-        How many windows there are along each axis of the image, likewise; None along one that does
-        not slide.
+    counts : tuple of onnx_ir.Value
+        How many windows there are along each axis of the image, likewise.
     """
 
     writer: Writer
     images: ir.Value
-    counts: tuple[ir.Value | None, ...]
+    counts: tuple[ir.Value, ...]
     _once: dict[str, ir.Value] = field(default_factory=dict)
 
     def read(
@@ -129,8 +128,7 @@ class Strips:
                     if part == BODY:
                         cut = along[BODY].along(x.places[k], *reading[:2])
                     else:
-                        inner = [j for j, p in enumerate(rest[1], k + 1)
-                                 if p != BODY and x.axes[j].stride]  # fmt: skip
+                        inner = [j for j, p in enumerate(rest[1], k + 1) if p != BODY]
                         where = Place(x.places[k], x.local.rank, inner)
                         cut = Cut(self._samples(node, along, old, reading[:2], where))
                     read[_with(rest, part)] = cut, (*told, reading.moves)
@@ -235,21 +233,16 @@ class Strips:
         numbers = {"starts": [first], "ends": [TO_THE_END], "axes": [0]}
         return self.writer.with_ints(node, "Slice", shape, 10, "/lengths", numbers)
 
-    @property
-    def windows(self) -> list[ir.Value]:
-        """How many windows there are along each axis that slides."""
-        return [count for count in self.counts if count is not None]
-
     def batch(self) -> ir.Value:
         """Count the windows of all images, as a list of one integer."""
         return self._written_once(
-            "all windows", lambda: self._multiplied("all windows", [self.images, *self.windows])
+            "all windows", lambda: self._multiplied("all windows", [self.images, *self.counts])
         )
 
     def cells(self, node: Node, channels: int) -> ir.Value:
         """Write the shape of scores, window by window: images, windows, channels."""
         last = self.writer.ints([channels], node, "/channels")
-        shape = [self._minus_one(), *self.windows, last]
+        shape = [self._minus_one(), *self.counts, last]
         return self.writer.emit(node, "Concat", shape, {"axis": 0}, "/windows")
 
     def _minus_one(self) -> ir.Value:
@@ -258,12 +251,12 @@ class Strips:
     def _product(self, axes: Sequence[int]) -> ir.Value:
         """Count the windows along several axes."""
         name = "windows " + " ".join(map(str, axes))
-        factors = [count for axis in axes if (count := self.counts[axis]) is not None]
+        factors = [self.counts[axis] for axis in axes]
         return self._written_once(name, lambda: self._multiplied(name, factors))
 
     def _multiplied(self, name: str, factors: Sequence[ir.Value]) -> ir.Value:
         def multiply(a: ir.Value, b: ir.Value) -> ir.Value:
-            return self.writer.emit(_node(name), "Mul", [a, b], None, "/product")
+            return self.writer.emit(helper(name), "Mul", [a, b], None, "/product")
 
         return functools.reduce(multiply, factors)
 
@@ -273,55 +266,8 @@ class Strips:
         return self._once[name]
 
 
-def strips_of(writer: Writer, image: ir.Value, axes: Mapping[int, tuple[int, int]]) -> Strips:
-    """Write how many windows there are along the axes of an image.
-
-    Parameters
-    ----------
-    writer : Writer
-        What writes.
-    image : onnx_ir.Value
-        The image.
-    axes : mapping of int to (int, int)
-        Its spatial axes: the length of a window, and pixels from one to the next, or 0.
-    """
-    node = _node("windows")
-    shape = writer.emit(node, "Shape", [image], None, "/image")
-
-    def length_of(axis: int) -> ir.Value:
-        numbers = {"starts": [axis], "ends": [axis + 1], "axes": [0]}
-        return writer.with_ints(node, "Slice", shape, 10, "/length", numbers)
-
-    def count(axis: int, window: int, stride: int) -> ir.Value:
-        made = length_of(axis)
-        for op, number in (("Sub", window), ("Div", stride), ("Add", 1)):
-            constant = writer.constant(np.array([number]), f"windows/{op}")
-            made = writer.emit(node, op, [made, constant], None, f"/{op}")
-        return made
-
-    counts = tuple(count(axis, *each) if each[1] else None for axis, each in axes.items())
-    return Strips(writer, length_of(0), counts)
-
-
-def cut_to_windows(
-    strips: Strips, image: ir.Value, axes: Mapping[int, tuple[int, int]]
-) -> ir.Value:
-    """Cut off the pixels of an image that lie behind the last window: the parameters as above."""
-    writer, node, ends = strips.writer, _node("image"), []
-    along = [(axis, each) for axis, each in axes.items() if each[1]]
-    for count, (_, (window, stride)) in zip(strips.windows, along, strict=True):
-        end = count
-        for op, number in (("Mul", stride), ("Add", window - stride)):
-            constant = writer.constant(np.array([number]), f"image/{op}")
-            end = writer.emit(node, op, [end, constant], None, f"/{op}")
-        ends.append(end)
-    end = writer.emit(node, "Concat", ends, {"axis": 0}, "/ends")
-    starts = writer.ints([0] * len(along), node, "/starts")
-    along_axes = writer.ints([axis for axis, _ in along], node, "/axes")
-    return writer.emit(node, "Slice", [image, starts, end, along_axes], None, "/windows")
-
-
-def _node(name: str) -> Node:
+def helper(name: str) -> Node:
+    """Make a node that gives what is written for no operator its name."""
     return Node(ir.node("Identity", [], name=name), 0)
 
 
