@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,7 +17,9 @@ from onnx import numpy_helper
 import fcconv
 from fcconv.errors import ModelError
 from fcconv.graph.load import load
-from fcconv.graph.sliding import restored
+from fcconv.graph.locality import find_locality
+from fcconv.graph.save import save
+from fcconv.graph.sliding import SLIDING, restored
 from graphs import Build, Net, excited, i
 from random_graphs import Case, cases
 
@@ -231,3 +234,69 @@ def test_wrong_ones_do_not_hold(forge: Callable[[onnx.ModelProto], list[Change]]
             continue
         assert not certificate.exact, dict(certificate.lines())
         assert not certificate.holds, dict(certificate.lines())
+
+
+def _placed(build: Build) -> str | None:
+    """Say which node of a network on images of free size is not local."""
+    net = Net(shape=(2, "height", "width"))
+    model = ir.from_proto(net.model(build(net)))
+    return find_locality(model.graph, (2, 3), (9, 9)).outside
+
+
+def _in_batch(g: Net, first: int, second: int) -> str:
+    """Put the rows of an image into the batch, then its columns, and tell them in some order."""
+    rows = g.add("Transpose", "image", perm=[0, 2, 3, 1])
+    flat = g.reshape(rows, -1, 2)
+    every = g.add("Shape", "image")
+    counts = [g.add("Gather", every, i(axis), axis=0) for axis in (first, second)]
+    apart = g.add("Reshape", flat, g.add("Concat", i(-1), *counts, i(2), axis=0))
+    return g.add("Transpose", apart, perm=[0, 3, 1, 2])
+
+
+def test_windows_of_two_axes_are_told_apart() -> None:
+    assert _placed(lambda g: _in_batch(g, 2, 3)) is None
+    outside = _placed(lambda g: _in_batch(g, 3, 2))
+    assert outside is not None
+    assert "Reshape" in outside
+
+
+def test_images_stay_in_their_places() -> None:
+    sides = i(0, 0, 0, 0, 1, 0, 0, 0)
+    shifted = _placed(lambda g: g.add("Pad", g.add("Slice", "image", i(1), i(2**40), i(0)), sides))
+    assert shifted is not None
+    assert "output" in shifted
+
+
+@pytest.mark.parametrize(("run", "is_local"), [(1, True), (2, False)])
+def test_runs_that_leave_a_rest_are_not_local(run: int, is_local: bool) -> None:
+    def runs(g: Net) -> str:
+        return g.reduce("ReduceMax", g.reshape("image", 0, 0, 0, -1, run), [4], 0)
+
+    assert (_placed(runs) is None) == is_local
+
+
+def test_a_file_that_claims_another_reach_is_refused() -> None:
+    sliding = fcconv.convolutionize(padded(), stride=3, windows="exact")
+    model = load(proto_of(sliding))
+    text = model.metadata_props[SLIDING]
+    assert restored(model) is not None
+    for old, new in (
+        ('"reach": [[0, 9]', '"reach": [[0, 8]'),
+        ('"cost": {"crops": ', '"cost": {"c": '),
+    ):
+        model.metadata_props[SLIDING] = text.replace(old, new)
+        assert model.metadata_props[SLIDING] != text
+        with pytest.raises(ModelError, match=r"reach|can't be read"):
+            restored(model)
+
+
+def test_a_file_is_read_back_and_scans(path: Path) -> None:
+    original = padded()
+    save(fcconv.convolutionize(original, stride=3, windows="exact").model, path)
+    certificate = fcconv.certify(original, path)
+    assert certificate.exact, dict(certificate.lines())
+    image = np.random.default_rng(0).integers(-9, 10, (1, 2, 20, 17)).astype(np.float32)
+    found = fcconv.scan(path, image, engine="numpy")
+    expected = fcconv.scan(original, image, engine="numpy", windows="exact", stride=3)
+    assert found.exact
+    assert np.array_equal(np.asarray(found.scores), np.asarray(expected.scores))
