@@ -18,8 +18,6 @@ from graphs import Array
 
 Change: TypeAlias = Callable[[Random, onnx.ModelProto], bool]
 
-WINDOWED = ("Conv", "MaxPool", "AveragePool", "LpPool")
-
 
 def nodes(model: onnx.ModelProto, *ops: str) -> list[onnx.NodeProto]:
     return [node for node in model.graph.node if not ops or node.op_type in ops]

@@ -31,6 +31,7 @@ MATRIX = "test_three_forms.py::test_every_convolution_is_a_matrix"
 CONV = "test_definitions.py::test_conv"
 MAX_POOL = "test_definitions.py::test_max_pool"
 AVG_POOL = "test_definitions.py::test_avg_pool"
+EXACT_CROPS = "test_exact.py::test_every_window_is_its_crop_in_the_field"
 SAMPLES = "fcconv/graph/samples.py"
 FEATURES = "fcconv/graph/features.py"
 SLIDER = "fcconv/graph/slider.py"
@@ -65,6 +66,48 @@ class Mutation:
 
 
 MUTATIONS = [
+    Mutation(
+        "exact windows: what padding reaches at the beginning is shared",
+        "fcconv/graph/exact/parts.py",
+        "_ceil(self.head + before, stride), 0",
+        "(self.head + before) // stride, 0",
+        EXACT_CROPS,
+    ),
+    Mutation(
+        "exact windows: one sample too few is kept at the end",
+        "fcconv/graph/exact/parts.py",
+        "- 1 - moves.extent + before) // stride + 1",
+        "- 1 - moves.extent + before) // stride + 2",
+        EXACT_CROPS,
+    ),
+    Mutation(
+        "exact windows: no padding behind a tail",
+        "fcconv/graph/exact/parts.py",
+        "max(-start, 0), max(stop - self.block, 0)",
+        "max(-start, 0), 0",
+        EXACT_CROPS,
+    ),
+    Mutation(
+        "exact windows: windows of two axes change places in the batch",
+        "fcconv/graph/exact/strips.py",
+        "rank + 1, [0, where.axis + 1, 1]",
+        "rank + 1, [0, 1, where.axis + 1]",
+        EXACT_CROPS,
+    ),
+    Mutation(
+        "exact windows: a batch of one is always the first axis of a reshape",
+        "fcconv/graph/exact/batch.py",
+        "place = next((k for k in found if made[k] == 1), found[-1])",
+        "place = 0",
+        "test_exact.py::test_networks_that_pad_or_mix",
+    ),
+    Mutation(
+        "exact windows: nothing is gathered where sharing ends, by the cost",
+        "fcconv/graph/exact/cost.py",
+        "totals[cut] += GATHERED * _whole(value, local)",
+        "totals[cut] += 0",
+        "test_exact.py::test_sharing_ends_where_it_no_longer_pays",
+    ),
     Mutation(
         "kernel axes swapped",
         NUMPY_COLUMNS,
@@ -830,14 +873,56 @@ MUTATIONS = [
         "fcconv/certificate/measure.py",
         "apart = np.isfinite(bound.error) & (np.abs(a - b) > 2 * bound.error)",
         "apart = np.zeros(a.shape, bool)",
-        f"{FORGERIES}::test_floats_that_differ",
+        f"{FORGERIES}::test_an_engine_that_loses_digits_is_named",
     ),
     Mutation(
         "a NaN that is lost",
         "fcconv/certificate/measure.py",
         "wrong = apart | (is_number & was & ~stays)",
         "wrong = apart",
-        f"{FORGERIES}::test_floats_that_differ",
+        f"{FORGERIES}::test_what_has_no_bound_is_measured",
+    ),
+    Mutation(
+        "a number of images that is treated apart",
+        "fcconv/certificate/layerwise.py",
+        "not any(None in shape for shape in declared)",
+        "True",
+        "test_pointwise_sizes.py::test_a_number_of_images_is_not_treated_apart",
+    ),
+    Mutation(
+        "weights that are held twice",
+        "fcconv/certificate/weights.py",
+        "if same is not array:",
+        "if False:",
+        "test_certificate.py::test_large_weights_of_both_networks_are_held_once",
+    ),
+    Mutation(
+        "names of values that decide",
+        "fcconv/certificate/names.py",
+        "alike.pop(0) if alike else",
+        "",
+        "test_pointwise_sizes.py::test_names_do_not_decide",
+    ),
+    Mutation(
+        "rounding that drawn pixels hide",
+        "fcconv/certificate/measure.py",
+        "wrong = np.isfinite(bound.error) & ~(error <= bound.error)",
+        "wrong = np.zeros(error.shape, bool)",
+        f"{FORGERIES}::test_what_no_drawn_pixel_shows",
+    ),
+    Mutation(
+        "weights of 0 count as roundings",
+        "fcconv/certificate/bounds.py",
+        "if np.any(weight.error):  # whatever is 0 may be something else",
+        "if True:",
+        "test_bounds.py::test_weights_of_0_round_nothing",
+    ),
+    Mutation(
+        "an overflow that a weight of 0 meets spoils the bound",
+        "fcconv/certificate/bounds.py",
+        "if known.all():",
+        "if True:",
+        "test_bounds.py::test_weights_of_0_carry_no_error",
     ),
     Mutation(
         "one key for all",
@@ -967,7 +1052,7 @@ MUTATIONS = [
     ),
     Mutation(
         "features of any length",
-        "fcconv/certificate/layerwise.py",
+        "fcconv/certificate/layers.py",
         'shape[0 if product.attribute("transA", 0) else -1] = features',
         "del features",
         "test_pointwise_sizes.py::test_free_sizes_are_proved",
@@ -1052,7 +1137,7 @@ MUTATIONS = [
     Mutation(
         "a bound without a rounding",
         "fcconv/certificate/bounds.py",
-        "error = error + dot_bound(size, roundings, dtype)",
+        "error = error + self._share * dot_bound(size, roundings, dtype)",
         "pass",
         "test_bounds.py::test_errors_stay_within_their_bounds",
     ),

@@ -14,8 +14,8 @@ from fcconv.graph.load import load
 from fcconv.graph.run import Program
 from graphs import Array, Net
 from random_graphs import Case, cases
-from sliding_windows import patch_shape
-from strategies import seeds
+from sliding_windows import patch_shape, slid
+from strategies import normal, seeds
 
 
 @given(case=cases(dtypes=("float32",)), seed=seeds)
@@ -58,6 +58,45 @@ def test_a_bound_tells_precisions_apart() -> None:
     (bound,) = Program(load(model)).run_batches(bounds, {}, [bounds.asarray(images)])
     half = fcconv.compile(model)(images.astype(np.float16).astype(np.float32))
     assert (np.abs(half - bound.value) > bound.error).any()
+
+
+@given(case=cases(), seed=seeds)
+def test_a_right_rewriting_rounds_as_the_original_does(case: Case, seed: int) -> None:
+    """Its bound is the original's, but for what is summed and divided in another order."""
+    sliding, images = slid(case), normal(seed, (2, *patch_shape(case.model)[1:]), case.dtype)
+    both = []
+    for network in (load(case.model), sliding.model):
+        bounds = Bounds()
+        made = Program(network).run_batches(bounds, {}, [bounds.asarray(images)])
+        both.append([y.error.reshape(len(images), -1) for y in made])
+    for first, second in zip(*both, strict=True):
+        assert first.shape == second.shape
+        sure = np.isfinite(first)
+        assert (second[sure] <= 2 * first[sure]).all(), case
+
+
+def test_weights_of_0_round_nothing() -> None:
+    """Few features picked out of many have the bound of a kernel that has zeros for the others."""
+    picked = np.arange(5, 100, 31)
+    x, weight = normal(0, (2, 100), "float32"), normal(1, (3, len(picked)), "float32")
+    scattered = np.zeros((3, 100), np.float32)
+    scattered[:, picked] = weight
+    bounds = Bounds()
+    few = bounds.dense(bounds.asarray(x[:, picked]), bounds.asarray(weight), None)
+    many = bounds.dense(bounds.asarray(x), bounds.asarray(scattered), None)
+    assert (many.error <= (1 + 1e-9) * few.error).all()
+
+
+def test_weights_of_0_carry_no_error() -> None:
+    """A number that may exceed its type beside them neither."""
+    bounds = Bounds()
+    x = bounds.asarray(np.array([[3e38, 1.0]], np.float32))
+    small = bounds.multiply(bounds.add(x, x), bounds.asarray(np.array([1e-20], np.float32)))
+    assert np.isinf(small.error[0, 0])
+    weight = bounds.asarray(np.array([[0.0, 2.0], [2.0, 0.0]], np.float32))
+    kept, lost = bounds.dense(small, weight, None).error[0]
+    assert np.isfinite(kept)
+    assert np.isinf(lost)
 
 
 def _check(bound: Any, scores: Array, call: object) -> None:

@@ -12,6 +12,8 @@ import pytest
 from onnx import helper
 
 import fcconv
+from fcconv.certificate.weights import share_weights
+from fcconv.graph.load import load
 from graphs import Array, Graph, Net, i
 
 
@@ -66,6 +68,37 @@ def test_infinite_weights_are_certified(form: Callable[[onnx.ModelProto], Any]) 
     certificate = fcconv.certify(network, form(network))
     assert certificate.holds
     assert all(np.isnan(row.original) for row in certificate.errors)
+
+
+def test_a_default_is_what_is_written_out() -> None:
+    """In float64 as well, where 0.01 is not what a float32 attribute holds."""
+    models = []
+    for attributes in ({}, {"alpha": 0.01}):
+        net = Graph(2, 9, 8, dtype="float64")
+        x = net.add("LeakyRelu", "image", **attributes)
+        x = net.add("MatMul", net.add("Flatten", x), np.ones((144, 3)))
+        models.append(net.model(x))
+    first, second = models
+    assert fcconv.certify(first, fcconv.convolutionize(second)).holds
+
+
+def test_large_weights_of_both_networks_are_held_once() -> None:
+    """Of a kernel, too, which has another shape."""
+    net = Net()
+    flat = net.add("Flatten", net.map())
+    original = net.model(net.add("Gemm", flat, net.w(4096, 96), transB=1))
+    models = load(original), load(fcconv.pointwise(original).model)
+    share_weights(*models)
+    held = [
+        value.const_value.numpy()
+        for model in models
+        for value in model.graph.initializers.values()
+        if value.const_value is not None and value.const_value.size == 4096 * 96
+    ]
+    matrix, kernel = held
+    assert (matrix.ndim, kernel.ndim) == (2, 4)
+    assert np.shares_memory(matrix, kernel)
+    assert fcconv.certify(*models).holds
 
 
 def test_a_network_without_classes_is_certified() -> None:

@@ -89,4 +89,6 @@ def test_paths_are_printed_as_they_are(
     folder = tmp_path / "x["
     folder.mkdir()
     assert app.run(["demo", "--out", str(folder / "y].png")]) == 0  # brackets are rich's markup
-    assert f"{folder}/y].png" in capsys.readouterr().out.replace("\n", "")
+    printed = capsys.readouterr().out
+    assert f"{folder}/y].png" in printed.replace("\n", "")
+    assert str(certificate.seed) in printed

@@ -52,8 +52,9 @@ def test_demo_finds_the_face_and_writes_the_picture(tmp_path: Path) -> None:
         tracked[heading] = len(items)
         return items
 
-    found = demo.run_demo("numpy", tmp_path / "face.png", track)
+    found = demo.run_demo("numpy", tmp_path / "face.png", track, 4711)
     assert found.proof.holds
+    assert found.proof.certificate.seed == 4711
     assert found.proof.windows > 60_000
     assert tracked["floats: one pass a scale"] == found.scales
     assert tracked["floats: window by window"] > 60

@@ -13,6 +13,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 import fcconv
+from fcconv.graph import engines
 from fcconv_modular import Field
 from graphs import Array, Net
 
@@ -351,6 +352,67 @@ def test_floats_that_differ(rewrite: Any, name: str) -> None:
     original, other = networks
     assert fcconv.certify(original, rewrite(original)).holds
     assert not fcconv.certify(original, rewrite(other)).holds
+
+
+def test_scores_that_are_one_number_do_not_hold() -> None:
+    net = Net()
+    original = net.model(net.add("Sub", net.array(1), net.dense(net.map(), 96), name="last"))
+    forged = _rewritten(original)
+    (last,) = [node for node in forged.graph.node if node.op_type == "Sub"]
+    last.op_type, last.input[:] = "Identity", last.input[:1]
+    assert not fcconv.certify(original, forged).holds
+
+
+FAR = 1e24
+"""Beyond what the pixels of a certificate add up to, and far within float32."""
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("rewrite", [fcconv.convolutionize, fcconv.pointwise])
+def test_what_no_drawn_pixel_shows(rewrite: Any, seed: int) -> None:
+    """A Clip that the scores of all drawn pixels end at hides that they are absorbed."""
+    networks = []
+    for number in (0, 1e35):
+        net = Net()
+        x = net.add("Sub", net.dense(net.map(), 96), net.array(FAR))
+        x = net.add("Add", net.add("Sub", x, net.array(number)), net.array(number))
+        networks.append(net.model(net.add("Clip", x, net.array(7), net.array(9))))
+    original, other = networks
+    images = np.full((1, 2, 9, 8), FAR, np.float32) * np.sign(net.w(1, 2, 9, 8))
+    a, b = (fcconv.compile(network)(images) for network in networks)
+    assert not np.array_equal(a, b)
+    assert fcconv.certify(original, rewrite(original), seed=seed).holds
+    found = fcconv.certify(original, rewrite(other), seed=seed)
+    assert not found.holds
+    assert "rounding may add" in str(found.difference)
+
+
+@pytest.mark.parametrize("rewrite", [fcconv.convolutionize, fcconv.pointwise])
+def test_what_has_no_bound_is_measured(rewrite: Any) -> None:
+    """Nobody knows what rounding does to a tangent, but a NaN is one."""
+    networks = []
+    for build in (_left_alone, _plus_nothing):
+        net = Net()
+        networks.append(net.model(build(net, net.add("Tan", net.dense(net.map(), 96)))))
+    original, other = networks
+    assert fcconv.certify(original, rewrite(original)).holds
+    assert not fcconv.certify(original, rewrite(other)).holds
+
+
+def test_an_engine_that_loses_digits_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = Net()
+    original = net.model(net.dense(net.map(), 96))
+    compiled = engines.compile
+
+    def compile_badly(model: Any, engine: str) -> Any:
+        network = compiled(model, engine)
+        free = any(n == "size_0" for n in map(str, model.graph.inputs[0].shape.dims))
+        return (lambda x: network(x) * np.float32(1.01)) if free else network
+
+    monkeypatch.setattr(engines, "compile", compile_badly)
+    certificate = fcconv.certify(original, fcconv.convolutionize(original))
+    assert not certificate.holds
+    assert "right ones differ by" in str(certificate.difference)
 
 
 def test_weights_that_are_chosen_for_a_known_key() -> None:

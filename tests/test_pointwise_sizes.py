@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 from typing import Any, cast
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 import fcconv
 from fcconv.errors import UnsupportedError
 from fcconv.graph.load import load
+from forgers import values_renamed
 from graphs import Net, i
 from refusing import little_memory
 from sliding_windows import quiet
@@ -47,6 +50,55 @@ def test_free_sizes_are_proved(name: str) -> None:
         assert certificate.holds, certificate
         assert certificate.windows == len(rewritten.layers) == 1
     onnxruntime.InferenceSession(model.SerializeToString(), quiet())
+
+
+def test_a_number_of_images_is_not_treated_apart() -> None:
+    """More than 20 images get other scores: numbers that are proved for 3 of them."""
+    net = Net()
+    original = net.model(net.dense(net.map(), 96))
+    rewritten = ir.to_proto(fcconv.pointwise(original).model)
+    (scores,) = [output.name for output in rewritten.graph.output]
+    for node in rewritten.graph.node:
+        node.output[:] = ["scores" if name == scores else name for name in node.output]
+    made: list[tuple[str, list[str], str, dict[str, Any]]] = [
+        ("Neg", ["scores"], "negated", {}),
+        ("Concat", ["scores", "negated"], "both", {"axis": 1}),
+        ("Shape", ["scores"], "shape", {}),
+        ("Gather", ["shape", "first"], "images", {"axis": 0}),
+        ("Greater", ["images", "many"], "are many", {}),
+        ("Cast", ["are many"], "one", {"to": TensorProto.INT64}),
+        ("Mul", ["one", "classes"], "shift", {}),
+        ("Add", ["shift", "classes in order"], "places", {}),
+        ("Gather", ["both", "places"], scores, {"axis": 1}),
+    ]
+    rewritten.graph.node.extend(
+        helper.make_node(op, inputs, [output], **attributes)
+        for op, inputs, output, attributes in made
+    )
+    rewritten.graph.initializer.extend(
+        numpy_helper.from_array(np.array(numbers), name)
+        for name, numbers in (
+            ("first", 0), ("many", 20), ("classes", 3), ("classes in order", [0, 1, 2])
+        )
+    )  # fmt: skip
+    images = np.ones((21, 2, 9, 8), np.float32)
+    several, many = (fcconv.compile(rewritten)(images[:n]) for n in (20, 21))
+    assert np.array_equal(several, -many[:20])
+    assert not fcconv.certify(original, rewritten).holds
+
+
+def test_names_do_not_decide() -> None:
+    """Of values either, where a network also reads and computes shapes."""
+    net = Net()
+    original = net.model(net.add("MatMul", net.add("Relu", _own_shape(net)), net.w(96, 3)))
+    rewritten = ir.to_proto(fcconv.pointwise(original).model)
+    assert values_renamed(Random(0), rewritten)
+    assert fcconv.certify(original, rewritten).holds
+    (kernel,) = [w for w in rewritten.graph.initializer if "kernel" in w.name]
+    weight = numpy_helper.to_array(kernel).copy()
+    weight.flat[0] += 1
+    kernel.CopyFrom(numpy_helper.from_array(weight, kernel.name))
+    assert not fcconv.certify(original, rewritten).holds
 
 
 def test_a_wrong_weight_is_found_with_free_sizes() -> None:

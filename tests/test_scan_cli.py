@@ -81,7 +81,8 @@ def test_it_finds_the_face(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
 def test_it_writes_what_it_is_asked_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wanted = {"--heatmap": "h.png", "--report": "r.html", "--peaks": "p.geojson", "--out": "s.npy"}
     pairs = [word for pair in wanted.items() for word in pair]
-    code, printed, complaint = run(capsys, "faces.onnx", "photo.png", *QUICK, *pairs)
+    words = ("faces.onnx", "photo.png", *QUICK, *pairs, "--seed", "4711")
+    code, printed, complaint = run(capsys, *words)
     assert (code, complaint) == (0, "")
     for name in wanted.values():
         assert f"Written: {name}" in printed
@@ -91,6 +92,7 @@ def test_it_writes_what_it_is_asked_for(folder: Path, capsys: pytest.CaptureFixt
     features = json.loads((folder / "p.geojson").read_text())["features"]
     assert page.startswith("<!")
     assert f'"found": {len(features)}' in page
+    assert "<dd>4711</dd>" in page.replace("\n", "").replace("  ", "")
     assert len(features) == int(printed.split("Peaks from 0.5 on: ")[1].split()[0].rstrip(","))
     expected = fcconv.scan(
         "faces.onnx", "photo.png", stride=8, engine="numpy", preparation=fcconv.Preparation(True)

@@ -5,13 +5,14 @@ computes in the network's own type. Sums may be taken in any order. The bound fo
 values and the weights alone; nothing in it is chosen by looking at results:
 
 - a dot product, and a sum: :func:`fcconv.rounding.dot_bound`, with the errors of what it is made of
-  (N. J. Higham, *Accuracy and Stability of Numerical Algorithms*, sections 3.1 and 3.3);
+  (N. J. Higham, *Accuracy and Stability of Numerical Algorithms*, sections 3.1 and 3.3); weights
+  that are 0 make no term, as neither multiplying with them nor adding that rounds anything;
 - another arithmetic operation: two roundings of its largest operand or result, as an engine
   may carry neighbouring factors and terms into the weights before them;
 - a function of a library: 16 units in the last place, the most that the OpenCL C specification
   (section 7.4) leaves to any of them, ``pow``; none where it only chooses among its arguments.
   What it makes of the errors of its arguments is seen at the ends of their intervals: between these
-  the functions here are monotone, convex or concave, or a slope bounds them.
+  the functions here are monotone, convex or concave, or the slope of their operator bounds them.
 
 Where a bound can't be given, where a number may exceed its type, say, it is infinite.
 """
@@ -30,6 +31,7 @@ import numpy.typing as npt
 
 import fcconv_numpy
 from fcconv.errors import ArgumentError, UnsupportedError
+from fcconv.graph.operators import OPERATORS
 from fcconv.rounding import dot_bound, unit_and_range
 from fcconv_modular.moves import Moves, is_float, type_of
 
@@ -48,13 +50,6 @@ CHOOSES = frozenset(
      "Where", "Xor", "finite", "flip"]
 )  # fmt: skip
 """Functions that round nothing."""
-
-SLOPES = {"Cos": 1.0, "Gelu": 1.13, "HardSwish": 1.5, "Mish": 1.1, "Sin": 1.0, "Swish": 1.1}
-"""The largest slope of functions that turn more than once."""
-
-JUMPS = frozenset(["BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "Equal",
-                   "IsInf", "IsNaN", "Mod", "Tan"])  # fmt: skip
-"""Functions of which the ends of an interval don't tell what lies between."""
 
 LARGE_WEIGHT = 2**22
 """Entries beyond which a weight is not turned into float64 as a whole."""
@@ -122,6 +117,11 @@ class Bounded:
 class Bounds:
     """The backend; see :class:`fcconv.backend.Backend` for its functions.
 
+    Parameters
+    ----------
+    share : float, default: 1
+        The part of each rounding that is counted.
+
     Examples
     --------
     >>> bounds = Bounds()
@@ -132,6 +132,9 @@ class Bounds:
     """
 
     namespace = Moves()
+
+    def __init__(self, share: float = 1.0) -> None:
+        self._share = share
 
     def running_network(self) -> AbstractContextManager[None]:
         """Do as the reference does."""
@@ -144,9 +147,7 @@ class Bounds:
 
     def dense(self, x: Bounded, weight: Bounded, bias: Bounded | None) -> Bounded:
         """Multiply ``x (..., I)`` with ``weight (O, I)`` and add the bias."""
-        return self._dot(
-            lambda a, b: fcconv_numpy.dense(a, b, None), x, weight, bias, weight.shape[1], -1
-        )
+        return self._dot(lambda a, b: fcconv_numpy.dense(a, b, None), x, weight, bias, (1,), -1)
 
     def im2col(self, x: Bounded, window: Window) -> Bounded:
         """Gather the windows as columns, ``(N, C*prod(K), prod(S'))``."""
@@ -157,22 +158,19 @@ class Bounds:
         self, x: Bounded, weight: Bounded, bias: Bounded | None, window: Window, groups: int
     ) -> Bounded:
         """Convolve, ``(N, O, *S')``."""
-        terms = math.prod(weight.shape[1:])
         return self._dot(
             lambda a, b: fcconv_numpy.conv(a, b, None, window, groups),
-            x, weight, bias, terms, 1, 0 if groups == 1 else None,
+            x, weight, bias, range(1, weight.ndim), 1, 0 if groups == 1 else None,
         )  # fmt: skip
 
     def conv1x1(self, x: Bounded, weight: Bounded, bias: Bounded | None) -> Bounded:
         """Mix channels with ``weight (O, C)``, ``(N, O, *S)``."""
-        return self._dot(
-            lambda a, b: fcconv_numpy.conv1x1(a, b, None), x, weight, bias, weight.shape[1], 1
-        )
+        return self._dot(lambda a, b: fcconv_numpy.conv1x1(a, b, None), x, weight, bias, (1,), 1)
 
     def matmul(self, a: Bounded, b: Bounded) -> Bounded:
         """Multiply stacks of matrices."""
         outputs = b.ndim - 1 if b.ndim > 1 else None
-        return self._dot(fcconv_numpy.matmul, a, b, None, a.shape[-1], -1, outputs)
+        return self._dot(fcconv_numpy.matmul, a, b, None, (max(b.ndim - 2, 0),), -1, outputs)
 
     def max_pool(self, x: Bounded, window: Window) -> Bounded:
         """Take the maximum of each window: off by as much as one of its entries."""
@@ -181,12 +179,13 @@ class Bounds:
 
     def avg_pool(self, x: Bounded, window: Window, count: npt.NDArray[np.int64]) -> Bounded:
         """Divide the sum of each window by its count."""
+        ones = np.ones_like(count)
         value, error, size = (
-            fcconv_numpy.avg_pool(_wide(part), window, count)
+            fcconv_numpy.avg_pool(_wide(part), window, ones)
             for part in (x.value, x.error, x.size_of)
         )
-        terms = math.prod(window.kernel) + 1
-        return self._rounded(_truncated(value, x.dtype), error, size, terms, x.dtype)
+        total = self._rounded(value, error, size, math.prod(window.kernel), x.dtype)
+        return self.divide(total, Bounded(count, np.zeros(count.shape), x.dtype))
 
     def add(self, a: Bounded, b: Bounded) -> Bounded:
         """Add, with broadcasting."""
@@ -234,11 +233,12 @@ class Bounds:
         varied = [k for k, x in enumerate(xs) if np.any(x.error)]
         if not varied:
             return np.zeros_like(value)
-        if name in SLOPES:
-            return SLOPES[name] * np.broadcast_to(xs[0].error, value.shape)
         errors = np.maximum.reduce(np.broadcast_arrays(*(x.error for x in xs)))
-        if name in JUMPS or (len(varied) > MOST_VARIED and name not in ("Max", "Min")):
-            return np.where(errors > 0, np.inf, 0.0)
+        slope = OPERATORS[name].slope if name in OPERATORS else None
+        if slope is None and len(varied) > MOST_VARIED and name not in ("Max", "Min"):
+            slope = np.inf
+        if slope is not None:
+            return np.where(errors > 0, slope * errors, 0.0)
         corners: Iterable[Sequence[int]] = itertools.product((-1, 1), repeat=len(varied))
         if len(varied) > MOST_VARIED:
             corners = [(-1,) * len(varied), (1,) * len(varied)]
@@ -279,28 +279,42 @@ class Bounds:
         x: Bounded,
         weight: Bounded,
         bias: Bounded | None,
-        terms: int,
+        summed: Sequence[int],
         axis: int,
         outputs: int | None = 0,
     ) -> Bounded:
-        """Bound a product of matrices, or what is one; a large weight by parts along `outputs`."""
+        """Bound a product of matrices, or what is one; a large weight by parts along `outputs`.
+
+        The axes of the weight that are summed over are given, and that of the result's outputs.
+        """
         is_large = weight.value.size > LARGE_WEIGHT and not np.any(weight.error)
         if is_large and outputs is not None:
             count, each = weight.shape[outputs], LARGE_WEIGHT * weight.shape[outputs]
             cuts = range(0, count, max(each // weight.value.size, 1))[1:]
             weights = np.split(weight.value, cuts, outputs)
-            parts = [self._dot(product, x, self.asarray(w), None, terms, axis) for w in weights]
+            parts = [self._dot(product, x, self.asarray(w), None, summed, axis) for w in weights]
             made = self.namespace.concatenate(parts, axis=axis)
             return made if bias is None else self._with_bias(made, bias, axis)
         a, b = _wide(x.value), _wide(weight.value)
         value, magnitude = product(a, b), np.abs(b)
-        error = product(_wide(x.error), magnitude) if np.any(x.error) else 0.0
+        error = self._carried(product, x.error, magnitude) if np.any(x.error) else 0.0
         if np.any(weight.error):
             error = error + product(x.size_of, _wide(weight.error))
         size = product(np.abs(a), magnitude) + error
-        made = self._rounded(value, np.broadcast_to(error, value.shape), size, terms + 1,
-                             _common(x, weight))  # fmt: skip
+        made = self._rounded(value, np.broadcast_to(error, value.shape), size,
+                             _terms(weight, summed) + 1, _common(x, weight))  # fmt: skip
         return made if bias is None else self._with_bias(made, bias, axis)
+
+    def _carried(
+        self, product: Callable[[Any, Any], Any], error: Floats, magnitude: Floats
+    ) -> Floats:
+        """Multiply errors with weights; one of 0 carries none, not even one that has no bound."""
+        known = np.isfinite(error)
+        carried: Floats = product(np.where(known, error, 0.0), magnitude)
+        if known.all():
+            return carried
+        unknown = product(np.where(known, 0.0, 1.0), (magnitude > 0).astype(np.float64))
+        return np.where(unknown > 0, np.inf, carried)
 
     def _with_bias(self, x: Bounded, bias: Bounded, axis: int) -> Bounded:
         shape = [1] * x.ndim
@@ -313,10 +327,17 @@ class Bounds:
         """Add what roundings of numbers up to `size` add to an error."""
         if is_float(dtype):
             try:
-                error = error + dot_bound(size, roundings, dtype)
+                error = error + self._share * dot_bound(size, roundings, dtype)
             except ArgumentError:  # so many that there is no bound
                 error = np.full(np.shape(value), np.inf)
         return Bounded(value, _known(size, error, dtype), dtype)
+
+
+def _terms(weight: Bounded, summed: Sequence[int]) -> int:
+    """Count the products that an output is the sum of, at most."""
+    if np.any(weight.error):  # whatever is 0 may be something else
+        return math.prod(weight.shape[axis] for axis in summed)
+    return int(np.count_nonzero(weight.value, axis=tuple(summed)).max(initial=0))
 
 
 def _known(size: Floats, error: Floats, dtype: np.dtype[Any]) -> Floats:

@@ -15,6 +15,7 @@ from fcconv.certificate.layerwise import certify_layers
 from fcconv.certificate.report import Certificate
 from fcconv.certificate.runs import refusal
 from fcconv.certificate.sliding import Proof
+from fcconv.certificate.weights import share_weights
 from fcconv.errors import ArgumentError, ModelError, ShapeError
 from fcconv.geometry import integer
 from fcconv.graph.load import Source, load
@@ -83,6 +84,7 @@ def certify(
         first = load(original, _patch_shape(second) if window is None else window)
     except ShapeError as error:
         raise ModelError(f"the two networks do not fit each other: {error}") from error
+    share_weights(first, second)
     try:
         made = _proved(first, second, seed)
     except ShapeError:  # the original takes one image only, though it says that its batch is free

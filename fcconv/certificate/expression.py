@@ -14,9 +14,20 @@ from fcconv.graph.run import data_inputs
 def same_expression(first: ir.Model, second: ir.Model) -> bool:
     """Say whether two networks apply the same operators to the same numbers, output by output.
 
-    Names, the order of independent nodes, and where a constant lies have no part in it.
+    Names, the order of independent nodes, where a constant lies, and nodes that change nothing have
+    no part in it.
     """
     return _expressions(first) == _expressions(second)
+
+
+def content_of(value: ir.Value) -> bytes | None:
+    """Hash a constant: its type, its shape, and all of its bytes; None of other values."""
+    if value.const_value is None:
+        return None
+    array = value.const_value.numpy()
+    held = hashlib.blake2b(f"{value.dtype} {array.shape}".encode())
+    held.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return held.digest()
 
 
 def _expressions(model: ir.Model) -> list[bytes]:
@@ -26,11 +37,11 @@ def _expressions(model: ir.Model) -> list[bytes]:
     for number, value in enumerate(data_inputs(graph)):
         found[value] = f"input {number} {value.dtype}".encode()
     for value in graph.initializers.values():
-        array = np.zeros(0) if value.const_value is None else value.const_value.numpy()
-        held = hashlib.blake2b(f"{value.dtype} {array.shape}".encode())
-        held.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-        found[value] = held.digest()
+        found[value] = content_of(value) or b""
     for node in graph:
+        if node.op_identifier() == ("", "Identity", ""):
+            found[node.outputs[0]] = found[node.inputs[0]]
+            continue
         version = graph.opset_imports.get(node.domain)
         inputs = [found[value] for value in node.inputs]
         described = (*node.op_identifier(), version, attribute_bytes(node), inputs)

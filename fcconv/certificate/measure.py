@@ -10,19 +10,29 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from fcconv.backend import ONNXRUNTIME
 from fcconv.certificate.bounds import Bounded, Bounds
 from fcconv.certificate.report import Rounding
-from fcconv.certificate.side import Array, Grid, Ints, filled_up, flat, in_rows
+from fcconv.certificate.side import Array, Grid, Ints, filled_up, flat
 from fcconv.errors import UnsupportedError
 from fcconv.graph import engines
-from fcconv.graph.run import Program, fixed_batch
+from fcconv.graph.run import Program, by_image, fixed_batch
+from fcconv.graph.session import Session
 from fcconv.rounding import unit_and_range
 from fcconv_modular.moves import is_float
 
-ENGINES = ("numpy", "onnxruntime")
+ENGINES = ("numpy", ONNXRUNTIME)
 
 ORDINARY = "ordinary"
 """The numbers whose errors a certificate shows."""
+
+SHARE = 0.5
+"""The part of each rounding of a rewritten network that has to fit into the original's bound.
+
+A right rewriting makes the same products and sums, of the same numbers. What it may do otherwise is
+to end one with another rounding, as a bias does that is added by itself. So where the original
+rounds n times, it rounds n + 1 times, at most twice as often.
+"""
 
 LARGE = 2.0**13
 """Beyond what pixels usually are, and within float16."""
@@ -103,7 +113,8 @@ def rounding_errors(
     names, images = [each[0][0] for each in drawn], [each[1] for each in drawn]
     crops = [[pair.cut(array) for array in arrays] for arrays in images]
     program = Program(pair.original)
-    bounded = [_bounded(program, arrays) for arrays in crops]
+    bounded = [list(map(_flat, _bounded(program, arrays, Bounds()))) for arrays in crops]
+    looser = _looser(pair, names, bounded, images)
     rows = []
     for engine in filter(importlib.util.find_spec, ENGINES):
         try:
@@ -116,7 +127,7 @@ def rounding_errors(
             beyond = _beyond(pair, bound, before, after, keeps_nan=engine == "numpy")
             if beyond is not None and row.beyond is None:
                 row = replace(row, beyond=f"{name} pixels, {beyond}")
-        rows.append(row)
+        rows.append(row if row.beyond is not None else replace(row, beyond=looser))
     return rows
 
 
@@ -126,6 +137,7 @@ def numbers(
     """Yield arrays of numbers of several sizes, each with its name.
 
     The largest floats are those whose squares overflow, the tiny ones those whose squares are 0.
+    No two have the same size: such may cancel, but for a rest that depends on the order of sums.
     """
     spot = np.zeros(shape)
     if spot.size:
@@ -136,7 +148,7 @@ def numbers(
         yield "zeros", np.zeros(shape, dtype)
         yield "minus zeros", np.full(shape, -0.0).astype(dtype)
         yield "large", (LARGE * rng.uniform(-1, 1, shape)).astype(dtype)
-        yield "huge", (2 * np.sqrt(limits.largest) * np.sign(normal)).astype(dtype)
+        yield "huge", (2 * np.sqrt(limits.largest) * (normal + np.sign(normal))).astype(dtype)
         yield "tiny", (np.sqrt(limits.smallest) / 2**12 * normal).astype(dtype)
     else:
         low, high = (0, 1) if dtype.kind == "b" else _ends(dtype)
@@ -154,7 +166,9 @@ def _ends(dtype: np.dtype[Any]) -> tuple[int, int]:
 
 def _results(model: ir.Model, engine: str, inputs: Sequence[Sequence[Array]]) -> list[list[Array]]:
     """Run a network on several inputs, of any batch each."""
-    network, size = engines.compile(model, engine), fixed_batch(Program(model).inputs)
+    is_session = engine == ONNXRUNTIME  # of which a large network's weights are not copied
+    network = Session(model, layouts=False) if is_session else engines.compile(model, engine)
+    size = fixed_batch(Program(model).inputs)
 
     def call(arrays: Sequence[Array]) -> list[Array]:
         if len(arrays) != 1:
@@ -168,17 +182,52 @@ def _listed(results: Any) -> list[Array]:
     return list(results) if isinstance(results, tuple) else [results]
 
 
-def _bounded(program: Program, arrays: Sequence[Array]) -> list[Bounded]:
+def _looser(
+    pair: Pair,
+    names: Sequence[str],
+    bounded: Sequence[Sequence[Bounded]],
+    images: Sequence[Sequence[Array]],
+) -> str | None:
+    """Say where the rewritten network may round worse than the original, if anywhere.
+
+    This finds what the drawn pixels hide, such as a sum with a large number before a Clip.
+    """
+    program = Program(pair.rewritten)
+    for name, bounds, arrays in zip(names, bounded, images, strict=True):
+        if not any(np.isfinite(bound.error).any() for bound in bounds):
+            continue
+        made = _bounded(program, arrays, Bounds(SHARE))
+        errors = pair.by_window([np.asarray(y.error) for y in made])
+        for output, (bound, error) in enumerate(zip(bounds, errors, strict=True)):
+            if bound.shape != error.shape:
+                break  # the engines tell
+            wrong = np.isfinite(bound.error) & ~(error <= bound.error)
+            if wrong.any():
+                row, entry = (int(n) for n in np.argwhere(wrong)[0])
+                return (
+                    f"{name} pixels, {pair.place(row)}, output {output}, entry {entry}: rounding "
+                    f"may add {error[row, entry] / SHARE:.1e}, in the original "
+                    f"{bound.error[row, entry]:.1e}"
+                )
+    return None
+
+
+def _bounded(program: Program, arrays: Sequence[Array], bounds: Bounds) -> list[Bounded]:
     """Run a network with bounds on the errors of what it computes."""
-    bounds, size = Bounds(), fixed_batch(program.inputs)
+    size = fixed_batch(program.inputs)
     count = len(arrays[0]) if arrays else 0
     missing = -count % (size or 1) if len(arrays) == 1 else 0
     inputs = [
         bounds.asarray(np.concatenate([x, np.repeat(x[:1], missing, axis=0)])) for x in arrays
     ]
     outputs = program.run_batches(bounds, {}, inputs)
-    outputs = [y[:count] for y in outputs] if missing else outputs
-    return [bounds.namespace.reshape(y, in_rows(y.shape)) for y in outputs]
+    outputs = by_image(outputs) if count == size == 1 else outputs
+    return [y[:count] for y in outputs] if missing else outputs
+
+
+def _flat(bounded: Bounded) -> Bounded:
+    """Give an output of a patch network one axis of features."""
+    return bounded.of(*flat(bounded.parts))
 
 
 def _errors(

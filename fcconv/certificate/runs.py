@@ -93,6 +93,9 @@ def _run_on_onnxruntime(path: Path, images: list[Array] | None) -> list[Array]:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what it logs, it raises
+    options.graph_optimization_level = (  # but for layouts, which copy all weights
+        onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    )
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     if images is None:
         return []

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fcconv.errors import ShapeError
 from fcconv.graph.run import Program, Visit, by_image, fixed_batch
 from fcconv_modular import Field
 from fcconv_modular.residues import Residues
@@ -154,6 +155,8 @@ def filled_up(
     missing = -len(images) % (size or 1)
     filled = np.concatenate([images, np.repeat(images[:1], missing, axis=0)])
     outputs = by_image(call(filled)) if len(filled) == size == 1 else call(filled)
+    if not all(output.ndim for output in outputs):
+        raise ShapeError("an output is a single number, for however many images")
     return [output[: len(images)] if missing else output for output in outputs]
 
 

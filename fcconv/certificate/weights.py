@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,25 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 LAYERS = ("Conv", "Gemm", "MatMul")
+
+LARGE_WEIGHT = 2**20
+"""Bytes from which on a weight that both networks have is held once."""
+
+
+def share_weights(first: ir.Model, second: ir.Model) -> None:
+    """Let the second network hold no copies of the first one's large weights."""
+    held: dict[tuple[Any, bytes], npt.NDArray[Any]] = {}
+    for model in (first, second):
+        for value in model.graph.initializers.values():
+            tensor = value.const_value
+            if tensor is None or tensor.nbytes < LARGE_WEIGHT or tensor.dtype.bitwidth < 8:
+                continue
+            array = np.ascontiguousarray(tensor.numpy())
+            digest = hashlib.sha256(array.reshape(-1).view(np.uint8).data).digest()
+            same = held.setdefault((tensor.dtype, digest), array)
+            if same is not array:
+                shared = same.reshape(array.shape)
+                value.const_value = ir.Tensor(shared, dtype=tensor.dtype, name=tensor.name)
 
 
 def moved_weights(original: ir.Model, rewritten: ir.Model) -> dict[str, bool]:

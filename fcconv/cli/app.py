@@ -72,13 +72,14 @@ def app() -> None:
     show_default=True,
     help="Where the picture goes.",
 )
-def demo(backend: str, out: Path) -> int:
+@seed_option
+def demo(backend: str, out: Path, seed: int | None) -> int:
     """Find a face in a photo by one pass a scale, and prove it equal to crops."""
     if not out.parent.is_dir():
         raise click.BadParameter(f"there is no folder {out.parent}", param_hint="--out")
     with extra("demo"):
         from fcconv.cli.demo import run_and_show
-    return run_and_show(backend, out)
+    return run_and_show(backend, out, seed)
 
 
 @app.command()

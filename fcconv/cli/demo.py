@@ -10,10 +10,12 @@ from fcconv.cli.output import progress, results
 from fcconv.demo.demo import Demo, run_demo
 
 
-def run_and_show(backend: str, out: Path) -> int:
+def run_and_show(backend: str, out: Path, seed: int | None) -> int:
     """Run the demo, print the layers, the figures and the peaks; 1 means that the proof failed."""
     with progress() as bar:
-        found = run_demo(backend, out, lambda items, heading: bar.track(items, description=heading))
+        found = run_demo(
+            backend, out, lambda items, heading: bar.track(items, description=heading), seed
+        )
     console = results()
     for part in (_layers(found), _figures(found, backend), _peaks(found)):
         console.print(part)
@@ -47,6 +49,7 @@ def _figures(demo: Demo, backend: str) -> Table:
         "a wrong rewriting passes with probability below": (
             f"{certificate.false_pass_probability:.1e}"
         ),
+        "seed of the proof": f"{certificate.seed}",
     }
     for name, value in rows.items():
         table.add_row(name, value)

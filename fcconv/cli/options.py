@@ -27,7 +27,7 @@ windows_option = click.option(
 seed_option = click.option(
     "--seed",
     type=int,
-    help="Repeat a proof by the seed that it printed. A seed that is known in advance does not "
+    help="Repeat the proof by the seed that it printed. A seed that is known in advance does not "
     "protect against somebody who forges a network for it; left out, a new one is drawn.",
 )
 

@@ -14,6 +14,7 @@ from fcconv.cli.options import (
     as_json,
     extra,
     integers_of,
+    seed_option,
     stride_of,
     stride_option,
     window_option,
@@ -131,6 +132,7 @@ class Names(click.ParamType[tuple[str, ...]]):
 @click.option("--label", "only", multiple=True, help="Looks for peaks of this class only.")
 @click.option("--resume", is_flag=True, help="Goes on with a run that was cut off.")
 @click.option("--overwrite", is_flag=True, help="Replaces the scores of another run.")
+@seed_option
 @as_json
 def scan(
     stride: str | None,

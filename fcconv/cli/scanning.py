@@ -67,6 +67,7 @@ class Options:
     overlap: float | None
     only: tuple[str, ...]
     existing: str
+    seed: int | None
     as_json: bool
 
     @property
@@ -107,7 +108,7 @@ def scan_and_show(options: Options) -> int:
     for resized in sizes:
         check_size(resized.size, network.window)
     outs = _outs(options)
-    certificate = _certificate(network) if options.report is not None else None
+    certificate = _certificate(network, options.seed) if options.report is not None else None
     scans = [
         _scanned(options, network, resized, out) for resized, out in zip(sizes, outs, strict=True)
     ]
@@ -270,11 +271,11 @@ def _peaks_of(options: Options, scan: Scan, labels: Sequence[str]) -> list[Peak]
         )
 
 
-def _certificate(network: Network) -> Certificate | None:
+def _certificate(network: Network, seed: int | None) -> Certificate | None:
     """Certify a network that was made to slide, before what may take hours."""
     slid = network.slid
     is_rewritten = isinstance(slid, Sliding) and slid.patch is not None
-    return certify(network.patch, slid) if is_rewritten else None
+    return certify(network.patch, slid, seed=seed) if is_rewritten else None
 
 
 def _write(

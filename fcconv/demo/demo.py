@@ -58,7 +58,7 @@ class Demo:
     peaks: list[Peak]
 
 
-def run_demo(backend: str, out: Path, track: Track) -> Demo:
+def run_demo(backend: str, out: Path, track: Track, seed: int | None = None) -> Demo:
     """Find the face in ``astronaut.png``, prove the rewriting, and write the picture.
 
     Parameters
@@ -69,6 +69,8 @@ def run_demo(backend: str, out: Path, track: Track) -> Demo:
         Where the picture goes, a PNG.
     track : callable
         Shows progress: hands out the items of a sequence under a heading.
+    seed : int, optional
+        Repeats a proof, see :func:`fcconv.certify`.
 
     Returns
     -------
@@ -96,7 +98,7 @@ def run_demo(backend: str, out: Path, track: Track) -> Demo:
     between = time.perf_counter()
     by_crop = crop_scores(many, images, step, floats)
     end = time.perf_counter()
-    proof = prove(network, images, backend, one_pass, by_crop, track)
+    proof = prove(network, images, backend, one_pass, by_crop, track, seed)
     levels = [Level(scale, scores, step) for scale, scores in zip(scales, one_pass, strict=True)]
     peaks = strongest_peaks(levels, 3)
     write_picture(out, photo, images[0], heatmap(levels, images[0].shape), peaks)

@@ -87,6 +87,7 @@ def prove(
     one_pass: Sequence[Scores],
     by_crop: Sequence[Scores],
     track: Track,
+    seed: int | None = None,
 ) -> Proof:
     """Prove that one pass scores every window as its crop is scored.
 
@@ -106,6 +107,8 @@ def prove(
         The float32 scores of each image, both ways.
     track : callable
         Shows progress.
+    seed : int, optional
+        Repeats a proof, see :func:`fcconv.certify`.
 
     Returns
     -------
@@ -122,7 +125,7 @@ def prove(
         exact = _flat(one_pass_scores(one, whole, tracked))
         equal = exact == _flat(crop_scores(many, whole, sliding.stride[0], tracked))
     return Proof(
-        certificate=fcconv.certify(network, fcconv.convolutionize(network)),
+        certificate=fcconv.certify(network, fcconv.convolutionize(network), seed=seed),
         windows=len(equal),
         equal_on_integers=int(equal.sum()),
         largest_difference=float(np.abs(_flat(one_pass) - _flat(by_crop)).max()),

@@ -15,8 +15,6 @@ from fcconv.graph.node import Node
 
 OLDEST_OPSET = 7
 
-WINDOWED = ("Conv", "MaxPool", "AveragePool", "LpPool")
-
 INTERNAL = "__"
 """How the names of attributes begin that ONNX lets tools add."""
 
@@ -90,7 +88,7 @@ def check_node(node: Node) -> None:
             raise ModelError(f"{node} needs {name} as {kind}, got {attribute.type.name}")
         if attribute is not None and name in FLAGS and attribute.value not in (0, 1):
             raise ModelError(f"{node} needs {name} of 0 or 1, got {attribute.value}")
-    if node.op in WINDOWED:
+    if "auto_pad" in schema.attributes:
         _check_window(node)
 
 

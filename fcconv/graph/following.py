@@ -44,6 +44,23 @@ class Following:
     values: dict[ir.Value, Any] = field(default_factory=dict)
     _types: dict[ir.Value, onnx.TypeProto] = field(default_factory=dict)
 
+    def start(self, image: ir.Value, known: Local, dims: Sequence[Any]) -> None:
+        """Begin with an input, whose other axes are as long as it says."""
+        first = [_first(known.along[a]) if a in known.along else n for a, n in enumerate(dims)]
+        sizes = tuple(n for n in first if isinstance(n, int))
+        whole = len(sizes) == len(first)
+        self.add(image, Local(known.rank, known.along, sizes if whole else None))
+
+    def to_the_end(self) -> str | None:
+        """Follow all nodes; return the first that is not local, or of which nobody knows."""
+        for value in self.graph.initializers.values():
+            self.add(value, None if value.const_value is None else value.const_value.numpy())
+        for ir_node in self.graph:
+            node = Node(ir_node, self.graph.opset_imports.get(ir_node.domain, 0))
+            if not self.step(node):
+                return str(node)
+        return None
+
     def add(self, value: ir.Value, known: Local | npt.NDArray[Any] | None) -> None:
         """Note what is known of a value."""
         self.values[value] = known
@@ -66,14 +83,14 @@ class Following:
         made = _spread(node, inputs)
         return made is not None and self._sized(node, inputs, made)
 
-    def jumps(self, value: ir.Value) -> Iterator[int]:
-        """Yield how many pixels lie between entries along the axes of the image."""
-        known = self.values[value]
-        if isinstance(known, Local):
-            for entries in known.along.values():
-                yield from (axis.jump for axis in _lines(entries))
-        elif known is not None and _varies(known):
-            yield from (axis.jump for n in known.ravel() for axis in (n.along if n else ()))
+    def lines(self) -> Iterator[Along]:
+        """Yield the entries along each axis of all values, and those that lengths count."""
+        for known in self.values.values():
+            if isinstance(known, Local):
+                for entries in known.along.values():
+                    yield from _lines(entries)
+            elif known is not None and _varies(known):
+                yield from (axis for n in known.ravel() for axis in (n.along if n else ()))
 
     def _sized(self, node: Node, inputs: Sequence[Any], made: Local) -> bool:
         """Note what a node makes, and how long its axes are; False if that can't be."""

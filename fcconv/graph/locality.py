@@ -10,7 +10,6 @@ import numpy as np
 import onnx_ir as ir
 
 from fcconv.graph.following import Following
-from fcconv.graph.node import Node
 from fcconv.graph.receptive import Along, Counts, Local
 from fcconv.graph.run import data_inputs
 
@@ -83,6 +82,19 @@ def find_locality(graph: ir.Graph, axes: Sequence[int], window: Sequence[int]) -
     return _followed(graph, axes, [np.arange(n, n + period) for n in window])
 
 
+def keep_places(graph: ir.Graph, shapes: Sequence[Sequence[int | None]]) -> bool:
+    """Say whether no entry sees beyond its own place along the axes of free length, None.
+
+    What a network computes at one length of these axes, it then computes at any.
+    """
+    followed = Following(graph)
+    for image, shape in zip(data_inputs(graph), shapes, strict=True):
+        along = {axis: Along(BATCH, of=axis) for axis, n in enumerate(shape) if n is None}
+        followed.start(image, Local(len(shape), along), shape)
+    outside = followed.to_the_end()
+    return outside is None and all(a.is_still(Along(BATCH, of=a.of)) for a in followed.lines())
+
+
 def _followed(graph: ir.Graph, axes: Sequence[int], sizes: Sequence[Counts]) -> Locality:
     (image,) = data_inputs(graph)
     dims = () if image.shape is None else image.shape.dims
@@ -90,27 +102,20 @@ def _followed(graph: ir.Graph, axes: Sequence[int], sizes: Sequence[Counts]) -> 
         axis: Along(counts, of=axis)
         for axis, counts in zip((0, *axes), (BATCH, *sizes), strict=True)
     }
-    first = [int(along[a].counts[0]) if a in along else n for a, n in enumerate(dims)]
-    known = tuple(n for n in first if isinstance(n, int))
     followed = Following(graph)
-    followed.add(image, Local(len(dims), along, known if len(known) == len(dims) else None))
-    for value in graph.initializers.values():
-        followed.add(value, None if value.const_value is None else value.const_value.numpy())
-    jumps = {1}
-    for ir_node in graph:
-        node = Node(ir_node, graph.opset_imports.get(ir_node.domain, 0))
-        if not followed.step(node):
-            return Locality((), str(node), math.lcm(*jumps))
-        for value in ir_node.outputs:
-            jumps.update(followed.jumps(value))
-    outputs = [followed.values[value] for value in graph.outputs]
+    followed.start(image, Local(len(dims), along), dims)
+    outside = followed.to_the_end()
+    period = math.lcm(1, *(a.jump for a in followed.lines()))
+    if outside is not None:
+        return Locality((), outside, period)
     cells = []
-    for value, made in zip(graph.outputs, outputs, strict=True):
+    for value in graph.outputs:
+        made = followed.values[value]
         places = (0, *range(2, 2 + len(axes)))
         found = [made.along.get(place) for place in places] if isinstance(made, Local) else []
         lines = [entries for entries in found if isinstance(entries, Along)]
         in_order = [entries.of for entries in lines] == [0, *axes]
         if not in_order or made.rank != 2 + len(axes) or not lines[0].is_still(along[0]):
-            return Locality((), f"the output {value.name!r}", math.lcm(*jumps))
+            return Locality((), f"the output {value.name!r}", period)
         cells.append(tuple(lines[1:]))
-    return Locality(tuple(cells), None, math.lcm(*jumps))
+    return Locality(tuple(cells), None, period)

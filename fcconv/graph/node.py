@@ -48,10 +48,13 @@ class Node:
         return f"{self.name} ({self.op})"
 
     def attribute(self, name: str, default: Any = None) -> Any:
-        """Return the value of an attribute; sequences are tuples."""
+        """Return the value of an attribute; sequences are tuples.
+
+        A default is in float32, as attributes are; in float64 it would be another number.
+        """
         attribute = self.ir.attributes.get(name)
         if attribute is None:
-            return default
+            return float(np.float32(default)) if isinstance(default, float) else default
         return (
             attribute.as_tensor()
             if attribute.type == ir.AttributeType.TENSOR

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from fcconv.graph.receptive import Spread
 
@@ -43,6 +43,12 @@ class Operator:
         is computed here. A node with another one is refused, unless that has its default value.
     slides_by_any : bool
         Whether any input may depend on the pixels when it slides; otherwise the first one alone.
+    slope : float, optional
+        The largest one of a function that is not monotone, convex or concave between any two
+        arguments; infinite, where it jumps. What rounding does is bounded by it.
+    workspace : "copies", "columns" or "tiles"
+        What NumPy computes it in: copies of its first input and its result, the columns of a
+        convolution, or tiles of its input.
     """
 
     compute: Compute
@@ -53,3 +59,5 @@ class Operator:
     spread: Spread | None = None
     attributes: tuple[str, ...] = ()
     slides_by_any: bool = False
+    slope: float | None = None
+    workspace: Literal["copies", "columns", "tiles"] = "copies"

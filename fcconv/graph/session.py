@@ -25,6 +25,8 @@ class Session(Compiled):
     ----------
     model : onnx_ir.Model
         The network.
+    layouts : bool, default: True
+        Whether onnxruntime may copy weights into other layouts, which compute faster.
 
     Raises
     ------
@@ -36,13 +38,17 @@ class Session(Compiled):
 
     engine = ONNXRUNTIME
 
-    def __init__(self, model: ir.Model) -> None:
+    def __init__(self, model: ir.Model, *, layouts: bool = True) -> None:
         try:
             import onnxruntime
         except ModuleNotFoundError:
             raise BackendError("onnxruntime is not installed: pip install onnxruntime") from None
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        if not layouts:
+            level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+            options.graph_optimization_level = level
+            options.add_session_config_entry("session.disable_prepacking", "1")
         written, weights = _without_weights(model)
         with _named_errors():
             held = [onnxruntime.OrtValue.ortvalue_from_numpy(w) for w in weights.values()]

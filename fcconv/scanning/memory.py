@@ -17,6 +17,7 @@ from fcconv.backend import BACKENDS, ONNXRUNTIME, backend
 from fcconv.errors import ArgumentError, ModelError, UnsupportedError
 from fcconv.graph.engines import compile as compiled
 from fcconv.graph.node import Node
+from fcconv.graph.operators import OPERATORS
 from fcconv.graph.run import Program, data_inputs, spent_after
 
 UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
@@ -230,12 +231,14 @@ def _workspace(node: ir.Node, extents: dict[ir.Value, Extent], engine: str) -> l
     most = backend(engine).column_bytes() if engine in BACKENDS else None
     if most is None:
         return [*read, *made]  # copies in the layout that the library prefers
-    if node.op_type == "Conv":
+    operator = OPERATORS.get(Node(node, 0).op)
+    workspace = "copies" if operator is None else operator.workspace
+    if workspace == "columns":
         weight = node.inputs[1]
         kernel = () if weight is None or weight.shape is None else weight.shape.numpy()[2:]
         taps = math.prod(kernel)
         return [_columns(made[0], read[0], taps, most)] if taps > 1 and made and read else []
-    if node.op_type in ("MaxPool", "AveragePool"):
+    if workspace == "tiles":
         return [replace(extent, most=most) for extent in read[:1]]
     return [*read[:1], *made]
 

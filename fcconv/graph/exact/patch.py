@@ -12,17 +12,16 @@ import numpy as np
 import onnx_ir as ir
 
 from fcconv.errors import FcconvError, UnsupportedError
+from fcconv.graph import receptive
 from fcconv.graph.exact.batch import free_batch
 from fcconv.graph.node import Node
-from fcconv.graph.operators import windows
+from fcconv.graph.operators import OPERATORS, windows
 from fcconv.graph.run import data_inputs, fixed_batch
 from fcconv.graph.session import Session
 from fcconv.graph.shapes import infer_shapes, see_shapes
 from fcconv.graph.writer import TO_THE_END, add_initializer, free_name, names_in
 
 GRAPHS = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
-
-WINDOWED = ("Conv", "MaxPool", "AveragePool", "LpPool")
 
 
 def prepared(model: ir.Model) -> ir.Model:
@@ -49,7 +48,8 @@ def prepared(model: ir.Model) -> ir.Model:
     for ir_node in graph:
         node = Node(ir_node, graph.opset_imports.get(ir_node.domain, 0))
         _check_batches(node)
-        if node.op in WINDOWED:
+        operator = OPERATORS.get(node.op)
+        if operator is not None and operator.spread is receptive.window:
             _spell_out_padding(node)
         elif node.op == "Slice":
             _spell_out_ends(node, graph, names)

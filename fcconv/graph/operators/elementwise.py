@@ -62,7 +62,9 @@ def _reciprocal(backend: Backend[Any], _node: Node, x: Any) -> Any:
     return backend.divide(backend.namespace.ones_like(x), x)
 
 
-def _function(function: Callable[..., Any], **defaults: float | str) -> Operator:
+def _function(
+    function: Callable[..., Any], *, slope: float | None = None, **defaults: float | str
+) -> Operator:
     """Make an operator of ``function(xp, *xs, **attributes)``; attributes have `defaults`."""
 
     def compute(backend: Backend[Any], node: Node, *xs: Any) -> Any:
@@ -78,6 +80,7 @@ def _function(function: Callable[..., Any], **defaults: float | str) -> Operator
         attributes=known,
         slides_by_any=True,
         spread=receptive.entrywise,
+        slope=slope,
     )
 
 
@@ -206,40 +209,40 @@ OPERATORS = {
     "Asinh": _function(lambda xp, x: xp.arcsinh(x)),
     "Atan": _function(lambda xp, x: xp.arctan(x)),
     "Atanh": _function(lambda xp, x: xp.arctanh(x)),
-    "BitShift": _function(_shifted, direction="LEFT"),
-    "BitwiseAnd": _function(lambda _xp, x, y: x & y),
-    "BitwiseNot": _function(lambda _xp, x: ~x),
-    "BitwiseOr": _function(lambda _xp, x, y: x | y),
-    "BitwiseXor": _function(lambda _xp, x, y: x ^ y),
+    "BitShift": _function(_shifted, direction="LEFT", slope=math.inf),
+    "BitwiseAnd": _function(lambda _xp, x, y: x & y, slope=math.inf),
+    "BitwiseNot": _function(lambda _xp, x: ~x, slope=math.inf),
+    "BitwiseOr": _function(lambda _xp, x, y: x | y, slope=math.inf),
+    "BitwiseXor": _function(lambda _xp, x, y: x ^ y, slope=math.inf),
     "Ceil": _function(lambda xp, x: xp.ceil(x)),
     "Celu": _function(
         lambda xp, x, alpha: xp.maximum(x, 0) + alpha * xp.expm1(xp.minimum(x, 0) / alpha),
         alpha=1.0,
     ),
-    "Cos": _function(lambda xp, x: xp.cos(x)),
+    "Cos": _function(lambda xp, x: xp.cos(x), slope=1.0),
     "Cosh": _function(lambda xp, x: xp.cosh(x)),
     "Elu": _function(_elu, alpha=1.0),
-    "Equal": _function(lambda _xp, x, y: x == y),
+    "Equal": _function(lambda _xp, x, y: x == y, slope=math.inf),
     "Erf": _function(_erf),
     "Exp": _function(lambda xp, x: xp.exp(x)),
     "Floor": _function(lambda xp, x: xp.floor(x)),
-    "Gelu": _function(_gelu, approximate="none"),
+    "Gelu": _function(_gelu, approximate="none", slope=1.13),
     "Greater": _function(lambda _xp, x, y: x > y),
     "GreaterOrEqual": _function(lambda _xp, x, y: x >= y),
     "HardSigmoid": _function(
         lambda xp, x, alpha, beta: xp.clip(alpha * x + beta, 0, 1), alpha=0.2, beta=0.5
     ),
-    "HardSwish": _function(lambda xp, x: x * xp.clip(x / 6 + 0.5, 0, 1)),
-    "IsInf": _function(_is_infinite, detect_negative=1, detect_positive=1),
-    "IsNaN": _function(lambda xp, x: xp.isnan(x)),
+    "HardSwish": _function(lambda xp, x: x * xp.clip(x / 6 + 0.5, 0, 1), slope=1.5),
+    "IsInf": _function(_is_infinite, detect_negative=1, detect_positive=1, slope=math.inf),
+    "IsNaN": _function(lambda xp, x: xp.isnan(x), slope=math.inf),
     "LeakyRelu": _function(lambda xp, x, alpha: xp.where(x < 0, alpha * x, x), alpha=0.01),
     "Less": _function(lambda _xp, x, y: x < y),
     "LessOrEqual": _function(lambda _xp, x, y: x <= y),
     "Log": _function(lambda xp, x: xp.log(x)),
     "Max": _function(lambda xp, *xs: functools.reduce(xp.maximum, xs)),
     "Min": _function(lambda xp, *xs: functools.reduce(xp.minimum, xs)),
-    "Mish": _function(lambda xp, x: x * xp.tanh(_softplus(xp, x))),
-    "Mod": _function(_modulo, fmod=0),
+    "Mish": _function(lambda xp, x: x * xp.tanh(_softplus(xp, x)), slope=1.1),
+    "Mod": _function(_modulo, fmod=0, slope=math.inf),
     "Not": _function(lambda xp, x: xp.logical_not(x)),
     "Or": _function(lambda xp, x, y: xp.logical_or(x, y)),
     "PRelu": _function(lambda xp, x, slope: xp.where(x < 0, slope * x, x)),
@@ -252,13 +255,13 @@ OPERATORS = {
     "Shrink": _function(_shrunk, lambd=0.5, bias=0.0),
     "Sigmoid": _function(_sigmoid),
     "Sign": _function(lambda xp, x: xp.sign(x)),
-    "Sin": _function(lambda xp, x: xp.sin(x)),
+    "Sin": _function(lambda xp, x: xp.sin(x), slope=1.0),
     "Sinh": _function(lambda xp, x: xp.sinh(x)),
     "Softplus": _function(_softplus),
     "Softsign": _function(lambda xp, x: x / (1 + xp.abs(x))),
     "Sqrt": _function(lambda xp, x: xp.sqrt(x)),
-    "Swish": _function(lambda xp, x, alpha: x * _sigmoid(xp, alpha * x), alpha=1.0),
-    "Tan": _function(lambda xp, x: xp.tan(x)),
+    "Swish": _function(lambda xp, x, alpha: x * _sigmoid(xp, alpha * x), alpha=1.0, slope=1.1),
+    "Tan": _function(lambda xp, x: xp.tan(x), slope=math.inf),
     "Tanh": _function(lambda xp, x: xp.tanh(x)),
     "ThresholdedRelu": _function(
         lambda xp, x, alpha: xp.where(x > alpha, x, xp.zeros_like(x)), alpha=1.0

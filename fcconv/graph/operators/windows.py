@@ -340,15 +340,26 @@ def _global_pool(op: str) -> Any:
 
 
 OPERATORS = {
-    "Conv": Operator(_conv, _slide_conv, attributes=(*MOVES, "group"), spread=receptive.window),
+    "Conv": Operator(
+        _conv,
+        _slide_conv,
+        attributes=(*MOVES, "group"),
+        spread=receptive.window,
+        workspace="columns",
+    ),
     "MaxPool": Operator(
-        _max_pool, _slide_pool, attributes=(*MOVES, "ceil_mode", OF_PLACES), spread=receptive.window
+        _max_pool,
+        _slide_pool,
+        attributes=(*MOVES, "ceil_mode", OF_PLACES),
+        spread=receptive.window,
+        workspace="tiles",
     ),
     "AveragePool": Operator(
         _average_pool,
         _slide_pool,
         attributes=(*MOVES, "ceil_mode", "count_include_pad"),
         spread=receptive.window,
+        workspace="tiles",
     ),
     "LpPool": Operator(
         _lp_pool, _slide_pool, attributes=(*MOVES, "ceil_mode", "p"), spread=receptive.window
