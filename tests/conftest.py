@@ -13,6 +13,7 @@ import fcconv
 import real_networks
 from fcconv.backend import BACKENDS, ArrayBackend
 from fcconv.graph import save as saving
+from fcconv.graph.exact import cost
 
 pytest.register_assert_rewrite(
     *{p.stem for p in Path(__file__).parent.glob("*.py")} - {"conftest", "real_networks"}
@@ -82,3 +83,11 @@ def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     if request.param == "two files":
         monkeypatch.setattr(saving, "LARGEST_FILE", 0)
     return str(request.param)
+
+
+@pytest.fixture(params=["cheapest", "shared as far as it goes"])
+def prices(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let moving entries cost what it does, or nothing, so that strips always pay."""
+    if request.param != "cheapest":
+        for price in ("MADE", "SHARED", "GATHERED"):
+            monkeypatch.setattr(cost, price, 0)

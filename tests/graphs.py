@@ -97,7 +97,7 @@ class Graph:
 class Net(Graph):
     """A network on images of two channels, 9 by 8 pixels; weights differ from layer to layer."""
 
-    def __init__(self, opset: int = 20, shape: Sequence[int] = (2, 9, 8)) -> None:
+    def __init__(self, opset: int = 20, shape: Sequence[int | str] = (2, 9, 8)) -> None:
         super().__init__(*shape, opset=opset)
 
     def w(self, *shape: int) -> Array:

@@ -51,6 +51,7 @@ MISSING = "test_scan_missing.py"
 CUT_OUT = "test_scan_cut_out.py"
 PEAKS = "test_scan_peaks.py::test_peaks_equal_those_of_brute_force"
 MODULAR = "backends/fcconv_modular/__init__.py"
+EXACT_PROOF = "test_exact_proof.py"
 FORGERIES = "test_forgeries.py"
 
 
@@ -1003,7 +1004,7 @@ MUTATIONS = [
     ),
     Mutation(
         "arguments that don't fit end in a traceback",
-        "fcconv/graph/locality.py",
+        "fcconv/graph/following.py",
         "with computing(node):  # whatever a network that others wrote holds",
         "if True:",
         f"{FORGERIES}::test_a_node_that_does_not_fit_is_named",
@@ -1052,10 +1053,45 @@ MUTATIONS = [
     ),
     Mutation(
         "an absolute end of a slice taken for local",
-        "fcconv/graph/receptive.py",
-        "(a < 0 or step < 1 or 0 <= b < TO_THE_END)",
-        "(a < 0 or step < 1)",
+        "fcconv/graph/lengths.py",
+        "if end.fixed and 0 <= end.times < TO_THE_END:",
+        "if False:",
         f"{FORGERIES}::test_what_shows_in_large_images_only_is_not_proved",
+    ),
+    Mutation(
+        "windows of one axis taken for those of another",
+        "fcconv/graph/receptive.py",
+        "same = self.of == other.of and self.jump == other.jump",
+        "same = self.jump == other.jump",
+        f"{EXACT_PROOF}::test_windows_of_two_axes_are_told_apart",
+    ),
+    Mutation(
+        "a batch that is shifted",
+        "fcconv/graph/receptive.py",
+        "sees == (other.first, other.last, 0, 0)",
+        "True",
+        f"{EXACT_PROOF}::test_images_stay_in_their_places",
+    ),
+    Mutation(
+        "an axis split into runs that leave a rest",
+        "fcconv/graph/receptive.py",
+        "if number < 1 or self.of == 0 or (self.counts % number).any():",
+        "if number < 1 or self.of == 0:",
+        f"{EXACT_PROOF}::test_runs_that_leave_a_rest_are_not_local",
+    ),
+    Mutation(
+        "padding in what is cut off its runs",
+        "fcconv/graph/lengths.py",
+        "return entries.seeing(min(left) * jump, (max(left) + 1 - number) * jump)",
+        "return entries",
+        f"{EXACT_PROOF}::test_what_mixes_a_window_is_proved",
+    ),
+    Mutation(
+        "a cost that is lost in the file",
+        "fcconv/graph/sliding.py",
+        'rest |= {"ends": sliding.ends, "cost": vars(sliding.cost)}',
+        "pass",
+        f"{EXACT_PROOF}::test_every_window_is_proved",
     ),
     Mutation(
         "padding that is not noticed",

@@ -14,6 +14,7 @@ from onnx import numpy_helper
 import fcconv
 from fcconv.cli import app
 from fcconv.demo.network import load_faces
+from graphs import Net
 
 
 @pytest.fixture
@@ -183,3 +184,26 @@ def test_errors_are_one_line(
     assert printed.err.startswith("fcconv: ")
     assert printed.err.count("\n") == 1
     assert said in printed.err
+
+
+def test_exact_windows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    net = Net()
+    padded = net.map(pads=[1, 1, 1, 1])
+    model, out = tmp_path / "padded.onnx", tmp_path / "exact.onnx"
+    onnx.save(net.model(net.add("Flatten", net.add("GlobalMaxPool", padded))), model)
+    code, printed = run(capsys, "inspect", model, "--windows", "exact", "--stride", 2)
+    assert code == 0
+    for word in ("every cell equals its crop │ yes", "exact: ", "times fewer than crops"):
+        assert word in printed
+    assert "dense" not in printed
+    code, printed = run(capsys, "convert", model, out, "--windows", "exact", "--json")
+    found = json.loads(printed)
+    assert code == 0
+    assert found["certificate"]["exact"]
+    assert found["cost"]["crops"] > found["cost"]["exact"] > 0
+    assert found["ends"] is not None
+    code, printed = run(capsys, "verify", model, out)
+    assert code == 0
+    assert printed.count("proved equal") == 2
+    code, _ = run(capsys, "convert", model, out, "--windows", "exact", "--pointwise")
+    assert code == 2

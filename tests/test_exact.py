@@ -17,21 +17,12 @@ from onnx import helper
 
 import fcconv
 from fcconv.errors import ArgumentError, UnsupportedError
-from fcconv.graph.exact import cost
 from fcconv.graph.load import load
 from fcconv.graph.node import Node
 from fcconv.graph.run import Program
 from graphs import Array, Build, Net, i
 from random_graphs import Case, cases
 from sliding_windows import assert_every_window, crop, quiet, valid
-
-
-@pytest.fixture(params=["cheapest", "shared as far as it goes"])
-def prices(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let moving entries cost what it does, or nothing, so that strips always pay."""
-    if request.param != "cheapest":
-        for price in ("MADE", "SHARED", "GATHERED"):
-            monkeypatch.setattr(cost, price, 0)
 
 
 @given(case=cases(), seed=st.integers(0, 2**30))

@@ -157,7 +157,7 @@ def filled_up(
     outputs = by_image(call(filled)) if len(filled) == size == 1 else call(filled)
     if not all(output.ndim for output in outputs):
         raise ShapeError("an output is a single number, for however many images")
-    return [output[: len(images)] for output in outputs]
+    return [output[: len(images)] if missing else output for output in outputs]
 
 
 def flat(outputs: Sequence[Array]) -> list[Array]:

@@ -4,8 +4,9 @@ Where all operators of the rewritten network are local (:mod:`fcconv.graph.recep
 reads padding, its cells are all the same function of the pixels that they see, in an image of any
 size. So it is enough that the one cell of a window agrees with the patch network, under random keys
 (see :mod:`fcconv_modular`), and that the number of cells is right for every size, which integers
-tell; some windows of a larger image are compared beside. A network that pads is compared with the
-one that the rules of :mod:`fcconv.graph` make.
+tell; some windows of a larger image are compared beside. So are windows that stand in the batch, as
+in a network that scores each exactly. A network that pads is compared with the one that the rules
+of :mod:`fcconv.graph` make.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from fcconv.errors import (
 from fcconv.graph.load import load
 from fcconv.graph.locality import Locality, find_locality
 from fcconv.graph.run import Program, check_batch
-from fcconv.graph.slide import convolutionize
+from fcconv.graph.slide import Windows, convolutionize
 from fcconv.graph.sliding import STRIDE, Sliding, told
 from fcconv_modular import Field
 
@@ -85,7 +86,9 @@ class Proof:
         pads = any(map(any, self._locality.margins))
         everywhere = self._locality.has_cells(self._stride) and not pads
         exact = native and bool(agree.all()) and everywhere
-        difference, unproved, reasons = (None, None, ()) if exact else self._why(native, keys)
+        difference, unproved, reasons = (
+            (None, None, ()) if exact else self._why(native, agree, keys)
+        )
         errors: list[Rounding] = []
         if native and difference is None:
             try:
@@ -213,14 +216,16 @@ class Proof:
         except FcconvError:  # an image that the rewritten network can't read
             scores = None
         alike = scores is not None and [a.shape for a in crops] == [b.shape for b in scores]
-        alike = alike and first.types == second.types
+        alike = alike and first.types == second.types and {*map(len, crops)} <= {len(agree)}
         if scores is None or not alike:
             return np.zeros_like(agree)
         for a, b in zip(crops, scores, strict=True):
             agree &= (a == b).all(axis=1)
         return agree
 
-    def _why(self, native: bool, keys: Keys) -> tuple[str | None, str | None, tuple[str, ...]]:
+    def _why(
+        self, native: bool, agree: Array, keys: Keys
+    ) -> tuple[str | None, str | None, tuple[str, ...]]:
         """Tell a wrong rewriting from a right one of a network that pads, and from unproved ones.
 
         Returns
@@ -230,24 +235,44 @@ class Proof:
         reasons : tuple of str
             Why a right one is not exact.
         """
-        try:
-            expected = convolutionize(self._models[0], stride=self._stride, spatial_axes=self._axes)
-        except (ArgumentError, ShapeError, UnsupportedError) as error:
-            return f"the outputs; the original can't slide: {error}", None, ()
+        expected = self._expected()
+        if not isinstance(expected, Sliding):
+            return f"the outputs; the original can't slide: {expected}", None, ()
         right = load(expected.model)
-        if native and same_expression(right, self._models[1]):
+        if native and expected.cost is None and same_expression(right, self._models[1]):
             return None, None, expected.reasons
+        if native and agree.all() and self._locality.outside is not None:
+            return None, self._unknown, ()
         difference = self._difference(right, [self._near.image], keys)
         if difference is not None or not native:
             return difference or "the outputs", None, ()
         return self._at_every_size(expected, right, keys)
+
+    def _expected(self) -> Sliding | FcconvError:
+        """Rewrite the original as the other network was, by its looks: exactly if nothing pads."""
+        pads = self._locality.outside is not None or any(map(any, self._locality.margins))
+        ways: list[Windows] = ["shared", "exact"] if pads else ["exact"]
+        stride, axes = self._stride, self._axes
+        errors: list[FcconvError] = []
+        for windows in ways:
+            try:
+                return convolutionize(
+                    self._models[0], stride=stride, spatial_axes=axes, windows=windows
+                )
+            except (ArgumentError, ShapeError, UnsupportedError) as error:
+                errors.append(error)
+        return errors[0]
+
+    @property
+    def _unknown(self) -> str:
+        return f"{self._locality.outside} is not known to treat all places alike"
 
     def _at_every_size(
         self, expected: Sliding, right: ir.Model, keys: Keys
     ) -> tuple[str | None, str | None, tuple[str, ...]]:
         """Compare the maps of two networks that agree where windows have few neighbours."""
         if self._locality.outside is not None:
-            return None, f"{self._locality.outside} is not known to treat all places alike", ()
+            return None, self._unknown, ()
         known = find_locality(right.graph, self._axes, self._window)
         numbers = math.prod(self._shape) // math.prod(self._window)
         sizes = sizes_to_compare(self._locality, known, self._window, numbers)

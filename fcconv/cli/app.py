@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -18,6 +19,7 @@ from fcconv.cli.options import (
     stride_of,
     stride_option,
     window_option,
+    windows_option,
 )
 from fcconv.cli.scan import scan
 from fcconv.errors import FcconvError
@@ -125,12 +127,20 @@ def bench(suites: tuple[str, ...], out: Path, rounds: int, compare: Path | None)
 @click.argument("model", type=NETWORK)
 @stride_option
 @window_option
+@windows_option
 @as_json
-def inspect(model: Path, stride: str | None, window: str | None, as_json: bool) -> int:
+def inspect(
+    model: Path,
+    stride: str | None,
+    window: str | None,
+    windows: Literal["shared", "exact"],
+    as_json: bool,
+) -> int:
     """Say what the network MODEL becomes when it slides, and whether that is exact."""
     with extra("onnx"):
         from fcconv.cli import network
-    return network.inspect(model, stride_of(stride), integers_of("--window", window), as_json)
+    shape = integers_of("--window", window)
+    return network.inspect(model, stride_of(stride), shape, windows, as_json)
 
 
 @app.command()
@@ -138,6 +148,7 @@ def inspect(model: Path, stride: str | None, window: str | None, as_json: bool) 
 @click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
 @stride_option
 @window_option
+@windows_option
 @click.option("--pointwise", is_flag=True, help="Only make each dense layer a 1x1 convolution.")
 @seed_option
 @as_json
@@ -146,6 +157,7 @@ def convert(
     out: Path,
     stride: str | None,
     window: str | None,
+    windows: Literal["shared", "exact"],
     pointwise: bool,
     seed: int | None,
     as_json: bool,
@@ -159,12 +171,14 @@ def convert(
         raise click.BadParameter(f"{out} needs to end in .onnx", param_hint="OUT")
     if pointwise and stride is not None:
         raise click.UsageError("--pointwise keeps the input's size: it has no --stride")
+    if pointwise and windows == "exact":
+        raise click.UsageError("--pointwise keeps the input's size: it has no --windows")
     shape = integers_of("--window", window)
     with extra("onnx"):
         from fcconv.cli import network
     if pointwise:
         return network.convert_pointwise(model, out, shape, seed, as_json)
-    return network.convert(model, out, stride_of(stride), shape, seed, as_json)
+    return network.convert(model, out, stride_of(stride), shape, windows, seed, as_json)
 
 
 @app.command()

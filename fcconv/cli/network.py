@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,35 +11,40 @@ from rich.table import Table
 from fcconv.certificate.certify import certify
 from fcconv.certificate.report import Certificate
 from fcconv.cli.output import results
-from fcconv.graph.layer import Layer
 from fcconv.graph.pointwise import Pointwise, pointwise
 from fcconv.graph.rewritten import times
 from fcconv.graph.save import check_writable, draft
-from fcconv.graph.slide import convolutionize
+from fcconv.graph.slide import Windows, convolutionize
 from fcconv.graph.sliding import Sliding
 
 Stride = int | tuple[int, ...] | None
 Window = tuple[int, ...] | None
 
 
-def inspect(model: Path, stride: Stride, window: Window, as_json: bool) -> int:
+def inspect(model: Path, stride: Stride, window: Window, windows: Windows, as_json: bool) -> int:
     """Print what a network becomes when it slides."""
-    sliding = convolutionize(model, stride=stride, window=window)
+    sliding = convolutionize(model, stride=stride, window=window, windows=windows)
     if as_json:
         print_json(_geometry(sliding))
         return 0
     console = results()
     console.print(_geometry_table(sliding))
-    _print_layers(sliding.layers)
+    _print_layers(sliding)
     return 0
 
 
 def convert(
-    model: Path, out: Path, stride: Stride, window: Window, seed: int | None, as_json: bool
+    model: Path,
+    out: Path,
+    stride: Stride,
+    window: Window,
+    windows: Windows,
+    seed: int | None,
+    as_json: bool,
 ) -> int:
     """Make a network slide, certify it, and write it if it is right; 1 means that it is not."""
     check_writable(out)
-    sliding = convolutionize(model, stride=stride, window=window)
+    sliding = convolutionize(model, stride=stride, window=window, windows=windows)
     if not as_json:
         results().print(_geometry_table(sliding))
     return _certify_and_write(model, sliding, _geometry(sliding), out, seed, as_json)
@@ -75,7 +79,7 @@ def _certify_and_write(
         written = str(out) if certificate.holds else None
         print_json({**record, "certificate": certificate.to_dict(), "written": written})
     else:
-        _print_layers(rewritten.layers)
+        _print_layers(rewritten)
         results().print(_certificate(certificate))
         line = f"The network is in {out}"
         if not certificate.holds:
@@ -108,6 +112,8 @@ def _geometry(sliding: Sliding) -> dict[str, Any]:
         "exact": sliding.exact,
         "reasons": sliding.reasons,
         "layers": [vars(layer) for layer in sliding.layers],
+        "ends": sliding.ends,
+        "cost": None if sliding.cost is None else vars(sliding.cost),
     }
 
 
@@ -118,14 +124,16 @@ def _geometry_table(sliding: Sliding) -> Table:
     return table
 
 
-def _print_layers(layers: Sequence[Layer]) -> None:
-    if not layers:
+def _print_layers(rewritten: Sliding | Pointwise) -> None:
+    if isinstance(rewritten, Sliding) and rewritten.cost is not None:
+        return  # windows have them as they are
+    if not rewritten.layers:
         results().print("The network has no dense layer; it slides all the same.")
         return
     table = Table(title="Dense layers", title_justify="left")
     for heading in ("layer", "becomes", "weight before", "weight after", "flattened"):
         table.add_column(heading)
-    for layer in layers:
+    for layer in rewritten.layers:
         kind = "1x1 convolution" if layer.method == "1x1" else "convolution over its block"
         table.add_row(layer.name, kind, times(layer.before), times(layer.after), layer.order)
     results().print(table)

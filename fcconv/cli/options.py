@@ -16,6 +16,14 @@ stride_option = click.option(
 window_option = click.option(
     "--window", metavar="C,H,W", help="Shape of one input, where the network leaves it free."
 )
+windows_option = click.option(
+    "--windows",
+    type=click.Choice(["shared", "exact"]),
+    default="shared",
+    show_default=True,
+    help="For a network that pads or mixes: one pass that windows share, or one in which each has "
+    "the scores of its crop.",
+)
 seed_option = click.option(
     "--seed",
     type=int,

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
-from fcconv.graph.node import Node, computing
-from fcconv.graph.operators import OPERATORS
+from fcconv.graph.following import Following
 from fcconv.graph.receptive import Along, Counts, Local
 from fcconv.graph.run import data_inputs
+
+BATCH = np.array([2])
+"""How many images are looked at together."""
 
 
 @dataclass(frozen=True)
@@ -86,67 +87,35 @@ def keep_places(graph: ir.Graph, shapes: Sequence[Sequence[int | None]]) -> bool
 
     What a network computes at one length of these axes, it then computes at any.
     """
-    one = Along(np.array([2]))
-    values = {
-        image: Local(len(shape), {axis: one for axis, n in enumerate(shape) if n is None})
-        for image, shape in zip(data_inputs(graph), shapes, strict=True)
-    }
-    made, outside = _follow(graph, values)
-    kept = all(
-        (a.jump, a.first, a.last, a.before, a.after, *a.counts) == (1, 0, 0, 0, 0, *one.counts)
-        for local in made
-        for a in local.along.values()
-    )
-    return outside is None and kept
+    followed = Following(graph)
+    for image, shape in zip(data_inputs(graph), shapes, strict=True):
+        along = {axis: Along(BATCH, of=axis) for axis, n in enumerate(shape) if n is None}
+        followed.start(image, Local(len(shape), along), shape)
+    outside = followed.to_the_end()
+    return outside is None and all(a.is_still(Along(BATCH, of=a.of)) for a in followed.lines())
 
 
 def _followed(graph: ir.Graph, axes: Sequence[int], sizes: Sequence[Counts]) -> Locality:
     (image,) = data_inputs(graph)
-    rank = 0 if image.shape is None else len(image.shape)
-    along = {axis: Along(counts) for axis, counts in zip(axes, sizes, strict=True)}
-    values: dict[ir.Value, Any] = {
-        image: Local(rank, {0: Along(np.array([2])), **along})  # of a batch of two
+    dims = () if image.shape is None else image.shape.dims
+    along = {
+        axis: Along(counts, of=axis)
+        for axis, counts in zip((0, *axes), (BATCH, *sizes), strict=True)
     }
-    made, outside = _follow(graph, values)
-    jumps = [1, *(a.jump for local in made for a in local.along.values())]
+    followed = Following(graph)
+    followed.start(image, Local(len(dims), along), dims)
+    outside = followed.to_the_end()
+    period = math.lcm(1, *(a.jump for a in followed.lines()))
     if outside is not None:
-        return Locality((), outside, math.lcm(*jumps))
-    outputs = [values[value] for value in graph.outputs]
-    for value, made in zip(graph.outputs, outputs, strict=True):
-        if not isinstance(made, Local) or list(made.along) != [0, *range(2, made.rank)]:
-            return Locality((), f"the output {value.name!r}", math.lcm(*jumps))
-    cells = tuple(tuple(made.along.values())[1:] for made in outputs)
-    return Locality(cells, None, math.lcm(*jumps))
-
-
-def _follow(graph: ir.Graph, values: dict[ir.Value, Any]) -> tuple[list[Local], str | None]:
-    """Add what is known of the values that nodes make; and name the first that is not local."""
-    for value in graph.initializers.values():
-        values[value] = None if value.const_value is None else value.const_value.numpy()
-    known: list[Local] = []
-    for ir_node in graph:
-        node = Node(ir_node, graph.opset_imports.get(ir_node.domain, 0))
-        made = _made(node, values)
-        if made is None:
-            return known, str(node)
-        values.update((value, made) for value in ir_node.outputs)
-        known.append(made)
-    return known, None
-
-
-def _made(node: Node, values: dict[ir.Value, Any]) -> Local | None:
-    """Say how a node's results depend on the image; None if they are not local."""
-    operator = OPERATORS.get(node.op)
-    known = all(value is None or value in values for value in node.ir.inputs)
-    if operator is None or operator.static or operator.spread is None or not known:
-        return None
-    inputs = [None if value is None else values[value] for value in node.ir.inputs]
-    if any(isinstance(inputs[k], Local) for k in operator.structural if k < len(inputs)):
-        return None
-    if not any(isinstance(x, Local) for x in inputs):
-        return None
-    with computing(node):  # whatever a network that others wrote holds
-        made = operator.spread(node, *inputs)
-    if made is None or any((along.counts < 1).any() for along in made.along.values()):
-        return None
-    return made
+        return Locality((), outside, period)
+    cells = []
+    for value in graph.outputs:
+        made = followed.values[value]
+        places = (0, *range(2, 2 + len(axes)))
+        found = [made.along.get(place) for place in places] if isinstance(made, Local) else []
+        lines = [entries for entries in found if isinstance(entries, Along)]
+        in_order = [entries.of for entries in lines] == [0, *axes]
+        if not in_order or made.rank != 2 + len(axes) or not lines[0].is_still(along[0]):
+            return Locality((), f"the output {value.name!r}", period)
+        cells.append(tuple(lines[1:]))
+    return Locality(tuple(cells), None, period)

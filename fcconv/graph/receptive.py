@@ -6,7 +6,13 @@ operators is equivariant: an image moved by as many pixels as lie between two of
 cells moved by one. Away from padding every cell is therefore the same function of the pixels that
 it sees, in an image of any size, and one cell tells about all of them. How many cells there are is
 a composition of ``floor((n + a) / r)``, thus ``floor((n + A) / R)`` with the product ``R`` of the
-strides: images of ``R`` sizes in a row tell the number for every other size.
+strides: images of ``R`` sizes in a row tell the number for every other size. If an axis is cut to
+so many entries as another has, times a number, then it still has ``P / R`` more of them in an image
+that is ``P`` pixels longer, for the least common multiple ``P`` of all strides: that many sizes are
+looked at.
+
+Windows may stand in the batch: then one axis of a value is made of several, of images and of
+windows along an axis of the image, and every operator keeps them apart that works image by image.
 
 The arithmetic of the fields is that of A. Araujo, W. Norris & J. Sim, *Computing receptive fields
 of convolutional neural networks* (2019), section 3.
@@ -16,7 +22,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -26,9 +32,6 @@ if TYPE_CHECKING:
     from fcconv.graph.node import Node
 
 Counts: TypeAlias = npt.NDArray[np.int64]
-
-TO_THE_END = 2**31 - 1
-"""Ends of slices from here on mean all that is left."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +48,8 @@ class Along:
         The pixels that entry 0 depends on, both included.
     before, after : int
         Pixels at both ends of the image within which padding has a part in an entry.
+    of : int
+        Which axis of the images this is, counted as the input's are; 0 is the batch.
     """
 
     counts: Counts
@@ -53,6 +58,7 @@ class Along:
     last: int = 0
     before: int = 0
     after: int = 0
+    of: int = 0
 
     def windowed(
         self, kernel: int, stride: int = 1, dilation: int = 1, before: int = 0, after: int = 0
@@ -73,11 +79,41 @@ class Along:
             last=self.last + (extent - before) * self.jump,
             before=max(self.before + before * self.jump, 0),
             after=max(self.after + after * self.jump, 0),
+            of=self.of,
         )
 
-    def merged(self, other: Along) -> Along | None:
+    def lies_like(self, other: Along) -> bool:
+        """Say whether entries lie in the same places as others, at every size."""
+        same = self.of == other.of and self.jump == other.jump
+        return same and np.array_equal(self.counts, other.counts)
+
+    def is_still(self, other: Along) -> bool:
+        """Say whether each entry is made of that one of others which lies in its place."""
+        sees = self.first, self.last, self.before, self.after
+        return self.lies_like(other) and sees == (other.first, other.last, 0, 0)
+
+    def in_runs(self, number: int) -> Along | None:
+        """Take so many entries together; None if that leaves a rest at some size."""
+        if number == 1:
+            return self
+        if number < 1 or self.of == 0 or (self.counts % number).any():
+            return None
+        runs = replace(self, counts=self.counts // number, jump=self.jump * number)
+        return runs.seeing(0, (number - 1) * self.jump)
+
+    def seeing(self, first: int, last: int) -> Along:
+        """Let entries depend on pixels from so many further on, and up to so many further on."""
+        return replace(
+            self,
+            first=self.first + first,
+            last=self.last + last,
+            before=max(self.before - first, 0),
+            after=max(self.after + last, 0) if last < 0 else self.after,
+        )
+
+    def merged(self, other: Along | Together) -> Along | None:
         """Join the entries of the same places of another value; None if places differ."""
-        if self.jump != other.jump or not np.array_equal(self.counts, other.counts):
+        if isinstance(other, Together) or not self.lies_like(other):
             return None
         return replace(
             self,
@@ -88,6 +124,37 @@ class Along:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Together:
+    """The entries of several axes along one, those of the last side by side: windows in the batch.
+
+    Attributes
+    ----------
+    parts : tuple of (Along or int)
+        The axes; a number is the length of one that is not of the image.
+    """
+
+    parts: tuple[Along | int, ...]
+
+    def windowed(self, *moves: int) -> Together | None:
+        """Move a window that reads beside nothing; no other one keeps the axes apart."""
+        return self if moves == BESIDE_NOTHING else None
+
+    def merged(self, other: Along | Together) -> Together | None:
+        """Join the entries of the same places of another value; None if places differ."""
+        if isinstance(other, Along) or len(self.parts) != len(other.parts):
+            return None
+        pairs = list(zip(self.parts, other.parts, strict=True))
+        joined = [a.merged(b) if isinstance(a, Along) and isinstance(b, Along) else a
+                  for a, b in pairs if isinstance(a, Along) or a == b]  # fmt: skip
+        parts = tuple(part for part in joined if part is not None)
+        return Together(parts) if len(parts) == len(pairs) else None
+
+
+BESIDE_NOTHING = (1, 1, 1, 0, 0)
+"""Kernel, stride, dilation and padding of a window of one entry."""
+
+
 @dataclass(frozen=True)
 class Local:
     """A value all of whose entries are made alike.
@@ -96,13 +163,21 @@ class Local:
     ----------
     rank : int
         Its axes.
-    along : mapping of int to Along
+    along : mapping of int to (Along or Together)
         The axes that are the batch and the image's, in the image's order, and the entries along
         each. The batch is an axis along which nothing may see beyond itself.
+    sizes : tuple of int, optional
+        How long all axes are in the first of the images that are looked at, where that is known:
+        those that are not of the image are as long in any other.
+    runs : mapping of int to (int, int)
+        The axes that hold runs of entries, just split off: the axis before the split, and pixels
+        from one entry of a run to the next.
     """
 
     rank: int
-    along: Mapping[int, Along]
+    along: Mapping[int, Along | Together]
+    sizes: tuple[int, ...] | None = None
+    runs: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
     def avoids(self, *axes: int) -> bool:
         """Say whether none of some axes is one of the image."""
@@ -121,23 +196,21 @@ class Local:
         """Join it with another value, entry by entry; None if their places differ."""
         if list(self.along) != list(other.along):
             return None
-        pairs = {axis: along.merged(other.along[axis]) for axis, along in self.along.items()}
-        joined = {axis: along for axis, along in pairs.items() if along is not None}
-        return Local(self.rank, joined) if len(joined) == len(pairs) else None
+        return self._with({a: along.merged(other.along[a]) for a, along in self.along.items()})
 
     def moved(self, rank: int, places: Callable[[int], int]) -> Local:
         """Give axes other places."""
         return Local(rank, {places(axis): along for axis, along in self.along.items()})
 
-    def windowed(self, spec: Mapping[int, Sequence[int]]) -> Local:
+    def windowed(self, spec: Mapping[int, Sequence[int]]) -> Local | None:
         """Move windows of (kernel, stride, dilation, before, after) along some of the axes."""
-        return Local(
-            self.rank,
-            {
-                a: along.windowed(*spec[a]) if a in spec else along
-                for a, along in self.along.items()
-            },
+        return self._with(
+            {a: along.windowed(*spec[a]) if a in spec else along for a, along in self.along.items()}
         )
+
+    def _with(self, along: Mapping[int, Along | Together | None]) -> Local | None:
+        known = {axis: entries for axis, entries in along.items() if entries is not None}
+        return Local(self.rank, known) if len(known) == len(along) else None
 
     def without(self, axes: Sequence[int]) -> Local:
         """Drop axes that are not of the image."""
@@ -193,14 +266,21 @@ def by_channel(_node: Node, x: Local, *_parameters: Constant | None) -> Local | 
 
 
 @of_first
+def by_image(_node: Node, x: Local, *_parameters: Constant | None) -> Local | None:
+    """Make of each image in the batch something by itself, in whatever way."""
+    return x if x.avoids(*range(1, x.rank)) else None
+
+
+@of_first
 def window(node: Node, x: Local, weight: Constant | None = None, *_rest: Any) -> Local | None:
     """Move the windows of a convolution or a pool along the axes from the third on."""
-    padding = node.attribute("auto_pad", "NOTSET")
-    by_size = padding not in ("NOTSET", "VALID") or node.attribute("ceil_mode", 0)
-    if by_size and not x.avoids(*range(2, x.rank)):
-        return None  # its padding depends on the size of the image
     if not x.avoids(1) or node.has_output(1):  # places of maxima are counted from the corner
         return None
+    if x.avoids(*range(1, x.rank)):
+        return x
+    padding = node.attribute("auto_pad", "NOTSET")
+    if padding not in ("NOTSET", "VALID") or node.attribute("ceil_mode", 0):
+        return None  # its padding depends on the size of the image
     kernel = node.attribute("kernel_shape") or (() if weight is None else weight.shape[2:])
     rank = len(kernel)
     pads = node.attribute("pads", ()) if padding == "NOTSET" else ()
@@ -209,12 +289,6 @@ def window(node: Node, x: Local, weight: Constant | None = None, *_rest: Any) ->
     strides, dilations = node.attribute("strides", ones), node.attribute("dilations", ones)
     spec = zip(kernel, strides, dilations, before, after, strict=True)
     return x.windowed({2 + k: numbers for k, numbers in enumerate(spec)})
-
-
-@of_first
-def whole(_node: Node, x: Local, *_parameters: Constant | None) -> Local | None:
-    """Make each entry of all that follows the batch."""
-    return x if x.avoids(*range(1, x.rank)) else None
 
 
 @of_first
@@ -230,27 +304,6 @@ def pad(
     places = [x.place(axis) for axis in node.ints("axes", axes, tuple(range(x.rank)))]
     ends = zip(numbers[: len(places)], numbers[len(places) :], strict=True)
     return x.windowed({axis: (1, 1, 1, *pair) for axis, pair in zip(places, ends, strict=True)})
-
-
-@of_first
-def cut(
-    node: Node,
-    x: Local,
-    starts: Constant | None = None,
-    ends: Constant | None = None,
-    axes: Constant | None = None,
-    steps: Constant | None = None,
-) -> Local | None:
-    """Cut off ends, as a window of one entry does; an absolute end is not local."""
-    begin, end = node.ints("starts", starts), node.ints("ends", ends)
-    places = [x.place(axis) for axis in node.ints("axes", axes, tuple(range(len(begin))))]
-    every = node.ints("steps", steps, (1,) * len(begin))
-    spec = {}
-    for axis, a, b, step in zip(places, begin, end, every, strict=True):
-        if axis in x.along and (a < 0 or step < 1 or 0 <= b < TO_THE_END):
-            return None
-        spec[axis] = (1, step, 1, -a, min(b, 0))
-    return x.windowed(spec)
 
 
 @of_first
@@ -278,27 +331,16 @@ def unsqueeze(node: Node, x: Local, axes: Constant | None = None) -> Local | Non
 
 
 @of_first
-def reshape(node: Node, x: Local, shape: Constant | None = None) -> Local | None:
-    """Reshape what comes after the axes of the image, which it copies."""
-    wanted = node.ints("shape", shape)
-    copied = next((k for k, n in enumerate(wanted) if n), len(wanted))
-    if node.attribute("allowzero", 0) or max(x.along, default=-1) >= copied:
-        return None
-    return Local(len(wanted), x.along)
-
-
-@of_first
-def flatten(node: Node, x: Local) -> Local | None:
-    """Join the axes before one, and those from there on."""
-    axis = node.attribute("axis", 1)
-    return Local(2, x.along) if axis == 1 and x.avoids(*range(1, x.rank)) else None
-
-
-@of_first
 def gather(node: Node, x: Local, indices: Constant) -> Local | None:
     """Pick entries along an axis that is not of the image."""
     axis, more = x.place(node.attribute("axis", 0)), indices.ndim - 1
     return x.moved(x.rank + more, lambda a: a + more * (a > axis)) if x.avoids(axis) else None
+
+
+@of_first
+def tile(_node: Node, x: Local, repeats: Constant) -> Local | None:
+    """Repeat what is not of the image."""
+    return x if all(repeats[axis] == 1 for axis in x.along) else None
 
 
 def mixing(default: int) -> Spread:
@@ -355,17 +397,16 @@ def _reduced(node: Node, x: Local, axes: Sequence[int]) -> Local | None:
 
 
 @of_first
-def gemm(node: Node, a: Local, _b: Constant, c: Constant | None = None) -> Local | None:
-    """Mix the features of each row by a weight, and add to it."""
-    if node.attribute("transA", 0) or not a.avoids(-1):
-        return None
-    return a if c is None or a.is_alike(c) else None
+def gemm(node: Node, a: Local, b: Constant, c: Constant | None = None) -> Local | None:
+    """Mix the last of two axes by a weight, and add a constant to each row."""
+    rows = not node.attribute("transA", 0) and a.avoids(1)
+    return a if rows and b.ndim == 2 and (c is None or a.is_alike(c)) else None
 
 
-@of_first
-def matmul(_node: Node, a: Local, b: Constant) -> Local | None:
-    """Mix the last axis by a weight, or by one of a stack along axes that are not of the image."""
-    if b.ndim < 2 or not a.avoids(-1):
+def matmul(node: Node, a: Local | Constant, b: Local | Constant) -> Local | None:
+    """Mix the last axis of the first by the last but one of the second; axes before broadcast."""
+    if min(x.rank if isinstance(x, Local) else x.ndim for x in (a, b)) < 2:
         return None
-    made = a.aligned(max(a.rank, b.ndim))
-    return made if made.is_alike(b[..., :1, :1]) else None
+    if (isinstance(a, Local) and not a.avoids(-1)) or (isinstance(b, Local) and not b.avoids(-2)):
+        return None
+    return entrywise(node, *(x if isinstance(x, Local) else x[..., :1, :1] for x in (a, b)))

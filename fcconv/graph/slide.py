@@ -15,6 +15,7 @@ from fcconv.geometry import Ints, integer, per_axis
 from fcconv.graph.exact.network import exactly, natural_stride
 from fcconv.graph.features import ONE_IMAGE
 from fcconv.graph.load import Source, load
+from fcconv.graph.locality import find_locality
 from fcconv.graph.node import Node
 from fcconv.graph.operators import OPERATORS
 from fcconv.graph.run import check_batch, data_inputs, of_one_image
@@ -129,12 +130,14 @@ def exact(model: ir.Model, found: Sliding | Stuck, stride: Ints | None = None) -
         )
     written, form = exactly(model, axes, steps)
     window = tuple(int(shape[axis]) for axis in axes)
+    known = find_locality(written.graph, axes, window)
+    reach = tuple((0, n) for n in window) if known.outside is not None else known.reach
     sliding = Sliding(
         model=written,
         window=window,
         stride=steps,
-        field=window,
-        reach=tuple((0, n) for n in window),
+        field=tuple(stop - start for start, stop in reach),
+        reach=reach,
         margins=((0, 0),) * len(axes),
         exact=True,
         reasons=(),

@@ -150,6 +150,8 @@ def metadata(sliding: Sliding) -> dict[str, str]:
     """Write down what a network is to tell of itself, so that its file can be used alone."""
     rest = {name: getattr(sliding, name) for name in ("field", "reach", "margins", "reasons")}
     layers = [vars(layer) for layer in sliding.layers]
+    if sliding.cost is not None:
+        rest |= {"ends": sliding.ends, "cost": vars(sliding.cost)}
     return {
         WINDOW: " ".join(map(str, sliding.window)),
         STRIDE: " ".join(map(str, sliding.stride)),
@@ -178,6 +180,10 @@ def restored(model: ir.Model) -> Sliding | None:
         field, reach, margins = (_integers(rest[name]) for name in ("field", "reach", "margins"))
         layers = tuple(_layer(**layer) for layer in rest["layers"])
         reasons = tuple(map(str, rest["reasons"]))
+        cost = (
+            Cost(**{k: _integers(n) for k, n in rest["cost"].items()}) if "cost" in rest else None
+        )
+        ends = None if rest.get("ends") is None else str(rest["ends"])
         spans = tuple((a, b) for a, b in reach), tuple((a, b) for a, b in margins)
         fits = len(field) == len(reach) == len(margins) == rank and all(
             0 <= a <= LARGEST and 0 <= b <= LARGEST for a, b in margins
@@ -189,7 +195,9 @@ def restored(model: ir.Model) -> Sliding | None:
     if not fits:
         raise ModelError(f"the metadata {SLIDING} does not fit the {rank} axes of the image")
     exact = not any(map(any, margins))
-    sliding = Sliding(model, window, stride, field, *spans, exact, reasons, layers)
+    sliding = Sliding(
+        model, window, stride, field, *spans, exact, reasons, layers, ends=ends, cost=cost
+    )
     _check_against_graph(sliding)
     return sliding
 

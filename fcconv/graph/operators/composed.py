@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 import fcconv_numpy
 from fcconv.errors import FcconvError, ShapeError
+from fcconv.graph import receptive
 from fcconv.graph.node import Node
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators import elementwise, moves, reductions
@@ -62,7 +63,7 @@ def _composed(body: Body, *attributes: str) -> Operator:
         made: Slid = body(do, node, own, *parameters)
         return made
 
-    return Operator(compute, slide, attributes=attributes)
+    return Operator(compute, slide, attributes=attributes, spread=receptive.by_image)
 
 
 def _part(node: Node, op: str, attributes: dict[str, Any]) -> Node:

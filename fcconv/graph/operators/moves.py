@@ -14,6 +14,7 @@ import numpy as np
 from fcconv.errors import ShapeError
 from fcconv.graph import receptive
 from fcconv.graph.join import joined
+from fcconv.graph.lengths import cut, expand, flatten, reshape
 from fcconv.graph.operator import Operator
 from fcconv.graph.values import Constant
 
@@ -268,10 +269,8 @@ OPERATORS = {
         attributes=OF_TRAINING,
         spread=receptive.entrywise,
     ),
-    "Reshape": Operator(
-        _reshape, slide, _structural(1), attributes=("allowzero",), spread=receptive.reshape
-    ),
-    "Flatten": Operator(_flatten, slide, attributes=("axis",), spread=receptive.flatten),
+    "Reshape": Operator(_reshape, slide, _structural(1), attributes=("allowzero",), spread=reshape),
+    "Flatten": Operator(_flatten, slide, attributes=("axis",), spread=flatten),
     "Transpose": Operator(_transpose, slide, attributes=("perm",), spread=receptive.transpose),
     "Squeeze": Operator(
         _squeeze, slide, _structural(1), attributes=("axes",), spread=receptive.squeeze
@@ -284,7 +283,7 @@ OPERATORS = {
         slide,
         _structural(1, 2, 3, 4),
         attributes=("starts", "ends", "axes"),
-        spread=receptive.cut,
+        spread=cut,
     ),
     "Split": Operator(
         _split,
@@ -300,10 +299,14 @@ OPERATORS = {
         _gather, slide, _structural(1), attributes=("axis",), spread=receptive.gather
     ),
     "GatherND": Operator(_gather_nd, slide, _structural(1), attributes=("batch_dims",)),
-    "Expand": Operator(_expand, slide, _structural(1)),
-    "Tile": Operator(_tile, slide, _structural(1)),
-    "SpaceToDepth": Operator(_space_to_depth, slide, attributes=("blocksize", "mode")),
-    "DepthToSpace": Operator(_depth_to_space, slide, attributes=("blocksize", "mode")),
+    "Expand": Operator(_expand, slide, _structural(1), spread=expand),
+    "Tile": Operator(_tile, slide, _structural(1), spread=receptive.tile),
+    "SpaceToDepth": Operator(
+        _space_to_depth, slide, attributes=("blocksize", "mode"), spread=receptive.by_image
+    ),
+    "DepthToSpace": Operator(
+        _depth_to_space, slide, attributes=("blocksize", "mode"), spread=receptive.by_image
+    ),
     "Shape": Operator(_shape, _slide_shape, static=True, attributes=("start", "end")),
     "Size": Operator(_size, _slide_shape, static=True),
     "Constant": Operator(_constant, _refuse_dynamic, attributes=tuple(NUMBERS)),

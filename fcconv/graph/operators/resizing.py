@@ -12,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fcconv.errors import ShapeError
+from fcconv.graph.lengths import copies, lengths
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators.moves import affordable
+from fcconv.graph.receptive import Local, of_first
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
@@ -85,13 +87,36 @@ def _nearest(node: Node, length: int, size: int) -> npt.NDArray[np.int64]:
     return np.clip(nearest(), 0, length - 1).astype(np.int64)
 
 
+@of_first
+def _spread(node: Node, x: Local, *options: npt.NDArray[Any] | None) -> Local | None:
+    """Resize axes that are not of the image, of any mode."""
+    sizes = options[2] if len(options) > 2 else None
+    scales = options[1] if len(options) > 1 and sizes is None else None
+    if node.op == "Upsample" or node.opset < 11:
+        scales = options[0] if options else np.array(node.attribute("scales"))
+    axes = node.axes(node.attribute("axes", tuple(range(x.rank))), x.rank)
+    given = scales if sizes is None else lengths(sizes)
+    if given is None or len(given) != len(axes) or not x.avoids(*range(1, x.rank)):
+        return None
+    for axis, n in zip(axes, given, strict=True):
+        if axis in x.along and not (n == 1 if sizes is None else copies(x, axis, n)):
+            return None
+    return x
+
+
 def _slide(slider: Slider, node: Node, x: Slid, *options: Constant | None) -> tuple[Slid, ...]:
     return slider.moved(node, _resize, x, options)
 
 
 OPERATORS = {
     "Resize": Operator(
-        _resize, _slide, frozenset([1, 2, 3]), attributes=("mode", *PLACED, *OF_OTHER_MODES)
+        _resize,
+        _slide,
+        frozenset([1, 2, 3]),
+        attributes=("mode", *PLACED, *OF_OTHER_MODES),
+        spread=_spread,
     ),
-    "Upsample": Operator(_resize, _slide, frozenset([1]), attributes=("mode", "scales")),
+    "Upsample": Operator(
+        _resize, _slide, frozenset([1]), attributes=("mode", "scales"), spread=_spread
+    ),
 }

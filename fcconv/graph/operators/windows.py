@@ -365,10 +365,10 @@ OPERATORS = {
         _lp_pool, _slide_pool, attributes=(*MOVES, "ceil_mode", "p"), spread=receptive.window
     ),
     "GlobalAveragePool": Operator(
-        _global_average, _global_pool("AveragePool"), spread=receptive.whole
+        _global_average, _global_pool("AveragePool"), spread=receptive.by_image
     ),
-    "GlobalMaxPool": Operator(_global_max, _global_pool("MaxPool"), spread=receptive.whole),
+    "GlobalMaxPool": Operator(_global_max, _global_pool("MaxPool"), spread=receptive.by_image),
     "GlobalLpPool": Operator(
-        _global_lp, _global_pool("LpPool"), attributes=("p",), spread=receptive.whole
+        _global_lp, _global_pool("LpPool"), attributes=("p",), spread=receptive.by_image
     ),
 }
