@@ -117,12 +117,11 @@ def test_verify_names_what_is_wrong(
     assert "score: CHANGED" in printed
 
 
-@pytest.mark.parametrize("form", ["sliding", "pointwise"])
 def test_verify_notices_networks_in_the_wrong_order(
-    form: str, faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, other = tmp_path / "out.onnx", tmp_path / "other.onnx"
-    (fcconv.convolutionize if form == "sliding" else fcconv.pointwise)(faces).save(out)
+    fcconv.convolutionize(faces).save(out)
     assert app.run(["verify", str(out), str(faces)]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
@@ -187,7 +186,7 @@ def test_errors_are_one_line(
 
 
 def test_exact_windows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    net = Net()
+    net = Net(shape=(2, 32, 32))
     padded = net.map(pads=[1, 1, 1, 1])
     model, out = tmp_path / "padded.onnx", tmp_path / "exact.onnx"
     onnx.save(net.model(net.add("Flatten", net.add("GlobalMaxPool", padded))), model)

@@ -131,7 +131,7 @@ def scorer(model: Any) -> Callable[[Array], Array]:
     proto = ir.to_proto(model) if isinstance(model, ir.Model) else model
     session = onnxruntime.InferenceSession(proto.SerializeToString(), quiet())
     name = session.get_inputs()[0].name
-    return lambda image: session.run(None, {name: image})[0]
+    return lambda image: np.asarray(session.run(None, {name: image})[0])
 
 
 def test_an_axis_that_does_not_slide_is_native() -> None:
@@ -248,11 +248,17 @@ def inner_graph(g: Net) -> str:
     return g.dense(g.add("If", positive, then_branch=inner, else_branch=inner), 96)
 
 
+def batch_mean(g: Net) -> str:
+    x = g.map(pads=[1, 1, 1, 1])
+    return g.dense(g.add("Sub", x, g.reduce("ReduceMean", x, [0])), 2 * 10 * 8)
+
+
 @pytest.mark.parametrize(
     ("build", "said"),
     [
         (random_numbers, r"node2 \(RandomNormalLike\): it draws random numbers"),
         (inner_graph, r"node4 \(If\): it has graphs of its own"),
+        (batch_mean, r"node2 \(ReduceMean\): it mixes the images of a batch"),
     ],
 )
 def test_what_can_not_be_computed_for_many_windows_is_refused(build: Build, said: str) -> None:

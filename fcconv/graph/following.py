@@ -51,14 +51,14 @@ class Following:
         whole = len(sizes) == len(first)
         self.add(image, Local(known.rank, known.along, sizes if whole else None))
 
-    def to_the_end(self) -> str | None:
+    def to_the_end(self) -> Node | None:
         """Follow all nodes; return the first that is not local, or of which nobody knows."""
         for value in self.graph.initializers.values():
             self.add(value, None if value.const_value is None else value.const_value.numpy())
         for ir_node in self.graph:
             node = Node(ir_node, self.graph.opset_imports.get(ir_node.domain, 0))
             if not self.step(node):
-                return str(node)
+                return node
         return None
 
     def add(self, value: ir.Value, known: Local | npt.NDArray[Any] | None) -> None:

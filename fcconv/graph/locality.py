@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from fcconv.graph.following import Following
+from fcconv.graph.node import Node
 from fcconv.graph.receptive import Along, Counts, Local
 from fcconv.graph.run import data_inputs
 
@@ -82,6 +83,16 @@ def find_locality(graph: ir.Graph, axes: Sequence[int], window: Sequence[int]) -
     return _followed(graph, axes, [np.arange(n, n + period) for n in window])
 
 
+def images_meet_at(graph: ir.Graph) -> Node | None:
+    """Return the first node of which nobody knows that it keeps the images of a batch apart."""
+    followed = Following(graph)
+    for image in data_inputs(graph):
+        dims = () if image.shape is None else image.shape.dims
+        along = {0: Along(BATCH, of=0)}
+        followed.start(image, Local(len(dims), along), dims)
+    return followed.to_the_end()
+
+
 def keep_places(graph: ir.Graph, shapes: Sequence[Sequence[int | None]]) -> bool:
     """Say whether no entry sees beyond its own place along the axes of free length, None.
 
@@ -107,7 +118,7 @@ def _followed(graph: ir.Graph, axes: Sequence[int], sizes: Sequence[Counts]) -> 
     outside = followed.to_the_end()
     period = math.lcm(1, *(a.jump for a in followed.lines()))
     if outside is not None:
-        return Locality((), outside, period)
+        return Locality((), str(outside), period)
     cells = []
     for value in graph.outputs:
         made = followed.values[value]

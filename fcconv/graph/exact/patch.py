@@ -14,8 +14,9 @@ import onnx_ir as ir
 from fcconv.errors import FcconvError, UnsupportedError
 from fcconv.graph import receptive
 from fcconv.graph.exact.batch import free_batch
+from fcconv.graph.locality import images_meet_at
 from fcconv.graph.node import Node
-from fcconv.graph.operators import OPERATORS, windows
+from fcconv.graph.operators import OPERATORS, moves, windows
 from fcconv.graph.run import data_inputs, fixed_batch
 from fcconv.graph.session import Session
 from fcconv.graph.shapes import infer_shapes, see_shapes
@@ -58,7 +59,17 @@ def prepared(model: ir.Model) -> ir.Model:
             free_batch(graph, value, names)
         if value.shape is not None:
             value.shape = ir.Shape(["N", *value.shape.dims[1:]])
+    _check_images(graph)
     return patch
+
+
+def _check_images(graph: ir.Graph) -> None:
+    """Refuse what computes one image from another: windows would, too."""
+    node = images_meet_at(graph)
+    operator = None if node is None else OPERATORS.get(node.op)
+    if node is None or operator is None or operator.spread is None or node.op in moves.OPERATORS:
+        return  # what only moves entries may bring images back to their places later
+    raise node.unsupported("it mixes the images of a batch, in which windows are to stand")
 
 
 def _without_sizes(graph: ir.Graph) -> list[ir.Value]:
