@@ -43,6 +43,23 @@ def test_inspect_says_what_the_network_becomes(
     assert [layer["method"] for layer in found["layers"]] == ["kernel", "1x1"]
 
 
+def test_names_are_printed_as_they_are(faces: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    network, names = onnx.load(faces), ["[/b]", "[red]x[/red]", ":cat:"]
+    for node, name in zip(reversed(network.graph.node), names, strict=False):
+        node.name = name
+    onnx.save(network, faces)
+    code, printed = run(capsys, "inspect", faces)
+    assert code == 0
+    layers = [layer.name for layer in fcconv.convolutionize(faces).layers]
+    assert set(layers) & set(names)
+    assert all(name in printed for name in layers)
+    photo, cat = faces.with_name("a.npy"), ":cat: [/b]"
+    np.save(photo, np.zeros((30, 30), np.float32))
+    code, printed = run(capsys, "scan", faces, photo, "--labels", cat, "--threshold", -99)
+    assert code == 0
+    assert cat in printed
+
+
 def test_convert_writes_a_network_that_slides(
     faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -55,7 +55,7 @@ def convert_pointwise(
     record = {"layers": [vars(layer) for layer in rewritten.layers], "left": rewritten.left}
     if not as_json:
         for line in rewritten.left:
-            results().print(f"Left as it is: {line}", markup=False, highlight=False)
+            results().print(f"Left as it is: {line}")
     return _certify_and_write(model, rewritten, record, out, seed, as_json)
 
 
@@ -80,7 +80,7 @@ def _certify_and_write(
         line = f"The network is in {out}"
         if not certificate.holds:
             line = "Nothing is written: the proof failed"
-        results().print(line, markup=False, highlight=False, soft_wrap=True)
+        results().print(line, soft_wrap=True)
     return 0 if certificate.holds else 1
 
 
@@ -96,7 +96,7 @@ def verify(original: Path, rewritten: Path, window: Window, seed: int | None, as
 
 def print_json(record: dict[str, Any]) -> None:
     """Print a record as JSON."""
-    results().print(json.dumps(record, indent=2), markup=False, highlight=False, soft_wrap=True)
+    results().print(json.dumps(record, indent=2), soft_wrap=True)
 
 
 def _geometry(sliding: Sliding) -> dict[str, Any]:
