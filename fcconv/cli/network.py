@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from fcconv.certificate.certify import certify
-from fcconv.certificate.report import Certificate
+from fcconv.certificate.report import Certificate, json_text
 from fcconv.cli.output import results
 from fcconv.graph.layer import Layer
 from fcconv.graph.pointwise import Pointwise, pointwise
@@ -95,8 +94,8 @@ def verify(original: Path, rewritten: Path, window: Window, seed: int | None, as
 
 
 def print_json(record: dict[str, Any]) -> None:
-    """Print a record as JSON."""
-    results().print(json.dumps(record, indent=2), soft_wrap=True)
+    """Print a record as JSON, null for what is infinite."""
+    results().print(json_text(record, indent=2), soft_wrap=True)
 
 
 def _geometry(sliding: Sliding) -> dict[str, Any]:
