@@ -877,6 +877,13 @@ MUTATIONS = [
         "test_report.py::test_the_scale_does_not_end_at_a_few_scores_far_above_the_others",
     ),
     Mutation(
+        "a WAV that is cut off is taken for a whole one",
+        "fcconv/scanning/readers.py",
+        "if end > size and (long or length < STREAMED):",
+        "if False:",
+        "test_images_files.py::test_a_wav_that_is_cut_off",
+    ),
+    Mutation(
         "red and blue swapped in grey",
         "fcconv/scanning/preparation.py",
         "LUMA = (0.299, 0.587, 0.114)",

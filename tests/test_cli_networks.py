@@ -12,6 +12,7 @@ import pytest
 from onnx import numpy_helper
 
 import fcconv
+from fcconv.certificate.report import json_text
 from fcconv.cli import app
 from fcconv.demo.network import load_faces
 from graphs import Net
@@ -42,6 +43,38 @@ def test_inspect_says_what_the_network_becomes(
     assert found["window"] == [25, 25]
     assert found["exact"] is True
     assert [layer["method"] for layer in found["layers"]] == ["kernel", "1x1"]
+
+
+def test_names_are_printed_as_they_are(faces: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    network, names = onnx.load(faces), ["[/b]", "[red]x[/red]", ":cat:"]
+    for node, name in zip(reversed(network.graph.node), names, strict=False):
+        node.name = name
+    onnx.save(network, faces)
+    code, printed = run(capsys, "inspect", faces)
+    assert code == 0
+    layers = [layer.name for layer in fcconv.convolutionize(faces).layers]
+    assert set(layers) & set(names)
+    assert all(name in printed for name in layers)
+    photo, cat = faces.with_name("a.npy"), ":cat: [/b]"
+    np.save(photo, np.zeros((30, 30), np.float32))
+    code, printed = run(capsys, "scan", faces, photo, "--labels", cat, "--threshold", -99)
+    assert code == 0
+    assert cat in printed
+
+
+def test_json_has_null_for_what_is_infinite(
+    faces: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network, photo = onnx.load(faces), faces.with_name("a.npy")
+    (bias,) = (weight for weight in network.graph.initializer if weight.name == "score.bias")
+    bias.CopyFrom(numpy_helper.from_array(np.array([np.inf], np.float32), bias.name))
+    onnx.save(network, faces)
+    np.save(photo, np.zeros((30, 30), np.float32))
+    code, printed = run(capsys, "scan", faces, photo, "--threshold", 0, "--json")
+    assert code == 0
+    assert "Infinity" not in printed
+    assert [peak["score"] for peak in json.loads(printed)["peaks"]] == [None]
+    assert '"probability": null' in json_text({"probability": np.inf, "rest": [1.5]})
 
 
 def test_convert_writes_a_network_that_slides(

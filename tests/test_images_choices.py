@@ -150,6 +150,18 @@ def test_pages_of_arrays() -> None:
         take(batch[0], page=1)
 
 
+def test_channels_can_be_pages() -> None:
+    batch = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
+    for pixels, layout, at in ((batch[1], "NHW", 2), (batch, "NTHW", 5)):
+        said = f"layout='{layout}'"
+        assert f"{said} and page" in take(pixels, page=0).other_channels(needed=1)
+        with pytest.raises(ImageError, match=f"no page 5; {said} .* takes its 3 channels"):
+            take(pixels, page=5)
+        check_regions(take(pixels, layout=layout, page=at), batch[1, 2:])
+    with pytest.raises(ImageError, match=r"there is no page 5$"):
+        take(batch[:1, :1], page=5)
+
+
 def test_times_of_a_volume(tmp_path: Path) -> None:
     voxels = np.random.default_rng(0).integers(0, 99, (4, 5, 6, 3), dtype=np.uint8)
     nibabel.save(nifti(voxels, np.eye(4)), tmp_path / "a.nii")

@@ -48,6 +48,28 @@ def test_sound(name: str, subtype: str, tmp_path: Path) -> None:
     assert all(found)
 
 
+@pytest.mark.parametrize("form", ["WAV", "WAVEX", "RF64", "RIFX"])
+def test_a_wav_that_is_cut_off(form: str, tmp_path: Path) -> None:
+    samples = np.random.default_rng(3).normal(0, 0.1, (501, 1))
+    endian, form = ("BIG", "WAV") if form == "RIFX" else ("FILE", form)
+    path = tmp_path / "a.wav"
+    soundfile.write(path, samples, 8000, "PCM_U8" if endian == "FILE" else "PCM_16", endian, form)
+    whole = path.read_bytes()
+    assert opened(path, 1).size == (501,)  # of an odd number of bytes, which are padded
+    for bytes_left in (len(whole) - 3, len(whole) // 2):
+        cut = tampered(path, "cut.wav", bytes_left)
+        with pytest.raises(ImageError, match=rf"cut\.wav is cut off: {bytes_left} bytes of"):
+            opened(cut, 1)
+
+
+def test_a_wav_of_a_stream_says_no_length(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.ones(500) / 2, 8000)
+    content = (tmp_path / "a.wav").read_bytes()
+    at = content.index(b"data") + 4
+    (tmp_path / "b.wav").write_bytes(content[:at] + b"\xff" * 4 + content[at + 4 :])
+    check_regions(opened(tmp_path / "b.wav", 1), np.full((1, 500), 0.5, np.float32))
+
+
 def test_sound_that_ends_early(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     soundfile.write(tmp_path / "a.flac", rng.normal(0, 0.1, 90_000), 8000)

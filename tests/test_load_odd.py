@@ -85,8 +85,8 @@ def test_a_conditional_is_named() -> None:
         (["N", 2, None, -1], "give window="),
         (["N", 2, ABSURD, ABSURD], "is absurd"),
         ([], "give window="),
-        (["N"], "no spatial axes"),
-        (["N", 2, 6, 6, 6, 6], "no spatial axes"),
+        (["N"], "of shape (N) has no spatial axes"),
+        (["N", 2, 6, 6, 6, 6], "of shape (N, 2, 6, 6, 6, 6) has no spatial axes"),
         (None, "give window="),
     ],
 )

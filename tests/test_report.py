@@ -21,7 +21,7 @@ from fcconv.demo.network import load_faces
 from fcconv.errors import ArgumentError, OutputError, ShapeError
 from fcconv.report import blocks, write_heatmap, write_page, write_peaks
 from fcconv.report.heatmap import draw
-from fcconv.report.picture import colour_scale, read_heat, rgb
+from fcconv.report.picture import colour_scale, colours, palette, read_heat, rgb
 from fcconv.scanning.opening import open_images
 from fcconv.scanning.peaks import Peak
 from fcconv.scanning.scales import Resized
@@ -120,6 +120,20 @@ def test_the_scale_does_not_end_at_a_few_scores_far_above_the_others() -> None:
     low, high, words = colour_scale(0, 9, np.append(np.zeros(1000, np.float32), 9))
     assert (low, high) == (0, 9)
     assert words.endswith("to the highest score")
+
+
+@pytest.mark.parametrize(
+    ("scores", "places"),
+    [
+        ([1e20] * 3, [128] * 3),
+        ([-3e38] * 3, [128] * 3),
+        ([-3e38, -3e38, 3e38, 3e38], [0, 0, 255, 255]),
+    ],
+)
+def test_scores_as_large_as_float32_holds_have_colours(scores: Any, places: Any) -> None:
+    values = np.array(scores, np.float32)
+    scale = colour_scale(float(values.min()), float(values.max()), values)
+    np.testing.assert_array_equal(colours(values, scale), palette()[places])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int16"])

@@ -67,12 +67,22 @@ def test_an_open_image_is_not_opened_otherwise() -> None:
             refused(f"{name}=", value, fcconv.scan, small_network(), image, **{name: value})
 
 
+def test_the_window_of_a_network_that_slides_is_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "sliding.onnx"
+    fcconv.convolutionize(small_network()).save(path)
+    with pytest.raises(FcconvError, match=r"network slides, .* leave window \(--window\) out"):
+        fcconv.scan(path, picture(), window=(2, 9, 9))
+
+
 def test_cells_and_boxes() -> None:
     scan: Any = make_scan(randoms(2, 6, 5), (3, 3), (2, 2))
     assert scan.box(np.int64(1), np.array(-1)) == (slice(2, 5), slice(8, 11))
     for cell in [(1.5, 0), ("a", 0), (None, 0), (True, 0), ([1], 0), (1, None, 0)]:
         refused("cell", cell, scan.box, *cell)
     for box in [5, None, "ab", slice(3), (1, 2), (slice(0.5, 3), slice(3)), (slice(3), slice("a"))]:
+        refused("box", box, scan.within, box)
+    for step in (2, -1):  # a slice of every other pixel is no box
+        box = (slice(0, 4, step), slice(0, 4))
         refused("box", box, scan.within, box)
 
 
@@ -87,6 +97,7 @@ def test_arguments_of_peaks() -> None:
         refused("overlap", overlap, scan.peaks, 0, 0, overlap=overlap)
     for image in ("0", None, 0.5, False):
         refused("image", image, scan.peaks, 0, 0, image=image)
+    refused("progress", 5, scan.peaks, 0, 0, progress=5)
 
 
 NO_PATHS = (5, None, b"name.png")
@@ -103,6 +114,10 @@ def test_arguments_of_reports(tmp_path: Path) -> None:
             came = getattr(shown, "shape", shown)
             refused("overview", came, write, tmp_path / name, scan, shown, *rest)
         refused("scan", None, write, tmp_path / name, None, overview, *rest)
+    page = tmp_path / "a.html"
+    refused("certificate", 5, write_page, page, scan, overview, 5, [])
+    for layers in (5, None, [5]):
+        refused("layers", layers, write_page, page, scan, overview, None, layers)
     heat, table = tmp_path / "a.png", tmp_path / "a.csv"
     for labels in (5, "class 0", [0]):
         refused("label", labels, write_heatmap, heat, scan, overview, labels)

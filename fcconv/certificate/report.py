@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -106,8 +107,8 @@ class Certificate:
         return asdict(self)
 
     def to_json(self) -> str:
-        """Return the certificate as JSON."""
-        return json.dumps(self.to_dict())
+        """Return the certificate as JSON, null for what is infinite."""
+        return json_text(self.to_dict())
 
     def __repr__(self) -> str:
         """Give the verdict; :func:`str` gives all that is proved and measured."""
@@ -155,3 +156,23 @@ class Certificate:
             )
             if row.beyond is not None:
                 yield f"rounding, {row.engine}", f"BEYOND THE BOUND: {row.beyond}"
+
+
+def json_text(record: Any, indent: int | None = None) -> str:
+    """Write a record of plain values as JSON, which has no infinite numbers: these become null.
+
+    Examples
+    --------
+    >>> json_text({"score": float("inf"), "box": (0.0, 25.0)})
+    '{"score": null, "box": [0.0, 25.0]}'
+    """
+    return json.dumps(_finite(record), indent=indent, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    """Return a plain value with None for each number in it that is infinite or NaN."""
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -40,10 +40,10 @@ def measure_and_show(names: Iterable[str], out: Path, rounds: int, old: Path | N
         write_json(data, rows, record, [asdict(figure) for figure in summary])
     console.print()
     for line in in_words(record):
-        console.print(line, highlight=False)
+        console.print(line)
     if before is not None:
         _compared(console, *before, rows, record)
-    console.print(f"The charts and the figures, {data.name}, are in {out}", markup=False)
+    console.print(f"The charts and the figures, {data.name}, are in {out}")
 
 
 def _measured(suite: Suite[Any], platforms: Sequence[str], rounds: int) -> list[Row]:
@@ -59,7 +59,7 @@ def _shown(console: Console, suite: Suite[Any], rows: Sequence[Row]) -> list[Fig
     summary = figures(suite, rows)
     console.print(suite_table(suite, rows), "", summary_table(summary), "", sep="\n")
     for remark in remarks(suite, rows):
-        console.print(remark, highlight=False, markup=False)
+        console.print(remark)
     return summary
 
 

@@ -19,7 +19,7 @@ def run_and_show(backend: str, out: Path, seed: int | None) -> int:
     console = results()
     for part in (_layers(found), _figures(found, backend), _peaks(found)):
         console.print(part)
-    console.print(f"The picture is in {out}", markup=False, highlight=False)
+    console.print(f"The picture is in {out}")
     return 0 if found.proof.holds else 1
 
 

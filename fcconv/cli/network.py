@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from fcconv.certificate.certify import certify
-from fcconv.certificate.report import Certificate
+from fcconv.certificate.report import Certificate, json_text
 from fcconv.cli.output import results
 from fcconv.graph.pointwise import Pointwise, pointwise
 from fcconv.graph.rewritten import times
@@ -59,7 +58,7 @@ def convert_pointwise(
     record = {"layers": [vars(layer) for layer in rewritten.layers], "left": rewritten.left}
     if not as_json:
         for line in rewritten.left:
-            results().print(f"Left as it is: {line}", markup=False, highlight=False)
+            results().print(f"Left as it is: {line}")
     return _certify_and_write(model, rewritten, record, out, seed, as_json)
 
 
@@ -84,7 +83,7 @@ def _certify_and_write(
         line = f"The network is in {out}"
         if not certificate.holds:
             line = "Nothing is written: the proof failed"
-        results().print(line, markup=False, highlight=False, soft_wrap=True)
+        results().print(line, soft_wrap=True)
     return 0 if certificate.holds else 1
 
 
@@ -99,8 +98,8 @@ def verify(original: Path, rewritten: Path, window: Window, seed: int | None, as
 
 
 def print_json(record: dict[str, Any]) -> None:
-    """Print a record as JSON."""
-    results().print(json.dumps(record, indent=2), markup=False, highlight=False, soft_wrap=True)
+    """Print a record as JSON, null for what is infinite."""
+    results().print(json_text(record, indent=2), soft_wrap=True)
 
 
 def _geometry(sliding: Sliding) -> dict[str, Any]:

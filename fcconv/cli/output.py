@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.console import Console
 from rich.progress import Progress
 
@@ -10,8 +12,8 @@ WIDTH_OF_A_PIPE = 120
 
 def results() -> Console:
     """Return the console for results; a pipe has no width, and a cut line would lose figures."""
-    console = Console()
-    return console if console.is_terminal else Console(width=WIDTH_OF_A_PIPE)
+    console = _plain()
+    return console if console.is_terminal else _plain(width=WIDTH_OF_A_PIPE)
 
 
 def progress() -> Progress:
@@ -22,4 +24,9 @@ def progress() -> Progress:
 
 def errors() -> Console:
     """Return the console for what is no result."""
-    return Console(stderr=True)
+    return _plain(stderr=True)
+
+
+def _plain(**options: Any) -> Console:
+    """Return a console that prints names as they are: ``[/b]`` and ``:cat:``, too."""
+    return Console(markup=False, emoji=False, highlight=False, **options)

@@ -78,10 +78,10 @@ def show(scans: Sequence[Scan], peaks: Peaks | None, written: Sequence[Path | No
     elif peaks is not None:
         classes = f" for {', '.join(peaks.only)}" if peaks.only else ""
         line = f"No peaks: no window scores {peaks.lowest:g} or more{classes} (--threshold)"
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     for path in written:
         if path is not None:
-            console.print(f"Written: {path}", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"Written: {path}", soft_wrap=True)
 
 
 def _table(found: Scan) -> Table:

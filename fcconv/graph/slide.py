@@ -212,7 +212,11 @@ def _slid_or_alone(
         else _given_axes(spatial_axes, len(shape))
     )
     if not likely:
-        raise ShapeError(f"an input of shape {shape} has no spatial axes to slide along")
+        declared = ", ".join(map(str, shape))
+        raise ShapeError(
+            f"an input of shape ({declared}) has no spatial axes to slide along: one to three "
+            f"are needed beside the batch and channels, such as (N, C, H, W)"
+        )
     try:
         found = _slid(model, likely, stride)
     except ShapeError:

@@ -172,6 +172,11 @@ def restored(model: ir.Model) -> Sliding | None:
     if text is None or shape is None:
         return None
     rank = sum(not isinstance(n, int) for n in shape.dims[1:])
+    if not rank:
+        raise ModelError(
+            f"by its metadata the network slides, but the sizes of its input {shape} are fixed: "
+            f"leave window (--window) out; it is in the file"
+        )
     window, stride = (told(model, name, rank) for name in (WINDOW, STRIDE))
     if window is None or stride is None:
         return None

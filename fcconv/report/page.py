@@ -8,12 +8,14 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fcconv.certificate.report import Certificate
 from fcconv.errors import ShapeError
+from fcconv.graph.layer import Layer
 from fcconv.report.files import write_whole
 from fcconv.report.picture import (
     Heat,
@@ -29,10 +31,6 @@ from fcconv.report.picture import (
 from fcconv.scanning.arguments import one, several
 from fcconv.scanning.peaks import Peak
 from fcconv.scanning.result import Scan
-
-if TYPE_CHECKING:
-    from fcconv.certificate.report import Certificate
-    from fcconv.graph.layer import Layer
 
 CLASSES = 12
 """Most classes on the page."""
@@ -84,6 +82,8 @@ def write_page(
 
     Raises
     ------
+    ArgumentError
+        If the scan, the certificate, a layer or a peak is none.
     ShapeError
         If the scan is not of a picture.
     OutputError
@@ -94,6 +94,8 @@ def write_page(
     if len(one(scan, Scan, "scan").size) != 2:
         raise ShapeError(f"a page shows a scan along two axes, this one has {len(scan.size)}")
     picture, listed = _data_uri(rgb(overview)), several(peaks, Peak, "peaks")
+    if certificate is not None:
+        one(certificate, Certificate, "certificate")
     pages = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -116,7 +118,7 @@ def write_page(
         apart=apart(scan),
         scoring=scoring(scan),
         certificate=certificate,
-        layers=layers,
+        layers=several(layers, Layer, "layers"),
         times=times,
     )
     write_whole(path, text.encode())

@@ -123,13 +123,15 @@ def colour_scale(low: float, high: float, values: Scores) -> Scale:
     """
     if low > high or (low >= 0 and high <= 1):  # no finite score at all, or probabilities
         return Scale(0.0, 1.0, "from 0 to 1")
-    finite = values[np.isfinite(values)]
+    finite = values[np.isfinite(values)].astype(np.float64)  # the mean of two stays finite
     middle, top = float(np.median(finite)), float(np.percentile(finite, TOP, method="higher"))
     if middle < top < high:
         return Scale(middle, top, f"from the median to percentile {TOP:g} of what is shown")
     if middle < high:
         return Scale(middle, high, "from the median of what is shown to the highest score")
-    return Scale(high - 0.5, high + 0.5, "from 0.5 below the highest score to 0.5 above it")
+    around = max(0.5, abs(high) * 1e-6)  # which float32 tells from the score, however large
+    words = f"from {around:g} below the highest score to {around:g} above it"
+    return Scale(high - around, high + around, words)
 
 
 def palette() -> Bytes:
@@ -144,7 +146,8 @@ def palette() -> Bytes:
 
 def colours(values: Scores, scale: Scale) -> Bytes:
     """Colour scores, ``(..., 4)``; where there is none, nothing is drawn."""
-    place = np.clip((values - scale.low) / (scale.high - scale.low), 0, 1)
+    wide = values.astype(np.float64)  # differences of what float32 holds can be too large for it
+    place = np.clip((wide - scale.low) / (scale.high - scale.low), 0, 1)
     drawn: Bytes = palette()[np.rint(np.nan_to_num(place) * 255).astype(np.intp)]
     drawn[np.isnan(values)] = 0
     return drawn

@@ -14,7 +14,7 @@ import numpy as np
 from fcconv.errors import ImageError
 from fcconv.scanning.blocks import blocks
 from fcconv.scanning.formats import reason
-from fcconv.scanning.layouts import unit
+from fcconv.scanning.layouts import channels_as_pages, unit
 from fcconv.scanning.mapped import is_whole, release
 from fcconv.scanning.missing import Mask, cleared, without_value
 from fcconv.scanning.stored import Stored
@@ -86,12 +86,11 @@ class Image:
             return f"layout={self._layout()!r} (--layout) counts opacity as a channel"
         if self.stored.alpha:
             return "without layout, opacity is left out"
-        if not self.stored.axes:
-            return "say with layout (--layout) which axis holds them"
+        ways = [] if self.stored.axes else ["say with layout (--layout) which axis holds them"]
         if needed == 1:
-            told = self._layout().replace("C", "N")
-            return f"layout={told!r} and page (--layout {told} --page K) take one of them"
-        return ""
+            told = channels_as_pages(self._layout())
+            ways.append(f"layout={told!r} and page (--layout {told} --page K) take one of them")
+        return ", or ".join(ways)
 
     @property
     def nodata(self) -> float | None:
@@ -193,8 +192,9 @@ class Image:
         return int(shape[self.axes.index("C")]) if "C" in self.axes else 1
 
     def _layout(self) -> str:
-        """Return what the file says of its axes, as a layout."""
-        known = zip(self.axes, self.stored.axes.upper(), self.stored.levels[0].shape, strict=True)
+        """Return what the file says of its axes, or what they were taken for, as a layout."""
+        stored = self.stored.axes.upper() or self.axes.replace(".", "N")
+        known = zip(self.axes, stored, self.stored.levels[0].shape, strict=True)
         return "".join(told if letter == "." else letter for letter, told, n in known if n > 1)
 
     @functools.cached_property

@@ -79,6 +79,11 @@ def find_axes(
     return axes, at
 
 
+def channels_as_pages(layout: str) -> str:
+    """Return a layout in which what was the channels are pages, of which one can be taken."""
+    return layout.replace("C", "T" if "N" in layout else "N")
+
+
 def _at_page(
     name: str, axes: str, shape: tuple[int, ...], spatial: str, page: Any
 ) -> tuple[str, tuple[int, ...]]:
@@ -87,7 +92,12 @@ def _at_page(
     count, number = math.prod(lengths), as_integer(page)
     if number is None or not 0 <= number < count:
         pages = f"{count} pages, 0 to {count - 1}" if count != 1 else "one page, 0"
-        raise ImageError(f"{name} has the shape {shape}, {pages}: there is no page {page!r}")
+        hint, channels = "", dict(zip(axes, shape, strict=True)).get("C", 1)
+        if channels > 1:
+            known = zip(axes.upper(), shape, strict=True)
+            told = channels_as_pages("".join(letter for letter, n in known if n > 1))
+            hint = f"; layout={told!r} (--layout {told}) takes its {channels} channels for pages"
+        raise ImageError(f"{name} has the shape {shape}, {pages}: there is no page {page!r}{hint}")
     left = "".join(letter if letter in f"C{spatial}" else "." for letter in axes)
     return left, tuple(int(place) for place in np.unravel_index(number, lengths))
 

@@ -6,6 +6,8 @@ import gzip
 import importlib
 import logging
 import math
+import os
+import struct
 import tempfile
 import threading
 import weakref
@@ -19,6 +21,12 @@ from fcconv.errors import BackendError, ImageError
 
 SKIPPED = 2**20
 """Frames of a sound that are decoded at a time on the way to those asked for."""
+
+WAVS = {b"RIFF": "<", b"RF64": "<", b"RIFX": ">"}
+"""How a WAV begins, to the order of the bytes of its numbers."""
+
+STREAMED = 2**31 - 2**16
+"""Bytes from which on a WAV's header means that its length was not known when it was written."""
 
 UNPACKED = 2**22
 """Bytes that are decompressed at a time."""
@@ -47,6 +55,7 @@ class Sound:
 
     def __init__(self, path: Path) -> None:
         self._file = needed("soundfile").SoundFile(path)
+        _check_wav(path)
         self._lock = threading.Lock()  # there is one position in the file
         self.shape = (int(self._file.frames), int(self._file.channels))
         self.dtype = np.dtype(np.float32)
@@ -84,6 +93,28 @@ class Sound:
         more = self._next(max(stop - first - len(kept), 0))
         self._first, self._kept = start, np.concatenate([kept[start - first :], more])
         return self._kept[: stop - start]
+
+
+def _check_wav(path: Path) -> None:
+    """Refuse a WAV that is cut off: libsndfile would take what is left for all."""
+    with path.open("rb") as file:
+        order = WAVS.get(file.read(12)[:4])
+        if order is None:
+            return
+        found = long = 0  # a RF64, which can be longer, says in a chunk of its own how long
+        while len(head := file.read(8)) == 8:
+            kind, length = struct.unpack(f"{order}4sI", head)
+            found = file.tell()
+            if kind == b"data":
+                break
+            if kind == b"ds64":
+                _, long = struct.unpack("<2Q", file.read(16))
+            file.seek(found + length + length % 2)
+        else:
+            return
+        end, size = found + (long or length), os.fstat(file.fileno()).st_size
+    if end > size and (long or length < STREAMED):
+        raise ImageError(f"{path} is cut off: {size} bytes of {end}: copy it again")
 
 
 class Volume:

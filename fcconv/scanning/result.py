@@ -163,7 +163,7 @@ class Scan(Windows):
         ------
         ArgumentError
             If there is no such label or image, `threshold` is not a number, `overlap` is not one
-            from 0 to 1, or `most` is not an integer from 0 on.
+            from 0 to 1, `most` is not an integer from 0 on, or `progress` is no function.
 
         Examples
         --------
@@ -186,6 +186,8 @@ class Scan(Windows):
         limit = None if most is None else as_integer(most)
         if most is not None and (limit is None or limit < 0):
             raise ArgumentError(f"most needs an integer from 0 on, got {most!r}")
+        if progress is not None and not callable(progress):
+            raise ArgumentError(f"progress needs a function, got {progress!r}")
         if not channels:
             return []
         criterion = Criterion(self.window, self.stride, lowest, shared)

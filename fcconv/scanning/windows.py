@@ -75,7 +75,7 @@ class Windows:
         Raises
         ------
         ArgumentError
-            If the box has another number of axes, or is none.
+            If the box has another number of axes, or is none, or has steps.
         """
         found = []
         for (start, stop), k, s, count in zip(
@@ -90,7 +90,9 @@ class Windows:
         try:
             parts = [part.indices(n) for part, n in zip(box, self.size, strict=True)]
         except (TypeError, ValueError, AttributeError):  # no sequence, too short, or no slices
+            parts = []
+        if not parts or any(step != 1 for _, _, step in parts):
             raise ArgumentError(
-                f"box needs a slice for each of {len(self.size)} axes, got {box!r}"
-            ) from None
+                f"box needs a slice without steps for each of {len(self.size)} axes, got {box!r}"
+            )
         return [(start, stop) for start, stop, _ in parts]
