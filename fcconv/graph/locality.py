@@ -92,21 +92,22 @@ def keep_places(graph: ir.Graph, shapes: Sequence[Sequence[int | None]]) -> bool
         for image, shape in zip(data_inputs(graph), shapes, strict=True)
     }
     made, outside = _follow(graph, values)
-    kept = all(
-        (a.jump, a.first, a.last, a.before, a.after, *a.counts) == (1, 0, 0, 0, 0, *one.counts)
-        for local in made
-        for a in local.along.values()
-    )
+    kept = all(_is_kept(a, one) for local in made for a in local.along.values())
     return outside is None and kept
+
+
+def _is_kept(along: Along, before: Along) -> bool:
+    """Say whether each entry depends on that of its own place alone."""
+    numbers = along.jump, along.first, along.last, along.before, along.after
+    return numbers == (1, 0, 0, 0, 0) and np.array_equal(along.counts, before.counts)
 
 
 def _followed(graph: ir.Graph, axes: Sequence[int], sizes: Sequence[Counts]) -> Locality:
     (image,) = data_inputs(graph)
     rank = 0 if image.shape is None else len(image.shape)
     along = {axis: Along(counts) for axis, counts in zip(axes, sizes, strict=True)}
-    values: dict[ir.Value, Any] = {
-        image: Local(rank, {0: Along(np.array([2])), **along})  # of a batch of two
-    }
+    images = Along(np.array([2]))
+    values: dict[ir.Value, Any] = {image: Local(rank, {0: images, **along})}
     made, outside = _follow(graph, values)
     jumps = [1, *(a.jump for local in made for a in local.along.values())]
     if outside is not None:
@@ -115,6 +116,8 @@ def _followed(graph: ir.Graph, axes: Sequence[int], sizes: Sequence[Counts]) -> 
     for value, made in zip(graph.outputs, outputs, strict=True):
         if not isinstance(made, Local) or list(made.along) != [0, *range(2, made.rank)]:
             return Locality((), f"the output {value.name!r}", math.lcm(*jumps))
+        if not _is_kept(made.along[0], images):
+            return Locality((), f"the output {value.name!r}, of several images", math.lcm(*jumps))
     cells = tuple(tuple(made.along.values())[1:] for made in outputs)
     return Locality(cells, None, math.lcm(*jumps))
 
