@@ -110,7 +110,28 @@ def _with_branches(number: float) -> onnx.ModelProto:
     return net.model("out")
 
 
-@pytest.mark.parametrize("build", [_with_table, _with_branches])
+def _with_weights_outside(number: float) -> onnx.ModelProto:
+    """An If whose branch holds a branch that reads weights from outside."""
+    net = Net()
+    scores = net.dense(net.map(), 96)
+    table, made = (
+        net.constant(_table(number), "held"),
+        [helper.make_empty_tensor_value_info("made")],
+    )
+    high = net.add("Greater", net.reduce("ReduceMax", scores, [0, 1], 0), np.array(0, np.float32))
+    total = helper.make_node("ReduceSum", [table], ["total"], keepdims=0)
+    add = helper.make_node("Add", [scores, "total"], ["made"])
+    other = helper.make_graph([helper.make_node("Neg", [scores], ["made"])], "else", [], made)
+    then = helper.make_graph([total, add], "then", [], made)
+    inner = helper.make_node("If", [high], ["made"], then_branch=then, else_branch=other)
+    outer = helper.make_graph([inner], "outer", [], made)
+    net.nodes.append(
+        helper.make_node("If", [high], ["out"], "branch", then_branch=outer, else_branch=other)
+    )
+    return net.model("out")
+
+
+@pytest.mark.parametrize("build", [_with_table, _with_branches, _with_weights_outside])
 def test_what_is_left_alone_is_compared_by_all_its_bytes(build: Any) -> None:
     original, forged = build(0.0), build(1.0)
     assert fcconv.certify(original, fcconv.pointwise(original)).holds
