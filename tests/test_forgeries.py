@@ -408,6 +408,52 @@ def test_what_no_drawn_pixel_shows(rewrite: Any, seed: int) -> None:
     assert "rounding may add" in str(found.difference)
 
 
+def _nothing_by(make: Change) -> Change:
+    return lambda net, x: net.add("Add", x, net.add("Mul", make(net, x), net.array(0)))
+
+
+def _shifted_by(net: Net, x: str) -> str:
+    return net.add("Sub", x, net.array(7777.25))
+
+
+def _bump(net: Net, x: str) -> str:
+    """Make something huge of numbers between 7777 and 7778, and 0 of all others."""
+    above = net.add("Relu", net.add("Sub", x, net.array(7777)))
+    below = net.add("Relu", net.add("Sub", net.array(7778), x))
+    return net.add("Mul", net.add("Mul", above, below), net.array(1e20))
+
+
+def _absorbed_there(net: Net, x: str) -> str:
+    bump = _bump(net, x)
+    return net.add("Sub", net.add("Add", x, bump), bump)
+
+
+SELDOM: dict[str, Change] = {
+    "0 by a reciprocal": _nothing_by(lambda net, x: net.add("Reciprocal", _shifted_by(net, x))),
+    "0 by a power": _nothing_by(lambda net, x: net.add("Pow", _shifted_by(net, x), net.array(-2))),
+    "0 by a logarithm": _nothing_by(
+        lambda net, x: net.add("Log", net.add("Abs", _shifted_by(net, x)))
+    ),
+    "0 by an overflow": _nothing_by(lambda net, x: net.add("Exp", _bump(net, x))),
+    "absorbed": _absorbed_there,
+}
+"""What is wrong in floats for a few scores only."""
+
+
+@pytest.mark.parametrize("name", SELDOM)
+def test_what_few_images_show_is_bounded(name: str) -> None:
+    networks = []
+    for change in (_left_alone, SELDOM[name]):
+        net = Net()
+        x = net.add("Conv", "image", net.w(2, 2, 2, 3), np.array([0.7, 1.3], np.float32))
+        networks.append(net.model(change(net, net.dense(net.add("Relu", x), 96))))
+    original, other = networks
+    assert fcconv.certify(original, _rewritten(original)).holds
+    found = fcconv.certify(original, _rewritten(other))
+    assert not found.holds
+    assert "pixels up to" in str(found.difference)
+
+
 @pytest.mark.parametrize("rewrite", [fcconv.convolutionize, fcconv.pointwise])
 def test_what_has_no_bound_is_measured(rewrite: Any) -> None:
     """Nobody knows what rounding does to a tangent, but a NaN is one."""

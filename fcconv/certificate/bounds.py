@@ -248,6 +248,8 @@ class Bounds:
             ends = (x.end(signs[k]) if k in signs else _native(x.value, x.dtype)
                     for k, x in enumerate(xs))  # fmt: skip
             error = np.maximum(error, np.abs(_wide(function(np, *ends)) - value))
+        if name == "Pow":
+            error = np.where(_may_have_pole(*xs), np.inf, error)
         return np.where(errors > 0, error, 0.0)
 
     def along(self, key: str, function: Callable[..., Any], x: Bounded, axis: int) -> Bounded:
@@ -338,6 +340,12 @@ def _terms(weight: Bounded, summed: Sequence[int]) -> int:
     if np.any(weight.error):  # whatever is 0 may be something else
         return math.prod(weight.shape[axis] for axis in summed)
     return int(np.count_nonzero(weight.value, axis=tuple(summed)).max(initial=0))
+
+
+def _may_have_pole(base: Bounded, exponent: Bounded) -> npt.NDArray[np.bool_]:
+    """Say where a power may be of 0, and have an exponent below."""
+    pole: npt.NDArray[np.bool_] = np.abs(base.value) <= base.error
+    return pole & (exponent.value < exponent.error)
 
 
 def _known(size: Floats, error: Floats, dtype: np.dtype[Any]) -> Floats:
