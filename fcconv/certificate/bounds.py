@@ -8,7 +8,8 @@ values and the weights alone; nothing in it is chosen by looking at results:
   (N. J. Higham, *Accuracy and Stability of Numerical Algorithms*, sections 3.1 and 3.3); weights
   that are 0 make no term, as neither multiplying with them nor adding that rounds anything;
 - another arithmetic operation: two roundings of its largest operand or result, as an engine
-  may carry neighbouring factors and terms into the weights before them;
+  may carry neighbouring factors and terms into the weights before them; none of a sum
+  with 0, and of a product with 1 or -1;
 - a function of a library: 16 units in the last place, the most that the OpenCL C specification
   (section 7.4) leaves to any of them, ``pow``; none where it only chooses among its arguments.
   What it makes of the errors of its arguments is seen at the ends of their intervals: between these
@@ -197,13 +198,16 @@ class Bounds:
 
     def _sum(self, function: Callable[..., Any], a: Bounded, b: Bounded) -> Bounded:
         value = function(_wide(a.value), _wide(b.value))
-        return self._rounded(value, a.error + b.error, a.size_of + b.size_of, 2, _common(a, b))
+        is_exact = (a.size_of == 0) | (b.size_of == 0)
+        size = np.where(is_exact, 0.0, a.size_of + b.size_of)
+        return self._rounded(value, a.error + b.error, size, 2, _common(a, b))
 
     def multiply(self, a: Bounded, b: Bounded) -> Bounded:
         """Multiply entry by entry, with broadcasting."""
         value = _wide(a.value) * _wide(b.value)
         error = np.abs(a.value) * b.error + a.error * b.size_of
-        return self._rounded(value, error, np.abs(value) + error, 2, _common(a, b))
+        size = np.where(_is_one(a) | _is_one(b), 0.0, np.abs(value) + error)
+        return self._rounded(value, error, size, 2, _common(a, b))
 
     def divide(self, a: Bounded, b: Bounded) -> Bounded:
         """Divide, with broadcasting; integers towards zero."""
@@ -213,7 +217,8 @@ class Bounds:
         error = np.where((smallest > 0) | (b.error == 0), error, np.inf)
         if not is_float(dtype):  # what is cut off
             error = np.where(error > 0, error + 1, 0)
-        return self._rounded(value, error, np.abs(value) + error, 2, dtype)
+        size = np.where(_is_one(b), 0.0, np.abs(value) + error)
+        return self._rounded(value, error, size, 2, dtype)
 
     def elementwise(self, key: str, function: Callable[..., Any], *xs: Bounded) -> Bounded:
         """Apply a function, at the ends of the intervals too."""
@@ -326,10 +331,11 @@ class Bounds:
     def _rounded(
         self, value: Floats, error: Floats, size: Floats, roundings: int, dtype: np.dtype[Any]
     ) -> Bounded:
-        """Add what roundings of numbers up to `size` add to an error."""
+        """Add what roundings of numbers up to `size` add to an error: of zeros, nothing."""
         if is_float(dtype):
             try:
-                error = error + self._share * dot_bound(size, roundings, dtype)
+                rounding = self._share * dot_bound(size, roundings, dtype)
+                error = error + np.where(size == 0, 0.0, rounding)
             except ArgumentError:  # so many that there is no bound
                 error = np.full(np.shape(value), np.inf)
         return Bounded(value, _known(size, error, dtype), dtype)
@@ -340,6 +346,12 @@ def _terms(weight: Bounded, summed: Sequence[int]) -> int:
     if np.any(weight.error):  # whatever is 0 may be something else
         return math.prod(weight.shape[axis] for axis in summed)
     return int(np.count_nonzero(weight.value, axis=tuple(summed)).max(initial=0))
+
+
+def _is_one(x: Bounded) -> npt.NDArray[np.bool_]:
+    """Say which numbers change no other by more than its sign."""
+    is_one: npt.NDArray[np.bool_] = np.abs(x.value) == 1
+    return is_one & (x.error == 0)
 
 
 def _may_have_pole(base: Bounded, exponent: Bounded) -> npt.NDArray[np.bool_]:
