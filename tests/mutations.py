@@ -931,6 +931,20 @@ MUTATIONS = [
         f"{FORGERIES}::test_what_is_left_alone_is_compared_by_all_its_bytes",
     ),
     Mutation(
+        "reasons of what is exact",
+        "fcconv/graph/sliding.py",
+        '"reasons": () if sliding.exact else sliding.reasons',
+        '"reasons": sliding.reasons',
+        f"{FORGERIES}::test_nor_what_it_says_of_an_exact_one",
+    ),
+    Mutation(
+        "sums with 0 round",
+        "fcconv/certificate/bounds.py",
+        "size = np.where(is_exact, 0.0, a.size_of + b.size_of)",
+        "size = a.size_of + b.size_of",
+        f"{FORGERIES}::test_a_convolution_may_be_split_by_its_inputs",
+    ),
+    Mutation(
         "scores of several images",
         "fcconv/graph/locality.py",
         "if not _is_kept(made.along[0], images):",

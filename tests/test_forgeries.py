@@ -15,7 +15,7 @@ from onnx import helper, numpy_helper
 import fcconv
 from fcconv.graph import engines
 from fcconv_modular import Field
-from graphs import Array, Net
+from graphs import Array, Net, i
 
 SAME_CRC = (0.028972, 0.148458)
 """Slopes whose attributes, in print, have one and the same crc32."""
@@ -160,6 +160,30 @@ def test_a_bias_may_be_written_as_a_sum() -> None:
     assert not certificate.exact
 
 
+def test_a_convolution_may_be_split_by_its_inputs() -> None:
+    """And multiplied by 1: of zeros neither rounds anything, so the bound has to be as small."""
+    net = Net()
+    original = net.model(net.dense(net.map(), 96))
+    rewritten = _rewritten(original)
+    last = rewritten.graph.node[-1]
+    kernel, bias = (w for name in last.input[1:] for w in rewritten.graph.initializer
+                    if w.name == name)  # fmt: skip
+    first, second = np.split(numpy_helper.to_array(kernel), 2, axis=1)
+    constants = {"first": first, "second": second, "axis": i(1, 1), "one": np.float32([1])}
+    make, (image, *_), end = helper.make_node, last.input, last.output[0]
+    rewritten.graph.node.remove(last)
+    rewritten.graph.node.extend([
+        make("Split", [image, "axis"], ["a", "b"], axis=1),
+        make("Conv", ["a", "first"], ["c"]),
+        make("Conv", ["b", "second", bias.name], ["d"]),
+        make("Add", ["c", "d"], ["e"]),
+        make("Mul", ["e", "one"], [end]),
+    ])  # fmt: skip
+    held = [numpy_helper.from_array(np.ascontiguousarray(w), n) for n, w in constants.items()]
+    rewritten.graph.initializer.extend(held)
+    assert fcconv.certify(original, rewritten).exact
+
+
 def _sliding() -> tuple[onnx.ModelProto, onnx.ModelProto]:
     """A network that pads, and one that slides."""
     net = Net()
@@ -184,6 +208,19 @@ def test_a_network_is_not_believed_what_it_says_of_itself(name: str) -> None:
         certificate = fcconv.certify(original, forged)
         assert not certificate.holds
         assert not certificate.exact
+
+
+@pytest.mark.parametrize(("name", "value"), [("field", [9, 9]), ("reasons", ["it pads"])])
+def test_nor_what_it_says_of_an_exact_one(name: str, value: Any) -> None:
+    net = Net()
+    original = net.model(net.dense(net.map(), 96))
+    forged = _rewritten(original)
+    assert fcconv.certify(original, forged).exact
+    (entry,) = [entry for entry in forged.metadata_props if name in entry.value]
+    entry.value = json.dumps({**json.loads(entry.value), name: value})
+    certificate = fcconv.certify(original, forged)
+    assert not certificate.holds
+    assert f"the metadata says {name}" in str(certificate.difference)
 
 
 def _row_doubled(end: str) -> tuple[list[onnx.NodeProto], dict[str, Array]]:
