@@ -1143,8 +1143,8 @@ MUTATIONS = [
     Mutation(
         "a bound without a rounding",
         "fcconv/certificate/bounds.py",
-        "error = error + self._share * dot_bound(size, roundings, dtype)",
-        "pass",
+        "rounding = self._share * dot_bound(size, roundings, dtype)",
+        "rounding = 0.0",
         "test_bounds.py::test_errors_stay_within_their_bounds",
     ),
 ]
