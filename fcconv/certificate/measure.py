@@ -11,7 +11,8 @@ import numpy as np
 import onnx_ir as ir
 
 from fcconv.backend import ONNXRUNTIME
-from fcconv.certificate.bounds import Bounded, Bounds
+from fcconv.certificate.bounded import Bounded
+from fcconv.certificate.bounds import Bounds
 from fcconv.certificate.report import Rounding
 from fcconv.certificate.side import Array, Grid, Ints, filled_up, flat
 from fcconv.errors import UnsupportedError
