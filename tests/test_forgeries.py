@@ -169,7 +169,7 @@ def test_a_convolution_may_be_split_by_its_inputs() -> None:
     kernel, bias = (w for name in last.input[1:] for w in rewritten.graph.initializer
                     if w.name == name)  # fmt: skip
     first, second = np.split(numpy_helper.to_array(kernel), 2, axis=1)
-    constants = {"first": first, "second": second, "axis": i(1, 1), "one": np.float32([1])}
+    constants = {"first": first, "second": second, "axis": i(1, 1), "one": net.array([1])}
     make, (image, *_), end = helper.make_node, last.input, last.output[0]
     rewritten.graph.node.remove(last)
     rewritten.graph.node.extend([
