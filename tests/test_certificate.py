@@ -146,6 +146,23 @@ def test_what_shows_elsewhere_only_is_found(spoil: Any) -> None:
     assert not certificate.holds
 
 
+def test_no_score_is_of_several_images() -> None:
+    """Of images so large that one at a time is measured, and two are compared."""
+    net = Net(shape=(1, 96, 96))
+    x = net.add("MaxPool", net.conv("image", 1, 1, 3, 3), kernel_shape=[2, 2], strides=[2, 2])
+    original = net.model(net.dense(x, 47 * 47))
+    forged: Any = ir.to_proto(fcconv.convolutionize(original).model)
+    end, pads = forged.graph.output[0].name, i(2, 0, 0, 0, -2, 0, 0, 0)
+    forged.graph.node.append(onnx.helper.make_node("Pad", [end, "pads"], ["earlier"]))
+    forged.graph.node.append(onnx.helper.make_node("Add", [end, "earlier"], ["out"]))
+    forged.graph.initializer.append(onnx.numpy_helper.from_array(pads, "pads"))
+    forged.graph.output[0].name = "out"
+    certificate = fcconv.certify(original, forged)
+    assert not certificate.exact
+    assert not certificate.holds
+    assert "several images" in str(certificate.unproved)
+
+
 @pytest.mark.parametrize(
     ("layer", "attribute"),
     [

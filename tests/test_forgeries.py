@@ -15,7 +15,7 @@ from onnx import helper, numpy_helper
 import fcconv
 from fcconv.graph import engines
 from fcconv_modular import Field
-from graphs import Array, Net
+from graphs import Array, Net, i
 
 SAME_CRC = (0.028972, 0.148458)
 """Slopes whose attributes, in print, have one and the same crc32."""
@@ -110,7 +110,28 @@ def _with_branches(number: float) -> onnx.ModelProto:
     return net.model("out")
 
 
-@pytest.mark.parametrize("build", [_with_table, _with_branches])
+def _with_weights_outside(number: float) -> onnx.ModelProto:
+    """An If whose branch holds a branch that reads weights from outside."""
+    net = Net()
+    scores = net.dense(net.map(), 96)
+    table, made = (
+        net.constant(_table(number), "held"),
+        [helper.make_empty_tensor_value_info("made")],
+    )
+    high = net.add("Greater", net.reduce("ReduceMax", scores, [0, 1], 0), np.array(0, np.float32))
+    total = helper.make_node("ReduceSum", [table], ["total"], keepdims=0)
+    add = helper.make_node("Add", [scores, "total"], ["made"])
+    other = helper.make_graph([helper.make_node("Neg", [scores], ["made"])], "else", [], made)
+    then = helper.make_graph([total, add], "then", [], made)
+    inner = helper.make_node("If", [high], ["made"], then_branch=then, else_branch=other)
+    outer = helper.make_graph([inner], "outer", [], made)
+    net.nodes.append(
+        helper.make_node("If", [high], ["out"], "branch", then_branch=outer, else_branch=other)
+    )
+    return net.model("out")
+
+
+@pytest.mark.parametrize("build", [_with_table, _with_branches, _with_weights_outside])
 def test_what_is_left_alone_is_compared_by_all_its_bytes(build: Any) -> None:
     original, forged = build(0.0), build(1.0)
     assert fcconv.certify(original, fcconv.pointwise(original)).holds
@@ -139,6 +160,30 @@ def test_a_bias_may_be_written_as_a_sum() -> None:
     assert not certificate.exact
 
 
+def test_a_convolution_may_be_split_by_its_inputs() -> None:
+    """And multiplied by 1: of zeros neither rounds anything, so the bound has to be as small."""
+    net = Net()
+    original = net.model(net.dense(net.map(), 96))
+    rewritten = _rewritten(original)
+    last = rewritten.graph.node[-1]
+    kernel, bias = (w for name in last.input[1:] for w in rewritten.graph.initializer
+                    if w.name == name)  # fmt: skip
+    first, second = np.split(numpy_helper.to_array(kernel), 2, axis=1)
+    constants = {"first": first, "second": second, "axis": i(1, 1), "one": net.array([1])}
+    make, (image, *_), end = helper.make_node, last.input, last.output[0]
+    rewritten.graph.node.remove(last)
+    rewritten.graph.node.extend([
+        make("Split", [image, "axis"], ["a", "b"], axis=1),
+        make("Conv", ["a", "first"], ["c"]),
+        make("Conv", ["b", "second", bias.name], ["d"]),
+        make("Add", ["c", "d"], ["e"]),
+        make("Mul", ["e", "one"], [end]),
+    ])  # fmt: skip
+    held = [numpy_helper.from_array(np.ascontiguousarray(w), n) for n, w in constants.items()]
+    rewritten.graph.initializer.extend(held)
+    assert fcconv.certify(original, rewritten).exact
+
+
 def _sliding() -> tuple[onnx.ModelProto, onnx.ModelProto]:
     """A network that pads, and one that slides."""
     net = Net()
@@ -163,6 +208,19 @@ def test_a_network_is_not_believed_what_it_says_of_itself(name: str) -> None:
         certificate = fcconv.certify(original, forged)
         assert not certificate.holds
         assert not certificate.exact
+
+
+@pytest.mark.parametrize(("name", "value"), [("field", [9, 9]), ("reasons", ["it pads"])])
+def test_nor_what_it_says_of_an_exact_one(name: str, value: Any) -> None:
+    net = Net()
+    original = net.model(net.dense(net.map(), 96))
+    forged = _rewritten(original)
+    assert fcconv.certify(original, forged).exact
+    (entry,) = [entry for entry in forged.metadata_props if name in entry.value]
+    entry.value = json.dumps({**json.loads(entry.value), name: value})
+    certificate = fcconv.certify(original, forged)
+    assert not certificate.holds
+    assert f"the metadata says {name}" in str(certificate.difference)
 
 
 def _row_doubled(end: str) -> tuple[list[onnx.NodeProto], dict[str, Array]]:
@@ -385,6 +443,52 @@ def test_what_no_drawn_pixel_shows(rewrite: Any, seed: int) -> None:
     found = fcconv.certify(original, rewrite(other), seed=seed)
     assert not found.holds
     assert "rounding may add" in str(found.difference)
+
+
+def _nothing_by(make: Change) -> Change:
+    return lambda net, x: net.add("Add", x, net.add("Mul", make(net, x), net.array(0)))
+
+
+def _shifted_by(net: Net, x: str) -> str:
+    return net.add("Sub", x, net.array(7777.25))
+
+
+def _bump(net: Net, x: str) -> str:
+    """Make something huge of numbers between 7777 and 7778, and 0 of all others."""
+    above = net.add("Relu", net.add("Sub", x, net.array(7777)))
+    below = net.add("Relu", net.add("Sub", net.array(7778), x))
+    return net.add("Mul", net.add("Mul", above, below), net.array(1e20))
+
+
+def _absorbed_there(net: Net, x: str) -> str:
+    bump = _bump(net, x)
+    return net.add("Sub", net.add("Add", x, bump), bump)
+
+
+SELDOM: dict[str, Change] = {
+    "0 by a reciprocal": _nothing_by(lambda net, x: net.add("Reciprocal", _shifted_by(net, x))),
+    "0 by a power": _nothing_by(lambda net, x: net.add("Pow", _shifted_by(net, x), net.array(-2))),
+    "0 by a logarithm": _nothing_by(
+        lambda net, x: net.add("Log", net.add("Abs", _shifted_by(net, x)))
+    ),
+    "0 by an overflow": _nothing_by(lambda net, x: net.add("Exp", _bump(net, x))),
+    "absorbed": _absorbed_there,
+}
+"""What is wrong in floats for a few scores only."""
+
+
+@pytest.mark.parametrize("name", SELDOM)
+def test_what_few_images_show_is_bounded(name: str) -> None:
+    networks = []
+    for change in (_left_alone, SELDOM[name]):
+        net = Net()
+        x = net.add("Conv", "image", net.w(2, 2, 2, 3), np.array([0.7, 1.3], np.float32))
+        networks.append(net.model(change(net, net.dense(net.add("Relu", x), 96))))
+    original, other = networks
+    assert fcconv.certify(original, _rewritten(original)).holds
+    found = fcconv.certify(original, _rewritten(other))
+    assert not found.holds
+    assert "pixels up to" in str(found.difference)
 
 
 @pytest.mark.parametrize("rewrite", [fcconv.convolutionize, fcconv.pointwise])

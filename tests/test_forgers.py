@@ -5,6 +5,7 @@ FCCONV_LARGE=1 tries 5,000 of them, for some minutes.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator, Sequence
 from random import Random
@@ -29,7 +30,7 @@ from random_graphs import Case, cases
 from sliding_windows import patch_shape, quiet, slid
 from strategies import integers
 
-COUNT = 5000 if os.environ.get("FCCONV_LARGE") else 300
+COUNT = 5000 if os.environ.get("FCCONV_LARGE") else 200
 
 DIGITS = 2.0**-12
 """Half of the digits of float32: more than that no rounding of small networks takes."""
@@ -39,6 +40,7 @@ UNSEEN = ("metadata", "wider")
 """Forgeries that a network's numbers do not show; the type of its input does, though."""
 
 
+@functools.cache
 def _faces() -> Case:
     """The demo's classifier, with whole numbers for weights: these are computed exactly."""
     from fcconv.demo.network import load_faces
@@ -84,8 +86,7 @@ def test_each_way_to_forge_is_told_by_the_judge(name: str) -> None:
     """Of some networks; a way that changes nothing would test nothing."""
     rng = Random(0)
     found = False
-    for base in _examples():
-        honest, shapes = _honest(base, "sliding")
+    for honest, shapes in _honest_examples():
         for _ in range(4):
             forged = _copy(honest)
             if FORGERS[name](rng, forged):
@@ -194,6 +195,11 @@ def _runs(
             yield True, program.run_batches(fcconv.backend("numpy"), weights, [wide])
         except FcconvError:
             yield None
+
+
+@functools.cache
+def _honest_examples() -> list[tuple[onnx.ModelProto, list[list[int]]]]:
+    return [_honest(base, "sliding") for base in _examples()]
 
 
 def _examples() -> Iterator[Case]:

@@ -8,7 +8,8 @@ values and the weights alone; nothing in it is chosen by looking at results:
   (N. J. Higham, *Accuracy and Stability of Numerical Algorithms*, sections 3.1 and 3.3); weights
   that are 0 make no term, as neither multiplying with them nor adding that rounds anything;
 - another arithmetic operation: two roundings of its largest operand or result, as an engine
-  may carry neighbouring factors and terms into the weights before them;
+  may carry neighbouring factors and terms into the weights before them; none of a sum
+  with 0, and of a product with 1 or -1;
 - a function of a library: 16 units in the last place, the most that the OpenCL C specification
   (section 7.4) leaves to any of them, ``pow``; none where it only chooses among its arguments.
   What it makes of the errors of its arguments is seen at the ends of their intervals: between these
@@ -23,14 +24,22 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 import fcconv_numpy
-from fcconv.errors import ArgumentError, UnsupportedError
+from fcconv.certificate.bounded import (
+    Bounded,
+    Floats,
+    common_type,
+    is_one,
+    may_have_pole,
+    native,
+    wide,
+)
+from fcconv.errors import ArgumentError
 from fcconv.graph.operators import OPERATORS
 from fcconv.rounding import dot_bound, unit_and_range
 from fcconv_modular.moves import Moves, is_float, type_of
@@ -38,8 +47,6 @@ from fcconv_modular.moves import Moves, is_float, type_of
 if TYPE_CHECKING:
     from fcconv.backend import Backend
     from fcconv.geometry import Window
-
-Floats: TypeAlias = npt.NDArray[np.float64]
 
 LIBRARY_ULPS = 16
 """What a function of a library may be off by; a unit in the last place is two unit roundoffs."""
@@ -56,62 +63,6 @@ LARGE_WEIGHT = 2**22
 
 MOST_VARIED = 3
 """Arguments with errors whose ends are all combined; of more only Max and Min have a bound."""
-
-
-@dataclass(frozen=True, eq=False)
-class Bounded:
-    """An array with bounds on its errors.
-
-    Attributes
-    ----------
-    value : array
-        What float64 makes of it; integers and booleans are whole numbers.
-    error : array of float64
-        How far off the type's own arithmetic may be.
-    dtype : data type
-        The type.
-    """
-
-    value: npt.NDArray[Any]
-    error: Floats
-    dtype: np.dtype[Any]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Length of each axis."""
-        return self.value.shape
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return self.value.ndim
-
-    @property
-    def parts(self) -> tuple[npt.NDArray[Any], ...]:
-        """The arrays that are moved alike."""
-        return self.value, self.error
-
-    def of(self, value: npt.NDArray[Any], error: npt.NDArray[Any]) -> Bounded:
-        """Make an array of the same type."""
-        return Bounded(value, error, self.dtype)
-
-    def __getitem__(self, index: Any) -> Bounded:
-        """Pick entries by plain indices."""
-        return self.of(self.value[index], self.error[index])
-
-    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
-        """Refuse to be read as plain numbers: as a shape, or as places."""
-        raise UnsupportedError("what depends on the pixels is read as a shape, or as places")
-
-    @property
-    def size_of(self) -> Floats:
-        """The largest absolute value of each entry."""
-        size: Floats = np.abs(self.value) + self.error
-        return size
-
-    def end(self, sign: int) -> npt.NDArray[Any]:
-        """Return one end of each interval, in the type that functions are to see."""
-        return _native(self.value + sign * self.error, self.dtype)
 
 
 class Bounds:
@@ -174,14 +125,14 @@ class Bounds:
 
     def max_pool(self, x: Bounded, window: Window) -> Bounded:
         """Take the maximum of each window: off by as much as one of its entries."""
-        value, error = (fcconv_numpy.max_pool(_wide(part), window) for part in x.parts)
+        value, error = (fcconv_numpy.max_pool(wide(part), window) for part in x.parts)
         return x.of(value, error)
 
     def avg_pool(self, x: Bounded, window: Window, count: npt.NDArray[np.int64]) -> Bounded:
         """Divide the sum of each window by its count."""
         ones = np.ones_like(count)
         value, error, size = (
-            fcconv_numpy.avg_pool(_wide(part), window, ones)
+            fcconv_numpy.avg_pool(wide(part), window, ones)
             for part in (x.value, x.error, x.size_of)
         )
         total = self._rounded(value, error, size, math.prod(window.kernel), x.dtype)
@@ -196,30 +147,34 @@ class Bounds:
         return self._sum(np.subtract, a, b)
 
     def _sum(self, function: Callable[..., Any], a: Bounded, b: Bounded) -> Bounded:
-        value = function(_wide(a.value), _wide(b.value))
-        return self._rounded(value, a.error + b.error, a.size_of + b.size_of, 2, _common(a, b))
+        value = function(wide(a.value), wide(b.value))
+        is_exact = (a.size_of == 0) | (b.size_of == 0)
+        size = np.where(is_exact, 0.0, a.size_of + b.size_of)
+        return self._rounded(value, a.error + b.error, size, 2, common_type(a, b))
 
     def multiply(self, a: Bounded, b: Bounded) -> Bounded:
         """Multiply entry by entry, with broadcasting."""
-        value = _wide(a.value) * _wide(b.value)
+        value = wide(a.value) * wide(b.value)
         error = np.abs(a.value) * b.error + a.error * b.size_of
-        return self._rounded(value, error, np.abs(value) + error, 2, _common(a, b))
+        size = np.where(is_one(a) | is_one(b), 0.0, np.abs(value) + error)
+        return self._rounded(value, error, size, 2, common_type(a, b))
 
     def divide(self, a: Bounded, b: Bounded) -> Bounded:
         """Divide, with broadcasting; integers towards zero."""
-        dtype, smallest = _common(a, b), np.abs(_wide(b.value)) - b.error
-        value = _truncated(_wide(a.value) / _wide(b.value), dtype)
+        dtype, smallest = common_type(a, b), np.abs(wide(b.value)) - b.error
+        value = _truncated(wide(a.value) / wide(b.value), dtype)
         error = (a.error + np.abs(value) * b.error) / smallest
         error = np.where((smallest > 0) | (b.error == 0), error, np.inf)
         if not is_float(dtype):  # what is cut off
             error = np.where(error > 0, error + 1, 0)
-        return self._rounded(value, error, np.abs(value) + error, 2, dtype)
+        size = np.where(is_one(b), 0.0, np.abs(value) + error)
+        return self._rounded(value, error, size, 2, dtype)
 
     def elementwise(self, key: str, function: Callable[..., Any], *xs: Bounded) -> Bounded:
         """Apply a function, at the ends of the intervals too."""
         dtype, name = type_of(function, *xs), key.split()[0]
-        made = function(np, *(_native(x.value, x.dtype) for x in xs))
-        value = _wide(made)
+        made = function(np, *(native(x.value, x.dtype) for x in xs))
+        value = wide(made)
         error = self._spread(name, function, value, xs)
         if not is_float(dtype) or name in CHOOSES:
             return Bounded(value, _known(value, error, dtype), dtype)
@@ -245,32 +200,34 @@ class Bounds:
         error = np.zeros_like(value)
         for corner in corners:
             signs = dict(zip(varied, corner, strict=True))
-            ends = (x.end(signs[k]) if k in signs else _native(x.value, x.dtype)
+            ends = (x.end(signs[k]) if k in signs else native(x.value, x.dtype)
                     for k, x in enumerate(xs))  # fmt: skip
-            error = np.maximum(error, np.abs(_wide(function(np, *ends)) - value))
+            error = np.maximum(error, np.abs(wide(function(np, *ends)) - value))
+        if name == "Pow":
+            error = np.where(may_have_pole(*xs), np.inf, error)
         return np.where(errors > 0, error, 0.0)
 
     def along(self, key: str, function: Callable[..., Any], x: Bounded, axis: int) -> Bounded:
         """Find the place of an extreme, which is sure if no other entry may exceed it."""
-        value = _wide(x.value) * (-1 if key.startswith("ArgMin") else 1)
+        value = wide(x.value) * (-1 if key.startswith("ArgMin") else 1)
         surely = (value - x.error).max(axis=axis, keepdims=True)
         may_be = (value + x.error >= surely).sum(axis=axis, keepdims=True)
         error = np.where((may_be > 1) & np.any(x.error, axis=axis, keepdims=True), np.inf, 0.0)
-        made = function(np, _native(x.value, x.dtype))
-        return Bounded(_wide(made), error, type_of(function, x))
+        made = function(np, native(x.value, x.dtype))
+        return Bounded(wide(made), error, type_of(function, x))
 
     def reduce_sum(self, x: Bounded, axes: Sequence[int]) -> Bounded:
         """Sum over axes, which stay with length 1."""
         value, error, size = (
-            _wide(part).sum(axis=tuple(axes), keepdims=True)
+            wide(part).sum(axis=tuple(axes), keepdims=True)
             for part in (x.value, x.error, x.size_of)
         )
         terms = math.prod(x.shape[axis] for axis in axes)
-        return self._rounded(value, error, size, terms, _common(x, x))
+        return self._rounded(value, error, size, terms, common_type(x, x))
 
     def reduce_max(self, x: Bounded, axes: Sequence[int]) -> Bounded:
         """Take the maximum over axes, which stay with length 1."""
-        value, error = (_wide(part).max(axis=tuple(axes), keepdims=True) for part in x.parts)
+        value, error = (wide(part).max(axis=tuple(axes), keepdims=True) for part in x.parts)
         return x.of(value, error)
 
     def _dot(
@@ -295,14 +252,14 @@ class Bounds:
             parts = [self._dot(product, x, self.asarray(w), None, summed, axis) for w in weights]
             made = self.namespace.concatenate(parts, axis=axis)
             return made if bias is None else self._with_bias(made, bias, axis)
-        a, b = _wide(x.value), _wide(weight.value)
+        a, b = wide(x.value), wide(weight.value)
         value, magnitude = product(a, b), np.abs(b)
         error = self._carried(product, x.error, magnitude) if np.any(x.error) else 0.0
         if np.any(weight.error):
-            error = error + product(x.size_of, _wide(weight.error))
+            error = error + product(x.size_of, wide(weight.error))
         size = product(np.abs(a), magnitude) + error
         made = self._rounded(value, np.broadcast_to(error, value.shape), size,
-                             _terms(weight, summed) + 1, _common(x, weight))  # fmt: skip
+                             _terms(weight, summed) + 1, common_type(x, weight))  # fmt: skip
         return made if bias is None else self._with_bias(made, bias, axis)
 
     def _carried(
@@ -324,10 +281,11 @@ class Bounds:
     def _rounded(
         self, value: Floats, error: Floats, size: Floats, roundings: int, dtype: np.dtype[Any]
     ) -> Bounded:
-        """Add what roundings of numbers up to `size` add to an error."""
+        """Add what roundings of numbers up to `size` add to an error: of zeros, nothing."""
         if is_float(dtype):
             try:
-                error = error + self._share * dot_bound(size, roundings, dtype)
+                rounding = self._share * dot_bound(size, roundings, dtype)
+                error = error + np.where(size == 0, 0.0, rounding)
             except ArgumentError:  # so many that there is no bound
                 error = np.full(np.shape(value), np.inf)
         return Bounded(value, _known(size, error, dtype), dtype)
@@ -351,30 +309,12 @@ def _largest(dtype: np.dtype[Any]) -> float:
     return float(np.iinfo(dtype).max) if dtype.kind in "iu" else math.inf
 
 
-def _native(value: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Let functions see floats in float64, and integers and booleans as what they are."""
-    if dtype.kind == "b":
-        return np.asarray(value >= 0.5)
-    if dtype.kind in "iu" and value.dtype.kind == "f":
-        limits = np.iinfo(dtype)
-        value = np.nan_to_num(np.clip(np.round(value), limits.min, limits.max))
-    return value.astype(dtype if dtype.kind in "iu" else np.float64)
-
-
-def _wide(part: npt.NDArray[Any]) -> Floats:
-    return np.asarray(part, np.float64)
-
-
 def _truncated(value: Floats, dtype: np.dtype[Any]) -> Floats:
     return value if is_float(dtype) else np.trunc(value)
 
 
 def _sizes(xs: Sequence[Bounded]) -> list[Floats]:
     return [x.size_of for x in xs]
-
-
-def _common(a: Bounded, b: Bounded) -> np.dtype[Any]:
-    return a.dtype if a.dtype == b.dtype else np.promote_types(a.dtype, b.dtype)
 
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import onnx_ir as ir
 
-from fcconv.graph.node import attribute_bytes
+from fcconv.graph.node import attribute_bytes, values_read
 from fcconv.graph.run import data_inputs
 
 
@@ -43,7 +43,7 @@ def _expressions(model: ir.Model) -> list[bytes]:
             found[node.outputs[0]] = found[node.inputs[0]]
             continue
         version = graph.opset_imports.get(node.domain)
-        inputs = [found[value] for value in node.inputs]
+        inputs = [found[value] for value in values_read(node)]
         described = (*node.op_identifier(), version, attribute_bytes(node), inputs)
         said = hashlib.blake2b(repr(described).encode())
         for number, value in enumerate(node.outputs):

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from fcconv.certificate.expression import content_of
 from fcconv.errors import ModelError
-from fcconv.graph.node import Node, attribute_bytes
+from fcconv.graph.node import Node, attribute_bytes, values_read
 from fcconv.graph.operators import OPERATORS
 
 ROWS = 3
@@ -24,7 +24,7 @@ def changed_layers(original: ir.Model, rewritten: ir.Model) -> list[ir.Node]:
     kept = {_signature(rewritten, node) for node in rewritten.graph}
     changed, shapes = [], set[ir.Value | None]()
     for node in original.graph:
-        if _signature(original, node) not in kept or not shapes.isdisjoint(node.inputs):
+        if _signature(original, node) not in kept or not shapes.isdisjoint(values_read(node)):
             if all(_is_of_shapes(v) and not v.is_graph_output() for v in node.outputs):
                 shapes.update(node.outputs)
             else:
@@ -38,7 +38,7 @@ def _signature(model: ir.Model, node: ir.Node) -> tuple[Any, ...]:
     That is values by their names, and constants by their bytes. Its own name and its documentation
     have no part in what it computes.
     """
-    read = tuple("" if value is None else content_of(value) or value.name for value in node.inputs)
+    read = tuple("" if v is None else content_of(v) or v.name for v in values_read(node))
     made = tuple(value.name for value in node.outputs)
     version = model.graph.opset_imports.get(node.domain)
     return *node.op_identifier(), version, read, made, *attribute_bytes(node)

@@ -11,7 +11,8 @@ import numpy as np
 import onnx_ir as ir
 
 from fcconv.backend import ONNXRUNTIME
-from fcconv.certificate.bounds import Bounded, Bounds
+from fcconv.certificate.bounded import Bounded
+from fcconv.certificate.bounds import Bounds
 from fcconv.certificate.report import Rounding
 from fcconv.certificate.side import Array, Grid, Ints, filled_up, flat
 from fcconv.errors import UnsupportedError
@@ -36,6 +37,9 @@ rounds n times, it rounds n + 1 times, at most twice as often.
 
 LARGE = 2.0**13
 """Beyond what pixels usually are, and within float16."""
+
+RADII = (LARGE, 1.0)
+"""Sizes of pixels that are bounded all at once: the smaller where the larger has no bound."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ def rounding_errors(
     crops = [[pair.cut(array) for array in arrays] for arrays in images]
     program = Program(pair.original)
     bounded = [list(map(_flat, _bounded(program, arrays, Bounds()))) for arrays in crops]
-    looser = _looser(pair, names, bounded, images)
+    looser = _looser(pair, names, bounded, images) or _wider(pair, shapes, dtypes)
     rows = []
     for engine in filter(importlib.util.find_spec, ENGINES):
         try:
@@ -197,29 +201,69 @@ def _looser(
         if not any(np.isfinite(bound.error).any() for bound in bounds):
             continue
         made = _bounded(program, arrays, Bounds(SHARE))
-        errors = pair.by_window([np.asarray(y.error) for y in made])
-        for output, (bound, error) in enumerate(zip(bounds, errors, strict=True)):
-            if bound.shape != error.shape:
-                break  # the engines tell
-            wrong = np.isfinite(bound.error) & ~(error <= bound.error)
-            if wrong.any():
-                row, entry = (int(n) for n in np.argwhere(wrong)[0])
-                return (
-                    f"{name} pixels, {pair.place(row)}, output {output}, entry {entry}: rounding "
-                    f"may add {error[row, entry] / SHARE:.1e}, in the original "
-                    f"{bound.error[row, entry]:.1e}"
-                )
+        worse = _worse(pair, bounds, made)
+        if worse is not None:
+            where, may_add, allowed = worse
+            return (
+                f"{name} pixels, {where}: rounding may add {may_add / SHARE:.1e}, in the original "
+                f"{allowed:.1e}"
+            )
     return None
 
 
-def _bounded(program: Program, arrays: Sequence[Array], bounds: Bounds) -> list[Bounded]:
-    """Run a network with bounds on the errors of what it computes."""
+def _wider(pair: Pair, shapes: Sequence[Ints], dtypes: Sequence[np.dtype[Any]]) -> str | None:
+    """Say where the rewritten network may leave the range of the original's scores, if anywhere.
+
+    Pixels are taken for whatever lies within a radius around 0. This finds what only a few images
+    show, none of which is drawn: a zero times the reciprocal of a score less some number, say.
+    Right ones have the same range, as they are made of the same products and sums.
+    """
+    if not all(map(is_float, dtypes)):
+        return None
+    zeros = [np.zeros(shape, dtype) for shape, dtype in zip(shapes, dtypes, strict=True)]
+    crops = [pair.cut(x) for x in zeros]
+    for radius in RADII:
+        bounds = list(map(_flat, _bounded(Program(pair.original), crops, Bounds(), radius)))
+        if not any(np.isfinite(bound.error).any() for bound in bounds):
+            continue
+        made = _bounded(Program(pair.rewritten), zeros, Bounds(SHARE), radius)
+        worse = _worse(pair, [y.of(y.value, y.error / SHARE) for y in bounds], made)
+        if worse is not None:
+            where, may_add, allowed = worse
+            return (
+                f"pixels up to {radius:g}, {where}: scores may be off by {may_add:.1e}, in the "
+                f"original by {allowed * SHARE:.1e}"
+            )
+        if all(np.isfinite(bound.error).all() for bound in bounds):
+            break
+    return None
+
+
+def _worse(
+    pair: Pair, bounds: Sequence[Bounded], made: Sequence[Bounded]
+) -> tuple[str, float, float] | None:
+    """Find an error that is larger than its bound: where, how large, and the bound."""
+    errors = pair.by_window([np.asarray(y.error) for y in made])
+    for output, (bound, error) in enumerate(zip(bounds, errors, strict=True)):
+        if bound.shape != error.shape:
+            return None  # the engines tell
+        wrong = np.isfinite(bound.error) & ~(error <= bound.error)
+        if wrong.any():
+            row, entry = (int(n) for n in np.argwhere(wrong)[0])
+            where = f"{pair.place(row)}, output {output}, entry {entry}"
+            return where, float(error[row, entry]), float(bound.error[row, entry])
+    return None
+
+
+def _bounded(
+    program: Program, arrays: Sequence[Array], bounds: Bounds, radius: float = 0.0
+) -> list[Bounded]:
+    """Run a network with bounds on the errors of what it computes, for numbers within a radius."""
     size = fixed_batch(program.inputs)
     count = len(arrays[0]) if arrays else 0
     missing = -count % (size or 1) if len(arrays) == 1 else 0
-    inputs = [
-        bounds.asarray(np.concatenate([x, np.repeat(x[:1], missing, axis=0)])) for x in arrays
-    ]
+    filled = [np.concatenate([x, np.repeat(x[:1], missing, axis=0)]) for x in arrays]
+    inputs = [Bounded(x, np.broadcast_to(radius, x.shape), x.dtype) for x in filled]
     outputs = program.run_batches(bounds, {}, inputs)
     outputs = by_image(outputs) if count == size == 1 else outputs
     return [y[:count] for y in outputs] if missing else outputs

@@ -117,6 +117,27 @@ def attribute_bytes(node: ir.Node) -> list[bytes]:
     return sorted(proto.SerializeToString(deterministic=True) for proto in protos)
 
 
+def values_read(node: ir.Node) -> list[ir.Value | None]:
+    """List the inputs of a node, and behind them what its inner graphs read from outside."""
+    made: set[ir.Value | None] = {None}
+    read: list[ir.Value | None] = []
+    for graph in _inner_graphs(node):
+        made.update(graph.inputs, graph.initializers.values())
+        for inner in graph:
+            read.extend(values_read(inner))
+            made.update(inner.outputs)
+        read.extend(graph.outputs)
+    return [*node.inputs, *(value for value in dict.fromkeys(read) if value not in made)]
+
+
+def _inner_graphs(node: ir.Node) -> Iterator[ir.Graph]:
+    for attribute in node.attributes.values():
+        if attribute.type == ir.AttributeType.GRAPH:
+            yield attribute.as_graph()
+        elif attribute.type == ir.AttributeType.GRAPHS:
+            yield from attribute.as_graphs()
+
+
 Error = TypeVar("Error", bound=FcconvError)
 
 UNFIT = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)

@@ -229,6 +229,11 @@ def _check_against_graph(sliding: Sliding) -> None:
         "reach": found.reach,
         "margins": found.margins,
         "window": sliding.window if found.has_cells(sliding.stride) else None,
+        "field": tuple(
+            min(end, n) - max(start, 0)
+            for (start, end), n in zip(found.reach, sliding.window, strict=True)
+        ),
+        "reasons": () if sliding.exact else sliding.reasons,
     }
     for name, value in shown.items():
         told = getattr(sliding, name)
