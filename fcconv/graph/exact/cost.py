@@ -23,10 +23,10 @@ from fcconv.graph.receptive import Local
 MADE = 64
 """Multiplications that take as long as one entry that a node makes."""
 
-SHARED = 128
+SHARED = 192
 """The same of an entry that windows share: parts are cut out before, and laid out again."""
 
-GATHERED = 512
+GATHERED = 768
 """Multiplications that take as long as one entry that is gathered for windows in the batch."""
 
 
