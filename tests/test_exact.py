@@ -223,9 +223,9 @@ def multiplications(model: Any, shape: Sequence[int]) -> int:
 def test_sharing_ends_where_it_no_longer_pays() -> None:
     """It multiplies less at any stride below the window's width, but moving what it takes costs."""
     net = Net(shape=(2, 32, 32))
-    x = net.conv("image", 16, 2, 3, 3, pads=[1, 1, 1, 1])
+    x = net.conv("image", 32, 2, 3, 3, pads=[1, 1, 1, 1])
     x = net.add("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])
-    model = net.model(net.dense(net.conv(x, 16, 16, 3, 3, pads=[1] * 4), 16 * 16 * 16))
+    model = net.model(net.dense(net.conv(x, 32, 32, 3, 3, pads=[1] * 4), 32 * 16 * 16))
     for stride, ends in ((1, "node3 (Flatten)"), (16, "node0 (Conv)"), (32, "node0 (Conv)")):
         sliding = fcconv.convolutionize(model, stride=stride, windows="exact")
         assert sliding.ends == ends
