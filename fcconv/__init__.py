@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from fcconv.certificate.certify import certify
     from fcconv.certificate.report import Certificate
     from fcconv.functions.slide import slide
-    from fcconv.graph.compiled import Compiled
-    from fcconv.graph.engines import compile  # noqa: A004 - fcconv.compile, as re.compile
-    from fcconv.graph.pointwise import Pointwise, pointwise
-    from fcconv.graph.slide import convolutionize
-    from fcconv.graph.sliding import Sliding
+    from fcconv.graph.rewriting.convolutionize import convolutionize
+    from fcconv.graph.rewriting.pointwise import Pointwise, pointwise
+    from fcconv.graph.rewriting.sliding import Sliding
+    from fcconv.graph.running.compiled import Compiled
+    from fcconv.graph.running.engines import compile  # noqa: A004 - fcconv.compile, as re.compile
     from fcconv.scanning.preparation import Preparation
     from fcconv.scanning.result import Scan
     from fcconv.scanning.scan import scan
@@ -43,15 +43,15 @@ __version__ = "0.1.0"
 
 _NETWORKS = {
     "Certificate": "fcconv.certificate.report",
-    "Compiled": "fcconv.graph.compiled",
-    "Pointwise": "fcconv.graph.pointwise",
+    "Compiled": "fcconv.graph.running.compiled",
+    "Pointwise": "fcconv.graph.rewriting.pointwise",
     "Preparation": "fcconv.scanning.preparation",
     "Scan": "fcconv.scanning.result",
-    "Sliding": "fcconv.graph.sliding",
+    "Sliding": "fcconv.graph.rewriting.sliding",
     "certify": "fcconv.certificate.certify",
-    "compile": "fcconv.graph.engines",
-    "convolutionize": "fcconv.graph.slide",
-    "pointwise": "fcconv.graph.pointwise",
+    "compile": "fcconv.graph.running.engines",
+    "convolutionize": "fcconv.graph.rewriting.convolutionize",
+    "pointwise": "fcconv.graph.rewriting.pointwise",
     "scan": "fcconv.scanning.scan",
     "slide": "fcconv.functions.slide",
 }

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, Phase, settings
 import fcconv
 import real_networks
 from fcconv.backend import BACKENDS, ArrayBackend
-from fcconv.graph import save as saving
-from fcconv.graph.exact import cost
+from fcconv.graph.files import save as saving
+from fcconv.graph.rewriting.exact import cost
 
 pytest.register_assert_rewrite(
     *{p.stem for p in Path(__file__).parent.glob("*.py")} - {"conftest", "real_networks"}

@@ -32,12 +32,12 @@ CONV = "test_definitions.py::test_conv"
 MAX_POOL = "test_definitions.py::test_max_pool"
 AVG_POOL = "test_definitions.py::test_avg_pool"
 EXACT_CROPS = "test_exact.py::test_every_window_is_its_crop_in_the_field"
-SAMPLES = "fcconv/graph/samples.py"
-FEATURES = "fcconv/graph/features.py"
-SLIDER = "fcconv/graph/slider.py"
-VALUES = "fcconv/graph/values.py"
-JOIN = "fcconv/graph/join.py"
-WALK = "fcconv/graph/walk.py"
+SAMPLES = "fcconv/graph/rules/samples.py"
+FEATURES = "fcconv/graph/rules/features.py"
+SLIDER = "fcconv/graph/rules/slider.py"
+VALUES = "fcconv/graph/rules/values.py"
+JOIN = "fcconv/graph/rules/join.py"
+WALK = "fcconv/graph/rewriting/walk.py"
 WINDOWS = "fcconv/graph/operators/windows.py"
 ONE_PASS = "test_sliding.py::test_one_pass_equals_the_crops"
 AUDIT = "test_scan_audit.py"
@@ -69,42 +69,42 @@ class Mutation:
 MUTATIONS = [
     Mutation(
         "exact windows: what padding reaches at the beginning is shared",
-        "fcconv/graph/exact/parts.py",
+        "fcconv/graph/rewriting/exact/parts.py",
         "_ceil(self.head + before, stride), 0",
         "(self.head + before) // stride, 0",
         EXACT_CROPS,
     ),
     Mutation(
         "exact windows: one sample too few is kept at the end",
-        "fcconv/graph/exact/parts.py",
+        "fcconv/graph/rewriting/exact/parts.py",
         "- 1 - moves.extent + before) // stride + 1",
         "- 1 - moves.extent + before) // stride + 2",
         EXACT_CROPS,
     ),
     Mutation(
         "exact windows: no padding behind a tail",
-        "fcconv/graph/exact/parts.py",
+        "fcconv/graph/rewriting/exact/parts.py",
         "max(-start, 0), max(stop - self.block, 0)",
         "max(-start, 0), 0",
         EXACT_CROPS,
     ),
     Mutation(
         "exact windows: windows of two axes change places in the batch",
-        "fcconv/graph/exact/strips.py",
+        "fcconv/graph/rewriting/exact/strips.py",
         "rank + 1, [0, where.axis + 1, 1]",
         "rank + 1, [0, 1, where.axis + 1]",
         EXACT_CROPS,
     ),
     Mutation(
         "exact windows: a batch of one is always the first axis of a reshape",
-        "fcconv/graph/exact/batch.py",
+        "fcconv/graph/rewriting/exact/batch.py",
         "place = next((k for k in found if made[k] == 1), found[-1])",
         "place = 0",
         "test_exact.py::test_networks_that_pad_or_mix",
     ),
     Mutation(
         "exact windows: nothing is gathered where sharing ends, by the cost",
-        "fcconv/graph/exact/cost.py",
+        "fcconv/graph/rewriting/exact/cost.py",
         "totals[cut] += GATHERED * _whole(value, local)",
         "totals[cut] += 0",
         "test_exact.py::test_sharing_ends_where_it_no_longer_pays",
@@ -317,7 +317,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a backend does not compile",
-        "fcconv/graph/engines.py",
+        "fcconv/graph/running/engines.py",
         "self._call = backend.jit(self.apply)",
         "self._call = self.apply",
         "test_backends.py::test_it_computes_networks",
@@ -387,7 +387,7 @@ MUTATIONS = [
     ),
     Mutation(
         "networks leave BLAS its threads",
-        "fcconv/graph/run.py",
+        "fcconv/graph/running/run.py",
         "with backend.running_network():",
         "if True:",
         "test_threads.py::test_networks_hold_blas_to_one_thread_and_divide_products_themselves",
@@ -415,14 +415,14 @@ MUTATIONS = [
     ),
     Mutation(
         "what is read again is overwritten",
-        "fcconv/graph/run.py",
+        "fcconv/graph/running/run.py",
         "is_spent and is_unshared(x, chain(kept or (), others))",
         "is_spent",
         "test_entrywise.py::test_blocks_change_no_number_and_no_other_array",
     ),
     Mutation(
         "constants are overwritten",
-        "fcconv/graph/run.py",
+        "fcconv/graph/running/run.py",
         "parameters.values(), static.values())",
         "parameters.values())",
         "test_entrywise.py::test_blocks_change_no_number_and_no_other_array",
@@ -605,7 +605,7 @@ MUTATIONS = [
     ),
     Mutation(
         "nodes beside a 1x1 convolution take the names of others",
-        "fcconv/graph/pointwise.py",
+        "fcconv/graph/rewriting/pointwise.py",
         "        names=names_in(model),\n",
         "",
         "test_names.py::test_engines_load_what_is_written",
@@ -626,7 +626,7 @@ MUTATIONS = [
     ),
     Mutation(
         "values take the names of others",
-        "fcconv/graph/writer.py",
+        "fcconv/graph/rules/writer.py",
         "made.name = free_name(str(written.name), self.names)",
         "made.name = str(written.name)",
         "test_names.py::test_engines_load_what_is_written",
@@ -668,21 +668,21 @@ MUTATIONS = [
     ),
     Mutation(
         "axes of a network that can't slide are those tried first",
-        "fcconv/graph/slide.py",
+        "fcconv/graph/rewriting/shared.py",
         "return max(stuck, key=nodes_before)",
         "return stuck[0]",
         f"{CUT_OUT}::test_channels_may_be_last",
     ),
     Mutation(
         "onnxruntime computes in an order of its own",
-        "fcconv/graph/session.py",
+        "fcconv/graph/running/session.py",
         "ExecutionOrder.PRIORITY_BASED",
         "ExecutionOrder.DEFAULT",
         "test_scan_limits.py::test_values_go_when_they_are_read",
     ),
     Mutation(
         "onnxruntime takes memory by patterns",
-        "fcconv/graph/session.py",
+        "fcconv/graph/running/session.py",
         "options.enable_mem_pattern = False",
         "options.enable_mem_pattern = True",
         "test_scan_limits.py::test_values_go_when_they_are_read",
@@ -787,7 +787,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the batch is blamed where one image is stuck elsewhere",
-        "fcconv/graph/slide.py",
+        "fcconv/graph/rewriting/shared.py",
         "alone.error.node != found.error.node:",
         "False:",
         "test_sliding_refusals.py::test_the_batch_is_not_blamed_where_one_image_is_stuck_elsewhere",
@@ -836,7 +836,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a link to other weights is followed",
-        "fcconv/graph/beside.py",
+        "fcconv/graph/files/beside.py",
         "os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK",
         "os.O_RDONLY | os.O_NONBLOCK",
         "test_load_weights.py::test_what_is_exchanged_after_it_was_checked_is_not_read[below]",
@@ -1011,7 +1011,7 @@ MUTATIONS = [
     ),
     Mutation(
         "reasons of what is exact",
-        "fcconv/graph/sliding.py",
+        "fcconv/graph/rewriting/sliding.py",
         '"reasons": () if sliding.exact else sliding.reasons',
         '"reasons": sliding.reasons',
         f"{FORGERIES}::test_nor_what_it_says_of_an_exact_one",
@@ -1025,7 +1025,7 @@ MUTATIONS = [
     ),
     Mutation(
         "scores of several images",
-        "fcconv/graph/locality.py",
+        "fcconv/graph/rewriting/locality.py",
         " or not lines[0].is_still(along[0]):",
         ":",
         "test_certificate.py::test_no_score_is_of_several_images",
@@ -1060,7 +1060,7 @@ MUTATIONS = [
     ),
     Mutation(
         "types that an operator does not take",
-        "fcconv/graph/types.py",
+        "fcconv/graph/files/types.py",
         'if f"tensor({dtype.name.lower()})" not in taken:',
         "if False:",
         "test_spec.py::test_types_that_an_operator_does_not_take",
@@ -1137,7 +1137,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a cost that is lost in the file",
-        "fcconv/graph/sliding.py",
+        "fcconv/graph/rewriting/sliding.py",
         'rest |= {"ends": sliding.ends, "cost": vars(sliding.cost)}',
         "pass",
         f"{EXACT_PROOF}::test_every_window_is_proved",
@@ -1151,21 +1151,21 @@ MUTATIONS = [
     ),
     Mutation(
         "margins that are believed",
-        "fcconv/graph/sliding.py",
+        "fcconv/graph/rewriting/sliding.py",
         "if told != value:",
         'if told != value and name != "margins":',
         f"{FORGERIES}::test_a_network_is_not_believed_what_it_says_of_itself",
     ),
     Mutation(
         "the other branch of a constant If",
-        "fcconv/graph/fold.py",
+        "fcconv/graph/files/fold.py",
         '"then_branch" if condition.item() else "else_branch"',
         '"else_branch" if condition.item() else "then_branch"',
         "test_folding.py::test_constants_are_computed",
     ),
     Mutation(
         "random numbers are constants",
-        "fcconv/graph/reference.py",
+        "fcconv/graph/files/reference.py",
         "and node.op not in RANDOM",
         "and node.op not in ()",
         "test_folding.py::test_random_numbers_are_not",
@@ -1200,21 +1200,21 @@ MUTATIONS = [
     ),
     Mutation(
         "types are mixed",
-        "fcconv/graph/types.py",
+        "fcconv/graph/files/types.py",
         "if bound.setdefault(name, dtype) != dtype:",
         "if bound.setdefault(name, dtype) is None:",
         "test_load_graphs.py::test_a_broken_graph",
     ),
     Mutation(
         "shapes on the way are believed",
-        "fcconv/graph/shapes.py",
+        "fcconv/graph/files/shapes.py",
         "value.shape = shape if producer is not None and producer.domain else None",
         "value.shape = shape",
         "test_pointwise_sizes.py::test_what_is_told_of_a_value_on_the_way_is_not_believed",
     ),
     Mutation(
         "an image of any size is run",
-        "fcconv/graph/shapes.py",
+        "fcconv/graph/files/shapes.py",
         "or max(map(math.prod, sizes)) > LARGEST_INPUT:",
         "or not sizes:",
         "test_mutated_networks.py::test_nothing_else_becomes_of_them",

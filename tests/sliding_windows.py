@@ -15,9 +15,9 @@ import onnxruntime
 import fcconv
 from comparing import assert_identical
 from fcconv.errors import UnsupportedError
-from fcconv.graph.load import load
-from fcconv.graph.run import Program
-from fcconv.graph.slide import Windows
+from fcconv.graph.files.load import load
+from fcconv.graph.rewriting.convolutionize import Windows
+from fcconv.graph.running.run import Program
 from fcconv.scanning.memory import corners
 from fcconv_modular import Field
 from fcconv_modular.residues import Residues

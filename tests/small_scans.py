@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fcconv.graph.layer import Layer
+from fcconv.graph.rules.layer import Layer
 from fcconv.scanning.result import Scan
 
 HOSTILE = "</script><b id=bold>&amp;'\" $\\frac$"

@@ -10,8 +10,8 @@ from hypothesis import given
 
 import fcconv
 from fcconv.certificate.bounds import Bounds
-from fcconv.graph.load import load
-from fcconv.graph.run import Program
+from fcconv.graph.files.load import load
+from fcconv.graph.running.run import Program
 from graphs import Array, Net
 from random_graphs import Case, cases
 from sliding_windows import patch_shape, slid

@@ -13,7 +13,7 @@ from onnx import helper
 
 import fcconv
 from fcconv.certificate.weights import share_weights
-from fcconv.graph.load import load
+from fcconv.graph.files.load import load
 from graphs import Array, Graph, Net, i
 
 

@@ -19,9 +19,9 @@ import fcconv
 from claimed import CLAIMED, EXCEPTIONS, OTHER_TYPES, WITHOUT_CASE
 from fcconv.backend import ArrayBackend, library
 from fcconv.errors import UnsupportedError
-from fcconv.graph.load import load
+from fcconv.graph.files.load import load
 from fcconv.graph.operators import OPERATORS
-from fcconv.graph.run import Program
+from fcconv.graph.running.run import Program
 
 Case: TypeAlias = Any
 """A case of ONNX: a model, inputs and outputs; by its types these might be missing."""

@@ -20,7 +20,7 @@ from onnx import TensorProto
 
 import fcconv
 from fcconv.cli import app
-from fcconv.graph import save as saving
+from fcconv.graph.files import save as saving
 from real_networks import light
 from small_networks import classifier, model, node, weight
 

@@ -20,8 +20,8 @@ from fcconv.demo import demo, network, peaks, proof, train
 from fcconv.demo.photos import Image, grey, pyramid
 from fcconv.graph.node import Node
 from fcconv.graph.operators import linear
-from fcconv.graph.slider import Slider
-from fcconv.graph.values import Slid
+from fcconv.graph.rules.slider import Slider
+from fcconv.graph.rules.values import Slid
 
 
 def silently(items: Sequence[Any], _heading: str) -> Sequence[Any]:

@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 import fcconv
-from fcconv.graph import entrywise, run
+from fcconv.graph.running import entrywise, run
 from small_networks import constant, ints, model, node
 
 Array = npt.NDArray[Any]
@@ -132,7 +132,7 @@ def test_what_is_read_no_more_is_overwritten(monkeypatch: pytest.MonkeyPatch) ->
         places.append(np.may_share_memory(made, x))
         return made
 
-    monkeypatch.setattr("fcconv.graph.run.in_blocks", noting)
+    monkeypatch.setattr("fcconv.graph.running.run.in_blocks", noting)
     fcconv.compile(NETWORKS["a chain"])(image())
     fcconv.compile(NETWORKS["the input itself"])(image())
     assert places == [True, True, True, True, False]

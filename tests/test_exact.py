@@ -17,9 +17,9 @@ from onnx import helper
 
 import fcconv
 from fcconv.errors import ArgumentError, UnsupportedError
-from fcconv.graph.load import load
+from fcconv.graph.files.load import load
 from fcconv.graph.node import Node
-from fcconv.graph.run import Program
+from fcconv.graph.running.run import Program
 from graphs import Array, Build, Net, i
 from random_graphs import Case, cases
 from sliding_windows import assert_every_window, crop, quiet, valid
@@ -223,9 +223,9 @@ def multiplications(model: Any, shape: Sequence[int]) -> int:
 def test_sharing_ends_where_it_no_longer_pays() -> None:
     """It multiplies less at any stride below the window's width, but moving what it takes costs."""
     net = Net(shape=(2, 32, 32))
-    x = net.conv("image", 32, 2, 3, 3, pads=[1, 1, 1, 1])
+    x = net.conv("image", 64, 2, 3, 3, pads=[1, 1, 1, 1])
     x = net.add("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])
-    model = net.model(net.dense(net.conv(x, 32, 32, 3, 3, pads=[1] * 4), 32 * 16 * 16))
+    model = net.model(net.dense(net.conv(x, 64, 64, 3, 3, pads=[1] * 4), 64 * 16 * 16))
     for stride, ends in ((1, "node3 (Flatten)"), (16, "node0 (Conv)"), (32, "node0 (Conv)")):
         sliding = fcconv.convolutionize(model, stride=stride, windows="exact")
         assert sliding.ends == ends

@@ -16,10 +16,10 @@ from onnx import numpy_helper
 
 import fcconv
 from fcconv.errors import ModelError
-from fcconv.graph.load import load
-from fcconv.graph.locality import find_locality
-from fcconv.graph.save import save
-from fcconv.graph.sliding import SLIDING, restored
+from fcconv.graph.files.load import load
+from fcconv.graph.files.save import save
+from fcconv.graph.rewriting.locality import find_locality
+from fcconv.graph.rewriting.sliding import SLIDING, restored
 from graphs import Build, Net, excited, i
 from random_graphs import Case, cases
 

@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import fcconv
-from fcconv.graph.load import load
+from fcconv.graph.files.load import load
 from graphs import Net, i
 from refusing import refuse
 from sliding_windows import quiet

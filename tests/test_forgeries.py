@@ -13,7 +13,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 import fcconv
-from fcconv.graph import engines
+from fcconv.graph.running import engines
 from fcconv_modular import Field
 from graphs import Array, Net, i
 

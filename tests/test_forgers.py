@@ -22,8 +22,8 @@ from onnx import numpy_helper
 
 import fcconv
 from fcconv.errors import FcconvError
-from fcconv.graph.load import load
-from fcconv.graph.run import Program
+from fcconv.graph.files.load import load
+from fcconv.graph.running.run import Program
 from forgers import FORGERS, TRUE, in_turn
 from graphs import Array, Graph
 from random_graphs import Case, cases

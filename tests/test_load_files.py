@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from fcconv import FcconvError
-from fcconv.graph.wire import begin_field
+from fcconv.graph.files.wire import begin_field
 from refusing import USES, little_memory, refuse_everywhere, write
 from small_networks import classifier, weight
 

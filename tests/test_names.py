@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 
 import fcconv
-from fcconv.graph.writer import free_name
+from fcconv.graph.rules.writer import free_name
 from graphs import Net
 from strategies import normal
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 import fcconv
 from comparing import assert_identical
 from fcconv.errors import ImageError
-from fcconv.graph.load import load
-from fcconv.graph.run import Program
-from fcconv.graph.slide import Windows
-from fcconv.graph.sliding import restored
+from fcconv.graph.files.load import load
+from fcconv.graph.rewriting.convolutionize import Windows
+from fcconv.graph.rewriting.sliding import restored
+from fcconv.graph.running.run import Program
 from fcconv.scanning.cutting import planned, ways
 from fcconv.scanning.job import Job, make_job
 from fcconv.scanning.memory import extents_of, seen

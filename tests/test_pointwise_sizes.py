@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import fcconv
 from fcconv.errors import UnsupportedError
-from fcconv.graph.load import load
+from fcconv.graph.files.load import load
 from forgers import values_renamed
 from graphs import Net, i
 from refusing import little_memory

@@ -17,8 +17,8 @@ from onnx import TensorProto, helper
 import fcconv
 from fcconv.certificate import runs
 from fcconv.cli import app
-from fcconv.graph.load import load
-from fcconv.graph.run import data_inputs
+from fcconv.graph.files.load import load
+from fcconv.graph.running.run import data_inputs
 from refusing import write
 from small_networks import classifier, constant, node
 

@@ -15,8 +15,8 @@ from onnx import helper
 
 import fcconv
 from fcconv import ModelError
-from fcconv.graph import save as saving
-from fcconv.graph.save import save
+from fcconv.graph.files import save as saving
+from fcconv.graph.files.save import save
 from saved_networks import array, initializers, network
 from small_networks import classifier, node, weight
 

@@ -15,7 +15,7 @@ import onnx_ir as ir
 import pytest
 
 import fcconv
-from fcconv.graph.save import save
+from fcconv.graph.files.save import save
 from saved_networks import array, initializers, network
 from small_networks import classifier
 

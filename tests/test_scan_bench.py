@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 import fcconv
-from fcconv.graph.load import load
+from fcconv.graph.files.load import load
 from fcconv_bench import networks, scans
 from fcconv_bench import peaks as after
 from fcconv_bench.crops import Scene, random_image

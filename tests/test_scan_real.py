@@ -14,8 +14,8 @@ import fcconv
 import fcconv_numpy
 import real_networks
 from fcconv.errors import UnsupportedError
-from fcconv.graph.load import load
-from fcconv.graph.run import Program
+from fcconv.graph.files.load import load
+from fcconv.graph.running.run import Program
 from scan_cases import Array, cut_into
 from sliding_windows import listed
 

@@ -12,9 +12,9 @@ import onnx_ir as ir
 from onnx import TensorProto, helper, numpy_helper
 
 import fcconv_numpy
-from fcconv.graph.load import load
+from fcconv.graph.files.load import load
 from fcconv.graph.node import Node
-from fcconv.graph.run import Program
+from fcconv.graph.running.run import Program
 
 POOL = (0, 0)
 """Stands for a max pool of 2 by 2 in place of a convolution's kernel and channels."""

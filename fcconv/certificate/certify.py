@@ -18,11 +18,11 @@ from fcconv.certificate.sliding import Proof
 from fcconv.certificate.weights import share_weights
 from fcconv.errors import ArgumentError, ModelError, ShapeError
 from fcconv.geometry import integer
-from fcconv.graph.load import Source, load
-from fcconv.graph.pointwise import FORM, Pointwise
-from fcconv.graph.run import data_inputs, fixed_batch, of_one_image
-from fcconv.graph.save import save
-from fcconv.graph.sliding import SLIDING, WINDOW, Sliding, restored, told
+from fcconv.graph.files.load import Source, load
+from fcconv.graph.files.save import save
+from fcconv.graph.rewriting.pointwise import FORM, Pointwise
+from fcconv.graph.rewriting.sliding import SLIDING, WINDOW, Sliding, restored, told
+from fcconv.graph.running.run import data_inputs, fixed_batch, of_one_image
 
 SEED_BITS = 64
 """Bits of a seed that the system draws; short enough to be typed again."""

@@ -12,8 +12,8 @@ import numpy as np
 
 from fcconv.certificate.side import Array, FieldSide, Ints
 from fcconv.errors import FcconvError
-from fcconv.graph.locality import Locality
 from fcconv.graph.node import Node
+from fcconv.graph.rewriting.locality import Locality
 from fcconv_modular.residues import Residues
 
 LARGEST_IMAGES = 2**27

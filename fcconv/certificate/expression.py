@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from fcconv.graph.node import attribute_bytes, values_read
-from fcconv.graph.run import data_inputs
+from fcconv.graph.running.run import data_inputs
 
 
 def same_expression(first: ir.Model, second: ir.Model) -> bool:

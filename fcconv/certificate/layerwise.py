@@ -25,10 +25,10 @@ from fcconv.certificate.names import name_alike
 from fcconv.certificate.report import Certificate, Rounding
 from fcconv.certificate.weights import moved_weights
 from fcconv.errors import FcconvError, UnsupportedError
-from fcconv.graph.locality import keep_places
+from fcconv.graph.files.shapes import LARGEST_INPUT, infer_shapes
 from fcconv.graph.node import Node
-from fcconv.graph.run import Program, data_inputs
-from fcconv.graph.shapes import LARGEST_INPUT, infer_shapes
+from fcconv.graph.rewriting.locality import keep_places
+from fcconv.graph.running.run import Program, data_inputs
 from fcconv_modular import Field
 from fcconv_modular.residues import Residues
 

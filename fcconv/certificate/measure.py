@@ -16,9 +16,9 @@ from fcconv.certificate.bounds import Bounds
 from fcconv.certificate.report import Rounding
 from fcconv.certificate.side import Array, Grid, Ints, filled_up, flat
 from fcconv.errors import UnsupportedError
-from fcconv.graph import engines
-from fcconv.graph.run import Program, by_image, fixed_batch
-from fcconv.graph.session import Session
+from fcconv.graph.running import engines
+from fcconv.graph.running.run import Program, by_image, fixed_batch
+from fcconv.graph.running.session import Session
 from fcconv.rounding import unit_and_range
 from fcconv_modular.moves import is_float
 

@@ -10,8 +10,8 @@ import onnx_ir as ir
 
 from fcconv.errors import FcconvError
 from fcconv.graph.node import Node
-from fcconv.graph.run import Program
-from fcconv.graph.writer import free_name, names_in
+from fcconv.graph.rules.writer import free_name, names_in
+from fcconv.graph.running.run import Program
 from fcconv_modular import Field
 from fcconv_modular.residues import Residues
 

@@ -16,10 +16,10 @@ import onnx
 import onnx_ir as ir
 
 from fcconv.certificate.side import Array
-from fcconv.graph import engines
-from fcconv.graph.protos import reason
-from fcconv.graph.run import fixed_batch
-from fcconv.graph.shapes import LARGEST_INPUT
+from fcconv.graph.files.protos import reason
+from fcconv.graph.files.shapes import LARGEST_INPUT
+from fcconv.graph.running import engines
+from fcconv.graph.running.run import fixed_batch
 
 Judge: TypeAlias = "Callable[[Path, list[Array] | None], list[Array]]"
 """Takes a file, and computes its outputs, of these inputs if there are any; or raises."""

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fcconv.errors import ShapeError
-from fcconv.graph.run import Program, Visit, by_image, fixed_batch
+from fcconv.graph.running.run import Program, Visit, by_image, fixed_batch
 from fcconv_modular import Field
 from fcconv_modular.residues import Residues
 

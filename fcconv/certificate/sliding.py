@@ -31,11 +31,11 @@ from fcconv.errors import (
     ShapeError,
     UnsupportedError,
 )
-from fcconv.graph.load import load
-from fcconv.graph.locality import Locality, find_locality
-from fcconv.graph.run import Program, check_batch
-from fcconv.graph.slide import Windows, convolutionize
-from fcconv.graph.sliding import STRIDE, Sliding, told
+from fcconv.graph.files.load import load
+from fcconv.graph.rewriting.convolutionize import Windows, convolutionize
+from fcconv.graph.rewriting.locality import Locality, find_locality
+from fcconv.graph.rewriting.sliding import STRIDE, Sliding, told
+from fcconv.graph.running.run import Program, check_batch
 from fcconv_modular import Field
 
 LARGE_WINDOW = 128**2

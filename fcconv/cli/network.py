@@ -10,11 +10,11 @@ from rich.table import Table
 from fcconv.certificate.certify import certify
 from fcconv.certificate.report import Certificate, json_text
 from fcconv.cli.output import results
-from fcconv.graph.pointwise import Pointwise, pointwise
-from fcconv.graph.rewritten import times
-from fcconv.graph.save import check_writable, draft
-from fcconv.graph.slide import Windows, convolutionize
-from fcconv.graph.sliding import Sliding
+from fcconv.graph.files.save import check_writable, draft
+from fcconv.graph.rewriting.convolutionize import Windows, convolutionize
+from fcconv.graph.rewriting.pointwise import Pointwise, pointwise
+from fcconv.graph.rewriting.rewritten import times
+from fcconv.graph.rewriting.sliding import Sliding
 
 Stride = int | tuple[int, ...] | None
 Window = tuple[int, ...] | None

@@ -18,7 +18,7 @@ from fcconv.cli.network import print_json
 from fcconv.cli.output import errors, progress
 from fcconv.cli.scan_results import Peaks, facts, show
 from fcconv.errors import OutputError
-from fcconv.graph.sliding import Sliding
+from fcconv.graph.rewriting.sliding import Sliding
 from fcconv.report.blocks import ranges
 from fcconv.report.files import PEAK_FORMATS, check_writable, peak_format
 from fcconv.report.heatmap import write_heatmap

@@ -17,7 +17,7 @@ from fcconv.demo.peaks import Level, Peak, heatmap, strongest_peaks
 from fcconv.demo.photos import grey, pyramid
 from fcconv.demo.picture import write_picture
 from fcconv.demo.proof import Proof, Track, crop_scores, one_pass_scores, prove, under
-from fcconv.graph.sliding import Sliding
+from fcconv.graph.rewriting.sliding import Sliding
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ import fcconv
 from fcconv.certificate.report import Certificate
 from fcconv.demo.network import SHAPE, arrays_of, crops, face_network
 from fcconv.demo.photos import Image
-from fcconv.graph.load import load
+from fcconv.graph.files.load import load
 from fcconv.graph.node import Node
-from fcconv.graph.run import Program
+from fcconv.graph.running.run import Program
 
 BATCH = 1024
 GREY_LEVELS = 255

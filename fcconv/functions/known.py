@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from fcconv.graph.values import opened
+from fcconv.graph.rules.values import opened
 
 Numbers = npt.NDArray[np.int64]
 

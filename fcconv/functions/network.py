@@ -13,7 +13,7 @@ import fcconv_jax
 from fcconv.functions.entries import by_entry
 from fcconv.functions.primitives import ENTRYWISE, OPSET, Reader
 from fcconv.graph.node import Node
-from fcconv.graph.run import compute, operator_of
+from fcconv.graph.running.run import compute, operator_of
 
 
 def computed(

@@ -14,12 +14,12 @@ from jax import lax
 
 from fcconv.functions.known import Known, Weights
 from fcconv.functions.trace import Equation
-from fcconv.graph.join import align, joined
 from fcconv.graph.node import Node
 from fcconv.graph.operators import OPERATORS
-from fcconv.graph.slider import Slider
-from fcconv.graph.values import Constant, Slid, varies
-from fcconv.graph.writer import dtype_of
+from fcconv.graph.rules.join import align, joined
+from fcconv.graph.rules.slider import Slider
+from fcconv.graph.rules.values import Constant, Slid, varies
+from fcconv.graph.rules.writer import dtype_of
 
 OPSET = 20
 """The version of ONNX's operators that rules write: it has all that they ask for."""

@@ -18,9 +18,9 @@ from fcconv.functions.network import computed
 from fcconv.functions.primitives import OPSET, Reader, known_result
 from fcconv.functions.trace import Equation, Trace
 from fcconv.functions.windows import for_each, of_all
-from fcconv.graph.samples import Samples
-from fcconv.graph.slider import Slider
-from fcconv.graph.values import Slid
+from fcconv.graph.rules.samples import Samples
+from fcconv.graph.rules.slider import Slider
+from fcconv.graph.rules.values import Slid
 
 FOLLOWS = "reads what each window has for itself"
 """Why an equation behind the first that windows do not share is not shared either."""

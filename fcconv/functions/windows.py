@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fcconv.graph.values import Slid
+from fcconv.graph.rules.values import Slid
 
 ENTRIES = 2**18
 """Entries of blocks that windows compute with at a time: what caches of a CPU hold."""

@@ -18,7 +18,7 @@ from fcconv.graph.lengths import ARITHMETIC, MOVES, Length, as_lengths, length_o
 from fcconv.graph.node import Node, computing
 from fcconv.graph.operators import OPERATORS
 from fcconv.graph.receptive import Along, Local, Together
-from fcconv.graph.run import compute
+from fcconv.graph.running.run import compute
 
 READ = {"Expand": 1, "Reshape": 1, "Resize": 3, "Slice": 2}
 """Operators that take lengths which depend on the image, and where: these feed nothing else."""

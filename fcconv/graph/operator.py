@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from fcconv.graph.receptive import Spread
 
 if TYPE_CHECKING:
-    from fcconv.graph.values import Slid
+    from fcconv.graph.rules.values import Slid
 
 Compute: TypeAlias = Callable[..., Any]
 """``compute(backend, node, *inputs)`` gives an array, or a tuple of them; an input may be None."""

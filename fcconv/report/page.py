@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from fcconv.certificate.report import Certificate
 from fcconv.errors import ShapeError
-from fcconv.graph.layer import Layer
+from fcconv.graph.rules.layer import Layer
 from fcconv.report.files import write_whole
 from fcconv.report.picture import (
     Heat,

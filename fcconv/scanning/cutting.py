@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from fcconv.errors import ArgumentError
-from fcconv.graph.run import fixed_batch
+from fcconv.graph.running.run import fixed_batch
 from fcconv.scanning.engine import Score, fastest
 from fcconv.scanning.job import Job
 from fcconv.scanning.layouts import unit

@@ -12,8 +12,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from fcconv.backend import BACKENDS, backend, engines, is_installed, to_numpy
 from fcconv.errors import BackendError, FcconvError, UnsupportedError
-from fcconv.graph.compiled import Compiled
-from fcconv.graph.run import fixed_batch
+from fcconv.graph.running.compiled import Compiled
+from fcconv.graph.running.run import fixed_batch
 from fcconv.scanning.network import Network
 from fcconv.scanning.network_layout import Array
 

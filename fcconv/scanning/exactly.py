@@ -8,11 +8,12 @@ from typing import Any
 import onnx_ir as ir
 
 from fcconv.geometry import Ints, per_axis
-from fcconv.graph.exact.network import natural_stride
-from fcconv.graph.load import load
-from fcconv.graph.run import data_inputs, fixed_batch
-from fcconv.graph.slide import Stuck, exact, slide
-from fcconv.graph.sliding import SLIDING, Sliding
+from fcconv.graph.files.load import load
+from fcconv.graph.rewriting.convolutionize import exact
+from fcconv.graph.rewriting.exact.network import natural_stride
+from fcconv.graph.rewriting.shared import Stuck, slide
+from fcconv.graph.rewriting.sliding import SLIDING, Sliding
+from fcconv.graph.running.run import data_inputs, fixed_batch
 
 Steps = tuple[int, ...]
 

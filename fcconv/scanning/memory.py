@@ -16,10 +16,10 @@ import onnx_ir as ir
 import fcconv_numpy
 from fcconv.backend import BACKENDS, ONNXRUNTIME, backend
 from fcconv.errors import ArgumentError, ModelError, UnsupportedError
-from fcconv.graph.engines import compile as compiled
 from fcconv.graph.node import Node
 from fcconv.graph.operators import OPERATORS
-from fcconv.graph.run import Program, data_inputs, spent_after
+from fcconv.graph.running.engines import compile as compiled
+from fcconv.graph.running.run import Program, data_inputs, spent_after
 
 UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 BINARY = {"KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
@@ -112,7 +112,7 @@ class Footprint:
     """The memory that a pass over a tile takes, beside the weights.
 
     Each value of a sliding network grows by one entry every so many pixels, which divide the stride
-    (:mod:`fcconv.graph.samples`), so that runs on the smallest images tell it for any tile.
+    (:mod:`fcconv.graph.rules.samples`), so that runs on the smallest images tell it for any tile.
 
     Parameters
     ----------

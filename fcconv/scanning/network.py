@@ -16,14 +16,14 @@ import onnx_ir as ir
 from fcconv.backend import ONNXRUNTIME
 from fcconv.errors import ArgumentError, ImageError, UnsupportedError
 from fcconv.geometry import Ints, per_axis
-from fcconv.graph.compiled import Compiled
-from fcconv.graph.engines import compile as compiled
-from fcconv.graph.layer import Layer
-from fcconv.graph.load import Source, load
+from fcconv.graph.files.load import Source, load
 from fcconv.graph.node import attribute_bytes
-from fcconv.graph.run import data_inputs, fixed_batch
-from fcconv.graph.slide import Stuck, slide
-from fcconv.graph.sliding import Sliding, restored
+from fcconv.graph.rewriting.shared import Stuck, slide
+from fcconv.graph.rewriting.sliding import Sliding, restored
+from fcconv.graph.rules.layer import Layer
+from fcconv.graph.running.compiled import Compiled
+from fcconv.graph.running.engines import compile as compiled
+from fcconv.graph.running.run import data_inputs, fixed_batch
 from fcconv.scanning.arguments import several
 from fcconv.scanning.exactly import exactly, why_cut_out
 from fcconv.scanning.memory import seen

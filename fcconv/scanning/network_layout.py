@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from fcconv.errors import UnsupportedError
-from fcconv.graph.run import data_inputs
+from fcconv.graph.running.run import data_inputs
 
 Array = npt.NDArray[Any]
 

@@ -4,8 +4,9 @@ Cell ``i`` along an axis is the window that starts at pixel ``i * stride``. A ti
 first pixel of a cell, since every step of a sliding network divides the stride: its tensors then
 lie on the grid of the whole image's. Where the network pads, a tile scores some cells more than it
 keeps, so that padding at its ends, where the image goes on, has a part in none that it keeps
-(:attr:`fcconv.graph.sliding.Sliding.margins`); at the ends of the image the padding is the image's
-own. All tiles read equally many pixels: the last one starts earlier, and scores some cells again.
+(:attr:`fcconv.graph.rewriting.sliding.Sliding.margins`); at the ends of the image the padding is
+the image's own. All tiles read equally many pixels: the last one starts earlier, and scores some
+cells again.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from fcconv.scanning.windows import Windows
 
 if TYPE_CHECKING:
     from fcconv.certificate.report import Certificate
-    from fcconv.graph.layer import Layer
+    from fcconv.graph.rules.layer import Layer
 
 
 class Pictured(Protocol):

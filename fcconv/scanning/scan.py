@@ -13,8 +13,8 @@ import numpy as np
 
 from fcconv.errors import ArgumentError
 from fcconv.geometry import Ints
-from fcconv.graph.load import Source
-from fcconv.graph.sliding import Sliding
+from fcconv.graph.files.load import Source
+from fcconv.graph.rewriting.sliding import Sliding
 from fcconv.scanning import cutting
 from fcconv.scanning.arguments import WINDOWS, as_path
 from fcconv.scanning.audit import audited, check_audit, cut_out_together

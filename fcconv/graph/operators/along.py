@@ -14,12 +14,12 @@ from fcconv.graph.operator import Operator
 from fcconv.graph.operators.elementwise import rounded_once
 from fcconv.graph.operators.reductions import slide_along, slide_softmax, softmax_axes
 from fcconv.graph.operators.windows import power, root
-from fcconv.graph.values import Constant, Slid
+from fcconv.graph.rules.values import Constant, Slid
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
     from fcconv.graph.node import Node
-    from fcconv.graph.slider import Slider
+    from fcconv.graph.rules.slider import Slider
 
 
 def _lp_normalization(backend: Backend[Any], node: Node, x: Any) -> Any:

@@ -14,12 +14,12 @@ from fcconv.graph import receptive
 from fcconv.graph.node import Node
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators import elementwise, moves, reductions
-from fcconv.graph.values import Constant, Slid
-from fcconv.graph.writer import dtype_of
+from fcconv.graph.rules.values import Constant, Slid
+from fcconv.graph.rules.writer import dtype_of
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
-    from fcconv.graph.slider import Slider
+    from fcconv.graph.rules.slider import Slider
 
 PARTS = {**elementwise.OPERATORS, **moves.OPERATORS, **reductions.OPERATORS}
 """The operators that others are put together from."""

@@ -16,14 +16,14 @@ import onnx_ir as ir
 
 from fcconv.backend import backend_of_namespace
 from fcconv.graph import receptive
-from fcconv.graph.join import align
 from fcconv.graph.operator import Operator
+from fcconv.graph.rules.join import align
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
     from fcconv.graph.node import Node
-    from fcconv.graph.slider import Slider
-    from fcconv.graph.values import Constant, Slid
+    from fcconv.graph.rules.slider import Slider
+    from fcconv.graph.rules.values import Constant, Slid
 
 SELU_ALPHA = 1.67326319217681884765625
 SELU_GAMMA = 1.05070102214813232421875

@@ -10,12 +10,12 @@ import numpy as np
 
 from fcconv.errors import ShapeError
 from fcconv.graph import receptive
-from fcconv.graph.join import along_channels
-from fcconv.graph.layer import Layer
 from fcconv.graph.operator import Operator
-from fcconv.graph.slider import window_attributes
-from fcconv.graph.values import Constant, Slid, flatten_order
-from fcconv.graph.writer import dtype_of
+from fcconv.graph.rules.join import along_channels
+from fcconv.graph.rules.layer import Layer
+from fcconv.graph.rules.slider import window_attributes
+from fcconv.graph.rules.values import Constant, Slid, flatten_order
+from fcconv.graph.rules.writer import dtype_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from fcconv.backend import Backend
     from fcconv.graph.node import Node
-    from fcconv.graph.slider import Slider
+    from fcconv.graph.rules.slider import Slider
 
 
 def _gemm(backend: Backend[Any], node: Node, a: Any, b: Any, c: Any = None) -> Any:

@@ -13,16 +13,16 @@ import numpy as np
 
 from fcconv.errors import ShapeError
 from fcconv.graph import receptive
-from fcconv.graph.join import joined
 from fcconv.graph.lengths import cut, expand, flatten, reshape
 from fcconv.graph.operator import Operator
-from fcconv.graph.values import Constant
+from fcconv.graph.rules.join import joined
+from fcconv.graph.rules.values import Constant
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
     from fcconv.graph.node import Node
-    from fcconv.graph.slider import Slider
-    from fcconv.graph.values import Slid
+    from fcconv.graph.rules.slider import Slider
+    from fcconv.graph.rules.values import Slid
 
 LARGEST = 2**28
 """Most entries that an operator may make out of few: a guard against absurd constants."""

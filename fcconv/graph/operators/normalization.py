@@ -13,12 +13,12 @@ from fcconv.errors import ShapeError
 from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators.elementwise import rounded_once
-from fcconv.graph.values import Constant, Slid
+from fcconv.graph.rules.values import Constant, Slid
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
     from fcconv.graph.node import Node
-    from fcconv.graph.slider import Slider
+    from fcconv.graph.rules.slider import Slider
 
 OF_TRAINING = "momentum"
 """The attribute of BatchNormalization that matters while a network is trained."""

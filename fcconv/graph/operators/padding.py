@@ -11,12 +11,12 @@ from fcconv.errors import ModelError, ShapeError
 from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators.windows import STILL
-from fcconv.graph.values import Constant, Slid
+from fcconv.graph.rules.values import Constant, Slid
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
     from fcconv.graph.node import Node
-    from fcconv.graph.slider import Slider
+    from fcconv.graph.rules.slider import Slider
 
 MODES = ("constant", "edge", "reflect", "wrap")
 

@@ -12,12 +12,12 @@ from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators import elementwise
 from fcconv.graph.operators.elementwise import rounded_once
-from fcconv.graph.values import Constant, Slid
+from fcconv.graph.rules.values import Constant, Slid
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
     from fcconv.graph.node import Node
-    from fcconv.graph.slider import Slider
+    from fcconv.graph.rules.slider import Slider
 
 TYPES = tuple(np.dtype(name) for name in ("int8", "uint8", "int16", "uint16"))
 """What numbers are rounded to."""

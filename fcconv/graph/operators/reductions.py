@@ -15,13 +15,13 @@ import numpy as np
 from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators.windows import power, root, slide_over_block
-from fcconv.graph.values import Constant, Slid, varies
+from fcconv.graph.rules.values import Constant, Slid, varies
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
-    from fcconv.graph.features import Emit
     from fcconv.graph.node import Node
-    from fcconv.graph.slider import Slider
+    from fcconv.graph.rules.features import Emit
+    from fcconv.graph.rules.slider import Slider
 
 OF_EXTREMES = ("axis", "keepdims", "select_last_index")
 

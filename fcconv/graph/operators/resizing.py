@@ -20,8 +20,8 @@ from fcconv.graph.receptive import Local, of_first
 if TYPE_CHECKING:
     from fcconv.backend import Backend
     from fcconv.graph.node import Node
-    from fcconv.graph.slider import Slider
-    from fcconv.graph.values import Constant, Slid
+    from fcconv.graph.rules.slider import Slider
+    from fcconv.graph.rules.values import Constant, Slid
 
 
 OF_OTHER_MODES = ("antialias", "cubic_coeff_a", "exclude_outside", "extrapolation_value")

@@ -1,7 +1,7 @@
 """Operators that move a window over the image: convolutions and pools.
 
-They slide with their stride, dilation and padding rescaled, see :mod:`fcconv.graph.samples`; a
-global pool becomes a pool over the block.
+They slide with their stride, dilation and padding rescaled, see :mod:`fcconv.graph.rules.samples`;
+a global pool becomes a pool over the block.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from fcconv import geometry, pools
 from fcconv.errors import ShapeError
 from fcconv.geometry import Window
 from fcconv.graph import receptive
-from fcconv.graph.features import ELSEWHERE
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators.elementwise import rounded_once
-from fcconv.graph.samples import Slide
-from fcconv.graph.slider import Map, window_attributes
-from fcconv.graph.values import Constant, Slid, first
-from fcconv.graph.writer import dtype_of
+from fcconv.graph.rules.features import ELSEWHERE
+from fcconv.graph.rules.samples import Slide
+from fcconv.graph.rules.slider import Map, window_attributes
+from fcconv.graph.rules.values import Constant, Slid, first
+from fcconv.graph.rules.writer import dtype_of
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
     from fcconv.graph.node import Node
-    from fcconv.graph.slider import Slider
-    from fcconv.graph.writer import Writer
+    from fcconv.graph.rules.slider import Slider
+    from fcconv.graph.rules.writer import Writer
 
 MOVES = ("kernel_shape", "strides", "dilations", "pads", "auto_pad")
 """Attributes that say how a window moves."""

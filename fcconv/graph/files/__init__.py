@@ -1,0 +1,1 @@
+"""Networks as files: read, checked, folded and written."""

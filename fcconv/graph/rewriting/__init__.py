@@ -1,0 +1,1 @@
+"""Networks rewritten: slid over images, windows exactly, dense layers as 1x1 convolutions."""

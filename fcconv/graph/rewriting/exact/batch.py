@@ -1,0 +1,103 @@
+"""Frees the batch of a network that was exported for one image.
+
+Its reshapes name the length 1 of the batch, or leave another length open. So the axis of the batch
+is followed from node to node, by what operators say of it, and what a reshape leaves open is made
+the batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from fcconv.errors import FcconvError
+from fcconv.graph.node import Node
+from fcconv.graph.operators import OPERATORS
+from fcconv.graph.receptive import Local
+from fcconv.graph.rewriting.exact.parts import Axis
+from fcconv.graph.rules.writer import add_initializer, free_name
+
+RECURRENT = {"GRU": (2, 1), "LSTM": (2, 1, 1), "RNN": (2, 1)}
+"""The axis of the batch in each result of operators that have it behind time."""
+
+
+def free_batch(graph: ir.Graph, image: ir.Value, names: set[str]) -> None:
+    """Let reshapes take any number of images, where the batch of one is told from other axes.
+
+    Parameters
+    ----------
+    graph : onnx_ir.Graph
+        The network; the shapes of its values are known.
+    image : onnx_ir.Value
+        Its input.
+    names : set of str
+        The names that are taken.
+    """
+    places: dict[ir.Value, int] = {image: 0}
+    for ir_node in graph:
+        node = Node(ir_node, graph.opset_imports.get(ir_node.domain, 0))
+        read = next((v for v in ir_node.inputs if v in places), None)
+        operator = OPERATORS.get(node.op)
+        if read is None or (operator is not None and operator.static):
+            continue
+        if node.op == "Reshape" and read is ir_node.inputs[0]:
+            place = _reshape(node, places[read], graph, names)
+            places[ir_node.outputs[0]] = place
+            continue
+        made = RECURRENT.get(node.op) or [_followed(node, read, places)] * len(ir_node.outputs)
+        places.update(zip(ir_node.outputs, made, strict=False))
+
+
+def _followed(node: Node, read: ir.Value, places: dict[ir.Value, int]) -> int:
+    """Say which axis is the batch of what a node makes; where nobody knows, the same as before."""
+    operator = OPERATORS.get(node.op)
+    told = all(v is None or v in places or v.const_value is not None for v in node.ir.inputs)
+    if told and operator is not None and operator.spread is not None:
+        inputs = [_known(value, places) for value in node.ir.inputs]
+        try:
+            made = operator.spread(node, *inputs)
+        except FcconvError:
+            made = None
+        if made is not None:
+            return next(iter(made.along))
+    shapes = read.shape, node.ir.outputs[0].shape
+    return places[read] if len({len(shape or ()) for shape in shapes}) == 1 else 0
+
+
+def _known(value: ir.Value | None, places: dict[ir.Value, int]) -> Any:
+    if value is not None and value in places and value.shape is not None:
+        along: dict[int, Any] = {places[value]: Axis(0, 1, head=1)}
+        return Local(len(value.shape), along)
+    return None if value is None or value.const_value is None else value.const_value.numpy()
+
+
+def _reshape(node: Node, place: int, graph: ir.Graph, names: set[str]) -> int:
+    """Let a reshape make the batch what is left; return the axis that it becomes."""
+    given, made = (_lengths(value) for value in (node.ir.inputs[0], node.ir.outputs[0]))
+    if given is None or made is None:
+        return 0
+    before = math.prod(given[:place])
+    found = [k for k in range(len(made)) if math.prod(made[:k]) == before]
+    if not found:
+        return 0
+    place = next((k for k in found if made[k] == 1), found[-1])
+    numbers = [-1 if k == place else n for k, n in enumerate(made)]
+    name = free_name(f"{node.name}/shape", names)
+    shape = add_initializer(graph.initializers, name, np.array(numbers, np.int64))
+    node.ir.replace_input_with(1, shape)
+    return place
+
+
+def _lengths(value: ir.Value | None) -> Sequence[int] | None:
+    """Return the lengths of a value of one image."""
+    if value is None or value.shape is None:
+        return None
+    lengths = [
+        1 if k == 0 and not isinstance(n, int) else n for k, n in enumerate(value.shape.dims)
+    ]
+    known = [n for n in lengths if isinstance(n, int)]
+    return known if len(known) == len(lengths) else None

@@ -1,0 +1,183 @@
+"""Prepares a patch network to be written in parts: what depends on a size is spelled out.
+
+A patch has one size, so that padding by ``auto_pad``, an overhang by ``ceil_mode`` and slices to
+absolute ends are so many samples at either end, and what is reshaped is reshaped image by image.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from fcconv.errors import FcconvError, UnsupportedError
+from fcconv.graph import receptive
+from fcconv.graph.files.shapes import infer_shapes, see_shapes
+from fcconv.graph.node import Node
+from fcconv.graph.operators import OPERATORS, moves, windows
+from fcconv.graph.rewriting.exact.batch import free_batch
+from fcconv.graph.rewriting.locality import images_meet_at
+from fcconv.graph.rules.writer import TO_THE_END, add_initializer, free_name, names_in
+from fcconv.graph.running.run import data_inputs, fixed_batch
+from fcconv.graph.running.session import Session
+
+GRAPHS = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
+
+
+def prepared(model: ir.Model) -> ir.Model:
+    """Copy a patch network, with its sizes spelled out and its batch free.
+
+    Raises
+    ------
+    UnsupportedError
+        If it can't compute any number of images at a time.
+    """
+    patch = model.clone()
+    graph, names = patch.graph, names_in(patch)
+    infer_shapes(patch)
+    if _without_sizes(graph):
+        see_shapes(patch)
+    if _without_sizes(graph):
+        _see_more_shapes(patch)
+    batch = fixed_batch(data_inputs(graph))
+    if batch not in (None, 1):
+        raise UnsupportedError(
+            f"the network computes {batch} images at a time: export it with a batch of one, or "
+            f"one that is free"
+        )
+    for ir_node in graph:
+        node = Node(ir_node, graph.opset_imports.get(ir_node.domain, 0))
+        _check_batches(node)
+        operator = OPERATORS.get(node.op)
+        if operator is not None and operator.spread is receptive.window:
+            _spell_out_padding(node)
+        elif node.op == "Slice":
+            _spell_out_ends(node, graph, names)
+    for value in data_inputs(graph):
+        if batch == 1:
+            free_batch(graph, value, names)
+        if value.shape is not None:
+            value.shape = ir.Shape(["N", *value.shape.dims[1:]])
+    _check_images(graph)
+    return patch
+
+
+def _check_images(graph: ir.Graph) -> None:
+    """Refuse what computes one image from another: windows would, too."""
+    node = images_meet_at(graph)
+    operator = None if node is None else OPERATORS.get(node.op)
+    if node is None or operator is None or operator.spread is None or node.op in moves.OPERATORS:
+        return  # what only moves entries may bring images back to their places later
+    raise node.unsupported("it mixes the images of a batch, in which windows are to stand")
+
+
+def _without_sizes(graph: ir.Graph) -> list[ir.Value]:
+    return [v for node in graph for v in node.outputs if v.name and sizes_of(v) is None]
+
+
+def _see_more_shapes(patch: ir.Model) -> None:
+    """Let onnxruntime show the shapes of what is not known here, if it is there and runs it."""
+    shown = patch.clone()
+    unknown = _without_sizes(shown.graph)
+    outputs = set(shown.graph.outputs)
+    shown.graph.outputs.extend(value for value in unknown if value not in outputs)
+    (image,) = data_inputs(shown.graph)
+    if image.shape is None or image.dtype is None:
+        return
+    zeros = np.zeros([1, *(int(str(n)) for n in image.shape.dims[1:])], image.dtype.numpy())
+    try:
+        made = Session(shown)(zeros)
+    except FcconvError:
+        return
+    arrays = made if isinstance(made, tuple) else (made,)
+    found = {v.name: a.shape for v, a in zip(shown.graph.outputs, arrays, strict=True)}
+    for value in _without_sizes(patch.graph):
+        if found[value.name]:
+            value.shape = ir.Shape([None, *found[value.name][1:]])
+
+
+def sizes_of(value: ir.Value | None) -> tuple[int, ...] | None:
+    """Return the lengths of a value's axes behind the batch; None if one is not known."""
+    if value is None or value.shape is None or not len(value.shape):
+        return None
+    sizes = tuple(n for n in value.shape.dims[1:] if isinstance(n, int))
+    return sizes if len(sizes) == len(value.shape) - 1 else None
+
+
+def _check_batches(node: Node) -> None:
+    """Refuse what can't be done for many windows at a time."""
+    if node.op.startswith(("Random", "Multinomial", "Bernoulli")):
+        raise node.unsupported("it draws random numbers, other ones for each window: remove it")
+    inner = [a for a in node.ir.attributes.values() if a.type in GRAPHS]
+    if inner:
+        raise node.unsupported(
+            "it has graphs of its own, which may read what windows have in the batch: cut the "
+            "network before it"
+        )
+
+
+def _spell_out_padding(node: Node) -> None:
+    """Write down kernel, stride, dilation and padding of a window."""
+    sizes = sizes_of(node.ir.inputs[0])
+    weight = node.ir.inputs[1].const_value if node.op == "Conv" and node.ir.inputs[1] else None
+    kernel = node.attribute("kernel_shape") or (weight.shape.numpy()[2:] if weight else None)
+    if sizes is None or not kernel:
+        return
+    try:
+        moved = windows.window_of(node, sizes[1:], kernel)
+    except FcconvError:  # it is no valid node; whoever runs it says so
+        return
+    if node.attribute("count_include_pad", 0) and moved.asked != moved.window.padding:
+        return  # of what it overhangs nothing counts, unlike its padding
+    pads = zip(moved.window.padding, kernel, strict=True)
+    if node.op != "Conv" and any(max(pair) >= size for pair, size in pads):
+        return  # engines refuse padding as long as a pool's kernel, but not such an overhang
+    before, after = zip(*moved.window.padding, strict=True)
+    attributes = {
+        "kernel_shape": kernel,
+        "strides": moved.window.stride,
+        "pads": (*before, *after),
+    }
+    if node.op == "Conv" or any(n > 1 for n in moved.window.dilation):
+        attributes["dilations"] = moved.window.dilation
+    for name in ("auto_pad", "ceil_mode"):
+        node.ir.attributes.pop(name, None)
+    for name, numbers in attributes.items():
+        node.ir.attributes[name] = ir.AttrInt64s(name, [int(n) for n in numbers])
+
+
+def _spell_out_ends(node: Node, graph: ir.Graph, names: set[str]) -> None:
+    """Count the starts of a slice from the first entry, and its ends from the last."""
+    sizes = sizes_of(node.ir.inputs[0])
+    given = [v for v in node.ir.inputs[1:] if v is not None]
+    if sizes is None or len(given) < 2 or any(v.const_value is None for v in given):
+        return
+    starts, ends, axes, steps = spans(node)
+    axes = [axis % (1 + len(sizes)) for axis in axes]
+    if 0 in axes or min(steps, default=1) < 1:
+        return
+    first, last = [], []
+    for axis, start, end in zip(axes, starts, ends, strict=True):
+        size = sizes[axis - 1]
+        start, end = (min(n + size if n < 0 else n, size) for n in (start, end))
+        first.append(start)
+        last.append(end - size or TO_THE_END)
+    for position, numbers in ((1, first), (2, last)):
+        name = free_name(f"{node.name}/span", names)
+        value = add_initializer(graph.initializers, name, np.array(numbers, np.int64))
+        node.ir.replace_input_with(position, value)
+
+
+def spans(node: Node) -> tuple[list[int], list[int], list[int], list[int]]:
+    """Read the starts, ends, axes and steps of a slice by constants."""
+    given = [*map(constant_of, node.ir.inputs[1:]), None, None, None, None]
+    starts, ends = node.ints("starts", given[0]), node.ints("ends", given[1])
+    axes = node.ints("axes", given[2], tuple(range(len(starts))))
+    steps = node.ints("steps", given[3], (1,) * len(starts))
+    return list(starts), list(ends), list(axes), list(steps)
+
+
+def constant_of(value: ir.Value | None) -> Any:
+    """Return the array of a constant; None of what is not one."""
+    return None if value is None or value.const_value is None else value.const_value.numpy()

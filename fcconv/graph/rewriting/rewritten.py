@@ -1,0 +1,68 @@
+"""What the two forms of a rewritten network share: their file, their pickle, and how they print."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+
+from fcconv.errors import UnsupportedError
+from fcconv.graph.files.load import read
+from fcconv.graph.files.save import save
+
+
+class Rewritten(ABC):
+    """A network that was rewritten; its forms are dataclasses.
+
+    Attributes
+    ----------
+    model : onnx_ir.Model
+        The network.
+    """
+
+    model: ir.Model
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to an ONNX file, whole or not at all."""
+        save(self.model, path)
+
+    @abstractmethod
+    def lines(self) -> Iterator[tuple[str, str]]:
+        """Yield each statement about the network as a name and what is found."""
+
+    def __str__(self) -> str:
+        """Print what the network is, a line a statement."""
+        return "\n".join(f"{name:<28}{value}" for name, value in self.lines())
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """Pickle the fields, networks as the bytes of ONNX files; nothing that is compiled."""
+        fields = [getattr(self, entry.name) for entry in dataclasses.fields(self)]  # type: ignore[arg-type]
+        return _restored, (type(self), list(map(_packed, fields)))
+
+
+def times(sizes: Sequence[int]) -> str:
+    """Write sizes along axes."""
+    return "x".join(map(str, sizes))
+
+
+def _packed(value: Any) -> Any:
+    if not isinstance(value, ir.Model):
+        return value
+    try:
+        proto: onnx.ModelProto = ir.to_proto(value)
+        return proto.SerializeToString()
+    except ValueError:  # protobuf ends at 2 GB
+        raise UnsupportedError(
+            "a network of 2 GB or more can't be pickled: save it, and load its file"
+        ) from None
+
+
+def _restored(form: Callable[..., Any], values: Sequence[Any]) -> Any:
+    return form(
+        *(read(onnx.ModelProto.FromString(v)) if isinstance(v, bytes) else v for v in values)
+    )

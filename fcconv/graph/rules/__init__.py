@@ -1,0 +1,1 @@
+"""What the sliding rules of operators share."""

@@ -1,0 +1,1 @@
+"""Networks that run: on a backend, node by node, or in onnxruntime."""
