@@ -54,7 +54,7 @@ class Cost:
         Examples
         --------
         >>> Cost(crops=100, exact=12, shared=1).told()
-        'exact: 8.3 times fewer than crops; shared: 100 times, not exact'
+        'exact: 8.33 times fewer than crops; shared: 100 times, not exact'
         """
         if not self.exact or not self.shared:
             return "none"
