@@ -104,6 +104,7 @@ def test_windows_drawn_are_any() -> None:
     found = audit_of(noisy(), 60)
     (start, stop, border), *_ = found.distances
     assert (start, stop, found.drawn.windows) == (0, 1, 30)
+    assert dict(found.lines())["at the border"] == border.told()
     assert abs(border.windows - 7.3) < 3 * 2.1
 
 

@@ -78,9 +78,10 @@ def test_other_engines_name_the_operator(engine: str, windows: str) -> None:
 
 
 def test_what_is_missing_is_said() -> None:
-    with pytest.raises(UnsupportedError) as refused:
-        fcconv.scan(squeezing(), picture())
-    assert "windows='exact' (--windows exact)" in refused.value.__notes__[-1]
+    for refuse in (fcconv.convolutionize, lambda network: fcconv.scan(network, picture())):
+        with pytest.raises(UnsupportedError) as refused:
+            refuse(squeezing())
+        assert "windows='exact' (--windows exact)" in refused.value.__notes__[-1]
     with pytest.raises(ArgumentError, match=r"Mul.*give stride \(--stride\)"):
         fcconv.scan(squeezing(), picture(), windows="crops")
     assert fcconv.scan(squeezing(), picture(), windows="exact", engine="numpy").stride == (1, 1)

@@ -143,8 +143,9 @@ class Certificate:
         yield "seed", str(self.seed)
         for reason in self.reasons:
             yield "because", reason
-        moved = sum(self.weights.values())
-        yield "weights", f"{moved} of {len(self.weights)} layers hold the old ones, bit for bit"
+        if self.weights:
+            moved = sum(self.weights.values())
+            yield "weights", f"{moved} of {len(self.weights)} layers hold the old ones, bit for bit"
         for layer, same in self.weights.items():
             if not same:
                 yield "weights", f"{layer}: CHANGED"

@@ -49,8 +49,8 @@ class Compared:
     def told(self) -> str:
         """Say it in words."""
         words = (
-            f"{self.windows:,} windows: median {self.median:.3g}, 95 % within {self.most:.3g}, "
-            f"largest {self.largest:.3g}"
+            f"{self.windows:,} window{'s' * (self.windows != 1)}: median {self.median:.3g}, "
+            f"95 % within {self.most:.3g}, largest {self.largest:.3g}"
         )
         if self.changed is None:
             return words
@@ -69,8 +69,8 @@ class Audit:
         Those of the strongest peaks, and those whose two highest scores are closest; None where
         there are none.
     changed : tuple of (float, float) or None
-        The part of all windows in which another class wins lies between these, with a probability
-        of 95 % (Clopper and Pearson's interval); None where there is one class.
+        The part of all windows in which another class wins lies between these, with 95 %
+        confidence (Clopper and Pearson's interval); None where there is one class.
     distances : tuple of (int, int, Compared)
         The windows drawn, by their distance from the border of the image: from so many pixels on,
         and less than so many.
@@ -89,14 +89,15 @@ class Audit:
             low, high = self.changed
             yield (
                 "another class wins in",
-                f"{100 * low:.3g} to {100 * high:.3g} % of all windows, with a probability of 95 %",
+                f"{100 * low:.3g} to {100 * high:.3g} % of all windows, with 95 % confidence",
             )
         if self.peaks is not None:
             yield "at the strongest peaks", self.peaks.told()
         if self.edge is not None:
             yield "at the closest decisions", self.edge.told()
         for start, stop, found in self.distances:
-            yield f"{start:,} to {stop - 1:,} pixels from the border", found.told()
+            far = f"{start:,} to {stop - 1:,} pixels from the border"
+            yield "at the border" if stop == 1 else far, found.told()
 
 
 def differences(shared: Floats, crops: Floats) -> Floats:

@@ -18,7 +18,7 @@ from fcconv.errors import ArgumentError, ImageError, UnsupportedError
 from fcconv.geometry import Ints, per_axis
 from fcconv.graph.files.load import Source, load
 from fcconv.graph.node import attribute_bytes
-from fcconv.graph.rewriting.shared import Stuck, slide
+from fcconv.graph.rewriting.shared import EXACT_INSTEAD, Stuck, slide
 from fcconv.graph.rewriting.sliding import Sliding, restored
 from fcconv.graph.rules.layer import Layer
 from fcconv.graph.running.compiled import Compiled
@@ -169,10 +169,7 @@ def _of_sliding(sliding: Sliding, stride: Ints | None, windows: str | None) -> N
 def _of_patches(stuck: Stuck, stride: Ints | None, windows: str | None) -> Network:
     """Take a network that can't slide for windows that are cut out."""
     if windows != "crops":
-        stuck.error.add_note(
-            "Windows can share what comes before that, and each be scored as its crop: "
-            "windows='exact' (--windows exact)"
-        )
+        stuck.error.add_note(EXACT_INSTEAD)
         raise stuck.error
     if stride is None:
         raise ArgumentError(

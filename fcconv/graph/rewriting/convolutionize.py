@@ -13,7 +13,7 @@ from fcconv.graph.files.load import Source, load
 from fcconv.graph.node import Node
 from fcconv.graph.rewriting.exact.network import exactly, natural_stride
 from fcconv.graph.rewriting.locality import find_locality
-from fcconv.graph.rewriting.shared import Stuck, declared, input_shape, slide
+from fcconv.graph.rewriting.shared import EXACT_INSTEAD, Stuck, declared, input_shape, slide
 from fcconv.graph.rewriting.sliding import Sliding, metadata
 
 Windows = Literal["shared", "exact"]
@@ -42,8 +42,8 @@ def convolutionize(
     source : path, onnx.ModelProto, onnx_ir.Model or torch.nn.Module
         The network; it is not changed.
     stride : int or sequence of int, optional
-        Pixels from one window to the next, for all spatial axes or an axis; the product of the
-        network's strides, if left out.
+        Pixels from one window to the next, for all spatial axes or one per axis; the product of
+        the network's strides, if left out.
     spatial_axes : sequence of int, optional
         Which axes of the input slide; found out, if left out. Others, but for the channels, stay as
         long as the window: ``(3,)`` slides a network on spectra ``(N, 1, bands, time)`` along time.
@@ -65,11 +65,11 @@ def convolutionize(
         If an operator can't slide; the error names the node, the reason, and what to do. With
         ``windows="exact"`` only what can't be computed for many windows at a time is refused.
     ModelError
-        If the source is no valid network.
+        If the source is not a valid network.
     ShapeError
         If `window` does not fit the network.
     ArgumentError
-        If `stride` or `spatial_axes` does not.
+        If `stride` or `spatial_axes` does not fit it, or `windows` is neither form.
 
     Examples
     --------
@@ -88,6 +88,7 @@ def convolutionize(
     if windows == "exact":
         return exact(model, found, stride)
     if isinstance(found, Stuck):
+        found.error.add_note(EXACT_INSTEAD)
         raise found.error
     return found
 

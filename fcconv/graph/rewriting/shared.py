@@ -21,6 +21,12 @@ from fcconv.graph.running.run import check_batch, data_inputs, of_one_image
 
 Axes = tuple[int, ...]
 
+EXACT_INSTEAD = (
+    "Windows can share what comes before that, and each be scored as its crop: windows='exact' "
+    "(--windows exact)"
+)
+"""What to do about a network that can't slide."""
+
 LARGEST_WINDOW = 2**26
 """Most numbers in a window."""
 

@@ -91,7 +91,7 @@ class Sliding(Rewritten):
         if self.cost is not None:
             yield "multiplications", self.cost.told()
         if self.ends is not None:
-            yield "windows share until", self.ends
+            yield "each window by itself from", self.ends
 
     def __repr__(self) -> str:
         """Name the network by its geometry."""

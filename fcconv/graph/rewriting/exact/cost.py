@@ -55,13 +55,16 @@ class Cost:
         --------
         >>> Cost(crops=100, exact=12, shared=1).told()
         'exact: 8.33 times fewer than crops; shared: 100 times, not exact'
+        >>> Cost(crops=100, exact=100, shared=80).told()
+        'exact: as many as crops; shared: 1.25 times fewer, not exact'
         """
         if not self.exact or not self.shared:
             return "none"
-        return (
-            f"exact: {self.crops / self.exact:.3g} times fewer than crops; shared: "
-            f"{self.crops / self.shared:.3g} times, not exact"
-        )
+        shared = f"{self.crops / self.shared:.3g} times"
+        if self.exact == self.crops:
+            return f"exact: as many as crops; shared: {shared} fewer, not exact"
+        exact = f"{self.crops / self.exact:.3g} times"
+        return f"exact: {exact} fewer than crops; shared: {shared}, not exact"
 
 
 @dataclass(frozen=True)
