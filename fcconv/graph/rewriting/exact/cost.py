@@ -88,7 +88,11 @@ class Form:
 
 @dataclass(frozen=True)
 class _Node:
-    """A node that depends on the image: multiplications, and what moving entries costs beside."""
+    """What a node that depends on the image costs for each window.
+
+    `alone` and `in_parts` count multiplications, and what moving entries costs beside; `in_body`
+    counts the multiplications for what all windows share.
+    """
 
     node: ir.Node
     sharable: bool
@@ -124,11 +128,11 @@ def cheapest(nodes: Iterable[ir.Node], followed: Followed) -> Form:
 
 def _reads(node: ir.Node, shared: frozenset[ir.Node], followed: Followed) -> bool:
     """Say whether a node reads the entries of what windows share."""
-    shared_values = (
-        value for value in node.inputs
-        if value in followed.locals and (value.producer() is None or value.producer() in shared)
-    )  # fmt: skip
-    return node.op_type != "Shape" and any(True for _ in shared_values)
+    return node.op_type != "Shape" and any(
+        value in followed.locals and (value.producer() is None or value.producer() in shared)
+        for value in node.inputs
+        if value is not None
+    )
 
 
 def _totals(listed: Sequence[_Node], followed: Followed) -> list[int]:

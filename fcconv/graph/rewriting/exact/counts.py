@@ -1,4 +1,4 @@
-"""Counts the windows of an image where its size is free: all that is read from it."""
+"""Counts the windows of an image whose size is free: the only thing its shape is read for."""
 
 from __future__ import annotations
 

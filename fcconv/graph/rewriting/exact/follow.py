@@ -60,6 +60,7 @@ class Followed:
         return made if made is not None and _can_be_written(node, made) else None
 
     def _input(self, value: ir.Value | None) -> Any:
+        """Return what a rule is told of an input; NotImplemented if nothing can be said of it."""
         if value is None:
             return None
         if value in self.locals:

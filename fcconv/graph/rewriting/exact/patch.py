@@ -179,5 +179,5 @@ def spans(node: Node) -> tuple[list[int], list[int], list[int], list[int]]:
 
 
 def constant_of(value: ir.Value | None) -> Any:
-    """Return the array of a constant; None of what is not one."""
+    """Return the array of a constant; None for any other value."""
     return None if value is None or value.const_value is None else value.const_value.numpy()

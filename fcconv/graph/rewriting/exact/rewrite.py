@@ -22,7 +22,7 @@ from fcconv.graph.rewriting.exact.parts import Axis, Moves
 from fcconv.graph.rewriting.exact.patch import constant_of, sizes_of, spans
 from fcconv.graph.rewriting.exact.strips import Key, Parts, Strips
 from fcconv.graph.rules.samples import Slide
-from fcconv.graph.rules.writer import Writer, free_name
+from fcconv.graph.rules.writer import TO_THE_END, Writer, free_name
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Rewriter:
     strips : Strips
         What writes parts.
     followed : Followed
-        Which values windows share.
+        Which values windows can share.
     shared : frozenset of onnx_ir.Node
         The nodes that are written in parts.
     parts : dict of onnx_ir.Value to Parts
@@ -92,7 +92,7 @@ class Rewriter:
         return [self.parts[value] for value in values if value in self.parts]
 
     def _brought_to(self, node: Node, x: Parts, axes: Sequence[Axis]) -> Mapping[Key, ir.Value]:
-        """Let as many samples at the ends be each window's own as they are of another value."""
+        """Cut a value into the parts of another: the same samples shared, the same kept apart."""
         if [axis.spans for axis in x.axes] == [axis.spans for axis in axes]:
             return x.tensors
         read = self.strips.read(node, x, axes, [STILL] * len(axes))
@@ -111,7 +111,7 @@ class Rewriter:
         numbers = list(zip(*(moves.get(2 + k) or _as_it_is(node, k, rank) for k in range(rank)),
                            strict=True))  # fmt: skip
         kernel, strides, dilations, before, after = map(list, numbers)
-        if (
+        if (  # a dilated mean is a convolution where the operator set has no such pool
             node.op == "AveragePool"
             and max(dilations) > 1
             and self.writer.opset < DILATED_SINCE[node.op]
@@ -126,7 +126,7 @@ class Rewriter:
             "pads": before + after,
         }
         if node.op != "Conv" and set(dilations) == {1}:
-            del changed["dilations"]
+            del changed["dilations"]  # which pools of older operator sets don't have
         inputs = [tensor, *map(self._fixed, node.ir.inputs[1:])]
         return self.copy(node, inputs, _suffix(key), **changed)
 
@@ -141,7 +141,7 @@ class Rewriter:
                     del numbers[k]
             elif move.stride > 1:  # the ends are cut off, only the steps are left
                 k = axes.index(axis)
-                starts[k], ends[k], steps[k] = 0, 2**31 - 1, move.stride
+                starts[k], ends[k], steps[k] = 0, TO_THE_END, move.stride
         if not axes:
             return [tensor]
         named = {"starts": starts, "ends": ends, "axes": axes, "steps": steps}
@@ -155,8 +155,6 @@ class Rewriter:
             pads[axis], pads[rank + axis] = move.before, move.after
         if not any(pads):
             return [tensor]
-        if self.writer.opset < 11:
-            return self.copy(node, [tensor], _suffix(key), pads=pads)
         ends = self.writer.ints(pads, node, "/pads")
         values = [self._fixed(value) for value in node.ir.inputs[2:3]]
         return self.copy(node, [tensor, ends, *values], _suffix(key))
@@ -165,9 +163,7 @@ class Rewriter:
 
     def whole(self, node: Node, value: ir.Value | None) -> ir.Value | None:
         """Let each window have all of a value, with windows in the batch."""
-        if value is None or value in self.own:
-            return None if value is None else self.own[value]
-        if value not in self.parts:
+        if value is None or value not in self.parts or value in self.own:
             return self._fixed(value)
         x = self.parts[value]
         axes = [axis.parted(axis.block, 0) for axis in x.axes]
@@ -176,10 +172,10 @@ class Rewriter:
         return self.own[value]
 
     def _fixed(self, value: ir.Value | None) -> ir.Value | None:
-        """Return what is the same for every window."""
-        if value is None or value in self.own:
-            return None if value is None else self.own[value]
-        return self.writer.initializers[str(value.name)]
+        """Return what is written of a value already: windows in the batch, or a constant."""
+        if value is None:
+            return None
+        return self.own.get(value) or self.writer.initializers[str(value.name)]
 
     def _write_shape(self, node: Node) -> None:
         """Write the shape that a value has with windows in the batch, without making it."""
