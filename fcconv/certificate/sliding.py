@@ -1,6 +1,6 @@
 """The proof of a sliding network: in a finite field, one pass agrees with every crop.
 
-Where all operators of the rewritten network are local (:mod:`fcconv.graph.receptive`) and none
+Where all operators of the rewritten network are local (:mod:`fcconv.graph.local`) and none
 reads padding, its cells are all the same function of the pixels that they see, in an image of any
 size. So it is enough that the one cell of a window agrees with the patch network, under random keys
 (see :mod:`fcconv_modular`), and that the number of cells is right for every size, which integers

@@ -15,9 +15,9 @@ import onnx_ir as ir
 import fcconv_numpy
 from fcconv.errors import UnsupportedError
 from fcconv.graph.lengths import ARITHMETIC, MOVES, Length, as_lengths, length_of, lengths
+from fcconv.graph.local import Along, Local, Together
 from fcconv.graph.node import Node, computing
 from fcconv.graph.operators import OPERATORS
-from fcconv.graph.receptive import Along, Local, Together
 from fcconv.graph.running.run import compute
 
 READ = {"Expand": 1, "Reshape": 1, "Resize": 3, "Slice": 2}

@@ -13,8 +13,8 @@ import numpy as np
 
 from fcconv.errors import ShapeError
 from fcconv.graph import receptive
-from fcconv.graph.lengths import cut, expand, flatten, reshape
 from fcconv.graph.operator import Operator
+from fcconv.graph.reshaping import cut, expand, flatten, reshape
 from fcconv.graph.rules.join import joined
 from fcconv.graph.rules.values import Constant
 

@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from fcconv.errors import ShapeError
 from fcconv.graph.lengths import copies, lengths
+from fcconv.graph.local import Local
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators.moves import affordable
-from fcconv.graph.receptive import Local, of_first
+from fcconv.graph.receptive import of_first
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend

@@ -15,9 +15,9 @@ import numpy as np
 import onnx_ir as ir
 
 from fcconv.errors import FcconvError
+from fcconv.graph.local import Local
 from fcconv.graph.node import Node
 from fcconv.graph.operators import OPERATORS
-from fcconv.graph.receptive import Local
 from fcconv.graph.rewriting.exact.parts import Axis
 from fcconv.graph.rules.writer import add_initializer, free_name
 

@@ -15,7 +15,7 @@ from itertools import accumulate
 
 import onnx_ir as ir
 
-from fcconv.graph.receptive import Local
+from fcconv.graph.local import Local
 from fcconv.graph.rewriting.exact.follow import STILL, Followed, axes_of, moves_of
 from fcconv.graph.rewriting.exact.parts import BODY, Axis
 from fcconv.graph.rewriting.exact.patch import sizes_of

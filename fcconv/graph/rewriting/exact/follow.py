@@ -8,10 +8,10 @@ from typing import Any
 
 import onnx_ir as ir
 
+from fcconv.graph.local import Local
 from fcconv.graph.node import Node, computing
 from fcconv.graph.operators import OPERATORS
 from fcconv.graph.operators.windows import DILATED_SINCE
-from fcconv.graph.receptive import Local
 from fcconv.graph.rewriting.exact.parts import Axis, Moves
 
 STILL = Moves(1)

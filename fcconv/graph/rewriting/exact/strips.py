@@ -14,8 +14,8 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import onnx_ir as ir
 
+from fcconv.graph.local import Local
 from fcconv.graph.node import Node
-from fcconv.graph.receptive import Local
 from fcconv.graph.rewriting.exact.follow import axes_of
 from fcconv.graph.rewriting.exact.parts import BODY, Axis, Moves
 from fcconv.graph.rules.writer import TO_THE_END, Writer
