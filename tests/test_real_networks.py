@@ -52,6 +52,16 @@ def test_networks_that_pad_are_exact_at_their_native_size_only(name: str) -> Non
     assert certificate.holds
 
 
+@pytest.mark.parametrize("name", PADDED)
+def test_networks_that_pad_are_exact_everywhere_on_request(name: str) -> None:
+    network = PADDED[name]()
+    sliding = fcconv.convolutionize(network, windows="exact")
+    certificate = fcconv.certify(network, sliding)
+    assert sliding.exact
+    assert certificate.exact
+    assert certificate.equal == certificate.windows == 9
+
+
 def test_geometry() -> None:
     digits = fcconv.convolutionize(real_networks.digitsclassifier())
     assert (digits.window, digits.field, digits.stride) == ((28, 28), (26, 26), (4, 4))
