@@ -111,7 +111,7 @@ def avg_pool(
     ArgumentError
         If another argument is out of range, or of a wrong type.
     DtypeError
-        If the dtype is not real floating point: the mean of integers is no integer.
+        If the dtype is not real floating point: the mean of integers is not an integer.
     BackendError
         If `x` is no NumPy or JAX array.
 

@@ -40,7 +40,7 @@ def check_audit(audit: Any, windows: str) -> None:
     Raises
     ------
     ArgumentError
-        If that is no number of windows, or all are cut out already.
+        If that is not a number of windows, or all are cut out already.
     """
     if isinstance(audit, bool) or not isinstance(audit, int | np.integer) or audit < 1:
         raise ArgumentError(f"audit needs a number of windows from 1 on, got {audit!r}")

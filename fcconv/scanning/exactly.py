@@ -60,7 +60,7 @@ def exactly(found: Sliding | Stuck, stride: Ints | None) -> tuple[Sliding, Steps
 
 
 def _dims(model: ir.Model) -> Sequence[Any]:
-    """Return the lengths of the image's axes; those that are free are no integers."""
+    """Return the lengths of the image's axes; those that are free are not integers."""
     shape = data_inputs(model.graph)[0].shape
     return () if shape is None else shape.dims
 

@@ -163,7 +163,7 @@ class Scan(Windows):
         ------
         ArgumentError
             If there is no such label or image, `threshold` is not a number, `overlap` is not one
-            from 0 to 1, `most` is not an integer from 0 on, or `progress` is no function.
+            from 0 to 1, `most` is not an integer from 0 on, or `progress` is not a function.
 
         Examples
         --------

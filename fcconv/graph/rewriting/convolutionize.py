@@ -65,7 +65,7 @@ def convolutionize(
         If an operator can't slide; the error names the node, the reason, and what to do. With
         ``windows="exact"`` only what can't be computed for many windows at a time is refused.
     ModelError
-        If the source is no valid network.
+        If the source is not a valid network.
     ShapeError
         If `window` does not fit the network.
     ArgumentError

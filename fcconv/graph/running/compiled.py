@@ -65,7 +65,7 @@ class Compiled(ABC):
         DtypeError
             If an input has another dtype than the network declares.
         BackendError
-            If an input is no array of a known library, or was deleted.
+            If an input is not an array of a known library, or was deleted.
         """
 
     @abstractmethod

@@ -46,7 +46,7 @@ def compile(  # noqa: A001 - fcconv.compile, as re.compile
     UnsupportedError
         If an operator is not known.
     ModelError
-        If the source is no valid network.
+        If the source is not a valid network.
 
     Examples
     --------

@@ -232,7 +232,7 @@ def operator_of(node: Node) -> Operator:
 
 
 def data_inputs(graph: ir.Graph) -> list[ir.Value]:
-    """Return the inputs that are no weights, which old models list among them."""
+    """Return the inputs that are not weights, which old models list among them."""
     return [value for value in graph.inputs if value.name not in graph.initializers]
 
 
