@@ -31,7 +31,7 @@ def max_pool(
     x : array, shape (N, C, *S)
         Input, channels first; an image without a batch would be read as a batch of lines.
     kernel : int or sequence of int
-        Samples that the window reads, for all axes or an axis.
+        Samples that the window reads, for all axes or per axis.
     stride : int or sequence of int, optional
         Input pixels from one window to the next; the kernel, if left out.
     padding, dilation
@@ -88,7 +88,7 @@ def avg_pool(
         Input, channels first, of a floating point dtype; an image without a batch would be read
         as a batch of lines.
     kernel : int or sequence of int
-        Samples that the window reads, for all axes or an axis.
+        Samples that the window reads, for all axes or per axis.
     stride : int or sequence of int, optional
         Input pixels from one window to the next; the kernel, if left out.
     padding, dilation

@@ -59,7 +59,7 @@ def _slide_gemm(
     slider: Slider, node: Node, a: Slid, b: Constant, c: Constant | None = None
 ) -> Slid:
     if node.attribute("transA", 0) or len(a.shape) != 2:
-        raise node.unsupported(f"its input of shape {a.shape} must be one row an image")
+        raise node.unsupported(f"its input of shape {a.shape} must be one row per image")
     if len(b.shape) != 2:
         raise ShapeError(f"its weight of shape {b.shape} is not a matrix")
     matrix = b.array if node.attribute("transB", 0) else b.array.T
@@ -122,7 +122,7 @@ def _write_rows(
     The parameters are those of :func:`write_dense`.
     """
     last, made = len(x.shape) - 1, (*x.shape[:-1], len(matrix))
-    if math.prod(x.shape[:-1]) == slider.batch:  # one row an image
+    if math.prod(x.shape[:-1]) == slider.batch:  # one row per image
         return slider.reshaped(write_dense(slider, node, x, shape, matrix, bias), made)
 
     def emit(tensor: ir.Value) -> ir.Value:
@@ -171,7 +171,7 @@ def write_dense(
     shape : tuple of int
         Shape of its weight.
     matrix : array, shape (O, I)
-        The weight, one row an output feature.
+        The weight, one row per output feature.
     bias : Constant, optional
         Bias of shape (O,).
     """

@@ -42,7 +42,7 @@ def convolutionize(
     source : path, onnx.ModelProto, onnx_ir.Model or torch.nn.Module
         The network; it is not changed.
     stride : int or sequence of int, optional
-        Pixels from one window to the next, for all spatial axes or an axis; the product of the
+        Pixels from one window to the next, for all spatial axes or per axis; the product of the
         network's strides, if left out.
     spatial_axes : sequence of int, optional
         Which axes of the input slide; found out, if left out. Others, but for the channels, stay as

@@ -91,7 +91,7 @@ class Program:
         parameters : mapping of str to array
             The floating point weights, as arrays of the backend.
         inputs : sequence of array
-            One array an input of the network.
+            One array per input of the network.
         visit : callable, optional
             Is shown each node and its outputs.
         """
