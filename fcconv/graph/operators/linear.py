@@ -11,6 +11,7 @@ import numpy as np
 from fcconv.errors import ShapeError
 from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
+from fcconv.graph.rules.features import ELSEWHERE
 from fcconv.graph.rules.join import along_channels
 from fcconv.graph.rules.layer import Layer
 from fcconv.graph.rules.slider import window_attributes
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from fcconv.backend import Backend
     from fcconv.graph.node import Node
     from fcconv.graph.rules.slider import Slider
+
+
+LARGEST_KERNEL = 2**24
+"""Most numbers of a kernel that repeats a weight."""
 
 
 def _gemm(backend: Backend[Any], node: Node, a: Any, b: Any, c: Any = None) -> Any:
@@ -137,6 +142,11 @@ def _row_by_row(
 ) -> Slid:
     """Apply a dense layer to each row of features, as groups of one 1x1 convolution."""
     rows = math.prod(x.shape[:-1]) // slider.batch
+    if rows * matrix.size > LARGEST_KERNEL:
+        raise node.unsupported(
+            f"its weight would be written {rows} times, once for each row of features that a "
+            f"window has for itself; {ELSEWHERE}"
+        )
     own = slider.features(node, x, x.shape, "has rows that are not pixels")
     outputs, inputs = matrix.shape
     kernel = np.tile(matrix, (rows, 1)).reshape(rows * outputs, inputs, *(1,) * len(x.axes))
