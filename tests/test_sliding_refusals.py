@@ -215,7 +215,8 @@ def test_a_batch_of_large_windows() -> None:
 def test_a_weight_is_not_repeated_without_end() -> None:
     """A mixer of tokens repeated it for each: 24 layers of some hundred megabytes."""
     net = Net()
-    rows = net.reshape(net.add("Gemm", net.add("Flatten", "image"), net.w(144, 2**14)), -1, 256, 64)
+    x = net.add("Gemm", net.add("Flatten", "image"), net.w(144, 2**14))
+    rows = net.reshape(x, -1, 256, 64)
     model = net.model(net.add("ReduceMean", net.add("MatMul", rows, net.w(64, 1025)), i(1)))
     with pytest.raises(
         UnsupportedError, match=r"\(MatMul\): its weight would be written 256 times"
