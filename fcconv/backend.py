@@ -250,7 +250,8 @@ def backend(name_or_array: object) -> ArrayBackend[Any]:
     Raises
     ------
     BackendError
-        If the name is unknown, its library is not installed, or it is no array of a known library.
+        If the name is unknown, its library is not installed, or it is not an array of a known
+        library.
 
     Examples
     --------
@@ -274,7 +275,7 @@ def backend(name_or_array: object) -> ArrayBackend[Any]:
 
 
 def library(array: object) -> str | None:
-    """Name the backend that computes with `array`; None if it is no array of a known library."""
+    """Name the backend that computes with `array`; None if its library is not known."""
     kind: type = type(array)
     return _library_of(kind)
 

@@ -46,7 +46,7 @@ def _describe(value: object) -> str:
 def remembered(function: Callable[P, R]) -> Callable[P, R]:
     """Remember what a function of shapes and integers returns: layers are called again and again.
 
-    Where an argument is something else the function is called: ``1.0 == 1``, but it is no integer.
+    Where an argument is something else the function is called: ``1.0 == 1`` is not an integer.
     """
     cached = functools.lru_cache(maxsize=4096, typed=True)(function)
 
@@ -82,7 +82,7 @@ def check_arrays(bias: ArrayT | None = None, **arrays: ArrayT) -> Backend[ArrayT
     Raises
     ------
     BackendError
-        If an argument is no array of a known library, or one that was deleted, or two are of
+        If an argument is not an array of a known library, or one that was deleted, or two are of
         different libraries.
     DtypeError
         If a dtype is neither integer nor real floating point, or two differ.

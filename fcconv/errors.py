@@ -48,7 +48,7 @@ class BackendError(FcconvError):
 
 
 class ModelError(FcconvError, ValueError):
-    """A file, or a graph in it, is no valid network."""
+    """A file, or a graph in it, is not a valid network."""
 
 
 class UnsupportedError(FcconvError, NotImplementedError):

@@ -16,10 +16,10 @@ from typing import Any, SupportsIndex, TypeAlias
 from fcconv.errors import ArgumentError, ShapeError
 
 Ints: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
-"""One integer for all axes, or one integer an axis."""
+"""One integer for all axes, or one integer per axis."""
 
 Padding: TypeAlias = str | SupportsIndex | Sequence[SupportsIndex | Sequence[SupportsIndex]]
-"""An integer, one integer an axis, one ``(before, after)`` pair an axis, "valid" or "same"."""
+"""An integer, one integer per axis, one ``(before, after)`` pair per axis, "valid" or "same"."""
 
 LARGEST = 2**31 - 1
 """Most pixels that an argument may name; sums of a few stay within 64 bits."""
@@ -27,7 +27,7 @@ LARGEST = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A window and its way over the spatial axes; each field has one entry an axis.
+    """A window and its way over the spatial axes; each field has one entry per axis.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Window:
 
     @property
     def extent(self) -> tuple[int, ...]:
-        """Pixels from a window's first sample to its last, both included, an axis."""
+        """Pixels from a window's first sample to its last, both included, per axis."""
         return tuple(map(extent, self.kernel, self.dilation))
 
     def covers(self, size: tuple[int, ...]) -> bool:
@@ -87,7 +87,7 @@ def integer(value: Any, name: str, minimum: int, largest: int = LARGEST) -> int:
 
 
 def per_axis(value: Ints, rank: int, name: str) -> tuple[int, ...]:
-    """Spread an integer, or one integer an axis, over `rank` axes.
+    """Spread an integer, or one integer per axis, over `rank` axes.
 
     Examples
     --------
@@ -123,7 +123,7 @@ def resolve_padding(
     stride: Sequence[int],
     dilation: Sequence[int],
 ) -> tuple[tuple[int, int], ...]:
-    """Turn any form of padding into one ``(before, after)`` pair an axis.
+    """Turn any form of padding into one ``(before, after)`` pair per axis.
 
     "same" gives ``ceil(size / stride)`` windows; an odd pixel goes after the input.
 

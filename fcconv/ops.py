@@ -37,7 +37,7 @@ def dense(x: ArrayT, weight: ArrayT, bias: ArrayT | None = None) -> ArrayT:
     x : array, shape (..., I)
         Input features; at least one axis.
     weight : array, shape (O, I)
-        One row an output feature; same library and dtype as `x`.
+        One row per output feature; same library and dtype as `x`.
     bias : array, shape (O,), optional
         Added to each output feature; same library and dtype as `x`.
 
@@ -97,12 +97,12 @@ def conv(
     bias : array, shape (O,), optional
         Added to each output channel; same library and dtype as `x`.
     stride : int or sequence of int
-        Input pixels from one window to the next, for all axes or an axis.
+        Input pixels from one window to the next, for all axes or per axis.
     padding : int, sequence of int or of (int, int), "valid" or "same"
-        Zeros around the input: for all axes, an axis, or ``(before, after)`` an axis. "same" gives
-        ``ceil(S / stride)`` windows, an odd pixel goes after the input.
+        Zeros around the input: for all axes, per axis, or ``(before, after)`` per axis. "same"
+        gives ``ceil(S / stride)`` windows, an odd pixel goes after the input.
     dilation : int or sequence of int
-        Input pixels from one sample of a window to the next, for all axes or an axis.
+        Input pixels from one sample of a window to the next, for all axes or per axis.
     groups : int
         Parts of the channels that are convolved apart; divides C and O.
 
@@ -173,7 +173,7 @@ def conv1x1(x: ArrayT, weight: ArrayT, bias: ArrayT | None = None) -> ArrayT:
     x : array, shape (N, C, *S)
         Input, channels first.
     weight : array, shape (O, C) or (O, C, 1, ...)
-        One row an output channel, with or without the axes of the kernel; same library and dtype
+        One row per output channel, with or without the axes of the kernel; same library and dtype
         as `x`.
     bias : array, shape (O,), optional
         Added to each output channel; same library and dtype as `x`.
@@ -233,7 +233,7 @@ def im2col(
     x : array, shape (N, C, *S)
         Input, channels first.
     kernel : int or sequence of int
-        Samples that the window reads, for all axes or an axis.
+        Samples that the window reads, for all axes or per axis.
     stride, padding, dilation
         As in :func:`conv`.
 

@@ -31,7 +31,7 @@ def max_pool(
     x : array, shape (N, C, *S)
         Input, channels first; an image without a batch would be read as a batch of lines.
     kernel : int or sequence of int
-        Samples that the window reads, for all axes or an axis.
+        Samples that the window reads, for all axes or per axis.
     stride : int or sequence of int, optional
         Input pixels from one window to the next; the kernel, if left out.
     padding, dilation
@@ -88,7 +88,7 @@ def avg_pool(
         Input, channels first, of a floating point dtype; an image without a batch would be read
         as a batch of lines.
     kernel : int or sequence of int
-        Samples that the window reads, for all axes or an axis.
+        Samples that the window reads, for all axes or per axis.
     stride : int or sequence of int, optional
         Input pixels from one window to the next; the kernel, if left out.
     padding, dilation
@@ -111,7 +111,7 @@ def avg_pool(
     ArgumentError
         If another argument is out of range, or of a wrong type.
     DtypeError
-        If the dtype is not real floating point: the mean of integers is no integer.
+        If the dtype is not real floating point: the mean of integers is not an integer.
     BackendError
         If `x` is no NumPy or JAX array.
 

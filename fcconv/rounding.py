@@ -59,7 +59,7 @@ def gamma(terms: int, dtype: npt.DTypeLike) -> float:
     Raises
     ------
     ArgumentError
-        If `terms` is no count, or ``n*u`` reaches 1, where no bound holds.
+        If `terms` is not a count, or ``n*u`` reaches 1, where no bound holds.
     DtypeError
         If the dtype is not real floating point.
 
@@ -101,7 +101,7 @@ def dot_bound(magnitude: npt.ArrayLike, terms: int, dtype: npt.DTypeLike) -> npt
     Raises
     ------
     ArgumentError
-        If `terms` is no count, or so many that no bound holds.
+        If `terms` is not a count, or so many that no bound holds.
     DtypeError
         If the dtype is not real floating point.
 

@@ -55,6 +55,21 @@ def single() -> onnx.ModelProto:
 
 
 @pytest.mark.parametrize("engine", TYPES)
+def test_peaks_may_have_the_scores_of_their_crops(engine: str) -> None:
+    """They are found by those of the pass, and sorted by those of the crops."""
+    image = noisy()
+    network = small_network(pad=1)
+    found = fcconv.scan(network, image, windows="shared", engine=engine)
+    crops = fcconv.scan(network, image, windows="crops", engine=engine).scores
+    peaks, exact = (found.peaks((0, 1), -1e9, most=9, exact=e) for e in (False, True))
+    assert sorted(peak.cell for peak in peaks) == sorted(peak.cell for peak in exact)
+    assert [peak.score for peak in exact] == sorted((p.score for p in exact), reverse=True)
+    for peak in exact:
+        assert peak.score == crops[(found.labels.index(peak.label), *peak.cell)]
+    assert [p.score for p in peaks] != [p.score for p in exact]
+
+
+@pytest.mark.parametrize("engine", TYPES)
 @pytest.mark.parametrize("tiles", [1, 5])
 def test_all_windows_are_compared_with_their_crops(engine: str, tiles: int) -> None:
     image = picture()

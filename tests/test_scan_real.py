@@ -30,7 +30,7 @@ float32 is; and the truth is what the same network computes in float64, to 16 di
 
 
 def truth(network: onnx.ModelProto, images: Array) -> list[Array]:
-    """Score images by the same network in float64; one row an image, for each output."""
+    """Score images by the same network in float64; one row per image, for each output."""
     program = Program(load(network))
     weights = {
         name: np.asarray(w).astype(np.float64) if np.asarray(w).dtype.kind == "f" else w

@@ -210,3 +210,16 @@ def test_a_batch_of_large_windows() -> None:
     model = g.model(g.add("GlobalAveragePool", "image"))
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 65
     refuse(fcconv.convolutionize, model, "computes 65 images at a time")
+
+
+def test_a_weight_is_not_repeated_without_end() -> None:
+    """A mixer of tokens repeated it for each: 24 layers of some hundred megabytes."""
+    net = Net()
+    x = net.add("Gemm", net.add("Flatten", "image"), net.w(144, 2**14))
+    rows = net.reshape(x, -1, 256, 64)
+    model = net.model(net.add("ReduceMean", net.add("MatMul", rows, net.w(64, 1025)), i(1)))
+    with pytest.raises(
+        UnsupportedError, match=r"\(MatMul\): its weight would be written 256 times"
+    ):
+        fcconv.convolutionize(model)
+    assert fcconv.convolutionize(model, windows="exact").exact

@@ -94,7 +94,7 @@ def shifted(
     x: jax.Array, weight: jax.Array, window: Window, groups: int, precision: Precision
 ) -> jax.Array:
     """Add up the input, moved to each tap, times the tap's weights; a group is one channel."""
-    del precision  # these are no products of matrices, and always whole
+    del precision  # these are not products of matrices, and always whole
     outputs = len(weight)
     factors = weight.reshape(outputs, -1, *[1] * len(window.kernel)).swapaxes(0, 1)
     pixels = _taps(jnp.repeat(x, outputs // groups, axis=1), window)

@@ -111,7 +111,7 @@ def read_json(path: Path) -> tuple[list[Row], dict[str, Any]]:
         return rows, dict(kept["environment"])
     except (ValueError, KeyError, TypeError) as error:
         raise FcconvError(
-            f"{path} is no file of fcconv bench, whose rows have "
+            f"{path} is not a file of fcconv bench, whose rows have "
             f"{', '.join(field.name for field in fields(Row))}: {_said(error)}"
         ) from None
 

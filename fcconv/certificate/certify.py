@@ -61,7 +61,7 @@ def certify(
     Raises
     ------
     ModelError
-        If one of the two is no valid network, or they do not fit each other.
+        If one of the two is not a valid network, or they do not fit each other.
     UnsupportedError
         If an operator is not known.
     ArgumentError

@@ -45,7 +45,7 @@ def _signature(model: ir.Model, node: ir.Node) -> tuple[Any, ...]:
 
 
 def ends(ir_node: ir.Node) -> tuple[list[ir.Value], list[str]]:
-    """Return what a layer reads that is no constant, and the names of what it makes.
+    """Return what a layer reads that is not constant, and the names of what it makes.
 
     Of a shape that the network computes, it reads the values whose shapes that is made of.
     """
@@ -57,7 +57,7 @@ def ends(ir_node: ir.Node) -> tuple[list[ir.Value], list[str]]:
 
 
 def _sources(value: ir.Value | None) -> list[ir.Value]:
-    """Return a value that is no constant, or, of one made of shapes only, what they are of."""
+    """Return a value that is not constant, or, of one made of shapes only, what they are of."""
     if value is None or value.const_value is not None:
         return []
     producer = value.producer()

@@ -47,7 +47,7 @@ def certify_layers(
         inputs = _random_inputs(original, rng) if difference is not None else None
         if inputs is not None and name_alike(original, rewritten, *inputs):
             changed, keys = changed_layers(original, rewritten), Keys(rng)
-            with suppress(FcconvError):  # a layer that can't be compared is no proof
+            with suppress(FcconvError):  # a layer that can't be compared proves nothing
                 if _by_layers(original, rewritten, changed, rng, keys) is None:
                     difference = None
         parts = [_part(original, rewritten, node) for node in changed] if not difference else []

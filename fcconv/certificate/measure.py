@@ -317,7 +317,7 @@ def _beyond(
 
 
 def _largest(truth: Sequence[Array], found: Sequence[Array]) -> float:
-    """Return the largest difference of floating point outputs; other shapes are no numbers."""
+    """Return the largest difference of floating point outputs; other shapes have no difference."""
     pairs = list(zip(truth, found, strict=False))
     if len(truth) != len(found) or any(a.shape != b.shape for a, b in pairs):
         return float("nan")

@@ -44,7 +44,7 @@ def refusal(
     for name, judge in _judges().items():
         try:
             expected = judge(original, _images(first, batches[0]))
-        except Exception:  # whatever it refuses the original for, it is no judge
+        except Exception:  # whatever it refuses the original for, it can't judge
             continue
         try:
             found = judge(rewritten, _images(first, batches[1]))

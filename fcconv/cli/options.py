@@ -46,7 +46,7 @@ def extra(name: str) -> Iterator[None]:
 
 
 def stride_of(text: str | None) -> int | tuple[int, ...] | None:
-    """Read one integer, or one an axis."""
+    """Read one integer, or one per axis."""
     numbers = integers_of("--stride", text)
     return numbers[0] if numbers is not None and len(numbers) == 1 else numbers
 

@@ -23,7 +23,7 @@ def progress() -> Progress:
 
 
 def errors() -> Console:
-    """Return the console for what is no result."""
+    """Return the console for what is not a result."""
     return _plain(stderr=True)
 
 

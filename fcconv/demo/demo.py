@@ -89,7 +89,7 @@ def run_demo(backend: str, out: Path, track: Track, seed: int | None = None) -> 
     (step, _) = sliding.stride
     one, many = (fcconv.compile(model, backend) for model in (sliding.model, network))
     scales, images = zip(*pyramid(grey(photo), WINDOW), strict=True)
-    if fcconv.backend(backend).compiles:  # compilation is no part of what is timed
+    if fcconv.backend(backend).compiles:  # compilation is not timed
         one_pass_scores(one, images, under("compiling", track))
         crop_scores(many, images, step, under("compiling", track))
     floats = under("floats", track)

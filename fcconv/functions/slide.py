@@ -221,7 +221,7 @@ def _found_axes(share: Callable[..., Sharing], window: tuple[int, ...]) -> tuple
         if 1 <= len(axes) <= 3
     }
     best = [axes for axes, count in own.items() if count == min(own.values())]
-    if len(best) > 1:  # one channel is no further axis of the image
+    if len(best) > 1:  # one channel is not a further axis of the image
         best = [axes for axes in best if len(axes) < rank]
     if len(best) != 1:
         raise ArgumentError(

@@ -198,7 +198,7 @@ def rgb(overview: npt.NDArray[Any]) -> Bytes:
     Raises
     ------
     ShapeError
-        If it is no image.
+        If it is not an image.
     """
     check_overview(overview, 2)
     shown = overview[:3] if len(overview) > 2 else overview[[0, 0, 0]]

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from fcconv.errors import ArgumentError
 from fcconv.scanning.blocks import blocks
 from fcconv.scanning.cached import cached
-from fcconv.scanning.cutting import planned
+from fcconv.scanning.cut_out import CutOut, Places
 from fcconv.scanning.differences import Audit, Compared, Floats, by_distance, clopper_pearson
-from fcconv.scanning.engine import Cropped
 from fcconv.scanning.job import Job
 from fcconv.scanning.peaks import Criterion, find_peaks
-
-Places = npt.NDArray[np.int64]
-"""Windows: image and cell, ``(n, 1 + axes)``."""
 
 PIECE = 2**22
 """Scores that are read at a time."""
@@ -40,7 +34,7 @@ def check_audit(audit: Any, windows: str) -> None:
     Raises
     ------
     ArgumentError
-        If that is no number of windows, or all are cut out already.
+        If that is not a number of windows, or all are cut out already.
     """
     if isinstance(audit, bool) or not isinstance(audit, int | np.integer) or audit < 1:
         raise ArgumentError(f"audit needs a number of windows from 1 on, got {audit!r}")
@@ -51,12 +45,7 @@ def check_audit(audit: Any, windows: str) -> None:
         )
 
 
-def cut_out_together(job: Job, engine: str, memory: int) -> int:
-    """Return how many windows an audit scores at a time, within some bytes of memory."""
-    return planned(replace(job, windows="crops"), memory, engine)[1]
-
-
-def audited(job: Job, scores: Any, windows: int, engine: str, batch: int) -> Audit | None:
+def audited(job: Job, scores: Any, windows: int, cut_out: CutOut) -> Audit | None:
     """Cut out some windows, and compare their scores with those of the pass.
 
     Half of them are drawn at random, a quarter are the strongest peaks, and a quarter those whose
@@ -70,17 +59,15 @@ def audited(job: Job, scores: Any, windows: int, engine: str, batch: int) -> Aud
         The scores of its first output.
     windows : int
         How many to cut out, at most.
-    engine : str
-        What computes.
-    batch : int
-        How many are scored together.
+    cut_out : CutOut
+        Scores windows that are cut out.
 
     Returns
     -------
     Audit or None
         What they say; None if no window has a score.
     """
-    audit = _Audit(job, scores, engine, batch)
+    audit = _Audit(job, scores, cut_out)
     classes = audit.classes
     few = windows // 4 if classes > 1 else windows // 2
     peaks, edge = audit.remarkable(few)
@@ -102,9 +89,8 @@ def audited(job: Job, scores: Any, windows: int, engine: str, batch: int) -> Aud
 class _Audit:
     """Chooses windows of a scan, and scores them again."""
 
-    def __init__(self, job: Job, scores: Any, engine: str, batch: int) -> None:
-        self._job, self._scores, self._batch = job, cached(scores), batch
-        self._score = Cropped(job.network, job.network.window, engine, batch)
+    def __init__(self, job: Job, scores: Any, cut_out: CutOut) -> None:
+        self._job, self._scores, self._cut_out = job, cached(scores), cut_out
         self._cells = scores.shape[-len(job.network.window) :]
         self.classes = int(scores.shape[-len(self._cells) - 1])
 
@@ -167,18 +153,6 @@ class _Audit:
             for number, *cell in places.tolist()
         ]
         return np.array(found, np.float64).reshape(len(places), self.classes)
-
-    def _cut_out(self, places: Places) -> Floats:
-        job, found = self._job, []
-        for start in range(0, len(places), self._batch):
-            windows = []
-            for number, *cell in places[start : start + self._batch].tolist():
-                starts = [k * step for k, step in zip(cell, job.step, strict=True)]
-                ends = zip(starts, job.network.window, strict=True)
-                windows.append(job.read(number, tuple(slice(a, a + n) for a, n in ends))[0])
-            scores = self._score(np.concatenate(windows, axis=1))[0]
-            found.append(np.asarray(scores, np.float64).reshape(self.classes, -1).T)
-        return np.concatenate(found)
 
     def distances(self, places: Places) -> Places:
         """Return how many pixels lie between windows and the border of the image."""

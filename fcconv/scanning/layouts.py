@@ -87,7 +87,7 @@ def channels_as_pages(layout: str) -> str:
 def _at_page(
     name: str, axes: str, shape: tuple[int, ...], spatial: str, page: Any
 ) -> tuple[str, tuple[int, ...]]:
-    """Leave out the axes that are no image's, and find a page along them."""
+    """Leave out the axes that are not the image's, and find a page along them."""
     lengths = [1 if letter in f"C{spatial}" else n for letter, n in zip(axes, shape, strict=True)]
     count, number = math.prod(lengths), as_integer(page)
     if number is None or not 0 <= number < count:

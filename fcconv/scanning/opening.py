@@ -108,7 +108,7 @@ def _array(source: Any, series: int | None) -> Stored:
 
 
 def _check_dtype(name: str, dtype: Any) -> None:
-    """Refuse entries that are no real numbers."""
+    """Refuse entries that are not real numbers."""
     try:
         kind = np.dtype(dtype).kind
     except TypeError:

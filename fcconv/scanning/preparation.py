@@ -41,9 +41,9 @@ class Preparation:
         Pixels are multiplied by it. By default 1/255 for uint8, 1/65535 for uint16, 1/4095 where
         a file says that 12 bits are in use, and so on; and 1 for floats.
     mean : tuple of float
-        Is subtracted, one number for all channels or one a channel.
+        Is subtracted, one number for all channels or one per channel.
     std : tuple of float
-        Then pixels are divided by it, one number for all channels or one a channel.
+        Then pixels are divided by it, one number for all channels or one per channel.
     nodata : float, optional
         Pixels that are this number in all channels, before anything is done to them, have no value,
         and windows that contain one have no score; what the file says itself, if left out, which

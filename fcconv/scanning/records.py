@@ -65,7 +65,7 @@ def chunks_of(out: Path) -> Path:
 
 
 def record_in(chunks: Path) -> Record | None:
-    """Read what the run is whose chunks lie in a folder; None if it is no such folder."""
+    """Read what the run is whose chunks lie in a folder; None if it is not such a folder."""
     attributes = read_json(chunks / "zarr.json").get("attributes")
     record = attributes.get(ATTRIBUTE) if isinstance(attributes, dict) else None
     return record if isinstance(record, dict) else None

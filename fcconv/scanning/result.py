@@ -12,6 +12,7 @@ import numpy as np
 
 from fcconv.errors import ArgumentError
 from fcconv.scanning.arguments import as_integer, as_number
+from fcconv.scanning.cut_out import CutOut
 from fcconv.scanning.differences import Audit
 from fcconv.scanning.layouts import unit
 from fcconv.scanning.peaks import Criterion, Peak, Progress, find_peaks
@@ -84,6 +85,8 @@ class Scan(Windows):
     audit : Audit or None
         How far scores are from those of windows that were also cut out, if that was asked for,
         and any window has a score.
+    cut_out : CutOut or None
+        Scores some windows again, each cut out.
     """
 
     outputs: Mapping[str, Any]
@@ -105,6 +108,7 @@ class Scan(Windows):
     images: tuple[Pictured, ...] = ()
     layers: tuple[Layer, ...] = ()
     audit: Audit | None = None
+    cut_out: CutOut | None = None
 
     def __repr__(self) -> str:
         """Say what was scanned and how, without the scores."""
@@ -130,6 +134,7 @@ class Scan(Windows):
         overlap: float = 0.3,
         image: int = 0,
         most: int | None = None,
+        exact: bool = False,
         progress: Progress | None = None,
     ) -> list[Peak]:
         """Find the windows that score highest around, strongest first.
@@ -151,6 +156,10 @@ class Scan(Windows):
             Which image of a batch.
         most : int, optional
             Peaks to return, the strongest of all; by default all. A million take some 500 MB.
+        exact : bool
+            Whether the windows of these peaks are cut out and scored again, and have their crops'
+            scores, by which they are sorted; they are found by those of the scan. Nothing is done
+            where every score is its crop's already.
         progress : callable, optional
             Is told which part is done, from 0 to 1.
 
@@ -163,7 +172,7 @@ class Scan(Windows):
         ------
         ArgumentError
             If there is no such label or image, `threshold` is not a number, `overlap` is not one
-            from 0 to 1, `most` is not an integer from 0 on, or `progress` is no function.
+            from 0 to 1, `most` is not an integer from 0 on, or `progress` is not a function.
 
         Examples
         --------
@@ -195,6 +204,11 @@ class Scan(Windows):
             self.scores, lead, channels, criterion, progress or (lambda part: None)
         )
         cells, scores = cells[:limit], scores[:limit]
+        if exact and not self.exact and self.cut_out is not None and len(cells):
+            again = self.cut_out(np.insert(cells[:, 1:], 0, image, axis=1))
+            scores = again[np.arange(len(cells)), cells[:, 0]]
+            order = np.argsort(-scores, kind="stable")
+            cells, scores = cells[order], scores[order]
         boxes = criterion.boxes(cells[:, 1:]) / self.scale
         return [
             Peak(self.labels[channel], score, tuple(map(tuple, box)), tuple(cell))

@@ -17,7 +17,8 @@ from fcconv.graph.files.load import Source
 from fcconv.graph.rewriting.sliding import Sliding
 from fcconv.scanning import cutting
 from fcconv.scanning.arguments import WINDOWS, as_path
-from fcconv.scanning.audit import audited, check_audit, cut_out_together
+from fcconv.scanning.audit import audited, check_audit
+from fcconv.scanning.cut_out import CutOut
 from fcconv.scanning.engine import Score, checked
 from fcconv.scanning.job import Job, make_job
 from fcconv.scanning.lock import locked
@@ -178,7 +179,7 @@ def scan(
             checked(str(before.get("engine"))) if before else cutting.fastest_engine(job, budget)
         )
     cut, batch = cutting.planned_before(job, before) or cutting.planned(job, budget, chosen)
-    together = 0 if audit is None else cut_out_together(job, chosen, budget)
+    cut_out = CutOut(job, chosen, budget)
     record = {} if target is None else job.record(chosen, cut, batch)
     report, outputs = progress or (lambda _: None), job.outputs(cut)
     check_count(target, outputs)
@@ -192,7 +193,7 @@ def scan(
                 error.add_note("The tiles that are finished are kept: resume goes on from there")
             raise
     first = next(iter(found.values()))
-    compared = None if audit is None else audited(job, first, audit, chosen, together)
+    compared = None if audit is None else audited(job, first, audit, cut_out)
     return Scan(
         outputs=found,
         labels=job.labels,
@@ -213,6 +214,7 @@ def scan(
         images=tuple(job.images),
         layers=scored.layers,
         audit=compared,
+        cut_out=cut_out,
     )
 
 

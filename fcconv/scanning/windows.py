@@ -39,7 +39,7 @@ class Windows:
         Parameters
         ----------
         *cell : int
-            Which window, an integer an axis; below zero counted from the end.
+            Which window, an integer per axis; below zero counted from the end.
 
         Returns
         -------

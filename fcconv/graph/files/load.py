@@ -53,7 +53,7 @@ def load(source: Source, window: Sequence[int] | None = None) -> ir.Model:
     Raises
     ------
     ModelError
-        If it is no valid network.
+        If it is not a valid network.
     UnsupportedError
         If it is of a version that is not known.
     ShapeError

@@ -53,7 +53,7 @@ def from_file(path: Path) -> ir.Model:
     Raises
     ------
     ModelError
-        If it can't be read, or is no valid model.
+        If it can't be read, or is not a valid model.
     UnsupportedError
         If it holds what there is no way to read here.
     """

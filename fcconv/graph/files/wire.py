@@ -45,7 +45,7 @@ def read(path: Path) -> tuple[onnx.ModelProto, list[Bytes | None]]:
     Raises
     ------
     google.protobuf.message.DecodeError
-        If it is no protobuf, or only a part of one.
+        If it is not a protobuf, or only a part of one.
     """
     weights: list[Bytes | None] = []
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""The operators, one family a file: how each is computed, and beside it how it slides."""
+"""The operators, one family per file: how each is computed, and beside it how it slides."""
 
 from __future__ import annotations
 

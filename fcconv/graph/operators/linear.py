@@ -11,6 +11,7 @@ import numpy as np
 from fcconv.errors import ShapeError
 from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
+from fcconv.graph.rules.features import ELSEWHERE
 from fcconv.graph.rules.join import along_channels
 from fcconv.graph.rules.layer import Layer
 from fcconv.graph.rules.slider import window_attributes
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from fcconv.backend import Backend
     from fcconv.graph.node import Node
     from fcconv.graph.rules.slider import Slider
+
+
+LARGEST_KERNEL = 2**24
+"""Most numbers of a kernel that repeats a weight."""
 
 
 def _gemm(backend: Backend[Any], node: Node, a: Any, b: Any, c: Any = None) -> Any:
@@ -59,7 +64,7 @@ def _slide_gemm(
     slider: Slider, node: Node, a: Slid, b: Constant, c: Constant | None = None
 ) -> Slid:
     if node.attribute("transA", 0) or len(a.shape) != 2:
-        raise node.unsupported(f"its input of shape {a.shape} must be one row an image")
+        raise node.unsupported(f"its input of shape {a.shape} must be one row per image")
     if len(b.shape) != 2:
         raise ShapeError(f"its weight of shape {b.shape} is not a matrix")
     matrix = b.array if node.attribute("transB", 0) else b.array.T
@@ -122,7 +127,7 @@ def _write_rows(
     The parameters are those of :func:`write_dense`.
     """
     last, made = len(x.shape) - 1, (*x.shape[:-1], len(matrix))
-    if math.prod(x.shape[:-1]) == slider.batch:  # one row an image
+    if math.prod(x.shape[:-1]) == slider.batch:  # one row per image
         return slider.reshaped(write_dense(slider, node, x, shape, matrix, bias), made)
 
     def emit(tensor: ir.Value) -> ir.Value:
@@ -137,6 +142,11 @@ def _row_by_row(
 ) -> Slid:
     """Apply a dense layer to each row of features, as groups of one 1x1 convolution."""
     rows = math.prod(x.shape[:-1]) // slider.batch
+    if rows * matrix.size > LARGEST_KERNEL:
+        raise node.unsupported(
+            f"its weight would be written {rows} times, once for each row of features that a "
+            f"window has for itself; {ELSEWHERE}"
+        )
     own = slider.features(node, x, x.shape, "has rows that are not pixels")
     outputs, inputs = matrix.shape
     kernel = np.tile(matrix, (rows, 1)).reshape(rows * outputs, inputs, *(1,) * len(x.axes))
@@ -171,7 +181,7 @@ def write_dense(
     shape : tuple of int
         Shape of its weight.
     matrix : array, shape (O, I)
-        The weight, one row an output feature.
+        The weight, one row per output feature.
     bias : Constant, optional
         Bias of shape (O,).
     """

@@ -1,7 +1,7 @@
 """Resize and Upsample to the nearest entry, by whole factors: entries are moved, none is made.
 
-Entries that are read twice are no map any more, so that windows may read them one by one, but not
-move over them.
+Entries that are read twice are not a map any more: windows may read them one by one, but not move
+over them.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ class Moved:
 
     @property
     def spec(self) -> list[tuple[int, int, int, int, int]]:
-        """Kernel, stride, dilation, padding before and after, an axis."""
+        """Kernel, stride, dilation, padding before and after, per axis."""
         w = self.window
         return [
             (k, r, e, before, after)

@@ -42,8 +42,8 @@ def convolutionize(
     source : path, onnx.ModelProto, onnx_ir.Model or torch.nn.Module
         The network; it is not changed.
     stride : int or sequence of int, optional
-        Pixels from one window to the next, for all spatial axes or one per axis; the product of
-        the network's strides, if left out.
+        Pixels from one window to the next, for all spatial axes or per axis; the product of the
+        network's strides, if left out.
     spatial_axes : sequence of int, optional
         Which axes of the input slide; found out, if left out. Others, but for the channels, stay as
         long as the window: ``(3,)`` slides a network on spectra ``(N, 1, bands, time)`` along time.

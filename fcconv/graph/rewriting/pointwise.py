@@ -87,7 +87,7 @@ def pointwise(source: Source, *, window: Sequence[int] | None = None) -> Pointwi
     Raises
     ------
     ModelError
-        If the source is no valid network.
+        If the source is not a valid network.
     UnsupportedError
         If it is of a version that is not known.
 

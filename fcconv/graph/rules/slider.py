@@ -74,7 +74,7 @@ class Slider(Values):
         beside = tuple(axis for axis in range(2, rank) if axis not in along)
         features, whole = [1, *beside], None
         others = [axis for axis in range(rank) if axis not in features]
-        # what is nothing but features is no axis of the image any more
+        # what is nothing but features is not an axis of the image any more
         runs = not any(varies(p, features) and not varies(p, others) for p in x.places)
         if rank > 1 and runs and self.is_by_image(x):
             whole = self.gathered(node, x, features)

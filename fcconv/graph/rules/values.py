@@ -74,7 +74,7 @@ class Slid:
 
     @property
     def block(self) -> tuple[int, ...]:
-        """Samples of one window, an axis."""
+        """Samples of one window, per axis."""
         return tuple(axis.block for axis in self.axes)
 
     @property

@@ -49,12 +49,12 @@ class Compiled(ABC):
         params : mapping of str to array
             The weights, as in `params`.
         *inputs : array
-            One array an input, of the shape that the network declares; the batch is free.
+            One array per input, of the shape that the network declares; the batch is free.
 
         Returns
         -------
         array or tuple of array
-            The output, or one array an output.
+            The output, or one array per output.
 
         Raises
         ------
@@ -65,7 +65,7 @@ class Compiled(ABC):
         DtypeError
             If an input has another dtype than the network declares.
         BackendError
-            If an input is no array of a known library, or was deleted.
+            If an input is not an array of a known library, or was deleted.
         """
 
     @abstractmethod

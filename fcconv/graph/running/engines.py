@@ -34,8 +34,8 @@ def compile(  # noqa: A001 - fcconv.compile, as re.compile
     Returns
     -------
     Compiled
-        Takes one array an input, in its declared shape with any batch, and returns the output, or a
-        tuple of all outputs. It has `params`, the floating point weights by name, and
+        Takes one array per input, in its declared shape with any batch, and returns the output, or
+        a tuple of all outputs. It has `params`, the floating point weights by name, and
         ``apply(params, *inputs)``; under JAX a pure function of a pytree, which can be
         differentiated, compiled and sharded. On onnxruntime `params` is empty.
 
@@ -46,7 +46,7 @@ def compile(  # noqa: A001 - fcconv.compile, as re.compile
     UnsupportedError
         If an operator is not known.
     ModelError
-        If the source is no valid network.
+        If the source is not a valid network.
 
     Examples
     --------

@@ -91,7 +91,7 @@ class Program:
         parameters : mapping of str to array
             The floating point weights, as arrays of the backend.
         inputs : sequence of array
-            One array an input of the network.
+            One array per input of the network.
         visit : callable, optional
             Is shown each node and its outputs.
         """
@@ -232,7 +232,7 @@ def operator_of(node: Node) -> Operator:
 
 
 def data_inputs(graph: ir.Graph) -> list[ir.Value]:
-    """Return the inputs that are no weights, which old models list among them."""
+    """Return the inputs that are not weights, which old models list among them."""
     return [value for value in graph.inputs if value.name not in graph.initializers]
 
 

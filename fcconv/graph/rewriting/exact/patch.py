@@ -126,7 +126,7 @@ def _spell_out_padding(node: Node) -> None:
         return
     try:
         moved = windows.window_of(node, sizes[1:], kernel)
-    except FcconvError:  # it is no valid node; whoever runs it says so
+    except FcconvError:  # it is not a valid node; whoever runs it says so
         return
     if node.attribute("count_include_pad", 0) and moved.asked != moved.window.padding:
         return  # of what it overhangs nothing counts, unlike its padding
