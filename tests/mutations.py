@@ -717,7 +717,7 @@ MUTATIONS = [
     ),
     Mutation(
         "an audit cuts out windows where those of an image without gaps are",
-        "fcconv/scanning/audit.py",
+        "fcconv/scanning/cut_out.py",
         "zip(cell, job.step, strict=True)",
         "zip(cell, job.network.stride, strict=True)",
         f"{AUDIT}::test_scores_in_a_file_and_gaps_between_windows",
