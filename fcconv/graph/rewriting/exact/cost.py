@@ -41,7 +41,8 @@ class Cost:
     exact : int
         In the exact form.
     shared : int
-        If windows share whatever is computed of the image, padding or not.
+        If windows share whatever they can, padding or not, and the rest counts for each: also where
+        a node that mixes a whole window forbids such a network.
     """
 
     crops: int
