@@ -153,8 +153,7 @@ def _spell_out_ends(node: Node, graph: ir.Graph, names: set[str]) -> None:
     given = [v for v in node.ir.inputs[1:] if v is not None]
     if sizes is None or len(given) < 2 or any(v.const_value is None for v in given):
         return
-    starts, ends, axes, steps = spans(node)
-    axes = [axis % (1 + len(sizes)) for axis in axes]
+    starts, ends, axes, steps = spans(node, 1 + len(sizes))
     if 0 in axes or min(steps, default=1) < 1:
         return
     first, last = [], []
@@ -169,13 +168,13 @@ def _spell_out_ends(node: Node, graph: ir.Graph, names: set[str]) -> None:
         node.ir.replace_input_with(position, value)
 
 
-def spans(node: Node) -> tuple[list[int], list[int], list[int], list[int]]:
-    """Read the starts, ends, axes and steps of a slice by constants."""
+def spans(node: Node, rank: int) -> tuple[list[int], list[int], list[int], list[int]]:
+    """Read the starts, ends, axes and steps of a slice by constants; axes count from the first."""
     given = [*map(constant_of, node.ir.inputs[1:]), None, None, None, None]
     starts, ends = node.ints("starts", given[0]), node.ints("ends", given[1])
     axes = node.ints("axes", given[2], tuple(range(len(starts))))
     steps = node.ints("steps", given[3], (1,) * len(starts))
-    return list(starts), list(ends), list(axes), list(steps)
+    return list(starts), list(ends), [axis % rank for axis in axes], list(steps)
 
 
 def constant_of(value: ir.Value | None) -> Any:

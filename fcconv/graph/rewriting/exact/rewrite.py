@@ -104,7 +104,7 @@ class Rewriter:
         """Write a node that moves a window, for a part: what it reads is cut out already."""
         moves = dict(zip(x.places, told, strict=True))
         if node.op == "Slice":
-            return self._sliced(node, tensor, moves, key)
+            return self._sliced(node, tensor, moves, x.local.rank, key)
         if node.op == "Pad":
             return self._padded(node, tensor, moves, x.local.rank, key)
         rank = len(node.attribute("kernel_shape"))
@@ -131,9 +131,9 @@ class Rewriter:
         return self.copy(node, inputs, _suffix(key), **changed)
 
     def _sliced(
-        self, node: Node, tensor: ir.Value, moves: Mapping[int, Moves], key: Key
+        self, node: Node, tensor: ir.Value, moves: Mapping[int, Moves], rank: int, key: Key
     ) -> list[ir.Value]:
-        starts, ends, axes, steps = spans(node)
+        starts, ends, axes, steps = spans(node, rank)
         for axis, move in moves.items():
             if axis in axes and move.stride == 1:
                 k = axes.index(axis)

@@ -1,0 +1,59 @@
+"""Every window exactly, of networks that are odd but valid: each cell is its crop's score."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+import fcconv
+from graphs import Build, Net, i
+from sliding_windows import crop, quiet, valid
+
+
+def sliced(g: Net) -> str:
+    """Count axes from the last."""
+    x = g.conv("image", 2, 2, 3, 3, pads=[1, 1, 1, 1])
+    return g.dense(g.add("Slice", x, i(1, 2), i(9, -1), i(-1, -2), i(2, 1)), 2 * 6 * 4)
+
+
+def overhung(g: Net) -> str:
+    """Leave a window that would start in the padding out, as engines do."""
+    x = g.add("AveragePool", "image", kernel_shape=[4, 2], strides=[4, 2], pads=[0, 1, 3, 1],
+              ceil_mode=1)  # fmt: skip
+    return g.add("Relu", g.add("MaxPool", x, kernel_shape=[1, 1], strides=[1, 3], ceil_mode=1))
+
+
+@pytest.mark.parametrize(("build", "rank"), [(overhung, 4), (sliced, 2)])
+@pytest.mark.usefixtures("prices")
+def test_every_window_is_its_crop(build: Build, rank: int) -> None:
+    net = Net(opset=17)
+    model = net.model(build(net), rank=rank)
+    for stride in ((1, 2), (3, 1), (9, 11)):
+        assert_every_crop(model, stride)
+
+
+def assert_every_crop(model: onnx.ModelProto, stride: Sequence[int]) -> None:
+    """Compare what onnxruntime computes, to the last bits, of images of several sizes."""
+    sliding = fcconv.convolutionize(model, stride=stride, windows="exact")
+    whole, patch = session(valid(sliding)), session(model)
+    for more in ((0, 0), (1, 0), (7, 12)):
+        shape = [2, 2, *(n + m for n, m in zip(sliding.window, more, strict=True))]
+        image = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+        found = whole.run(None, {"image": image})
+        cells = [m // s + 1 for m, s in zip(more, stride, strict=True)]
+        assert all(scores.shape[2:] == tuple(cells) for scores in found)
+        for cell in itertools.product(*map(range, cells)):
+            expected = patch.run(None, {"image": crop((2, 3), sliding, image, cell)})
+            for scores, of_crop in zip(found, expected, strict=True):
+                np.testing.assert_allclose(
+                    scores[(..., *cell)], of_crop.reshape(2, -1), rtol=2**-16, atol=2**-16
+                )
+
+
+def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(model.SerializeToString(), quiet())
