@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 
 import fcconv
+from fcconv.errors import UnsupportedError
 from graphs import Build, Net, i
 from sliding_windows import crop, quiet, valid
 
@@ -28,13 +29,59 @@ def overhung(g: Net) -> str:
     return g.add("Relu", g.add("MaxPool", x, kernel_shape=[1, 1], strides=[1, 3], ceil_mode=1))
 
 
-@pytest.mark.parametrize(("build", "rank"), [(overhung, 4), (sliced, 2)])
+def one_image(g: Net) -> str:
+    """Name the one image of a batch of one, in a slice and in the sizes to make."""
+    x = g.conv("image", 2, 2, 3, 3, pads=[1, 1, 1, 1])
+    x = g.add("Slice", x, i(0, 1), i(1, 9), i(0, 2), i(1, 1))
+    return g.dense(g.add("Resize", x, "", "", i(1, 2, 5, 6), mode="linear"), 2 * 5 * 6)
+
+
+def counted(g: Net) -> str:
+    """Divide by how many entries there are."""
+    x = g.conv("image", 2, 2, 3, 3, pads=[1, 1, 1, 1])
+    size = g.add("Cast", g.add("Size", x), to=onnx.TensorProto.FLOAT)
+    return g.add("Div", g.add("ReduceSum", x, i(2, 3), keepdims=0), size)
+
+
+def begun(g: Net) -> str:
+    """Begin with states that stand for one image."""
+    rows = g.add("Transpose", g.map(pads=[1, 1, 0, 1]), perm=[2, 0, 1, 3])
+    states = g.w(1, 1, 3), g.w(1, 1, 3)
+    made = g.add("LSTM", g.reshape(rows, 9, -1, 16), g.w(1, 12, 16), g.w(1, 12, 3), "", "",
+                 *states, hidden_size=3)  # fmt: skip
+    return g.add("Squeeze", g.add("Slice", made, i(-1), i(9), i(0)), i(0, 1))
+
+
+@pytest.mark.parametrize(
+    ("build", "rank"), [(begun, 2), (counted, 2), (one_image, 2), (overhung, 4), (sliced, 2)]
+)
 @pytest.mark.usefixtures("prices")
 def test_every_window_is_its_crop(build: Build, rank: int) -> None:
     net = Net(opset=17)
     model = net.model(build(net), rank=rank)
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
     for stride in ((1, 2), (3, 1), (9, 11)):
         assert_every_crop(model, stride)
+
+
+def selected(g: Net) -> str:
+    return g.dense(g.add("Unsqueeze", g.add("Gather", g.map(), np.array(0)), i(0)), 96)
+
+
+def squeezed(g: Net) -> str:
+    return g.dense(g.add("Unsqueeze", g.add("Squeeze", g.map(), i(0)), i(0)), 96)
+
+
+def first_image(g: Net) -> str:
+    return g.dense(g.add("Slice", g.map(), i(0), i(1), i(0)), 96)
+
+
+@pytest.mark.parametrize("build", [first_image, selected, squeezed])
+def test_what_takes_images_out_of_the_batch_is_refused(build: Build) -> None:
+    net = Net()
+    said = r"node2 \(\w+\): it takes images out of the batch"
+    with pytest.raises(UnsupportedError, match=said):
+        fcconv.convolutionize(net.model(build(net)), windows="exact")
 
 
 def assert_every_crop(model: onnx.ModelProto, stride: Sequence[int]) -> None:
@@ -42,7 +89,7 @@ def assert_every_crop(model: onnx.ModelProto, stride: Sequence[int]) -> None:
     sliding = fcconv.convolutionize(model, stride=stride, windows="exact")
     whole, patch = session(valid(sliding)), session(model)
     for more in ((0, 0), (1, 0), (7, 12)):
-        shape = [2, 2, *(n + m for n, m in zip(sliding.window, more, strict=True))]
+        shape = [1, 2, *(n + m for n, m in zip(sliding.window, more, strict=True))]
         image = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
         found = whole.run(None, {"image": image})
         cells = [m // s + 1 for m, s in zip(more, stride, strict=True)]
@@ -51,7 +98,7 @@ def assert_every_crop(model: onnx.ModelProto, stride: Sequence[int]) -> None:
             expected = patch.run(None, {"image": crop((2, 3), sliding, image, cell)})
             for scores, of_crop in zip(found, expected, strict=True):
                 np.testing.assert_allclose(
-                    scores[(..., *cell)], of_crop.reshape(2, -1), rtol=2**-16, atol=2**-16
+                    scores[(..., *cell)], of_crop.reshape(1, -1), rtol=2**-16, atol=2**-16
                 )
 
 

@@ -17,6 +17,7 @@ import onnx_ir as ir
 from fcconv.errors import UnsupportedError
 from fcconv.graph.node import Node
 from fcconv.graph.operators.windows import DILATED_SINCE, pool
+from fcconv.graph.rewriting.exact.batch import RECURRENT
 from fcconv.graph.rewriting.exact.follow import STILL, Followed, axes_of, moves_of
 from fcconv.graph.rewriting.exact.parts import Axis, Moves
 from fcconv.graph.rewriting.exact.patch import constant_of, sizes_of, spans
@@ -200,24 +201,27 @@ class Rewriter:
 
     def _copy_whole(self, node: Node) -> None:
         inputs = [self.whole(node, value) for value in node.ir.inputs]
-        if node.op == "Concat":
-            inputs = self._as_many(node, inputs)
+        inputs = self._as_many(node, inputs)
         self.own.update(zip(node.ir.outputs, self.copy(node, inputs), strict=True))
 
     def _as_many(self, node: Node, inputs: list[ir.Value | None]) -> list[ir.Value | None]:
         """Repeat constants that stand for one image as often as there are windows."""
-        axis = node.attribute("axis", 0)
-        made = []
-        for value, written in zip(node.ir.inputs, inputs, strict=True):
+        axis, places = 0, range(len(inputs))
+        if node.op in RECURRENT:  # the states that it begins with
+            axis, places = 1 - node.attribute("layout", 0), range(5, min(len(inputs), 7))
+        elif node.op != "Concat" or node.attribute("axis", 0) == 0:
+            return inputs
+        made = list(inputs)
+        for k in places:
+            value = node.ir.inputs[k]
             constant = None if value is None else value.const_value
-            is_one = constant is not None and len(constant.shape) > 1 and constant.shape[0] == 1
-            if is_one and axis != 0 and constant is not None:
-                ones = self.writer.ints([1] * (len(constant.shape) - 1), node, "/ones")
-                shape = self.writer.emit(
-                    node, "Concat", [self.strips.batch(), ones], {"axis": 0}, "/shape"
-                )
-                written = self.writer.emit(node, "Expand", [written, shape], None, "/each")
-            made.append(written)
+            if constant is None or len(constant.shape) < 2 or constant.shape[axis] != 1:
+                continue
+            after = len(constant.shape) - 1 - axis
+            before, behind = (self.writer.ints([1] * n, node, "/ones") for n in (axis, after))
+            lengths = [before, self.strips.batch(), behind]
+            shape = self.writer.emit(node, "Concat", lengths, {"axis": 0}, "/shape")
+            made[k] = self.writer.emit(node, "Expand", [inputs[k], shape], None, "/each")
         return made
 
     def output(self, value: ir.Value) -> ir.Value:
