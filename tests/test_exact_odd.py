@@ -47,13 +47,22 @@ def begun(g: Net) -> str:
     """Begin with states that stand for one image."""
     rows = g.add("Transpose", g.map(pads=[1, 1, 0, 1]), perm=[2, 0, 1, 3])
     states = g.w(1, 1, 3), g.w(1, 1, 3)
-    made = g.add("LSTM", g.reshape(rows, 9, -1, 16), g.w(1, 12, 16), g.w(1, 12, 3), "", "",
+    lengths = np.array([7], np.int32)
+    made = g.add("LSTM", g.reshape(rows, 9, -1, 16), g.w(1, 12, 16), g.w(1, 12, 3), "", lengths,
                  *states, hidden_size=3)  # fmt: skip
-    return g.add("Squeeze", g.add("Slice", made, i(-1), i(9), i(0)), i(0, 1))
+    return g.add("Squeeze", g.add("Slice", made, i(6), i(7), i(0)), i(0, 1))
+
+
+def sampled(g: Net) -> str:
+    """Read and replace entries at places that are given for one image."""
+    x = g.add("GridSample", padded(g), np.linspace(-1, 1, 40, dtype=np.float32).reshape(1, 5, 4, 2))
+    x = g.add("ScatterElements", x, np.array([[[[0, 2]]]]), g.w(1, 1, 1, 2), axis=3)
+    return g.dense(g.add("GatherElements", x, np.array([[[[1]], [[0]]]]), axis=3), 2)
 
 
 @pytest.mark.parametrize(
-    ("build", "rank"), [(begun, 2), (counted, 2), (one_image, 2), (overhung, 4), (sliced, 2)]
+    ("build", "rank"),
+    [(begun, 2), (counted, 2), (one_image, 2), (overhung, 4), (sampled, 2), (sliced, 2)],
 )
 @pytest.mark.usefixtures("prices")
 def test_every_window_is_its_crop(build: Build, rank: int) -> None:
@@ -80,11 +89,27 @@ def first_image(g: Net) -> str:
     return g.dense(g.add("Slice", padded(g), i(0), i(1), i(0)), 160)
 
 
-@pytest.mark.parametrize("build", [first_image, selected, squeezed])
-def test_what_takes_images_out_of_the_batch_is_refused(build: Build) -> None:
+def normalised(g: Net) -> str:
+    return g.dense(g.add("MeanVarianceNormalization", padded(g)), 160)
+
+
+def placed(g: Net) -> str:
+    return g.dense(g.add("ScatterND", padded(g), np.array([[0, 1]]), g.w(1, 10, 8)), 160)
+
+
+@pytest.mark.parametrize(
+    ("build", "said"),
+    [
+        (first_image, "takes images out of the batch"),
+        (normalised, "mixes the images of a batch"),
+        (placed, "tells entries by their images"),
+        (selected, "takes images out of the batch"),
+        (squeezed, "takes images out of the batch"),
+    ],
+)
+def test_what_knows_one_image_from_another_is_refused(build: Build, said: str) -> None:
     net = Net()
-    said = r"node2 \(\w+\): it takes images out of the batch"
-    with pytest.raises(UnsupportedError, match=said):
+    with pytest.raises(UnsupportedError, match=rf"node2 \(\w+\): it {said}"):
         fcconv.convolutionize(net.model(build(net)), windows="exact")
 
 

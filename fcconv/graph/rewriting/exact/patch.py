@@ -140,6 +140,15 @@ def _check_batches(node: Node) -> None:
     """Refuse what can't be done for many windows at a time."""
     if node.op.startswith(("Random", "Multinomial", "Bernoulli")):
         raise node.unsupported("it draws random numbers, other ones for each window: remove it")
+    if node.op == "MeanVarianceNormalization" and 0 in node.attribute("axes", (0, 2, 3)):
+        raise node.unsupported("it mixes the images of a batch, in which windows are to stand")
+    if node.op in ("GatherND", "ScatterND") and not node.attribute("batch_dims", 0):
+        x = node.ir.inputs[0]
+        if x is not None and x.const_value is None:
+            raise node.unsupported(
+                "it tells entries by their images, of which there are more with windows in the "
+                "batch: index along one axis (Gather, ScatterElements)"
+            )
     inner = [a for a in node.ir.attributes.values() if a.type in GRAPHS]
     if inner:
         raise node.unsupported(

@@ -25,6 +25,9 @@ from fcconv.graph.rewriting.exact.strips import Key, Parts, Strips
 from fcconv.graph.rules.samples import Slide
 from fcconv.graph.rules.writer import Writer, free_name
 
+BESIDE = ("GatherElements", "GridSample", "ScatterElements")
+"""Operators whose further inputs have as many images as the first."""
+
 
 @dataclass
 class Rewriter:
@@ -206,19 +209,23 @@ class Rewriter:
 
     def _as_many(self, node: Node, inputs: list[ir.Value | None]) -> list[ir.Value | None]:
         """Repeat constants that stand for one image as often as there are windows."""
-        axis, places = 0, range(len(inputs))
-        if node.op in RECURRENT:  # the states that it begins with
-            axis, places = 1 - node.attribute("layout", 0), range(5, min(len(inputs), 7))
-        elif node.op != "Concat" or node.attribute("axis", 0) == 0:
+        axis, places = 0, range(1, len(inputs))
+        if node.op in RECURRENT:  # lengths of sequences, and the states that it begins with
+            axis, places = 1 - node.attribute("layout", 0), range(4, min(len(inputs), 7))
+        elif node.op == "Concat" and node.attribute("axis", 0) != 0:
+            places = range(len(inputs))
+        elif node.op not in BESIDE:
             return inputs
         made = list(inputs)
         for k in places:
             value = node.ir.inputs[k]
             constant = None if value is None else value.const_value
-            if constant is None or len(constant.shape) < 2 or constant.shape[axis] != 1:
+            rank = 0 if constant is None else len(constant.shape)
+            place = min(axis, rank - 1)
+            if constant is None or not rank or constant.shape[place] != 1:
                 continue
-            after = len(constant.shape) - 1 - axis
-            before, behind = (self.writer.ints([1] * n, node, "/ones") for n in (axis, after))
+            around = place, rank - 1 - place
+            before, behind = (self.writer.ints([1] * n, node, "/ones") for n in around)
             lengths = [before, self.strips.batch(), behind]
             shape = self.writer.emit(node, "Concat", lengths, {"axis": 0}, "/shape")
             made[k] = self.writer.emit(node, "Expand", [inputs[k], shape], None, "/each")
