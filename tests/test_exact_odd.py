@@ -57,7 +57,8 @@ def sampled(g: Net) -> str:
     """Read and replace entries at places that are given for one image."""
     x = g.add("GridSample", padded(g), np.linspace(-1, 1, 40, dtype=np.float32).reshape(1, 5, 4, 2))
     x = g.add("ScatterElements", x, np.array([[[[0, 2]]]]), g.w(1, 1, 1, 2), axis=3)
-    return g.dense(g.add("GatherElements", x, np.array([[[[1]], [[0]]]]), axis=3), 2)
+    x = g.add("GatherElements", x, np.array([[[[1, 0, 1]], [[0, 2, 1]]]]), axis=3)
+    return g.dense(g.add("GatherND", x, np.array([[[0], [1], [0]]]), batch_dims=1), 9)
 
 
 @pytest.mark.parametrize(

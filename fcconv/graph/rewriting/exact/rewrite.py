@@ -25,7 +25,7 @@ from fcconv.graph.rewriting.exact.strips import Key, Parts, Strips
 from fcconv.graph.rules.samples import Slide
 from fcconv.graph.rules.writer import Writer, free_name
 
-BESIDE = ("GatherElements", "GridSample", "ScatterElements")
+BESIDE = ("GatherElements", "GatherND", "GridSample", "ScatterElements")
 """Operators whose further inputs have as many images as the first."""
 
 
@@ -204,7 +204,8 @@ class Rewriter:
 
     def _copy_whole(self, node: Node) -> None:
         inputs = [self.whole(node, value) for value in node.ir.inputs]
-        inputs = self._as_many(node, inputs)
+        if self.followed.seen & {*node.ir.outputs}:
+            inputs = self._as_many(node, inputs)
         self.own.update(zip(node.ir.outputs, self.copy(node, inputs), strict=True))
 
     def _as_many(self, node: Node, inputs: list[ir.Value | None]) -> list[ir.Value | None]:
