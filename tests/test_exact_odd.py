@@ -29,6 +29,12 @@ def overhung(g: Net) -> str:
     return g.add("Relu", g.add("MaxPool", x, kernel_shape=[1, 1], strides=[1, 3], ceil_mode=1))
 
 
+def paddings(g: Net) -> str:
+    """Read nothing but padding along an axis."""
+    x = g.add("Slice", g.conv("image", 2, 2, 3, 3, pads=[1] * 4), i(2), i(3), i(3))
+    return g.dense(g.conv(x, 2, 2, 3, 4, strides=[2, 4], pads=[1, 4, 1, 2]), 2 * 5)
+
+
 def one_image(g: Net) -> str:
     """Name the one image of a batch of one, in a slice and in the sizes to make."""
     x = g.conv("image", 2, 2, 3, 3, pads=[1, 1, 1, 1])
@@ -63,7 +69,15 @@ def sampled(g: Net) -> str:
 
 @pytest.mark.parametrize(
     ("build", "rank"),
-    [(begun, 2), (counted, 2), (one_image, 2), (overhung, 4), (sampled, 2), (sliced, 2)],
+    [
+        (begun, 2),
+        (counted, 2),
+        (one_image, 2),
+        (overhung, 4),
+        (paddings, 2),
+        (sampled, 2),
+        (sliced, 2),
+    ],
 )
 @pytest.mark.usefixtures("prices")
 def test_every_window_is_its_crop(build: Build, rank: int) -> None:
