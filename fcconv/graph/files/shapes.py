@@ -11,6 +11,7 @@ from onnx_ir.passes import common as passes
 import fcconv_numpy
 from fcconv.errors import FcconvError
 from fcconv.graph.node import Node
+from fcconv.graph.operators.windows import window_of
 from fcconv.graph.running.run import Program, data_inputs
 
 LARGEST_INPUT = 2**26
@@ -33,7 +34,7 @@ def infer_shapes(model: ir.Model) -> None:
     for value, shape in told.items():
         producer = value.producer()
         value.shape = shape if producer is not None and producer.domain else None
-    passes.ShapeInferencePass(check_type=False, strict_mode=False)(model)
+    _infer(model)
     for value in (value for node in model.graph for value in node.outputs):
         value.shape = None if value.shape is None else _with_free_sizes(value.shape)
     products = [node for node in model.graph if node.op_type == "MatMul"]
@@ -45,6 +46,36 @@ def infer_shapes(model: ir.Model) -> None:
         elif value.is_graph_output() and len(shape) == len(value.shape):
             pairs = zip(shape, value.shape, strict=True)
             value.shape = ir.Shape([a if isinstance(a, int) else b for a, b in pairs])
+
+
+def _infer(model: ir.Model) -> None:
+    """Let ONNX infer shapes, of pools that may overhang with the padding which that comes to.
+
+    It counts windows that start behind the input, which no engine computes.
+    """
+    infer = passes.ShapeInferencePass(check_type=False, strict_mode=False)
+    infer(model)
+    given = {n: dict(n.attributes) for n in model.graph if n.attributes.get_int("ceil_mode", 0)}
+    for ir_node in given:
+        (x, *_), node = ir_node.inputs, Node(ir_node, model.graph.opset_imports.get("", 0))
+        sizes = [] if x is None or x.shape is None else x.shape.dims[2:]
+        kernel = node.attribute("kernel_shape")
+        if not all(isinstance(n, int) for n in sizes):
+            continue
+        try:
+            moved = window_of(node, [int(str(n)) for n in sizes], kernel)
+        except FcconvError:  # it is no valid node; whoever runs it says so
+            continue
+        for name in ("auto_pad", "ceil_mode"):
+            ir_node.attributes.pop(name, None)
+        pads = [n for ends in zip(*moved.window.padding, strict=True) for n in ends]
+        ir_node.attributes["pads"] = ir.AttrInt64s("pads", pads)
+        for value in (value for node in model.graph for value in node.outputs):
+            value.shape = None
+        infer(model)
+    for ir_node, attributes in given.items():
+        ir_node.attributes.clear()
+        ir_node.attributes.update(attributes)
 
 
 def _is_known(shape: ir.Shape | None) -> bool:

@@ -149,7 +149,10 @@ class Axis:
             stride, scale = made.step // self.step, self.apart // self.step
             return Reading(*cuts, Moves(moves.kernel, stride, moves.dilation * scale))
         ends = max(-start, 0), max(stop - self.block, 0)
-        within = max(start, 0), min(stop, self.block)
+        within = (
+            max(start, 0),
+            min(max(stop, 1), self.block),
+        )  # a sample, though padding alone is read
         return Reading(*within, Moves(moves.kernel, moves.stride, moves.dilation, *ends))
 
 

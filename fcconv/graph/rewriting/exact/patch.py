@@ -6,6 +6,8 @@ absolute ends are so many samples at either end, and what is reshaped is reshape
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -54,6 +56,10 @@ def prepared(model: ir.Model) -> ir.Model:
             _spell_out_padding(node)
         elif node.op == "Slice":
             _spell_out_ends(node, graph, names)
+        elif node.op == "Size":
+            _spell_out_size(node, graph, names)
+        elif node.op == "Resize":
+            _free_sizes(node, graph, names)
     for value in data_inputs(graph):
         if batch == 1:
             free_batch(graph, value, names)
@@ -67,9 +73,34 @@ def _check_images(graph: ir.Graph) -> None:
     """Refuse what computes one image from another: windows would, too."""
     node = images_meet_at(graph)
     operator = None if node is None else OPERATORS.get(node.op)
+    if node is not None and _takes_images(node):
+        raise node.unsupported(
+            "it takes images out of the batch, in which windows are to stand: export the network "
+            "for any number of images"
+        )
     if node is None or operator is None or operator.spread is None or node.op in moves.OPERATORS:
         return  # what only moves entries may bring images back to their places later
     raise node.unsupported("it mixes the images of a batch, in which windows are to stand")
+
+
+def _takes_images(node: Node) -> bool:
+    """Say whether a node takes entries of the first axis, where that may be the batch."""
+    x = node.ir.inputs[0]
+    if x is None or x.shape is None or not len(x.shape):
+        return False
+    first = x.shape.dims[0]
+    if isinstance(first, int) and first > 1:
+        return False
+    given = [*map(constant_of, node.ir.inputs[1:]), None]
+    ones = [axis for axis, n in enumerate(x.shape.dims) if n == 1]
+    axes: Sequence[int] = ()
+    if node.op == "Gather":
+        axes = [node.attribute("axis", 0)]
+    elif node.op == "Slice":
+        axes = spans(node, len(x.shape))[2]
+    elif node.op == "Squeeze":
+        axes = node.ints("axes", given[0], ones)
+    return 0 in [axis % len(x.shape) for axis in axes]
 
 
 def _without_sizes(graph: ir.Graph) -> list[ir.Value]:
@@ -109,6 +140,15 @@ def _check_batches(node: Node) -> None:
     """Refuse what can't be done for many windows at a time."""
     if node.op.startswith(("Random", "Multinomial", "Bernoulli")):
         raise node.unsupported("it draws random numbers, other ones for each window: remove it")
+    if node.op == "MeanVarianceNormalization" and 0 in node.attribute("axes", (0, 2, 3)):
+        raise node.unsupported("it mixes the images of a batch, in which windows are to stand")
+    if node.op in ("GatherND", "ScatterND") and not node.attribute("batch_dims", 0):
+        x = node.ir.inputs[0]
+        if x is not None and x.const_value is None:
+            raise node.unsupported(
+                "it tells entries by their images, of which there are more with windows in the "
+                "batch: index along one axis (Gather, ScatterElements)"
+            )
     inner = [a for a in node.ir.attributes.values() if a.type in GRAPHS]
     if inner:
         raise node.unsupported(
@@ -153,13 +193,12 @@ def _spell_out_ends(node: Node, graph: ir.Graph, names: set[str]) -> None:
     given = [v for v in node.ir.inputs[1:] if v is not None]
     if sizes is None or len(given) < 2 or any(v.const_value is None for v in given):
         return
-    starts, ends, axes, steps = spans(node)
-    axes = [axis % (1 + len(sizes)) for axis in axes]
-    if 0 in axes or min(steps, default=1) < 1:
+    starts, ends, axes, steps = spans(node, 1 + len(sizes))
+    if min(steps, default=1) < 1 or (0 in axes and not _keeps_one(node, steps[axes.index(0)])):
         return
     first, last = [], []
     for axis, start, end in zip(axes, starts, ends, strict=True):
-        size = sizes[axis - 1]
+        size = (1, *sizes)[axis]
         start, end = (min(n + size if n < 0 else n, size) for n in (start, end))
         first.append(start)
         last.append(end - size or TO_THE_END)
@@ -169,13 +208,53 @@ def _spell_out_ends(node: Node, graph: ir.Graph, names: set[str]) -> None:
         node.ir.replace_input_with(position, value)
 
 
-def spans(node: Node) -> tuple[list[int], list[int], list[int], list[int]]:
-    """Read the starts, ends, axes and steps of a slice by constants."""
+def _spell_out_size(node: Node, graph: ir.Graph, names: set[str]) -> None:
+    """Count the entries of one image, of which there are more with windows in the batch."""
+    x, made = node.ir.inputs[0], node.ir.outputs[0]
+    if x is None or x.shape is None or sizes_of(x) is None:
+        raise node.unsupported("nothing tells how many entries one image has")
+    entries = math.prod(n if isinstance(n, int) else 1 for n in x.shape.dims)
+    name = free_name(f"{node.name}/entries", names)
+    value = add_initializer(graph.initializers, name, np.array(entries))
+    made.replace_all_uses_with(value)
+
+
+def _free_sizes(node: Node, graph: ir.Graph, names: set[str]) -> None:
+    """Let a resizing that names the length 1 of the batch keep whatever length it has."""
+    x, sizes = node.ir.inputs[0], [*node.ir.inputs, None, None, None][3]
+    wanted = node.ints("sizes", constant_of(sizes), ())
+    if x is None or x.shape is None or len(wanted) != len(x.shape) or wanted[0] != 1:
+        return
+    if "axes" in node.ir.attributes or (isinstance(x.shape.dims[0], int) and x.shape.dims[0] > 1):
+        return
+    name = free_name(f"{node.name}/sizes", names)
+    rest = add_initializer(graph.initializers, name, np.array(wanted[1:], np.int64))
+    zero, one = (
+        add_initializer(graph.initializers, free_name(f"{node.name}/{k}", names), np.array([k]))
+        for k in range(2)
+    )
+    shape = ir.node("Shape", [x], name=free_name(f"{node.name}/shape", names))
+    first = ir.node("Slice", [*shape.outputs, zero, one], name=free_name(node.name, names))
+    whole = ir.node("Concat", [*first.outputs, rest], {"axis": 0}, name=free_name(node.name, names))
+    for made in (shape, first, whole):
+        made.outputs[0].name = free_name(str(made.name), names)
+    graph.insert_before(node.ir, [shape, first, whole])
+    node.ir.replace_input_with(3, whole.outputs[0])
+
+
+def _keeps_one(node: Node, step: int) -> bool:
+    """Say whether a slice of a first axis of length 1 is the one image, which is spelled as all."""
+    x = node.ir.inputs[0]
+    return step == 1 and x is not None and x.shape is not None and x.shape.dims[0] == 1
+
+
+def spans(node: Node, rank: int) -> tuple[list[int], list[int], list[int], list[int]]:
+    """Read the starts, ends, axes and steps of a slice by constants; axes count from the first."""
     given = [*map(constant_of, node.ir.inputs[1:]), None, None, None, None]
     starts, ends = node.ints("starts", given[0]), node.ints("ends", given[1])
     axes = node.ints("axes", given[2], tuple(range(len(starts))))
     steps = node.ints("steps", given[3], (1,) * len(starts))
-    return list(starts), list(ends), list(axes), list(steps)
+    return list(starts), list(ends), [axis % rank for axis in axes], list(steps)
 
 
 def constant_of(value: ir.Value | None) -> Any:

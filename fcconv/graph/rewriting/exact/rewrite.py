@@ -17,12 +17,16 @@ import onnx_ir as ir
 from fcconv.errors import UnsupportedError
 from fcconv.graph.node import Node
 from fcconv.graph.operators.windows import DILATED_SINCE, pool
+from fcconv.graph.rewriting.exact.batch import RECURRENT
 from fcconv.graph.rewriting.exact.follow import STILL, Followed, axes_of, moves_of
 from fcconv.graph.rewriting.exact.parts import Axis, Moves
 from fcconv.graph.rewriting.exact.patch import constant_of, sizes_of, spans
 from fcconv.graph.rewriting.exact.strips import Key, Parts, Strips
 from fcconv.graph.rules.samples import Slide
 from fcconv.graph.rules.writer import TO_THE_END, Writer, free_name
+
+BESIDE = ("GatherElements", "GatherND", "GridSample", "ScatterElements")
+"""Operators whose further inputs have as many images as the first."""
 
 
 @dataclass
@@ -104,7 +108,7 @@ class Rewriter:
         """Write a node that moves a window, for a part: what it reads is cut out already."""
         moves = dict(zip(x.places, told, strict=True))
         if node.op == "Slice":
-            return self._sliced(node, tensor, moves, key)
+            return self._sliced(node, tensor, moves, x.local.rank, key)
         if node.op == "Pad":
             return self._padded(node, tensor, moves, x.local.rank, key)
         rank = len(node.attribute("kernel_shape"))
@@ -131,9 +135,9 @@ class Rewriter:
         return self.copy(node, inputs, _suffix(key), **changed)
 
     def _sliced(
-        self, node: Node, tensor: ir.Value, moves: Mapping[int, Moves], key: Key
+        self, node: Node, tensor: ir.Value, moves: Mapping[int, Moves], rank: int, key: Key
     ) -> list[ir.Value]:
-        starts, ends, axes, steps = spans(node)
+        starts, ends, axes, steps = spans(node, rank)
         for axis, move in moves.items():
             if axis in axes and move.stride == 1:
                 k = axes.index(axis)
@@ -196,24 +200,32 @@ class Rewriter:
 
     def _copy_whole(self, node: Node) -> None:
         inputs = [self.whole(node, value) for value in node.ir.inputs]
-        if node.op == "Concat":
+        if self.followed.seen & {*node.ir.outputs}:
             inputs = self._as_many(node, inputs)
         self.own.update(zip(node.ir.outputs, self.copy(node, inputs), strict=True))
 
     def _as_many(self, node: Node, inputs: list[ir.Value | None]) -> list[ir.Value | None]:
         """Repeat constants that stand for one image as often as there are windows."""
-        axis = node.attribute("axis", 0)
-        made = []
-        for value, written in zip(node.ir.inputs, inputs, strict=True):
+        axis, places = 0, range(1, len(inputs))
+        if node.op in RECURRENT:  # lengths of sequences, and the states that it begins with
+            axis, places = 1 - node.attribute("layout", 0), range(4, min(len(inputs), 7))
+        elif node.op == "Concat" and node.attribute("axis", 0) != 0:
+            places = range(len(inputs))
+        elif node.op not in BESIDE:
+            return inputs
+        made = list(inputs)
+        for k in places:
+            value = node.ir.inputs[k]
             constant = None if value is None else value.const_value
-            is_one = constant is not None and len(constant.shape) > 1 and constant.shape[0] == 1
-            if is_one and axis != 0 and constant is not None:
-                ones = self.writer.ints([1] * (len(constant.shape) - 1), node, "/ones")
-                shape = self.writer.emit(
-                    node, "Concat", [self.strips.batch(), ones], {"axis": 0}, "/shape"
-                )
-                written = self.writer.emit(node, "Expand", [written, shape], None, "/each")
-            made.append(written)
+            rank = 0 if constant is None else len(constant.shape)
+            place = min(axis, rank - 1)
+            if constant is None or not rank or constant.shape[place] != 1:
+                continue
+            around = place, rank - 1 - place
+            before, behind = (self.writer.ints([1] * n, node, "/ones") for n in around)
+            lengths = [before, self.strips.batch(), behind]
+            shape = self.writer.emit(node, "Concat", lengths, {"axis": 0}, "/shape")
+            made[k] = self.writer.emit(node, "Expand", [inputs[k], shape], None, "/each")
         return made
 
     def output(self, value: ir.Value) -> ir.Value:
