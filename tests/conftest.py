@@ -22,6 +22,7 @@ pytest.register_assert_rewrite(
 PARTS = {
     "test_torch.py": ["torch"],
     "test_torch_networks.py": ["torch", "onnxscript"],
+    "torch_architectures.py": ["torch"],
     "test_real_networks.py": list(real_networks.PACKAGES),
     "test_scan_real.py": list(real_networks.PACKAGES),
     "test_slide_libraries.py": ["equinox", "flax", "keras"],

@@ -975,13 +975,6 @@ MUTATIONS = [
         "test_certificate.py::test_large_weights_of_both_networks_are_held_once",
     ),
     Mutation(
-        "names of values that decide",
-        "fcconv/certificate/names.py",
-        "alike.pop(0) if alike else",
-        "",
-        "test_pointwise_sizes.py::test_names_do_not_decide",
-    ),
-    Mutation(
         "rounding that drawn pixels hide",
         "fcconv/certificate/measure.py",
         "wrong = np.isfinite(bound.error) & ~(error <= bound.error)",

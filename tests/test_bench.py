@@ -262,7 +262,7 @@ def test_other_files_are_refused_in_one_line(
 ) -> None:
     path = tmp_path / "old.json"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(FcconvError, match="no file of fcconv bench"):
+    with pytest.raises(FcconvError, match="not a file of fcconv bench"):
         read_json(path)
     assert app.run(["bench", "--compare", str(path), "--out", str(tmp_path)]) == 2
     assert capsys.readouterr().err.count("\n") == 1

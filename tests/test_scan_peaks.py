@@ -88,7 +88,7 @@ def test_cells_that_are_not_there() -> None:
     for cell in [(3, 0), (0, 4), (-4, 0), (0,), (0, 0, 0)]:
         with pytest.raises(ArgumentError, match=r"needs a cell of the map of \(3, 4\)"):
             scan.box(*cell)
-    with pytest.raises(ArgumentError, match="a slice for each of 2 axes"):
+    with pytest.raises(ArgumentError, match="a slice without steps for each of 2 axes"):
         scan.within((slice(3),))
 
 

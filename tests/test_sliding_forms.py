@@ -261,7 +261,7 @@ def test_one_that_cannot_slide_is_scored_one_window_a_call() -> None:
 def assert_own_crops(model: onnx.ModelProto) -> None:
     """Compare the scores of windows that are cut out with those of calls for one crop each."""
     image = np.random.default_rng(0).standard_normal((2, 12, 13)).astype(np.float32)
-    found = fcconv.scan(model, image, engine="numpy", windows="exact", stride=2)
+    found = fcconv.scan(model, image, engine="numpy", windows="crops", stride=2)
     network = fcconv.compile(model)
     for cell in np.ndindex(*found.cells):
         crop = network(image[None, :, *found.box(*cell)]).ravel()

@@ -95,12 +95,13 @@ def shape_of(value: ir.Value, node: ir.Node) -> list[int | None]:
     """Return the shape of an input of a layer, features as the weight has them."""
     is_product = node.op_type in ("Gemm", "MatMul")
     shape: list[int | None] = [None, None]
-    if value.shape is not None and (len(value.shape) or not is_product):
+    is_data = is_product and value is node.inputs[0]
+    if value.shape is not None and (len(value.shape) or not is_data):
         shape = [n if isinstance(n, int) else None for n in value.shape.dims]
     elif node.op_type != "Gemm":
         raise ModelError(f"{Node(node, 0)}: the shape of {value.name!r} is not known")
     weight = node.inputs[1] if is_product else None
-    if weight is not None and weight.const_value is not None and value is node.inputs[0]:
+    if weight is not None and weight.const_value is not None and is_data:
         product = Node(node, 0)
         features = weight.const_value.shape.numpy()[-1 if product.attribute("transB", 0) else -2]
         shape[0 if product.attribute("transA", 0) else -1] = features

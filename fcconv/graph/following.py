@@ -136,7 +136,11 @@ class Following:
                 data,
                 opset_imports=[onnx.helper.make_operatorsetid(node.ir.domain, node.opset)],
             )
-        except (onnx.defs.SchemaError, onnx.shape_inference.InferenceError):
+        except (
+            onnx.checker.ValidationError,
+            onnx.defs.SchemaError,
+            onnx.shape_inference.InferenceError,
+        ):
             return {}
 
 
