@@ -263,7 +263,9 @@ def _bounded(
     size = fixed_batch(program.inputs)
     count = len(arrays[0]) if arrays else 0
     missing = -count % (size or 1) if len(arrays) == 1 else 0
-    filled = [np.concatenate([x, np.repeat(x[:1], missing, axis=0)]) for x in arrays]
+    filled = arrays
+    if missing:
+        filled = [np.concatenate([x, np.repeat(x[:1], missing, axis=0)]) for x in arrays]
     inputs = [Bounded(x, np.broadcast_to(radius, x.shape), x.dtype) for x in filled]
     outputs = program.run_batches(bounds, {}, inputs)
     outputs = by_image(outputs) if count == size == 1 else outputs
