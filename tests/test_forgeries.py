@@ -488,7 +488,7 @@ def test_what_few_images_show_is_bounded(name: str) -> None:
     assert fcconv.certify(original, _rewritten(original)).holds
     found = fcconv.certify(original, _rewritten(other))
     assert not found.holds
-    assert "pixels up to" in str(found.difference)
+    assert "pixels" in str(found.difference)  # by all of a size, or by those drawn
 
 
 @pytest.mark.parametrize("rewrite", [fcconv.convolutionize, fcconv.pointwise])
