@@ -674,13 +674,6 @@ MUTATIONS = [
         f"{CUT_OUT}::test_channels_may_be_last",
     ),
     Mutation(
-        "onnxruntime computes in an order of its own",
-        "fcconv/graph/running/session.py",
-        "ExecutionOrder.PRIORITY_BASED",
-        "ExecutionOrder.DEFAULT",
-        "test_scan_limits.py::test_values_go_when_they_are_read",
-    ),
-    Mutation(
         "onnxruntime takes memory by patterns",
         "fcconv/graph/running/session.py",
         "options.enable_mem_pattern = False",

@@ -157,7 +157,7 @@ def test_memory_stays_within_what_is_allowed(tmp_path: Path, windows: str, side:
 
 
 def test_values_go_when_they_are_read(tmp_path: Path) -> None:
-    """In onnxruntime, too, by its own order 116 MB, with its memory patterns 175 MB."""
+    """In onnxruntime, too, with its memory patterns 175 MB."""
     layers = [(3, 16), (3, 16), POOL, (3, 32), (3, 32), POOL, (3, 48), (3, 48), POOL, (8, 64)]
     network = chain(64, 3, [*layers, (1, 4)], padding={3: 1})
     pixels = np.random.default_rng(0).integers(0, 2, (3, 900, 900), dtype=np.uint8)
