@@ -1010,13 +1010,6 @@ MUTATIONS = [
         f"{FORGERIES}::test_a_convolution_may_be_split_by_its_inputs",
     ),
     Mutation(
-        "scores of several images",
-        "fcconv/graph/rewriting/locality.py",
-        " or not lines[0].is_still(along[0]):",
-        ":",
-        "test_certificate.py::test_no_score_is_of_several_images",
-    ),
-    Mutation(
         "weights of 0 count as roundings",
         "fcconv/certificate/bounds.py",
         "if np.any(weight.error):  # whatever is 0 may be something else",
