@@ -70,7 +70,7 @@ MUTATIONS = [
     Mutation(
         "exact windows: what padding reaches at the beginning is shared",
         "fcconv/graph/rewriting/exact/parts.py",
-        "_ceil(self.head + before, stride), 0",
+        "ceil_div(self.head + before, stride), 0",
         "(self.head + before) // stride, 0",
         EXACT_CROPS,
     ),

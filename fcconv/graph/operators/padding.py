@@ -25,7 +25,7 @@ def _pad(
     backend: Backend[Any], node: Node, x: Any, pads: Any = None, value: Any = None, axes: Any = None
 ) -> Any:
     xp = backend.namespace
-    pairs = _pad_pairs(node, x, pads, axes)
+    pairs = pad_pairs(node, x, pads, axes)
     cut = x[
         tuple(slice(max(-b, 0), n - max(-a, 0)) for n, (b, a) in zip(x.shape, pairs, strict=True))
     ]
@@ -38,7 +38,8 @@ def _pad(
     return xp.pad(cut, wide, constant_values=xp.reshape(value, ()))
 
 
-def _pad_pairs(node: Node, x: Any, pads: Any, axes: Any) -> list[tuple[int, int]]:
+def pad_pairs(node: Node, x: Any, pads: Any, axes: Any) -> list[tuple[int, int]]:
+    """Read the padding before and after, for each axis of `x`."""
     rank = len(x.shape)
     along = node.axes(node.ints("axes", axes, tuple(range(rank))), rank)
     numbers = node.ints("pads", pads)
@@ -66,7 +67,7 @@ def _slide_pad(
     axes: Constant | None = None,
 ) -> Slid:
     given = [None if c is None else c.array for c in (pads, axes)]
-    pairs = _pad_pairs(node, x, *given)
+    pairs = pad_pairs(node, x, *given)
     found = slider.as_map(node, x)
     if pairs[0] != (0, 0):
         raise node.unsupported("it pads the batch")

@@ -117,9 +117,9 @@ class Axis:
         made = Axis(self.stride, block, apart, math.gcd(apart, self.stride), moves=moves)
         if self.body <= 0 or block <= 0:
             return made.parted(block, 0)
-        head, tail = _ceil(self.head + before, stride), 0
+        head, tail = ceil_div(self.head + before, stride), 0
         if head > 0:  # what is written last is to read a sample, not padding alone
-            head = max(head, _ceil(before - moves.extent, stride) + 1)
+            head = max(head, ceil_div(before - moves.extent, stride) + 1)
         shared = (self.block - self.tail - 1 - moves.extent + before) // stride + 1
         if shared < block:
             tail = block - min(shared, (self.block - 1 + before) // stride)
@@ -156,5 +156,6 @@ class Axis:
         return Reading(*within, Moves(moves.kernel, moves.stride, moves.dilation, *ends))
 
 
-def _ceil(a: int, b: int) -> int:
+def ceil_div(a: int, b: int) -> int:
+    """Divide, and round up."""
     return -(-a // b)

@@ -16,6 +16,7 @@ import onnx_ir as ir
 
 from fcconv.errors import UnsupportedError
 from fcconv.graph.node import Node
+from fcconv.graph.operators.padding import pad_pairs
 from fcconv.graph.operators.windows import DILATED_SINCE, pool
 from fcconv.graph.rewriting.exact.batch import RECURRENT
 from fcconv.graph.rewriting.exact.follow import STILL, Followed, axes_of, moves_of
@@ -110,7 +111,7 @@ class Rewriter:
         if node.op == "Slice":
             return self._sliced(node, tensor, moves, x.local.rank, key)
         if node.op == "Pad":
-            return self._padded(node, tensor, moves, x.local.rank, key)
+            return self._padded(node, tensor, moves, key)
         rank = len(node.attribute("kernel_shape"))
         numbers = list(zip(*(moves.get(2 + k) or _as_it_is(node, k, rank) for k in range(rank)),
                            strict=True))  # fmt: skip
@@ -152,13 +153,15 @@ class Rewriter:
         return [self.writer.with_ints(node, "Slice", tensor, 10, _suffix(key), named)]
 
     def _padded(
-        self, node: Node, tensor: ir.Value, moves: Mapping[int, Moves], rank: int, key: Key
+        self, node: Node, tensor: ir.Value, moves: Mapping[int, Moves], key: Key
     ) -> list[ir.Value]:
-        pads = _pads_of(node, rank)
+        given = [*map(constant_of, node.ir.inputs[1:]), None, None, None]
+        pairs = pad_pairs(node, node.ir.inputs[0], given[0], given[2])
         for axis, move in moves.items():
-            pads[axis], pads[rank + axis] = move.before, move.after
-        if not any(pads):
+            pairs[axis] = move.before, move.after
+        if not any(map(any, pairs)):
             return [tensor]
+        pads = [n for same in zip(*pairs, strict=True) for n in same]
         ends = self.writer.ints(pads, node, "/pads")
         values = [self._fixed(value) for value in node.ir.inputs[2:3]]
         return self.copy(node, [tensor, ends, *values], _suffix(key))
@@ -283,16 +286,6 @@ def _as_it_is(node: Node, k: int, rank: int) -> Moves:
         pads[k],
         pads[rank + k],
     )
-
-
-def _pads_of(node: Node, rank: int) -> list[int]:
-    given = [*map(constant_of, node.ir.inputs[1:]), None, None, None]
-    numbers = node.ints("pads", given[0])
-    axes = node.ints("axes", given[2], tuple(range(rank)))
-    pads = [0] * 2 * rank
-    for k, axis in enumerate(axes):
-        pads[axis % rank], pads[rank + axis % rank] = numbers[k], numbers[len(axes) + k]
-    return pads
 
 
 def _suffix(key: Key) -> str:

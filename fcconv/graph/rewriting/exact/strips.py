@@ -17,7 +17,7 @@ import onnx_ir as ir
 from fcconv.graph.local import Local
 from fcconv.graph.node import Node
 from fcconv.graph.rewriting.exact.follow import axes_of
-from fcconv.graph.rewriting.exact.parts import BODY, Axis, Moves
+from fcconv.graph.rewriting.exact.parts import BODY, Axis, Moves, ceil_div
 from fcconv.graph.rules.writer import TO_THE_END, Writer
 
 Key: TypeAlias = tuple[str, ...]
@@ -182,7 +182,7 @@ class Strips:
         start, stop = (axis.entries(sample - axis.head) for sample in span)
         while start < stop:
             first = max(min(start, length - run), 0)  # a run that needs no padding, if there is one
-            count = min(_ceil(first + run - start, apart), (stop - start) // apart)
+            count = min(ceil_div(first + run - start, apart), (stop - start) // apart)
             runs = self._runs(node, body, where, first, length - first - run)
             offset = start - first
             taken = Cut(self._split(node, runs, where, run)).along(
@@ -269,10 +269,6 @@ class Strips:
 def helper(name: str) -> Node:
     """Make a node that gives what is written for no operator its name."""
     return Node(ir.node("Identity", [], name=name), 0)
-
-
-def _ceil(a: int, b: int) -> int:
-    return -(-a // b)
 
 
 def _with(rest: tuple[Key, Key], part: str) -> Key:
