@@ -10,7 +10,7 @@ import onnx_ir as ir
 from fcconv.errors import ArgumentError
 from fcconv.geometry import Ints, per_axis
 from fcconv.graph.files.load import Source, load
-from fcconv.graph.node import Node
+from fcconv.graph.node import label
 from fcconv.graph.rewriting.exact.network import exactly, natural_stride
 from fcconv.graph.rewriting.locality import find_locality
 from fcconv.graph.rewriting.shared import EXACT_INSTEAD, Stuck, declared, input_shape, slide
@@ -133,7 +133,7 @@ def exact(model: ir.Model, found: Sliding | Stuck, stride: Ints | None = None) -
         reasons=(),
         layers=(),
         patch=model,
-        ends=None if form.ends is None else str(Node(form.ends, 0)),
+        ends=None if form.ends is None else label(form.ends),
         cost=form.cost,
     )
     written.metadata_props.update(metadata(sliding))

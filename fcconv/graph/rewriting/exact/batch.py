@@ -16,7 +16,7 @@ import onnx_ir as ir
 
 from fcconv.errors import FcconvError
 from fcconv.graph.local import Local
-from fcconv.graph.node import Node
+from fcconv.graph.node import Node, read_node
 from fcconv.graph.operators import OPERATORS
 from fcconv.graph.rewriting.exact.parts import Axis
 from fcconv.graph.rules.writer import add_initializer, free_name
@@ -39,7 +39,7 @@ def free_batch(graph: ir.Graph, image: ir.Value, names: set[str]) -> None:
     """
     places: dict[ir.Value, int] = {image: 0}
     for ir_node in graph:
-        node = Node(ir_node, graph.opset_imports.get(ir_node.domain, 0))
+        node = read_node(ir_node, graph.opset_imports)
         read = next((v for v in ir_node.inputs if v in places), None)
         operator = OPERATORS.get(node.op)
         if read is None or (operator is not None and operator.static):

@@ -16,11 +16,12 @@ import onnx_ir as ir
 from fcconv.errors import FcconvError, UnsupportedError
 from fcconv.graph import receptive
 from fcconv.graph.files.shapes import infer_shapes, see_shapes
-from fcconv.graph.node import Node
+from fcconv.graph.node import Node, read_node
 from fcconv.graph.operators import OPERATORS, moves, windows
 from fcconv.graph.rewriting.exact.batch import free_batch
 from fcconv.graph.rewriting.locality import images_meet_at
-from fcconv.graph.rules.writer import TO_THE_END, add_initializer, free_name, names_in
+from fcconv.graph.rules.writer import add_initializer, free_name, names_in
+from fcconv.graph.rules.writing import TO_THE_END
 from fcconv.graph.running.run import data_inputs, fixed_batch
 from fcconv.graph.running.session import Session
 
@@ -49,7 +50,7 @@ def prepared(model: ir.Model) -> ir.Model:
             f"one that is free"
         )
     for ir_node in graph:
-        node = Node(ir_node, graph.opset_imports.get(ir_node.domain, 0))
+        node = read_node(ir_node, graph.opset_imports)
         _check_batches(node)
         operator = OPERATORS.get(node.op)
         if operator is not None and operator.spread is receptive.window:
