@@ -1240,6 +1240,27 @@ MUTATIONS = [
         "rounding = 0.0",
         "test_bounds.py::test_errors_stay_within_their_bounds",
     ),
+    Mutation(
+        "the target that computes forgets attributes",
+        "fcconv/graph/running/computing.py",
+        "self.opset, attributes or {})",
+        "self.opset, {})",
+        "test_targets.py",
+    ),
+    Mutation(
+        "weights come home a place off",
+        "fcconv/graph/rewriting/weights.py",
+        "numbers = np.where(array >= FIRST, array - FIRST, -1)",
+        "numbers = np.where(array > FIRST, array - FIRST - 1, -1)",
+        "test_weights_home.py::test_other_weights_come_home",
+    ),
+    Mutation(
+        "copies of a weight may differ",
+        "fcconv/graph/rewriting/weights.py",
+        "if not np.array_equal(entries[numbers[is_entry]], given[is_entry], equal_nan=True):",
+        "if False:",
+        "test_weights_home.py::test_copies_that_differ_are_refused",
+    ),
 ]
 
 
