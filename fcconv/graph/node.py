@@ -111,6 +111,11 @@ def extraction(inputs: Iterable[ir.Value], outputs: Iterable[ir.Value]) -> str:
     return f"onnx.utils.extract_model(path, 'cut.onnx', {first}, {last})"
 
 
+def constant_of(value: ir.Value | None) -> npt.NDArray[Any] | None:
+    """Return the array of a constant; None for any other value."""
+    return None if value is None or value.const_value is None else value.const_value.numpy()
+
+
 def attribute_bytes(node: ir.Node) -> list[bytes]:
     """Return all bytes of each attribute, tables and inner graphs among them, in a fixed order."""
     protos = [ir.to_proto(attribute) for attribute in node.attributes.values()]

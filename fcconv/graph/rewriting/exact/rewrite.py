@@ -15,13 +15,13 @@ from typing import Any
 import onnx_ir as ir
 
 from fcconv.errors import UnsupportedError
-from fcconv.graph.node import Node
+from fcconv.graph.node import Node, constant_of
 from fcconv.graph.operators.padding import pad_pairs
 from fcconv.graph.operators.windows import DILATED_SINCE, pool
 from fcconv.graph.rewriting.exact.batch import RECURRENT
 from fcconv.graph.rewriting.exact.follow import STILL, Followed, axes_of, moves_of
 from fcconv.graph.rewriting.exact.parts import Axis, Moves
-from fcconv.graph.rewriting.exact.patch import constant_of, sizes_of, spans
+from fcconv.graph.rewriting.exact.patch import sizes_of, spans
 from fcconv.graph.rewriting.exact.strips import Key, Parts, Strips
 from fcconv.graph.rules.samples import Slide
 from fcconv.graph.rules.writer import TO_THE_END, Writer, free_name
