@@ -14,14 +14,13 @@ from typing import Any
 import onnx_ir as ir
 
 from fcconv.errors import FcconvError
+from fcconv.graph.following import spread_of
 from fcconv.graph.local import Local
 from fcconv.graph.node import Node
 from fcconv.graph.operators import OPERATORS
+from fcconv.graph.rewriting.exact.batching import batching_of
 from fcconv.graph.rewriting.exact.parts import Axis
 from fcconv.graph.rules.writer import Writer
-
-RECURRENT = {"GRU": (2, 1), "LSTM": (2, 1, 1), "RNN": (2, 1)}
-"""The axis of the batch in each result of operators that have it behind time."""
 
 
 def free_batch(graph: ir.Graph, image: ir.Value, writer: Writer) -> None:
@@ -47,31 +46,26 @@ def free_batch(graph: ir.Graph, image: ir.Value, writer: Writer) -> None:
             place = _reshape(node, places[read], writer)
             places[ir_node.outputs[0]] = place
             continue
-        made = RECURRENT.get(node.op) or [_followed(node, read, places)] * len(ir_node.outputs)
+        made = batching_of(node).results or [_followed(node, read, places)] * len(ir_node.outputs)
         places.update(zip(ir_node.outputs, made, strict=False))
 
 
 def _followed(node: Node, read: ir.Value, places: dict[ir.Value, int]) -> int:
     """Say which axis is the batch of what a node makes; where nobody knows, the same as before."""
-    operator = OPERATORS.get(node.op)
-    told = all(v is None or v in places or v.const_value is not None for v in node.ir.inputs)
-    if told and operator is not None and operator.spread is not None:
-        inputs = [_known(value, places) for value in node.ir.inputs]
-        try:
-            made = operator.spread(node, *inputs)
-        except FcconvError:
-            made = None
-        if made is not None:
-            return next(iter(made.along))
+    known = {v: _images(v, places[v]) for v in node.ir.inputs if v is not None and v in places}
+    try:
+        made = spread_of(node, known)
+    except FcconvError:
+        made = None
+    if made is not None:
+        return next(iter(made.along))
     shapes = read.shape, node.ir.outputs[0].shape
     return places[read] if len({len(shape or ()) for shape in shapes}) == 1 else 0
 
 
-def _known(value: ir.Value | None, places: dict[ir.Value, int]) -> Any:
-    if value is not None and value in places and value.shape is not None:
-        along: dict[int, Any] = {places[value]: Axis(0, 1, head=1)}
-        return Local(len(value.shape), along)
-    return None if value is None or value.const_value is None else value.const_value.numpy()
+def _images(value: ir.Value, place: int) -> Local | None:
+    along: dict[int, Any] = {place: Axis(0, 1, head=1)}
+    return None if value.shape is None else Local(len(value.shape), along)
 
 
 def _reshape(node: Node, place: int, writer: Writer) -> int:

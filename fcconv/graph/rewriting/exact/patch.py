@@ -19,6 +19,7 @@ from fcconv.graph.files.shapes import infer_shapes, see_shapes
 from fcconv.graph.node import Node, constant_of
 from fcconv.graph.operators import OPERATORS, moves, windows
 from fcconv.graph.rewriting.exact.batch import free_batch
+from fcconv.graph.rewriting.exact.batching import MIXES, batching_of
 from fcconv.graph.rewriting.locality import images_meet_at
 from fcconv.graph.rules.writer import TO_THE_END, Writer, names_in
 from fcconv.graph.running.run import data_inputs, fixed_batch
@@ -90,7 +91,7 @@ def _check_images(graph: ir.Graph) -> None:
         )
     if node is None or operator is None or operator.spread is None or node.op in moves.OPERATORS:
         return  # what only moves entries may bring images back to their places later
-    raise node.unsupported("it mixes the images of a batch, in which windows are to stand")
+    raise node.unsupported(MIXES)
 
 
 def _takes_images(node: Node) -> bool:
@@ -148,17 +149,10 @@ def sizes_of(value: ir.Value | None) -> tuple[int, ...] | None:
 
 def _check_batches(node: Node) -> None:
     """Refuse what can't be done for many windows at a time."""
-    if node.op.startswith(("Random", "Multinomial", "Bernoulli")):
-        raise node.unsupported("it draws random numbers, other ones for each window: remove it")
-    if node.op == "MeanVarianceNormalization" and 0 in node.attribute("axes", (0, 2, 3)):
-        raise node.unsupported("it mixes the images of a batch, in which windows are to stand")
-    if node.op in ("GatherND", "ScatterND") and not node.attribute("batch_dims", 0):
-        x = node.ir.inputs[0]
-        if x is not None and x.const_value is None:
-            raise node.unsupported(
-                "it tells entries by their images, of which there are more with windows in the "
-                "batch: index along one axis (Gather, ScatterElements)"
-            )
+    refusal = batching_of(node).refusal
+    reason = None if refusal is None else refusal(node)
+    if reason is not None:
+        raise node.unsupported(reason)
     inner = [a for a in node.ir.attributes.values() if a.type in GRAPHS]
     if inner:
         raise node.unsupported(
