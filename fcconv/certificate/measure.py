@@ -14,7 +14,7 @@ from fcconv.backend import ONNXRUNTIME
 from fcconv.certificate.bounded import Bounded
 from fcconv.certificate.bounds import Bounds
 from fcconv.certificate.report import Rounding
-from fcconv.certificate.side import Array, Grid, Ints, filled_up, flat
+from fcconv.certificate.runner import Array, Grid, Ints, flat, pad_batch
 from fcconv.errors import UnsupportedError
 from fcconv.graph.running import engines
 from fcconv.graph.running.run import Program, by_image, fixed_batch
@@ -177,7 +177,7 @@ def _results(model: ir.Model, engine: str, inputs: Sequence[Sequence[Array]]) ->
     def call(arrays: Sequence[Array]) -> list[Array]:
         if len(arrays) != 1:
             return _listed(network(*arrays))
-        return filled_up(lambda x: _listed(network(x)), arrays[0], size)
+        return pad_batch(lambda x: _listed(network(x)), arrays[0], size)
 
     return list(map(call, inputs))
 

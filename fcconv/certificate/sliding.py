@@ -22,7 +22,7 @@ from fcconv.certificate.expression import same_expression
 from fcconv.certificate.keys import Keys
 from fcconv.certificate.measure import by_windows, rounding_errors
 from fcconv.certificate.report import Certificate, Rounding
-from fcconv.certificate.side import Array, FieldSide, Grid, Ints, flat
+from fcconv.certificate.runner import Array, FieldRunner, Grid, Ints, flat
 from fcconv.certificate.weights import moved_weights
 from fcconv.errors import (
     ArgumentError,
@@ -120,7 +120,7 @@ class Proof:
         agree = np.ones(0, bool)
         for key in keys:
             field = Field(key)
-            first, second = (FieldSide(program, field) for program in self._programs)
+            first, second = (FieldRunner(program, field) for program in self._programs)
             if not len(agree):
                 agree = self._agreeing(first, second, self._near, batch=1)
             if not self._agreeing(first, second, self._native, batch=2).all():
@@ -167,17 +167,17 @@ class Proof:
             image[axis - 1] = size
         return tuple(image)
 
-    def _residues(self, side: FieldSide, batch: int, shape: Ints) -> Array:
-        return self._rng.integers(0, side.field.prime, (batch, *shape))
+    def _residues(self, runner: FieldRunner, batch: int, shape: Ints) -> Array:
+        return self._rng.integers(0, runner.field.prime, (batch, *shape))
 
     def _find_stride(self) -> Ints:
         """Find the pixels from a second window to a third; from the next, if a patch has more."""
-        side = FieldSide(self._programs[1], Field(0))
+        runner = FieldRunner(self._programs[1], Field(0))
 
         def cells(k: int, pixels: int) -> int:
             size = list(self._shape)
             size[self._axes[k] - 1] += pixels
-            shape = side.run(self._residues(side, 1, tuple(size)))[0].shape
+            shape = runner.run(self._residues(runner, 1, tuple(size)))[0].shape
             if len(shape) != 2 + len(self._axes):
                 raise ModelError(
                     f"the rewritten network gives scores of shape {shape}, "
@@ -206,7 +206,7 @@ class Proof:
 
         return tuple(map(step, range(len(self._axes))))
 
-    def _agreeing(self, first: FieldSide, second: FieldSide, grid: Grid, batch: int) -> Array:
+    def _agreeing(self, first: FieldRunner, second: FieldRunner, grid: Grid, batch: int) -> Array:
         """Say for each window whether one pass gives it the scores of its crop."""
         images = self._residues(first, batch, grid.image)
         crops = flat(first.run(grid.crops(images)))
@@ -289,7 +289,7 @@ class Proof:
         chance = Keys(self._rng)
         for key in chance:
             field = Field(key)
-            wanted, found = FieldSide(program, field), FieldSide(self._programs[1], field)
+            wanted, found = FieldRunner(program, field), FieldRunner(self._programs[1], field)
             for shape in images:
                 difference = first_difference(wanted, found, self._residues(wanted, 1, shape))
                 if difference is not None:

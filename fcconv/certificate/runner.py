@@ -20,7 +20,7 @@ Array: TypeAlias = npt.NDArray[Any]
 Ints: TypeAlias = tuple[int, ...]
 
 
-class Side:
+class Runner:
     """A network with its weights as arrays of one backend.
 
     Parameters
@@ -39,7 +39,7 @@ class Side:
 
     def run(self, images: Array, visit: Visit | None = None) -> list[Array]:
         """Compute the outputs for a batch."""
-        return filled_up(
+        return pad_batch(
             lambda batch: self._computed(batch, visit), images, fixed_batch(self._program.inputs)
         )
 
@@ -47,7 +47,7 @@ class Side:
         return self._program.run_batches(self._backend, self._weights, [images], visit)
 
 
-class FieldSide(Side):
+class FieldRunner(Runner):
     """A network in a finite field.
 
     Parameters
@@ -148,7 +148,7 @@ class Grid:
         return [np.concatenate([line[:, :, place] for place in places]) for line in lines]
 
 
-def filled_up(
+def pad_batch(
     call: Callable[[Array], Sequence[Array]], images: Array, size: int | None
 ) -> list[Array]:
     """Call a network that computes `size` images at a time on any number of them."""
