@@ -17,7 +17,7 @@ from comparing import assert_identical
 from fcconv.errors import UnsupportedError
 from fcconv.graph.files.load import load
 from fcconv.graph.rewriting.convolutionize import Windows
-from fcconv.graph.running.run import Program
+from fcconv.graph.running.run import program_of
 from fcconv.scanning.memory import corners
 from fcconv_modular import Field
 from fcconv_modular.residues import Residues
@@ -95,7 +95,7 @@ def is_exact(case: Case, sliding: fcconv.Sliding, seed: int) -> bool:
     field = Field(seed)
     image = pixels(field, seed, case.dtype, shape)
     maps, scores = (
-        Program(load(model)).run(field, residues(field, model), [part])
+        program_of(load(model)).run(field, residues(field, model), [part])
         for model, part in (
             (sliding.model, image),
             (case.model, crop(case.axes, sliding, image, cell)),
@@ -110,7 +110,7 @@ def is_exact(case: Case, sliding: fcconv.Sliding, seed: int) -> bool:
 def assert_every_window(case: Case, sliding: fcconv.Sliding, seed: int = 0) -> None:
     """Compare all windows of images of several sizes with their crops, in a finite field."""
     field = Field(seed)
-    whole, patch = (Program(load(model)) for model in (sliding.model, case.model))
+    whole, patch = (program_of(load(model)) for model in (sliding.model, case.model))
     weights = [residues(field, model) for model in (sliding.model, case.model)]
     for more in ((0, 0, 0), (1, 2, 0), (2, 1, 1)):
         shape, cells = patch_shape(case.model), []
@@ -135,7 +135,7 @@ def pixels(field: Field, seed: int, dtype: str, shape: Sequence[int]) -> Residue
 
 
 def residues(field: Field, model: Any) -> dict[str, Any]:
-    return Program(load(model)).parameters(field)
+    return program_of(load(model)).parameters(field)
 
 
 def listed(outputs: Any) -> list[Any]:

@@ -16,7 +16,7 @@ from fcconv.errors import ImageError
 from fcconv.graph.files.load import load
 from fcconv.graph.rewriting.convolutionize import Windows
 from fcconv.graph.rewriting.sliding import restored
-from fcconv.graph.running.run import Program
+from fcconv.graph.running.run import program_of
 from fcconv.scanning.cutting import planned, ways
 from fcconv.scanning.job import Job, make_job
 from fcconv.scanning.memory import extents_of, seen
@@ -66,7 +66,7 @@ def test_tiles_equal_the_whole_image(
     sliding = slid(case, windows)
     field = Field(seed)
     image = pixels(field, seed, case.dtype, larger(case, sliding, seed, more)[0].shape)
-    program = Program(load(sliding))
+    program = program_of(load(sliding))
     weights = program.parameters(field)
     whole = program.run(field, weights, [image])
     for tile in tiles(case, sliding, image.shape, kept):

@@ -28,7 +28,7 @@ from fcconv.errors import FcconvError, UnsupportedError
 from fcconv.graph.files.shapes import LARGEST_INPUT, infer_shapes
 from fcconv.graph.node import Node
 from fcconv.graph.rewriting.locality import keep_places
-from fcconv.graph.running.run import Program, data_inputs
+from fcconv.graph.running.run import data_inputs, program_of
 from fcconv_modular import Field
 from fcconv_modular.residues import Residues
 
@@ -151,7 +151,7 @@ def _as_a_whole(
     if not all(keep_places(model.graph, declared) for model in models):
         return False
     try:
-        programs = [Program(model) for model in models]
+        programs = [program_of(model) for model in models]
         for key in keys:
             field = Field(key)
             inputs = [
@@ -221,7 +221,7 @@ def _same(
         raise UnsupportedError(f"{Node(ir_node, 0)} can't be compared: its input is too large")
     try:
         models = [cut_out(model, names, outputs) for model in (original, rewritten)]
-        programs = [Program(model) for model in models]
+        programs = [program_of(model) for model in models]
     except (ValueError, UnsupportedError):  # no such values in the rewritten network, or no rule
         return False
     inputs = [

@@ -12,7 +12,7 @@ from fcconv.backend import backend as find_backend
 from fcconv.errors import BackendError, DtypeError
 from fcconv.graph.files.load import Source, load
 from fcconv.graph.running.compiled import Compiled, check_inputs, check_params
-from fcconv.graph.running.run import Program
+from fcconv.graph.running.run import Program, program_of
 from fcconv.graph.running.session import Session
 
 
@@ -61,7 +61,7 @@ def compile(  # noqa: A001 - fcconv.compile, as re.compile
     if backend not in BACKENDS:
         known = ", ".join(map(repr, BACKENDS))
         raise BackendError(f"unknown backend {backend!r}: use {known} or {ONNXRUNTIME!r}")
-    return OnBackend(Program(load(model, window)), backend)
+    return OnBackend(program_of(load(model, window)), backend)
 
 
 class OnBackend(Compiled):
