@@ -19,7 +19,7 @@ from fcconv.graph.files.load import load
 from fcconv.graph.rewriting.convolutionize import Windows
 from fcconv.graph.running.run import program_of
 from fcconv.scanning.memory import corners
-from fcconv_modular import Field
+from fcconv_modular import Field, field_of
 from fcconv_modular.residues import Residues
 from graphs import Array
 from random_graphs import Case
@@ -92,7 +92,7 @@ def is_exact(case: Case, sliding: fcconv.Sliding, seed: int) -> bool:
         margin = n + max(-start, stop - n, 0)
         cell.append(-(-margin // stride))
         shape[axis] += cell[-1] * stride + margin
-    field = Field(seed)
+    field = field_of(seed)
     image = pixels(field, seed, case.dtype, shape)
     maps, scores = (
         program_of(load(model)).run(field, residues(field, model), [part])
@@ -109,7 +109,7 @@ def is_exact(case: Case, sliding: fcconv.Sliding, seed: int) -> bool:
 
 def assert_every_window(case: Case, sliding: fcconv.Sliding, seed: int = 0) -> None:
     """Compare all windows of images of several sizes with their crops, in a finite field."""
-    field = Field(seed)
+    field = field_of(seed)
     whole, patch = (program_of(load(model)) for model in (sliding.model, case.model))
     weights = [residues(field, model) for model in (sliding.model, case.model)]
     for more in ((0, 0, 0), (1, 2, 0), (2, 1, 1)):

@@ -22,7 +22,7 @@ from fcconv.scanning.job import Job, make_job
 from fcconv.scanning.memory import extents_of, seen
 from fcconv.scanning.network import as_network
 from fcconv.scanning.plan import Axis, Plan, check_size, plans
-from fcconv_modular import Field
+from fcconv_modular import field_of
 from random_graphs import Case, cases
 from scan_cases import picture, small_network
 from sliding_windows import larger, pixels, slid, smallest
@@ -64,7 +64,7 @@ def test_tiles_equal_the_whole_image(
     case: Case, windows: Windows, seed: int, more: Any, kept: int
 ) -> None:
     sliding = slid(case, windows)
-    field = Field(seed)
+    field = field_of(seed)
     image = pixels(field, seed, case.dtype, larger(case, sliding, seed, more)[0].shape)
     program = program_of(load(sliding))
     weights = program.parameters(field)

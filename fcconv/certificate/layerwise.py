@@ -29,7 +29,7 @@ from fcconv.graph.files.shapes import LARGEST_INPUT, infer_shapes
 from fcconv.graph.node import Node
 from fcconv.graph.rewriting.locality import keep_places
 from fcconv.graph.running.run import data_inputs, program_of
-from fcconv_modular import Field
+from fcconv_modular import Field, field_of
 from fcconv_modular.residues import Residues
 
 
@@ -85,7 +85,7 @@ def _random_inputs(
     shapes = _whole_shapes(model)
     if shapes is None:
         return None
-    field = Field(int(rng.integers(2**63)))
+    field = field_of(int(rng.integers(2**63)))
     pairs = zip(data_inputs(model.graph), shapes, strict=True)
     return field, [Residues(rng.integers(0, field.prime, n), dtype_of(v)) for v, n in pairs]
 
@@ -129,7 +129,7 @@ def _by_layers(
 ) -> str | None:
     """Compare what stands for each layer that is not left as it is; name one that differs."""
     for key in keys:
-        field = Field(key)
+        field = field_of(key)
         for ir_node in changed:
             if not _same(original, rewritten, ir_node, rng, field):
                 return str(Node(ir_node, 0))
@@ -153,7 +153,7 @@ def _as_a_whole(
     try:
         programs = [program_of(model) for model in models]
         for key in keys:
-            field = Field(key)
+            field = field_of(key)
             inputs = [
                 Residues(rng.integers(0, field.prime, shape), dtype_of(value))
                 for value, shape in zip(programs[0].inputs, shapes, strict=True)

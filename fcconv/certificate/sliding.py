@@ -36,7 +36,7 @@ from fcconv.graph.rewriting.convolutionize import Windows, convolutionize
 from fcconv.graph.rewriting.locality import Locality, find_locality
 from fcconv.graph.rewriting.sliding import STRIDE, Sliding, told
 from fcconv.graph.running.run import Program, check_batch, program_of
-from fcconv_modular import Field
+from fcconv_modular import field_of
 
 LARGE_WINDOW = 128**2
 """Pixels from which on two windows are compared along an axis, and not three."""
@@ -190,7 +190,7 @@ class SlidingProof:
         """Say whether both agree at the native size, and which windows of a larger image do."""
         agree = np.ones(0, bool)
         for key in keys:
-            field = Field(key)
+            field = field_of(key)
             first, second = (runner_in(field, program) for program in self.programs)
             if not len(agree):
                 agree = self._agreeing(first, second, self.near, batch=1)
@@ -293,7 +293,7 @@ class SlidingProof:
         program = program_of(right)
         chance = Keys(self.rng)
         for key in chance:
-            field = Field(key)
+            field = field_of(key)
             wanted, found = runner_in(field, program), runner_in(field, self.programs[1])
             for shape in images:
                 difference = first_difference(wanted, found, self._residues(wanted, 1, shape))

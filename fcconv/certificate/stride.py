@@ -9,7 +9,7 @@ import numpy as np
 from fcconv.certificate.runner import Ints, Runner, runner_in
 from fcconv.errors import ModelError
 from fcconv.graph.running.run import Program
-from fcconv_modular import Field
+from fcconv_modular import field_of
 
 LONGEST_STRIDE = 2**14
 """Pixels between windows up to which the stride is sought."""
@@ -32,7 +32,7 @@ def find_stride(program: Program, patch: Ints, axes: Ints) -> Ints:
     ModelError
         If it does not slide along one of them.
     """
-    counter = _Counter(runner_in(Field(0), program), patch, axes)
+    counter = _Counter(runner_in(field_of(0), program), patch, axes)
     return tuple(map(counter.step, range(len(axes))))
 
 

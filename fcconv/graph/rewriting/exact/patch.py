@@ -23,7 +23,7 @@ from fcconv.graph.rewriting.exact.batching import MIXES, batching_of
 from fcconv.graph.rewriting.locality import images_meet_at
 from fcconv.graph.rules.writer import TO_THE_END, Writer, names_in
 from fcconv.graph.running.run import data_inputs, fixed_batch
-from fcconv.graph.running.session import Session
+from fcconv.graph.running.session import open_session
 
 OLDEST_OPSET = 11
 """The operator set from which on numbers of slices and pads may be computed."""
@@ -129,7 +129,7 @@ def _see_more_shapes(patch: ir.Model) -> None:
         return
     zeros = np.zeros([1, *(int(str(n)) for n in image.shape.dims[1:])], image.dtype.numpy())
     try:
-        made = Session(shown)(zeros)
+        made = open_session(shown)(zeros)
     except FcconvError:
         return
     arrays = made if isinstance(made, tuple) else (made,)
