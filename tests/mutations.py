@@ -318,8 +318,8 @@ MUTATIONS = [
     Mutation(
         "a backend does not compile",
         "fcconv/graph/running/engines.py",
-        "self._call = backend.jit(self.apply)",
-        "self._call = self.apply",
+        "apply, backend.jit(apply))",
+        "apply, apply)",
         "test_backends.py::test_it_computes_networks",
     ),
     Mutation(
@@ -893,8 +893,8 @@ MUTATIONS = [
     Mutation(
         "one prime for all keys",
         MODULAR,
-        "self.prime = _random_prime(key)",
-        "self.prime = 1048573",
+        "Field(key, _random_prime(key))",
+        "Field(key, 1048573)",
         f"{FORGERIES}::test_numbers_that_are_equal_modulo_a_prime",
     ),
     Mutation(

@@ -13,8 +13,8 @@ from fcconv.graph.files.load import load
 from fcconv.graph.rewriting.shared import input_shape
 from fcconv.graph.rewriting.walk import Patch, walk
 from fcconv.graph.running.computing import Computing, Tensor
-from fcconv.graph.running.run import Program
-from fcconv_modular import Field
+from fcconv.graph.running.run import program_of
+from fcconv_modular import field_of
 from random_graphs import Case, cases
 from sliding_windows import larger, slid
 from strategies import seeds
@@ -33,9 +33,9 @@ def computed(case: Case, stride: tuple[int, ...], backend: Any, image: Any) -> l
 
 @given(case=cases(), seed=seeds, more=extras)
 def test_both_targets_are_the_same_expression(case: Case, seed: int, more: Any) -> None:
-    sliding, field = slid(case), Field(seed)
+    sliding, field = slid(case), field_of(seed)
     image = field.asarray(larger(case, sliding, seed, more)[0])
-    program = Program(sliding.model)
+    program = program_of(sliding.model)
     written = program.run(field, program.parameters(field), [image])
     found = computed(case, sliding.stride, field, image)
     for one, other in zip(found, written, strict=True):
@@ -47,7 +47,7 @@ def test_both_targets_are_the_same_expression(case: Case, seed: int, more: Any) 
 def test_both_targets_are_the_same_numbers(case: Case, seed: int, more: Any) -> None:
     sliding = slid(case)
     image = larger(case, sliding, seed, more)[0]
-    program = Program(sliding.model)
+    program = program_of(sliding.model)
     written = program.run(fcconv_numpy, program.parameters(fcconv_numpy), [image])
     for one, other in zip(
         computed(case, sliding.stride, fcconv_numpy, image), written, strict=True

@@ -28,8 +28,8 @@ from fcconv.errors import FcconvError, UnsupportedError
 from fcconv.graph.files.shapes import LARGEST_INPUT, infer_shapes
 from fcconv.graph.node import label
 from fcconv.graph.rewriting.locality import keep_places
-from fcconv.graph.running.run import Program, data_inputs
-from fcconv_modular import Field
+from fcconv.graph.running.run import data_inputs, program_of
+from fcconv_modular import Field, field_of
 from fcconv_modular.residues import Residues
 
 
@@ -85,7 +85,7 @@ def _random_inputs(
     shapes = _whole_shapes(model)
     if shapes is None:
         return None
-    field = Field(int(rng.integers(2**63)))
+    field = field_of(int(rng.integers(2**63)))
     pairs = zip(data_inputs(model.graph), shapes, strict=True)
     return field, [Residues(rng.integers(0, field.prime, n), dtype_of(v)) for v, n in pairs]
 
@@ -129,7 +129,7 @@ def _by_layers(
 ) -> str | None:
     """Compare what stands for each layer that is not left as it is; name one that differs."""
     for key in keys:
-        field = Field(key)
+        field = field_of(key)
         for ir_node in changed:
             if not _same(original, rewritten, ir_node, rng, field):
                 return label(ir_node)
@@ -151,9 +151,9 @@ def _as_a_whole(
     if not all(keep_places(model.graph, declared) for model in models):
         return False
     try:
-        programs = [Program(model) for model in models]
+        programs = [program_of(model) for model in models]
         for key in keys:
-            field = Field(key)
+            field = field_of(key)
             inputs = [
                 Residues(rng.integers(0, field.prime, shape), dtype_of(value))
                 for value, shape in zip(programs[0].inputs, shapes, strict=True)
@@ -221,7 +221,7 @@ def _same(
         raise UnsupportedError(f"{label(ir_node)} can't be compared: its input is too large")
     try:
         models = [cut_out(model, names, outputs) for model in (original, rewritten)]
-        programs = [Program(model) for model in models]
+        programs = [program_of(model) for model in models]
     except (ValueError, UnsupportedError):  # no such values in the rewritten network, or no rule
         return False
     inputs = [

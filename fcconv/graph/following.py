@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from fcconv.errors import UnsupportedError
 from fcconv.graph.call import computing
 from fcconv.graph.lengths import ARITHMETIC, MOVES, Length, as_lengths, length_of, lengths
 from fcconv.graph.local import Along, Local, Together
-from fcconv.graph.node import Node, read_node
+from fcconv.graph.node import Node, constant_of, read_node
 from fcconv.graph.operators import OPERATORS
 from fcconv.graph.running.run import compute
 
@@ -26,6 +26,28 @@ READ = {"Expand": 1, "Reshape": 1, "Resize": 3, "Slice": 2}
 
 FEW = 64
 """Most entries of a constant that may shape a result."""
+
+
+def spread_of(node: Node, known: Mapping[ir.Value, Local | None]) -> Local | None:
+    """Say how a node's results depend on the image, as its operator's record says.
+
+    Parameters
+    ----------
+    node : Node
+        The node.
+    known : mapping of onnx_ir.Value to Local or None
+        How its inputs depend on the image, None where nobody knows; the others are constants.
+
+    Returns
+    -------
+    Local or None
+        None if the results are not local, or nobody knows.
+    """
+    given = [value for value in node.ir.inputs if value is not None]
+    inputs = {value: known[value] if value in known else constant_of(value) for value in given}
+    if any(x is None for x in inputs.values()):
+        return None
+    return _asked(node, [None if value is None else inputs[value] for value in node.ir.inputs])
 
 
 @dataclass
@@ -55,7 +77,7 @@ class Following:
     def to_the_end(self) -> Node | None:
         """Follow all nodes; return the first that is not local, or of which nobody knows."""
         for value in self.graph.initializers.values():
-            self.add(value, None if value.const_value is None else value.const_value.numpy())
+            self.add(value, constant_of(value))
         for ir_node in self.graph:
             node = read_node(ir_node, self.graph.opset_imports)
             if not self.step(node):
@@ -147,15 +169,20 @@ class Following:
 
 def _spread(node: Node, inputs: Sequence[Any]) -> Local | None:
     """Say how a node's results depend on the image; None if they are not local."""
-    operator = OPERATORS.get(node.op)
-    if operator is None or operator.static or operator.spread is None:
-        return None
-    if any(isinstance(inputs[k], Local) for k in operator.structural if k < len(inputs)):
-        return None
     varying = [k for k, x in enumerate(inputs) if isinstance(x, np.ndarray) and _varies(x)]
     if any(k != READ.get(node.op) for k in varying):
         return None
     if not varying and not any(isinstance(x, Local) for x in inputs):
+        return None
+    return _asked(node, inputs)
+
+
+def _asked(node: Node, inputs: Sequence[Any]) -> Local | None:
+    """Ask an operator's record; None if it has none, or its results are not local."""
+    operator = OPERATORS.get(node.op)
+    if operator is None or operator.static or operator.spread is None:
+        return None
+    if any(isinstance(inputs[k], Local) for k in operator.structural if k < len(inputs)):
         return None
     with computing(node):  # whatever a network that others wrote holds
         return operator.spread(node, *inputs)

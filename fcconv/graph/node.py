@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+import numpy.typing as npt
 import onnx_ir as ir
 
 from fcconv.errors import UnsupportedError
@@ -76,6 +78,11 @@ def extraction(inputs: Iterable[ir.Value], outputs: Iterable[ir.Value]) -> str:
     """Write the call that cuts a part out of the file of a network."""
     first, last = ([str(value.name) for value in values] for values in (inputs, outputs))
     return f"onnx.utils.extract_model(path, 'cut.onnx', {first}, {last})"
+
+
+def constant_of(value: ir.Value | None) -> npt.NDArray[Any] | None:
+    """Return the array of a constant; None for any other value."""
+    return None if value is None or value.const_value is None else value.const_value.numpy()
 
 
 def attribute_bytes(node: ir.Node) -> list[bytes]:

@@ -12,7 +12,7 @@ import fcconv_numpy
 from fcconv.errors import FcconvError
 from fcconv.graph.node import Node, read_node
 from fcconv.graph.operators.windows import window_of
-from fcconv.graph.running.run import Program, data_inputs
+from fcconv.graph.running.run import data_inputs, program_of
 
 LARGEST_INPUT = 2**26
 """Most numbers in an input that a run is shown."""
@@ -108,7 +108,7 @@ def see_shapes(model: ir.Model) -> None:
         if v.dtype is not None
     ]
     try:
-        program = Program(model)
+        program = program_of(model)
         program.run(fcconv_numpy, program.parameters(fcconv_numpy), zeros, write_down)
     except FcconvError:
         return

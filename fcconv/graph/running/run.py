@@ -40,29 +40,26 @@ class Step:
     spent: tuple[ir.Value, ...]
 
 
+@dataclass(frozen=True, eq=False)
 class Program:
-    """The nodes of a model in order, each with its operator.
+    """The nodes of a model in order, each with its operator; :func:`program_of` lists them.
 
-    Parameters
+    Attributes
     ----------
-    model : onnx_ir.Model
-        A checked model, see :mod:`fcconv.graph.files.load`.
-
-    Raises
-    ------
-    UnsupportedError
-        If a node's operator is not known.
+    graph : onnx_ir.Graph
+        The network.
+    constants : dict of onnx_ir.Value to array
+        Its weights, and what else is the same for all images.
+    inputs : list of onnx_ir.Value
+        What it reads.
+    steps : list of Step
+        Its nodes.
     """
 
-    def __init__(self, model: ir.Model) -> None:
-        self.graph = model.graph
-        self.constants: dict[ir.Value | None, npt.NDArray[Any]] = {
-            value: value.const_value.numpy()
-            for value in self.graph.initializers.values()
-            if value.const_value is not None
-        }
-        self.inputs = data_inputs(self.graph)
-        self.steps = list(_steps(self.graph))
+    graph: ir.Graph
+    constants: dict[ir.Value | None, npt.NDArray[Any]]
+    inputs: list[ir.Value]
+    steps: list[Step]
 
     def parameters(
         self, backend: Backend[Any], dtype: npt.DTypeLike | None = None
@@ -147,6 +144,28 @@ class Program:
                 inputs,
                 backend.namespace.concatenate,
             )
+
+
+def program_of(model: ir.Model) -> Program:
+    """List the nodes of a model in order, each with its operator.
+
+    Parameters
+    ----------
+    model : onnx_ir.Model
+        A checked model, see :mod:`fcconv.graph.files.load`.
+
+    Raises
+    ------
+    UnsupportedError
+        If a node's operator is not known.
+    """
+    graph = model.graph
+    constants: dict[ir.Value | None, npt.NDArray[Any]] = {
+        value: value.const_value.numpy()
+        for value in graph.initializers.values()
+        if value.const_value is not None
+    }
+    return Program(graph, constants, data_inputs(graph), list(_steps(graph)))
 
 
 def _in_blocks(

@@ -16,20 +16,17 @@ import onnx_ir as ir
 
 from fcconv.errors import UnsupportedError
 from fcconv.graph.call import Call
-from fcconv.graph.node import Node, read_node
+from fcconv.graph.node import Node, constant_of, read_node
 from fcconv.graph.operators.padding import pad_pairs
 from fcconv.graph.operators.windows import DILATED_SINCE, pool
-from fcconv.graph.rewriting.exact.batch import RECURRENT
+from fcconv.graph.rewriting.exact.batching import batching_of
 from fcconv.graph.rewriting.exact.follow import STILL, Followed, axes_of, moves_of
 from fcconv.graph.rewriting.exact.parts import Axis, Moves
-from fcconv.graph.rewriting.exact.patch import constant_of, sizes_of, spans
+from fcconv.graph.rewriting.exact.patch import sizes_of, spans
 from fcconv.graph.rewriting.exact.strips import Key, Parts, Strips
 from fcconv.graph.rules.samples import AxisWindow
 from fcconv.graph.rules.writer import Writer, free_name
 from fcconv.graph.rules.writing import TO_THE_END, write_ints, write_with_ints
-
-BESIDE = ("GatherElements", "GatherND", "GridSample", "ScatterElements")
-"""Operators whose further inputs have as many images as the first."""
 
 
 @dataclass
@@ -211,14 +208,10 @@ class Rewriter:
 
     def _as_many(self, node: Node, inputs: list[ir.Value | None]) -> list[ir.Value | None]:
         """Repeat constants that stand for one image as often as there are windows."""
-        axis, places = 0, range(1, len(inputs))
-        if node.op in RECURRENT:  # lengths of sequences, and the states that it begins with
-            axis, places = 1 - node.attribute("layout", 0), range(4, min(len(inputs), 7))
-        elif node.op == "Concat" and node.attribute("axis", 0) != 0:
-            places = range(len(inputs))
-        elif node.op not in BESIDE:
+        beside = batching_of(node).beside
+        if beside is None:
             return inputs
-        made = list(inputs)
+        (places, axis), made = beside(node), list(inputs)
         for k in places:
             value = node.ir.inputs[k]
             constant = None if value is None else value.const_value
