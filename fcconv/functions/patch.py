@@ -21,6 +21,7 @@ import onnx_ir as ir
 
 from fcconv.functions.entries import by_entry
 from fcconv.functions.known import Known, Weights
+from fcconv.functions.primitives import OPSET, pads_of
 from fcconv.functions.trace import Equation, Trace
 from fcconv.graph import receptive
 from fcconv.graph.call import Call
@@ -28,9 +29,6 @@ from fcconv.graph.operator import Operator
 from fcconv.graph.operators import OPERATORS, elementwise
 from fcconv.graph.rules.values import opened
 from fcconv.graph.rules.writer import add_initializer, free_name
-
-OPSET = 20
-"""The version of ONNX's operators that equations become."""
 
 DOMAIN = "fcconv.jax"
 """Whose operators are equations of JAX."""
@@ -86,19 +84,23 @@ class Patch:
 
     def write(self, equation: Equation) -> None:
         """Write an equation that depends on the patch."""
-        self.source = str(equation)
+        self.source = self.label(equation)
         rule = RULES.get(equation.op)
         made = None
         if equation.is_entrywise:
-            made = self._own(ENTRYWISE, equation)
+            made = self.own(ENTRYWISE, equation)
         elif rule is not None and not _changes_types(equation):
             one = rule(self, equation)
             made = None if one is None else [one]
         if made is None:
-            made = self._own(FOR_EACH, equation)
+            made = self.own(FOR_EACH, equation)
         self.values.update(zip(equation.outputs, made, strict=True))
 
-    def _own(self, op: str, equation: Equation) -> list[ir.Value]:
+    def label(self, equation: Equation) -> str:
+        """Name what an equation becomes."""
+        return str(equation)
+
+    def own(self, op: str, equation: Equation) -> list[ir.Value]:
         """Write an equation as it is."""
         inputs = [self.values.get(n) or self.weight(n, op == ENTRYWISE) for n in equation.inputs]
         kept = {"equation": equation, "batched": [n in self.values for n in equation.inputs]}
@@ -117,15 +119,20 @@ class Patch:
         inputs: Sequence[ir.Value],
         shape: Sequence[int],
         attributes: Mapping[str, Any] | None = None,
+        dtype: npt.DTypeLike | None = None,
     ) -> ir.Value:
-        """Write an operator of ONNX, that makes a value of a shape without the batch."""
+        """Write an operator of ONNX that makes a value of a shape, without the batch.
+
+        Its type is that of the first input, if no other is said.
+        """
         name = free_name(self.source, self.names)
         node = ir.node(op, inputs, attributes, name=name)
         self.nodes.append(node)
         (made,) = node.outputs
         made.name = free_name(name, self.names)
-        dtype = inputs[0].dtype
-        describe(made, shape, np.float32 if dtype is None else dtype.numpy())
+        of_first = inputs[0].dtype
+        found = np.float32 if of_first is None else of_first.numpy()
+        describe(made, shape, found if dtype is None else dtype)
         return made
 
     def weight(self, number: int, broadcasts: bool = False) -> ir.Value:
@@ -147,6 +154,10 @@ class Patch:
     def ints(self, numbers: Sequence[int]) -> ir.Value:
         """Write integers that an operator takes as an input."""
         return self.constant(np.array(numbers, np.int64))
+
+    def number(self, value: Any, dtype: npt.DTypeLike) -> ir.Value:
+        """Write one number of a type."""
+        return self.constant(np.array(value, dtype))
 
     def constant(self, array: npt.NDArray[Any]) -> ir.Value:
         """Write a constant."""
@@ -222,27 +233,35 @@ def patch_network(
         The network, whose outputs are named by the numbers of the values that they are, and whose
         weights are the numbers of entries; and the entries.
     """
+    made = Patch(known)
+    return written(made, trace, number, patch), made.weights
+
+
+def written(made: Patch, trace: Trace, number: int, patch: jax.ShapeDtypeStruct) -> ir.Model:
+    """Write the equations of a function that depend on the patch, and put them together."""
     image = ir.Value(name="patch")
     describe(image, patch.shape, patch.dtype)
-    made = Patch(known, values={number: image}, names={"patch"})
+    made.names.add("patch")
+    made.values[number] = image
     for equation in trace.equations:
-        if equation.outputs[0] not in known:
+        if equation.outputs[0] not in made.known:
             made.write(equation)
     outputs, made.source = [], "output"
     for output in dict.fromkeys(trace.outputs):
-        if output not in known:
+        if output not in made.known:
             value = made.values[output]
             outputs.append(made.emit("Identity", [value], shape_of(value)))
             outputs[-1].name = str(output)
+    domains = {node.domain for node in made.nodes}
     graph = ir.Graph(
         [image],
         outputs,
         nodes=made.nodes,
         initializers=list(made.constants.values()),
-        opset_imports={"": OPSET, DOMAIN: 1},
+        opset_imports={"": OPSET} | ({DOMAIN: 1} if DOMAIN in domains else {}),
         name="function",
     )
-    return ir.Model(graph, ir_version=10), made.weights
+    return ir.Model(graph, ir_version=9)
 
 
 def _changes_types(equation: Equation) -> bool:
@@ -335,16 +354,12 @@ def _conv(patch: Patch, equation: Equation) -> ir.Value | None:
     attributes = {
         "strides": list(p["window_strides"]),
         "dilations": list(p["rhs_dilation"]),
-        "pads": _ends(p["padding"]),
+        "pads": pads_of(p["padding"]),
         "group": p["feature_group_count"],
     }
     lengths = [equation.shape[axis] for axis in out]
     made = patch.emit("Conv", [image, weight], lengths[1:], attributes)
     return patch.transposed(patch.reshaped(made, lengths), np.argsort(out).tolist())
-
-
-def _ends(padding: Sequence[tuple[int, int]]) -> list[int]:
-    return [before for before, _ in padding] + [after for _, after in padding]
 
 
 def _dot(patch: Patch, equation: Equation) -> ir.Value | None:
@@ -399,7 +414,7 @@ def _pool(patch: Patch, equation: Equation) -> ir.Value | None:
         "kernel_shape": [moves[k][0] for k in along],
         "strides": [moves[k][1] for k in along],
         "dilations": [moves[k][2] for k in along],
-        "pads": _ends([moves[k][3] for k in along]),
+        "pads": pads_of([moves[k][3] for k in along]),
     }
     lengths = [equation.shape[k] for k in along]
     if equation.op == "reduce_window_max":

@@ -189,14 +189,15 @@ def _conv(
         kernel,
         strides=list(p["window_strides"]),
         dilations=list(p["rhs_dilation"]),
-        pads=_ends(p["padding"]),
+        pads=pads_of(p["padding"]),
         group=p["feature_group_count"],
     )
     back = np.argsort(out)
     return _moved(made, lambda a: a.transpose(back), equation.shape)
 
 
-def _ends(padding: Sequence[tuple[int, int]]) -> list[int]:
+def pads_of(padding: Sequence[tuple[int, int]]) -> list[int]:
+    """Write padding as ONNX does: before each axis, then after each."""
     return [before for before, _ in padding] + [after for _, after in padding]
 
 
@@ -271,7 +272,7 @@ def _pool(
         "kernel_shape": [moves[k][0] for k in along],
         "strides": [moves[k][1] for k in along],
         "dilations": [moves[k][2] for k in along],
-        "pads": _ends([moves[k][3] for k in along]),
+        "pads": pads_of([moves[k][3] for k in along]),
     }
 
     def pool(flat: SlidingValue[Tensor]) -> SlidingValue[Tensor]:
