@@ -662,8 +662,8 @@ MUTATIONS = [
     Mutation(
         "every window of a sliding network where every n-th is asked for",
         "fcconv/scanning/engine.py",
-        "slice(None, None, n) for n in self._every",
-        "slice(None, None, 1) for n in self._every",
+        "slice(None, None, n) for n in self.every",
+        "slice(None, None, 1) for n in self.every",
         f"{CUT_OUT}::test_every_so_many_windows_of_a_sliding_network",
     ),
     Mutation(
@@ -844,8 +844,8 @@ MUTATIONS = [
     Mutation(
         "the first peak suppresses all that touch it",
         "fcconv/scanning/suppression.py",
-        "iou(self._boxes[stronger], self._boxes[weaker]) > self._overlap",
-        "iou(self._boxes[stronger], self._boxes[weaker]) > 0",
+        "iou(self.boxes[stronger], self.boxes[weaker]) > self.overlap",
+        "iou(self.boxes[stronger], self.boxes[weaker]) > 0",
         "test_scan_peaks.py::test_peaks_that_overlap_a_little_are_both_kept",
     ),
     Mutation(

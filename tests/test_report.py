@@ -24,7 +24,7 @@ from fcconv.report.heatmap import draw
 from fcconv.report.picture import colour_scale, colours, palette, read_heat, rgb
 from fcconv.scanning.opening import open_images
 from fcconv.scanning.peaks import Peak
-from fcconv.scanning.scales import Resized
+from fcconv.scanning.scales import resized
 from small_scans import HOSTILE, LAYERS, make_scan, randoms
 
 # Blocks -------------------------------------------------------------------------------------------
@@ -293,7 +293,7 @@ def test_an_overview_that_there_is_none_of() -> None:
 
 def test_a_resized_scan_shows_the_picture_that_its_boxes_are_about() -> None:
     (image,), _ = open_images(np.random.default_rng(0).random((1, 60, 80), np.float32), 2)
-    scan = fcconv.scan(load_faces(), Resized(image, 0.5), engine="numpy")
+    scan = fcconv.scan(load_faces(), resized(image, 0.5), engine="numpy")
     assert scan.overview().shape == (1, 60, 80)
 
 

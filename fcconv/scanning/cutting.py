@@ -12,7 +12,7 @@ from fcconv.graph.running.run import fixed_batch
 from fcconv.scanning.engine import Score, fastest
 from fcconv.scanning.job import Job
 from fcconv.scanning.layouts import unit
-from fcconv.scanning.memory import Footprint, corners
+from fcconv.scanning.memory import Footprint, corners, footprint_of
 from fcconv.scanning.plan import Plan, plans
 from fcconv.scanning.records import Record
 
@@ -77,7 +77,7 @@ def planned(job: Job, memory: int, engine: str) -> tuple[Plan, int]:
     prepared = layout.channels * layout.dtype.itemsize + 1  # and what has no value
 
     def needed(cut: Plan) -> int:
-        read = job.sources[0].bytes(cut.pixels) + math.prod(cut.pixels) * prepared
+        read = job.source(0).bytes(cut.pixels) + math.prod(cut.pixels) * prepared
         # one tile is read, and one written, while one is computed
         both = 2 * (read + math.prod(cut.scored) * scores)
         if job.windows == "crops":
@@ -120,10 +120,10 @@ def _footprint(job: Job, engine: str) -> Footprint:
     network, layout = job.network, job.network.layout
     if job.windows == "crops":
         shape = layout.shape(network.window, _fixed_batch(job))
-        return Footprint(network.patch, [shape], engine)
+        return footprint_of(network.patch, [shape], engine)
     sliding = network.sliding
-    tiles = corners(job.sources[0].size, sliding.window, sliding.stride)
-    return Footprint(sliding.model, [layout.shape(tile) for tile in tiles], engine)
+    tiles = corners(job.source(0).size, sliding.window, sliding.stride)
+    return footprint_of(sliding.model, [layout.shape(tile) for tile in tiles], engine)
 
 
 def _fixed_batch(job: Job) -> int:
@@ -149,7 +149,7 @@ def ways(job: Job) -> Iterator[Plan]:
         margins: Sequence[tuple[int, int]] = ((0, 0),) * len(window)
     else:
         margins = job.network.sliding.margins
-    return plans(job.sources[0].size, window, job.step, margins)
+    return plans(job.source(0).size, window, job.step, margins)
 
 
 def _crops(each: int, memory: int) -> int:

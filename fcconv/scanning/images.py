@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import math
 from collections.abc import Sequence
@@ -185,7 +184,7 @@ class Image:
         shape = f"{self.axes} {self.channels} x {self.size} {self.dtype}"
         return f"{self.name}, {shape}, {self.stored.stamp or self._fingerprint()}"
 
-    @functools.cached_property
+    @property
     def _entries(self) -> int:
         """The entries of one pixel."""
         shape = self.stored.levels[0].shape
@@ -197,7 +196,7 @@ class Image:
         known = zip(self.axes, stored, self.stored.levels[0].shape, strict=True)
         return "".join(told if letter == "." else letter for letter, told, n in known if n > 1)
 
-    @functools.cached_property
+    @property
     def _spatial(self) -> str:
         """The letters of the spatial axes, in order."""
         return "".join(letter for letter in "DHW" if letter in self.axes)
@@ -247,7 +246,7 @@ class Image:
                 "anew"
             )
 
-    @functools.cached_property
+    @property
     def _order(self) -> list[int]:
         """Where the axes lie in what is stored: those left out, channels, then spatial ones."""
         return sorted(range(len(self.axes)), key=lambda axis: ".CDHW".index(self.axes[axis]))

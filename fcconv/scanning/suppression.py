@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -62,7 +63,7 @@ def non_max_suppression(
     order = strongest_first(scores)
     if not len(order) or overlap >= 1:  # no overlap is larger
         return order
-    grid = Grid(boxes[order], overlap)
+    grid = _grid_of(boxes[order], overlap)
     left, kept, length = np.arange(len(order)), [], PREFIX
     by_tile = grid.by_tile(left)
     while len(left):
@@ -115,30 +116,36 @@ class Near(NamedTuple):
         return np.repeat(boxes, self.length.sum(axis=1)), self.listed[places]
 
 
+@dataclass(frozen=True, eq=False)
 class Grid:
     """Boxes, and a grid in whose tiles their centres lie.
 
     Two boxes that overlap too far have their centres in the same tile or in neighbouring ones.
 
-    Parameters
+    Attributes
     ----------
     boxes : array, shape (n, axes, 2)
         The boxes, strongest first.
     overlap : float
         Largest intersection over union that two of them may have, below 1.
+    tiles : array, shape (n,)
+        The tile of each box.
+    rows : array, shape (3 ** (axes - 1),)
+        What leads from a tile to the same place in its own row and in those beside it.
     """
 
-    def __init__(self, boxes: Boxes, overlap: float) -> None:
-        self._boxes, self._overlap = boxes, overlap
-        self._tiles, self._rows = _tiles(boxes, overlap)
+    boxes: Boxes
+    overlap: float
+    tiles: Numbers
+    rows: Numbers
 
     def by_tile(self, boxes: Numbers) -> Numbers:
         """Sort some of the boxes by their tiles."""
-        return boxes[np.argsort(self._tiles[boxes], kind="stable")]
+        return boxes[np.argsort(self.tiles[boxes], kind="stable")]
 
     def near(self, boxes: Numbers, listed: Numbers) -> Near:
         """Find which of a list, sorted by tile, lie around each of some boxes."""
-        tiles, listed_tiles = self._tiles[boxes][:, None] + self._rows, self._tiles[listed]
+        tiles, listed_tiles = self.tiles[boxes][:, None] + self.rows, self.tiles[listed]
         first = np.searchsorted(listed_tiles, tiles - 1)
         return Near(listed, first, np.searchsorted(listed_tiles, tiles + 1, "right") - first)
 
@@ -147,9 +154,9 @@ class Grid:
         stronger, weaker = near.pairs(boxes)
         later = weaker > stronger
         stronger, weaker = stronger[later], weaker[later]
-        over = iou(self._boxes[stronger], self._boxes[weaker]) > self._overlap
+        over = iou(self.boxes[stronger], self.boxes[weaker]) > self.overlap
         stronger, weaker = stronger[over], weaker[over]
-        gone = np.zeros(len(self._boxes), np.bool_)
+        gone = np.zeros(len(self.boxes), np.bool_)
         starts = np.flatnonzero(np.diff(stronger, prepend=-1)).tolist()
         for start, end in itertools.pairwise([*starts, len(stronger)]):
             if not gone[stronger[start]]:
@@ -183,16 +190,8 @@ def _settle(grid: Grid, prefix: Numbers, by_tile: Numbers) -> tuple[int, Numbers
     return len(prefix), kept, gone
 
 
-def _tiles(boxes: Boxes, overlap: float) -> tuple[Numbers, Numbers]:
-    """Lay a grid whose tiles are numbered row by row.
-
-    Returns
-    -------
-    tiles : array, shape (n,)
-        The tile of each box.
-    rows : array, shape (3 ** (axes - 1),)
-        What leads from a tile to the same place in its own row and in those beside it.
-    """
+def _grid_of(boxes: Boxes, overlap: float) -> Grid:
+    """Lay a grid whose tiles are numbered row by row."""
     centres, sizes = boxes.mean(axis=-1), boxes[..., 1] - boxes[..., 0]
     # The IoU of boxes is at most that of their sides along an axis. For sides a and b whose centres
     # are d apart that is at most (m - d) / (m + d) with m = (a + b) / 2, and more than t only where
@@ -204,7 +203,8 @@ def _tiles(boxes: Boxes, overlap: float) -> tuple[Numbers, Numbers]:
     lengths = tiles.max(axis=0) + 2  # an empty tile at the end of a row parts it from the next
     strides = np.append(np.cumprod(lengths[:0:-1])[::-1], 1)
     steps = itertools.product((-1, 0, 1), repeat=len(strides) - 1)
-    return tiles @ strides, np.array([np.dot(step, strides[:-1]) for step in steps], np.int64)
+    rows = np.array([np.dot(step, strides[:-1]) for step in steps], np.int64)
+    return Grid(boxes, overlap, tiles @ strides, rows)
 
 
 def strongest_first(scores: npt.NDArray[Any]) -> Numbers:
