@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from fcconv.graph.rewriting.convolutionize import convolutionize
     from fcconv.graph.rewriting.pointwise import Pointwise, pointwise
     from fcconv.graph.rewriting.sliding import Sliding
+    from fcconv.graph.rewriting.weights import PatchNetwork, patch_of
     from fcconv.graph.running.compiled import Compiled
     from fcconv.graph.running.engines import compile  # noqa: A004 - fcconv.compile, as re.compile
     from fcconv.scanning.preparation import Preparation
@@ -44,6 +45,7 @@ __version__ = "0.1.0"
 _NETWORKS = {
     "Certificate": "fcconv.certificate.report",
     "Compiled": "fcconv.graph.running.compiled",
+    "PatchNetwork": "fcconv.graph.rewriting.weights",
     "Pointwise": "fcconv.graph.rewriting.pointwise",
     "Preparation": "fcconv.scanning.preparation",
     "Scan": "fcconv.scanning.result",
@@ -51,6 +53,7 @@ _NETWORKS = {
     "certify": "fcconv.certificate.certify",
     "compile": "fcconv.graph.running.engines",
     "convolutionize": "fcconv.graph.rewriting.convolutionize",
+    "patch_of": "fcconv.graph.rewriting.weights",
     "pointwise": "fcconv.graph.rewriting.pointwise",
     "scan": "fcconv.scanning.scan",
     "slide": "fcconv.functions.slide",
@@ -70,6 +73,7 @@ __all__ = [
     "ImageError",
     "ModelError",
     "OutputError",
+    "PatchNetwork",
     "Pointwise",
     "Preparation",
     "Scan",
@@ -90,6 +94,7 @@ __all__ = [
     "dense_to_conv1x1",
     "im2col",
     "max_pool",
+    "patch_of",
     "pointwise",
     "rounding",
     "scan",

@@ -26,7 +26,7 @@ from fcconv.certificate.report import Certificate, Rounding
 from fcconv.certificate.weights import moved_weights
 from fcconv.errors import FcconvError, UnsupportedError
 from fcconv.graph.files.shapes import LARGEST_INPUT, infer_shapes
-from fcconv.graph.node import Node
+from fcconv.graph.node import label
 from fcconv.graph.rewriting.locality import keep_places
 from fcconv.graph.running.run import data_inputs, program_of
 from fcconv_modular import Field, field_of
@@ -100,7 +100,7 @@ def _part(original: ir.Model, rewritten: ir.Model, ir_node: ir.Node) -> Part:
     names, dtypes = [str(value.name) for value in data], [dtype_of(value) for value in data]
     shapes = [small_shape(value, ir_node) for value in data]
     models = [cut_out(model, names, outputs) for model in (original, rewritten)]
-    return str(Node(ir_node, 0)), as_they_are(*models), shapes, dtypes
+    return label(ir_node), as_they_are(*models), shapes, dtypes
 
 
 def _measure(
@@ -132,7 +132,7 @@ def _by_layers(
         field = field_of(key)
         for ir_node in changed:
             if not _same(original, rewritten, ir_node, rng, field):
-                return str(Node(ir_node, 0))
+                return label(ir_node)
         keys.agreed(field.false_agreement())
     return None
 
@@ -218,7 +218,7 @@ def _same(
     names, shapes = [str(value.name) for value in data], [small_shape(v, ir_node) for v in data]
     declared = [shape_of(value, ir_node) for value in data]
     if any(math.prod(shape) > LARGEST_INPUT for shape in shapes):
-        raise UnsupportedError(f"{Node(ir_node, 0)} can't be compared: its input is too large")
+        raise UnsupportedError(f"{label(ir_node)} can't be compared: its input is too large")
     try:
         models = [cut_out(model, names, outputs) for model in (original, rewritten)]
         programs = [program_of(model) for model in models]
@@ -233,7 +233,7 @@ def _same(
     except FcconvError as error:
         told = ", ".join(map(str, shapes))
         raise UnsupportedError(
-            f"{Node(ir_node, 0)} can't be compared, for the sizes of its input are not known, "
+            f"{label(ir_node)} can't be compared, for the sizes of its input are not known, "
             f"and {told} do not suit it ({error}): fix the sizes of the input in both networks"
         ) from error
     try:

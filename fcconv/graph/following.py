@@ -14,9 +14,10 @@ import onnx_ir as ir
 
 import fcconv_numpy
 from fcconv.errors import UnsupportedError
+from fcconv.graph.call import computing
 from fcconv.graph.lengths import ARITHMETIC, MOVES, Length, as_lengths, length_of, lengths
 from fcconv.graph.local import Along, Local, Together
-from fcconv.graph.node import Node, computing, constant_of
+from fcconv.graph.node import Node, constant_of, read_node
 from fcconv.graph.operators import OPERATORS
 from fcconv.graph.running.run import compute
 
@@ -78,7 +79,7 @@ class Following:
         for value in self.graph.initializers.values():
             self.add(value, constant_of(value))
         for ir_node in self.graph:
-            node = Node(ir_node, self.graph.opset_imports.get(ir_node.domain, 0))
+            node = read_node(ir_node, self.graph.opset_imports)
             if not self.step(node):
                 return node
         return None

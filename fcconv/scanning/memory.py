@@ -16,7 +16,7 @@ import onnx_ir as ir
 import fcconv_numpy
 from fcconv.backend import BACKENDS, ONNXRUNTIME, backend
 from fcconv.errors import ArgumentError, ModelError, UnsupportedError
-from fcconv.graph.node import Node
+from fcconv.graph.node import Node, operator_name
 from fcconv.graph.operators import OPERATORS
 from fcconv.graph.running.engines import compile as compiled
 from fcconv.graph.running.run import data_inputs, program_of, spent_after
@@ -262,7 +262,7 @@ def _workspace(node: ir.Node, extents: dict[ir.Value, Extent], engine: str) -> l
     most = backend(engine).column_bytes() if engine in BACKENDS else None
     if most is None:
         return [*read, *made]  # copies in the layout that the library prefers
-    operator = OPERATORS.get(Node(node, 0).op)
+    operator = OPERATORS.get(operator_name(node))
     workspace = "copies" if operator is None else operator.workspace
     if workspace == "columns":
         weight = node.inputs[1]

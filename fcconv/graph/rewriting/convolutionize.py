@@ -10,7 +10,7 @@ import onnx_ir as ir
 from fcconv.errors import ArgumentError
 from fcconv.geometry import Ints, per_axis
 from fcconv.graph.files.load import Source, load
-from fcconv.graph.node import Node
+from fcconv.graph.node import label
 from fcconv.graph.rewriting.exact.network import natural_stride, write_exactly
 from fcconv.graph.rewriting.exact.patch import prepared
 from fcconv.graph.rewriting.locality import find_locality
@@ -134,7 +134,7 @@ def exact(model: ir.Model, found: Sliding | Stuck, stride: Ints | None = None) -
         reasons=(),
         layers=(),
         patch=model,
-        ends=None if form.ends is None else str(Node(form.ends, 0)),
+        ends=None if form.ends is None else label(form.ends),
         cost=form.cost,
     )
     written.metadata_props.update(metadata(sliding))

@@ -15,8 +15,9 @@ import onnx_ir as ir
 import fcconv_numpy
 from fcconv.backend import Backend
 from fcconv.errors import ShapeError
+from fcconv.graph.call import Call, computing
 from fcconv.graph.check import unfamiliar
-from fcconv.graph.node import Node, computing
+from fcconv.graph.node import Node, read_node
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators import OPERATORS
 from fcconv.graph.running.entrywise import fits, in_blocks, is_unshared
@@ -191,7 +192,7 @@ def _in_blocks(
 
 
 def compute(
-    operator: Operator, backend: Backend[Any], node: Node, arguments: Sequence[Any]
+    operator: Operator, backend: Backend[Any], node: Call, arguments: Sequence[Any]
 ) -> tuple[Any, ...]:
     """Compute one node; errors begin with its name."""
     structural = [
@@ -213,7 +214,7 @@ def compute(
 
 def _steps(graph: ir.Graph) -> Iterator[Step]:
     for ir_node, spent in zip(graph, spent_after(graph), strict=True):
-        node = Node(ir_node, graph.opset_imports.get(ir_node.domain, 0))
+        node = read_node(ir_node, graph.opset_imports)
         yield Step(node, operator_of(node), spent)
 
 
@@ -230,7 +231,7 @@ def spent_after(graph: ir.Graph) -> list[tuple[ir.Value, ...]]:
     return [tuple(spent.get(node, ())) for node in nodes]
 
 
-def operator_of(node: Node) -> Operator:
+def operator_of(node: Call) -> Operator:
     """Look up the operator of a node.
 
     Raises

@@ -16,11 +16,12 @@ import onnx_ir as ir
 from fcconv.errors import FcconvError
 from fcconv.graph.following import spread_of
 from fcconv.graph.local import Local
-from fcconv.graph.node import Node
+from fcconv.graph.node import Node, read_node
 from fcconv.graph.operators import OPERATORS
 from fcconv.graph.rewriting.exact.batching import batching_of
 from fcconv.graph.rewriting.exact.parts import Axis
 from fcconv.graph.rules.writer import Writer
+from fcconv.graph.rules.writing import write_ints
 
 
 def free_batch(graph: ir.Graph, image: ir.Value, writer: Writer) -> None:
@@ -37,7 +38,7 @@ def free_batch(graph: ir.Graph, image: ir.Value, writer: Writer) -> None:
     """
     places: dict[ir.Value, int] = {image: 0}
     for ir_node in graph:
-        node = Node(ir_node, graph.opset_imports.get(ir_node.domain, 0))
+        node = read_node(ir_node, graph.opset_imports)
         read = next((v for v in ir_node.inputs if v in places), None)
         operator = OPERATORS.get(node.op)
         if read is None or (operator is not None and operator.static):
@@ -79,7 +80,7 @@ def _reshape(node: Node, place: int, writer: Writer) -> int:
         return 0
     place = next((k for k in found if made[k] == 1), found[-1])
     numbers = [-1 if k == place else n for k, n in enumerate(made)]
-    node.ir.replace_input_with(1, writer.ints(numbers, node, "/shape"))
+    node.ir.replace_input_with(1, write_ints(writer, numbers, node, "/shape"))
     return place
 
 

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from fcconv.graph.following import spread_of
 from fcconv.graph.local import Local
-from fcconv.graph.node import Node
+from fcconv.graph.node import Node, read_node
 from fcconv.graph.operators.windows import DILATED_SINCE
 from fcconv.graph.rewriting.exact.parts import Axis, Moves
 
@@ -42,7 +42,7 @@ class Followed:
         if not any(value in self.seen for value in ir_node.inputs if value is not None):
             return
         self.seen.update(ir_node.outputs)
-        made = self._made(Node(ir_node, self.opsets.get(ir_node.domain, 0)))
+        made = self._made(read_node(ir_node, self.opsets))
         if made is not None:
             self.locals.update((value, made) for value in ir_node.outputs)
 

@@ -16,12 +16,13 @@ import onnx_ir as ir
 from fcconv.errors import FcconvError, UnsupportedError
 from fcconv.graph import receptive
 from fcconv.graph.files.shapes import infer_shapes, see_shapes
-from fcconv.graph.node import Node, constant_of
+from fcconv.graph.node import Node, constant_of, read_node
 from fcconv.graph.operators import OPERATORS, moves, windows
 from fcconv.graph.rewriting.exact.batch import free_batch
 from fcconv.graph.rewriting.exact.batching import MIXES, batching_of
 from fcconv.graph.rewriting.locality import images_meet_at
-from fcconv.graph.rules.writer import TO_THE_END, Writer, names_in
+from fcconv.graph.rules.writer import Writer, names_in
+from fcconv.graph.rules.writing import TO_THE_END, write_ints, write_with_ints
 from fcconv.graph.running.run import data_inputs, fixed_batch
 from fcconv.graph.running.session import open_session
 
@@ -60,7 +61,7 @@ def prepared(model: ir.Model) -> ir.Model:
             f"one that is free"
         )
     for ir_node in graph:
-        node = Node(ir_node, graph.opset_imports.get(ir_node.domain, 0))
+        node = read_node(ir_node, graph.opset_imports)
         _check_batches(node)
         operator = OPERATORS.get(node.op)
         if operator is not None and operator.spread is receptive.window:
@@ -207,7 +208,7 @@ def _spell_out_ends(node: Node, writer: Writer) -> None:
         first.append(start)
         last.append(end - size or TO_THE_END)
     for position, numbers in ((1, first), (2, last)):
-        node.ir.replace_input_with(position, writer.ints(numbers, node, "/span"))
+        node.ir.replace_input_with(position, write_ints(writer, numbers, node, "/span"))
 
 
 def _spell_out_size(node: Node, writer: Writer) -> None:
@@ -230,8 +231,8 @@ def _free_sizes(node: Node, graph: ir.Graph, writer: Writer) -> None:
     before = replace(writer, nodes=[])
     shape = before.emit(node, "Shape", [x], suffix="/shape")
     ends = {"starts": [0], "ends": [1]}
-    first = before.with_ints(node, "Slice", shape, 10, "/first", ends)
-    rest = before.ints(wanted[1:], node, "/rest")
+    first = write_with_ints(before, node, "Slice", shape, 10, "/first", ends)
+    rest = write_ints(before, wanted[1:], node, "/rest")
     whole = before.emit(node, "Concat", [first, rest], {"axis": 0}, "/sizes")
     graph.insert_before(node.ir, before.nodes)
     node.ir.replace_input_with(3, whole)
