@@ -279,12 +279,12 @@ class Field:
         return 3 * self._operations / (1 << BITS) + self._integers * most_divisors / PRIMES
 
 
-@functools.cache
 def field_of(key: int) -> Field:
     """Choose a field: its prime is as random as its key."""
     return Field(key, _random_prime(key))
 
 
+@functools.cache
 def _random_prime(key: int) -> int:
     """Choose one of the primes by a key."""
     numbers = np.arange(2**BITS + 1, 2 ** (BITS + 1), 2)
