@@ -48,12 +48,12 @@ def remembered(function: Callable[P, R]) -> Callable[P, R]:
 
     Where an argument is something else the function is called: ``1.0 == 1`` is not an integer.
     """
-    cached = functools.lru_cache(maxsize=4096, typed=True)(function)
+    cached: Callable[..., R] = functools.lru_cache(maxsize=4096, typed=True)(function)
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        plain = not kwargs and all(map(_is_plain, args))
-        return cached(*args) if plain else function(*args, **kwargs)
+        plain = all(map(_is_plain, (*args, *kwargs.values())))
+        return (cached if plain else function)(*args, **kwargs)
 
     return call
 

@@ -143,7 +143,9 @@ def conv(
     """
     backend = check_arrays(x=x, weight=weight, bias=bias)
     shapes = x.shape, weight.shape, _shape(bias)
-    window, groups = _conv_window(*shapes, stride, padding, dilation, groups)
+    window, groups = _conv_window(
+        *shapes, stride=stride, padding=padding, dilation=dilation, groups=groups
+    )
     return backend.conv(x, weight, bias, window, groups)
 
 
@@ -152,6 +154,7 @@ def _conv_window(
     x: Shape,
     weight: Shape,
     bias: Shape | None,
+    *,
     stride: Ints,
     padding: Padding,
     dilation: Ints,

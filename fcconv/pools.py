@@ -65,7 +65,15 @@ def max_pool(
     backend = check_arrays(x=x)
     check_spatial(x.shape)
     check_flag("ceil_mode", ceil_mode)
-    window, _ = _moves(x.shape[2:], kernel, stride, padding, dilation, ceil_mode, False)
+    window, _ = _moves(
+        x.shape[2:],
+        kernel,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        ceil_mode=ceil_mode,
+        count_include_pad=False,
+    )
     return backend.max_pool(x, window)
 
 
@@ -129,8 +137,15 @@ def avg_pool(
     check_spatial(x.shape)
     check_flag("ceil_mode", ceil_mode)
     check_flag("count_include_pad", count_include_pad)
-    arguments = kernel, stride, padding, dilation, ceil_mode, count_include_pad
-    window, counts = _moves(x.shape[2:], *arguments)
+    window, counts = _moves(
+        x.shape[2:],
+        kernel,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        ceil_mode=ceil_mode,
+        count_include_pad=count_include_pad,
+    )
     return backend.avg_pool(x, window, _outer(counts))
 
 
@@ -138,6 +153,7 @@ def avg_pool(
 def _moves(
     size: Shape,
     kernel: Ints,
+    *,
     stride: Ints | None,
     padding: Padding,
     dilation: Ints,

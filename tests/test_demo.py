@@ -41,7 +41,7 @@ def prove(backend: str, photo: list[Image]) -> proof.Proof:
     one, many = (fcconv.compile(model, backend) for model in (sliding.model, faces))
     one_pass = proof.one_pass_scores(one, photo, silently)
     by_crop = proof.crop_scores(many, photo, 3, silently)
-    return proof.prove(faces, photo, backend, one_pass, by_crop, silently)
+    return proof.prove(faces, photo, backend, one_pass, by_crop, track=silently)
 
 
 @pytest.mark.slow

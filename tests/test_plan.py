@@ -116,7 +116,7 @@ def test_a_file_tells_what_the_network_is(case: Case) -> None:
 def test_a_plan_that_fits_is_taken_without_a_look_at_smaller_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    job = make_job(as_network(small_network()), picture(), None, None, None, None)
+    job = make_job(as_network(small_network()), picture())
     whole = next(ways(job))
 
     def first_only(_: Job) -> Iterator[Plan]:

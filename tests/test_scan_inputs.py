@@ -61,7 +61,7 @@ def test_arrays_of_every_library(kind: str, tmp_path: Path) -> None:
 def test_images_are_read_by_tile(windows: str) -> None:
     network, image = small_network(pad=1), Recording(picture())
     memory = memory_for(8, network, image, windows=windows)
-    job = make_job(as_network(network, windows=windows), image, windows, None, None, None)
+    job = make_job(as_network(network, windows=windows), image, windows=windows)
     cut, _ = planned(job, memory, "numpy")
     image.reads.clear()
     fcconv.scan(network, image, engine="numpy", memory=memory, windows=windows)

@@ -221,7 +221,7 @@ def test_tiles_of_crops_hold_many_windows_within_their_memory(
 ) -> None:
     image = np.zeros((2, side, side), np.float32)
     sliding = as_network(small_network(pad=1), stride)
-    job = make_job(sliding, image, "crops", None, None, None)
+    job = make_job(sliding, image, windows="crops")
     cut, batch = planned(job, 512 * 10**6, engine)
     windows = math.prod(cut.kept)
     assert windows >= min(math.prod(cut.cells), 16)

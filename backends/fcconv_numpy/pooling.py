@@ -24,7 +24,9 @@ def pool(reduce: np.ufunc, x: Array, window: Window, blank: float, count: Array 
     y = np.empty(lengths, native(x.dtype))
     column, work = math.prod(window.stride) * x.itemsize, math.prod(window.kernel) * MOVED
     chosen = plan(lengths, column, work, blas_threads())
-    part = functools.partial(_pool_tiles, y, reduce, x[:, :, None], window, blank, count)
+    part = functools.partial(
+        _pool_tiles, y, reduce, x[:, :, None], window, blank=blank, count=count
+    )
     share(part, chosen.tiles(lengths), chosen.workers)
     return y
 
@@ -34,9 +36,10 @@ def _pool_tiles(
     reduce: np.ufunc,
     x: Array,
     window: Window,
+    tiles: Iterator[Tile],
+    *,
     blank: float,
     count: Array | None,
-    tiles: Iterator[Tile],
 ) -> None:
     """Compute tiles of `y`, as many as there are left."""
     dtype = computed(x.dtype)

@@ -98,7 +98,7 @@ def against_crops(name: str, engine: str) -> tuple[int, float, float, float]:
 def tiling(engine: str, side: int) -> tuple[int, float, float]:
     """Return tiles, and the seconds of a scan in them and of one whole pass."""
     image = random_image(3, side)
-    job = make_job(as_network(networks.colour()), image, None, None, None, None)
+    job = make_job(as_network(networks.colour()), image)
     cut, batch = planned(job, parse_bytes("512MB"), engine)
     score = job.score(engine, batch)
 
@@ -137,7 +137,7 @@ def exact_windows(engine: str, stride: int, side: int) -> tuple[int, float, floa
     patch = network.patch_compiled(engine)
     noise = np.random.default_rng(0).random((3, 1, side), np.float32)
     image = np.broadcast_to(noise, (3, side, side))  # its rows are equal, and take no memory
-    job = make_job(network, image, "crops", None, None, None)
+    job = make_job(network, image, windows="crops")
     cut, batch = planned(job, parse_bytes("512MB"), engine)
     score = job.score(engine, batch)
     found, tiles, *loops = medians(

@@ -20,6 +20,7 @@ Where a bound can't be given, where a number may exceed its type, say, it is inf
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -98,7 +99,8 @@ class Bounds:
 
     def dense(self, x: Bounded, weight: Bounded, bias: Bounded | None) -> Bounded:
         """Multiply ``x (..., I)`` with ``weight (O, I)`` and add the bias."""
-        return self._dot(lambda a, b: fcconv_numpy.dense(a, b, None), x, weight, bias, (1,), -1)
+        product = functools.partial(fcconv_numpy.dense, bias=None)
+        return self._dot(product, x, weight, bias, summed=(1,), axis=-1)
 
     def im2col(self, x: Bounded, window: Window) -> Bounded:
         """Gather the windows as columns, ``(N, C*prod(K), prod(S'))``."""
@@ -111,17 +113,21 @@ class Bounds:
         """Convolve, ``(N, O, *S')``."""
         return self._dot(
             lambda a, b: fcconv_numpy.conv(a, b, None, window, groups),
-            x, weight, bias, range(1, weight.ndim), 1, 0 if groups == 1 else None,
+            x, weight, bias,
+            summed=range(1, weight.ndim), axis=1, outputs=0 if groups == 1 else None,
         )  # fmt: skip
 
     def conv1x1(self, x: Bounded, weight: Bounded, bias: Bounded | None) -> Bounded:
         """Mix channels with ``weight (O, C)``, ``(N, O, *S)``."""
-        return self._dot(lambda a, b: fcconv_numpy.conv1x1(a, b, None), x, weight, bias, (1,), 1)
+        product = functools.partial(fcconv_numpy.conv1x1, bias=None)
+        return self._dot(product, x, weight, bias, summed=(1,), axis=1)
 
     def matmul(self, a: Bounded, b: Bounded) -> Bounded:
         """Multiply stacks of matrices."""
         outputs = b.ndim - 1 if b.ndim > 1 else None
-        return self._dot(fcconv_numpy.matmul, a, b, None, (max(b.ndim - 2, 0),), -1, outputs)
+        summed = (max(b.ndim - 2, 0),)
+        product = fcconv_numpy.matmul
+        return self._dot(product, a, b, None, summed=summed, axis=-1, outputs=outputs)
 
     def max_pool(self, x: Bounded, window: Window) -> Bounded:
         """Take the maximum of each window: off by as much as one of its entries."""
@@ -236,6 +242,7 @@ class Bounds:
         x: Bounded,
         weight: Bounded,
         bias: Bounded | None,
+        *,
         summed: Sequence[int],
         axis: int,
         outputs: int | None = 0,
@@ -249,7 +256,10 @@ class Bounds:
             count, each = weight.shape[outputs], LARGE_WEIGHT * weight.shape[outputs]
             cuts = range(0, count, max(each // weight.value.size, 1))[1:]
             weights = np.split(weight.value, cuts, outputs)
-            parts = [self._dot(product, x, self.asarray(w), None, summed, axis) for w in weights]
+            parts = [
+                self._dot(product, x, self.asarray(w), None, summed=summed, axis=axis)
+                for w in weights
+            ]
             made = self.namespace.concatenate(parts, axis=axis)
             return made if bias is None else self._with_bias(made, bias, axis)
         a, b = wide(x.value), wide(weight.value)

@@ -98,7 +98,7 @@ def run_demo(backend: str, out: Path, track: Track, seed: int | None = None) -> 
     between = time.perf_counter()
     by_crop = crop_scores(many, images, step, floats)
     end = time.perf_counter()
-    proof = prove(network, images, backend, one_pass, by_crop, track, seed)
+    proof = prove(network, images, backend, one_pass, by_crop, track=track, seed=seed)
     levels = [Level(scale, scores, step) for scale, scores in zip(scales, one_pass, strict=True)]
     peaks = strongest_peaks(levels, 3)
     write_picture(out, photo, images[0], heatmap(levels, images[0].shape), peaks)

@@ -172,7 +172,8 @@ class SlidFunction:
         share = functools.partial(sharing_of, trace, known, patch, number)
         axes = self.spatial_axes or _found_axes(share, self.window)
         check_size(image.shape, self.window, axes)
-        sharing = share(axes, per_axis(self.stride, len(axes), "stride"), self.exact)
+        stride = per_axis(self.stride, len(axes), "stride")
+        sharing = share(axes=axes, stride=stride, exact=self.exact)
         return sharing, image, jax.tree.structure(returned)
 
 
@@ -216,7 +217,7 @@ def _found_axes(share: Callable[..., Sharing], window: tuple[int, ...]) -> tuple
     rank = len(window)
     likely = [tuple(range(1, rank)), tuple(range(rank - 1)), tuple(range(rank))]
     own = {
-        axes: len(share(axes, (1,) * len(axes), False).own)
+        axes: len(share(axes=axes, stride=(1,) * len(axes), exact=False).own)
         for axes in likely
         if 1 <= len(axes) <= 3
     }

@@ -164,10 +164,11 @@ class Job:
 def make_job(
     network: Network,
     image: Any,
-    windows: str | None,
-    preparation: Preparation | None,
-    layout: str | None,
-    labels: Sequence[str] | None,
+    *,
+    windows: str | None = None,
+    preparation: Preparation | None = None,
+    layout: str | None = None,
+    labels: Sequence[str] | None = None,
     series: int | None = None,
     page: int | None = None,
 ) -> Job:
