@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fcconv.geometry import Window
 
 
-KEPT = 2**24
+MAX_KEPT_BYTES = 2**24
 """Bytes of an array that are kept for the next call; what is larger is rare, and given back."""
 
 
@@ -30,7 +30,7 @@ class Workspace(threading.local):
     def take(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         """Return an array of any content, which is overwritten when its name is taken again."""
         size = math.prod(shape) * dtype.itemsize
-        if size > KEPT:
+        if size > MAX_KEPT_BYTES:
             return np.empty(shape, dtype)
         held = self._held.get(name)
         if held is None or len(held) < size:
