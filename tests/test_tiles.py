@@ -22,7 +22,7 @@ from fcconv_numpy.plan import (
     MIN_PARALLEL_MULTIPLICATIONS,
     MIN_WINDOWS,
     TILE_BYTES,
-    Plan,
+    Tiling,
     plan,
 )
 
@@ -79,7 +79,7 @@ def test_each_thread_has_as_many_tiles(
 ) -> None:
     monkeypatch.setattr(planning, "MIN_WINDOWS", 1)
     workers = min(2, math.prod(lengths))
-    assert plan.__wrapped__(lengths, column, MIN_PARALLEL_MULTIPLICATIONS, 2) == Plan(
+    assert plan.__wrapped__(lengths, column, MIN_PARALLEL_MULTIPLICATIONS, 2) == Tiling(
         parts, workers
     )
 

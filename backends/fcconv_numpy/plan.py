@@ -41,7 +41,7 @@ Range: TypeAlias = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Tile:
+class OutputTile:
     """Some windows: those in one range of each of images, groups, and every axis of an image.
 
     They lie in one piece: a range is whole wherever one before it has more than one.
@@ -53,7 +53,7 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Tiling:
     """How the windows of a batch are cut into tiles.
 
     Attributes
@@ -67,15 +67,15 @@ class Plan:
     parts: tuple[int, ...]
     workers: int
 
-    def tiles(self, lengths: Sequence[int]) -> Iterator[Tile]:
+    def tiles(self, lengths: Sequence[int]) -> Iterator[OutputTile]:
         """Cut images, groups, and the windows along each axis, into tiles of nearly equal size."""
         ranges = [cut(n, parts) for n, parts in zip(lengths, self.parts, strict=True)]
         for images, groups, *cells in itertools.product(*ranges):
-            yield Tile(images, groups, tuple(cells))
+            yield OutputTile(images, groups, tuple(cells))
 
 
 @functools.lru_cache(maxsize=1024)
-def plan(lengths: tuple[int, ...], column: int, work: int, threads: int) -> Plan:
+def plan(lengths: tuple[int, ...], column: int, work: int, threads: int) -> Tiling:
     """Choose how a convolution or a pool is cut.
 
     Parameters
@@ -92,10 +92,10 @@ def plan(lengths: tuple[int, ...], column: int, work: int, threads: int) -> Plan
     column = max(column, 1)
     parts = _fitting(lengths, min(max(TILE_BYTES, MIN_WINDOWS * column), MAX_TILE_BYTES) // column)
     if math.prod(lengths) * work < MIN_PARALLEL_MULTIPLICATIONS:
-        return Plan(tuple(parts), 1)
+        return Tiling(tuple(parts), 1)
     tiles = math.prod(parts)
     parts = _at_least(lengths, parts, tiles + -tiles % threads)
-    return Plan(tuple(parts), min(threads, math.prod(parts)))
+    return Tiling(tuple(parts), min(threads, math.prod(parts)))
 
 
 def _fitting(lengths: Sequence[int], most: int) -> list[int]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from fcconv_numpy.columns import pixels_of
 from fcconv_numpy.dtypes import Array, computed, native
-from fcconv_numpy.plan import COST_PER_COPY, Tile, plan
+from fcconv_numpy.plan import COST_PER_COPY, OutputTile, plan
 from fcconv_numpy.threads import blas_threads, share
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def _pool_tiles(
     reduce: np.ufunc,
     x: Array,
     window: Window,
-    tiles: Iterator[Tile],
+    tiles: Iterator[OutputTile],
     *,
     blank: float,
     count: Array | None,
