@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fcconv.errors import OutputError
-from fcconv.scanning.arguments import as_path, several
+from fcconv.scanning.arguments import as_path, check_sequence
 from fcconv.scanning.peaks import Peak
 
 COLOURS = (
@@ -75,7 +75,7 @@ def write_peaks(path: str | os.PathLike[str], peaks: Sequence[Peak], rank: int) 
     OutputError
         If the name or the number of axes fits no format, or the file can't be written.
     """
-    name, listed = as_path(path, "path").name, several(peaks, Peak, "peaks")
+    name, listed = as_path(path, "path").name, check_sequence(peaks, Peak, "peaks")
     if rank not in COLUMNS:
         raise OutputError(f"rank is 1, 2 or 3, got {rank!r}")
     write_whole(path, peak_format(name, rank).text(listed, rank).encode())

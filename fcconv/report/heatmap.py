@@ -24,7 +24,7 @@ from fcconv.report.picture import (
     scoring,
     times,
 )
-from fcconv.scanning.arguments import one, several
+from fcconv.scanning.arguments import check_sequence, check_type
 from fcconv.scanning.peaks import Peak
 from fcconv.scanning.result import Scan
 
@@ -97,9 +97,9 @@ def draw(
     peaks: Sequence[Peak] = (),
 ) -> Figure:
     """Draw the heatmap of a scan; see :func:`write_heatmap`."""
-    rank = len(one(scan, Scan, "scan").size)
+    rank = len(check_type(scan, Scan, "scan").size)
     check_overview(overview, rank)
-    listed = several(peaks, Peak, "peaks")
+    listed = check_sequence(peaks, Peak, "peaks")
     most = LINE if rank == 1 else SIDE
     shrink = -(-max(scan.cells[-2:]) // most)
     factor = (scan.cells[0], shrink, shrink) if rank == 3 else (shrink,) * rank

@@ -28,7 +28,7 @@ from fcconv.report.picture import (
     scoring,
     times,
 )
-from fcconv.scanning.arguments import one, several
+from fcconv.scanning.arguments import check_sequence, check_type
 from fcconv.scanning.peaks import Peak
 from fcconv.scanning.result import Scan
 
@@ -91,11 +91,11 @@ def write_page(
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    if len(one(scan, Scan, "scan").size) != 2:
+    if len(check_type(scan, Scan, "scan").size) != 2:
         raise ShapeError(f"a page shows a scan along two axes, this one has {len(scan.size)}")
-    picture, listed = _data_uri(rgb(overview)), several(peaks, Peak, "peaks")
+    picture, listed = _data_uri(rgb(overview)), check_sequence(peaks, Peak, "peaks")
     if certificate is not None:
-        one(certificate, Certificate, "certificate")
+        check_type(certificate, Certificate, "certificate")
     pages = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -118,7 +118,7 @@ def write_page(
         apart=apart(scan),
         scoring=scoring(scan),
         certificate=certificate,
-        layers=several(layers, Layer, "layers"),
+        layers=check_sequence(layers, Layer, "layers"),
         times=times,
     )
     write_whole(path, text.encode())

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fcconv.errors import ArgumentError, ShapeError
 from fcconv.report.blocks import Scores, maxima, ranges
-from fcconv.scanning.arguments import several
+from fcconv.scanning.arguments import check_sequence
 from fcconv.scanning.cached import cached
 from fcconv.scanning.layouts import unit
 from fcconv.scanning.preparation import LUMA
@@ -251,7 +251,7 @@ def _ends(pixels: npt.NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _channels(scan: Scan, labels: Sequence[str] | None) -> list[int]:
-    names = scan.labels if labels is None else several(labels, str, "labels")
+    names = scan.labels if labels is None else check_sequence(labels, str, "labels")
     for label in names:
         if label not in scan.labels:
             raise ArgumentError(f"there is no label {label!r}: it has {', '.join(scan.labels)}")

@@ -10,7 +10,7 @@ import numpy as np
 
 import fcconv
 from fcconv.errors import ImageError
-from fcconv.scanning.arguments import one
+from fcconv.scanning.arguments import check_type
 from fcconv.scanning.chunks import Output
 from fcconv.scanning.engine import Score, by_crops, one_pass
 from fcconv.scanning.gaps import Gapless
@@ -173,7 +173,11 @@ def make_job(
     page: int | None = None,
 ) -> Job:
     """Check what is to be scanned; see :func:`fcconv.scanning.scan.scan`."""
-    steps = Preparation() if preparation is None else one(preparation, Preparation, "preparation")
+    steps = (
+        Preparation()
+        if preparation is None
+        else check_type(preparation, Preparation, "preparation")
+    )
     images: Sequence[Image | Resized]
     with explained(network):
         if isinstance(image, Image | Resized):

@@ -24,7 +24,7 @@ from fcconv.graph.rules.layer import Layer
 from fcconv.graph.running.compiled import Compiled
 from fcconv.graph.running.engines import compile as compiled
 from fcconv.graph.running.run import data_inputs, fixed_batch
-from fcconv.scanning.arguments import several
+from fcconv.scanning.arguments import check_sequence
 from fcconv.scanning.exactly import exact_at, why_cut_out
 from fcconv.scanning.memory import seen
 from fcconv.scanning.network_layout import NetworkLayout
@@ -232,7 +232,7 @@ def labels_of(network: Network, labels: Sequence[str] | None) -> tuple[str, ...]
     first, (count, _) = next(iter(network.outputs.items()))
     if labels is None:
         return (first,) if count == 1 else tuple(map(str, range(count)))
-    names = several(labels, str, "labels")
+    names = check_sequence(labels, str, "labels")
     if len(names) != count or len(set(names)) != count:
         raise ArgumentError(
             f"the output {first!r} needs {count} labels, no two the same, got {len(names)}: "
