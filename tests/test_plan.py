@@ -16,7 +16,7 @@ from comparing import assert_identical
 from fcconv.errors import ImageError
 from fcconv.graph.files.load import load
 from fcconv.graph.rewriting.convolutionize import Windows
-from fcconv.graph.rewriting.sliding import restored
+from fcconv.graph.rewriting.sliding import from_metadata
 from fcconv.graph.running.run import program_of
 from fcconv.scanning.cutting import planned, ways
 from fcconv.scanning.job import Job, make_job
@@ -108,7 +108,7 @@ def test_runs_on_the_smallest_images_tell_the_shapes_of_any_other(
 @given(case=cases())
 def test_a_file_tells_what_the_network_is(case: Case) -> None:
     sliding = slid(case)
-    again = restored(sliding.model)
+    again = from_metadata(sliding.model)
     assert again is not None
     assert replace(again, patch=sliding.patch) == sliding, case
 

@@ -19,7 +19,7 @@ from fcconv.geometry import Ints, per_axis
 from fcconv.graph.files.load import Source, load
 from fcconv.graph.node import attribute_bytes
 from fcconv.graph.rewriting.shared import EXACT_INSTEAD, Stuck, slide
-from fcconv.graph.rewriting.sliding import Sliding, restored
+from fcconv.graph.rewriting.sliding import Sliding, from_metadata
 from fcconv.graph.rules.layer import Layer
 from fcconv.graph.running.compiled import Compiled
 from fcconv.graph.running.engines import compile as compiled
@@ -132,7 +132,7 @@ def as_network(
         found = network
     else:
         model = load(network, window)
-        found = restored(model) or slide(model, stride)
+        found = from_metadata(model) or slide(model, stride)
     if windows != "exact":
         return _of(found, stride, windows)
     cut_out = why_cut_out(found.patch if isinstance(found, Stuck) else found.cropping)

@@ -159,7 +159,7 @@ def metadata(sliding: Sliding) -> dict[str, str]:
     }
 
 
-def restored(model: ir.Model) -> Sliding | None:
+def from_metadata(model: ir.Model) -> Sliding | None:
     """Read the sliding network that a model says it is; None if it says nothing.
 
     Raises
@@ -177,7 +177,7 @@ def restored(model: ir.Model) -> Sliding | None:
             f"by its metadata the network slides, but the sizes of its input {shape} are fixed: "
             f"leave window (--window) out; it is in the file"
         )
-    window, stride = (told(model, name, rank) for name in (WINDOW, STRIDE))
+    window, stride = (read_metadata(model, name, rank) for name in (WINDOW, STRIDE))
     if window is None or stride is None:
         return None
     try:
@@ -261,7 +261,7 @@ def _layer(name: str, method: str, before: Any, after: Any, order: str) -> Layer
     return Layer(str(name), str(method), _integers(before), _integers(after), str(order))
 
 
-def told(model: ir.Model, name: str, count: int) -> tuple[int, ...] | None:
+def read_metadata(model: ir.Model, name: str, count: int) -> tuple[int, ...] | None:
     """Read integers that a network tells of itself.
 
     Raises
