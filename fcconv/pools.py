@@ -9,12 +9,19 @@ import numpy.typing as npt
 
 from fcconv import geometry
 from fcconv.backend import ArrayT
-from fcconv.checks import Shape, check_arrays, check_flag, check_spatial, door, remembered
+from fcconv.checks import (
+    Shape,
+    annotate_errors,
+    cache_by_shape,
+    check_arrays,
+    check_flag,
+    check_spatial,
+)
 from fcconv.errors import DtypeError, ShapeError
 from fcconv.geometry import Ints, Padding, Window
 
 
-@door
+@annotate_errors
 def max_pool(
     x: ArrayT,
     kernel: Ints,
@@ -77,7 +84,7 @@ def max_pool(
     return backend.max_pool(x, window)
 
 
-@door
+@annotate_errors
 def avg_pool(
     x: ArrayT,
     kernel: Ints,
@@ -149,7 +156,7 @@ def avg_pool(
     return backend.avg_pool(x, window, _outer(counts))
 
 
-@remembered
+@cache_by_shape
 def _moves(
     size: Shape,
     kernel: Ints,
