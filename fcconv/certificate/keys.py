@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-WANTED = 1e-12
+MAX_FALSE_PASS = 1e-12
 """The probability to come below."""
 
-MOST = 16
+MAX_KEYS = 16
 """Most keys, for networks of so many operations that each key tells little."""
 
 
@@ -41,9 +41,9 @@ class Keys:
 
     def __iter__(self) -> Iterator[int]:
         """Yield keys, each of which is to be followed by :meth:`agreed`."""
-        for _ in range(MOST):
+        for _ in range(MAX_KEYS):
             yield int(self._rng.integers(2**63))
-            if self.false_pass < WANTED:
+            if self.false_pass < MAX_FALSE_PASS:
                 return
 
     def agreed(self, chance: float) -> None:

@@ -19,7 +19,7 @@ from fcconv.functions.arguments import (
 )
 from fcconv.functions.sharing import FOLLOWS, Sharing, known_values, sharing_of
 from fcconv.functions.trace import traced
-from fcconv.geometry import LARGEST, Ints, integer, per_axis
+from fcconv.geometry import MAX_PIXELS, Ints, integer, per_axis
 
 WINDOWS = ("exact", "shared")
 
@@ -86,7 +86,7 @@ def slide(
     if not callable(f):
         raise ArgumentError(f"f needs to be a function of a patch, got {f!r}")
     shape = check_window(window)
-    argnum = integer(argnum, "argnum", -LARGEST, LARGEST)
+    argnum = integer(argnum, "argnum", -MAX_PIXELS, MAX_PIXELS)
     axes = None if spatial_axes is None else check_axes(spatial_axes, len(shape))
     if windows not in WINDOWS:
         raise ArgumentError(f"windows needs 'exact' or 'shared', got {windows!r}")

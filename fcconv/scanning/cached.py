@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 Array: TypeAlias = npt.NDArray[Any]
 
-KEPT = 2**28
+MAX_CACHED_BYTES = 2**28
 """Bytes of chunks that are kept, at most, unless one has more."""
 
 
@@ -73,5 +73,5 @@ def cached(scores: Any) -> Any:
         place = (slice(k * n, (k + 1) * n) for k, n in zip(chunk, chunks, strict=True))
         return np.asarray(scores[tuple(place)])
 
-    most = max(KEPT // (math.prod(chunks) * dtype.itemsize), 1)
+    most = max(MAX_CACHED_BYTES // (math.prod(chunks) * dtype.itemsize), 1)
     return Cached(scores.shape, dtype, chunks, functools.lru_cache(most)(read))

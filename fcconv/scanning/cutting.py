@@ -23,10 +23,10 @@ several, and no more than pay."""
 TRIAL_PIXELS, TRIAL_CELLS = 160, 4
 """Most pixels along an axis of the tile on which engines are timed, or cells where that is more."""
 
-COMFORTABLE = 2**26
+ENOUGH_TILE_BYTES = 2**26
 """Bytes from which on smaller tiles are not faster, as fresh memory costs time, too."""
 
-COMFORTABLE_BATCH = 2**25
+ENOUGH_BATCH_BYTES = 2**25
 """Bytes from which on larger batches of cut out windows are not faster, but leave caches."""
 
 MOST_BATCHES = 64
@@ -102,7 +102,7 @@ def planned(job: Job, memory: int, engine: str) -> tuple[Plan, int]:
             continue
         if chosen is None or cut.repeated <= MOST_REPEATED:
             chosen = cut
-        if takes <= COMFORTABLE or math.prod(cut.kept) <= batch:
+        if takes <= ENOUGH_TILE_BYTES or math.prod(cut.kept) <= batch:
             break
     if chosen is None:
         *_, smallest = ways(job)
@@ -154,8 +154,8 @@ def ways(job: Job) -> Iterator[Plan]:
 
 def _crops(each: int, memory: int) -> int:
     """Return how many windows are scored together, of which each takes some bytes."""
-    comfortable = max(COMFORTABLE_BATCH // each, FEWEST_CROPS)
-    return max(min(memory // 2 // each, comfortable, MOST_CROPS), 1)
+    enough = max(ENOUGH_BATCH_BYTES // each, FEWEST_CROPS)
+    return max(min(memory // 2 // each, enough, MOST_CROPS), 1)
 
 
 def _are_counts(numbers: Any) -> bool:

@@ -18,7 +18,7 @@ from fcconv.graph.running.run import fixed_batch
 from fcconv.scanning.network import Network
 from fcconv.scanning.network_layout import Array, NetworkLayout
 
-MOMENT = 2.0
+AUTO_ENGINE_SECONDS = 2.0
 """Seconds in which NumPy scores an image that needs no faster engine."""
 
 
@@ -235,7 +235,7 @@ def fastest(make: Callable[[str], Score], pixels: Array, share: float) -> str:
         begin = time.perf_counter()
         score(pixels)
         times[engine] = time.perf_counter() - begin
-        if times[engine] / share < MOMENT:
+        if times[engine] / share < AUTO_ENGINE_SECONDS:
             break
     if not times:
         raise refusals[0]

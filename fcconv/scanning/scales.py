@@ -14,7 +14,7 @@ from fcconv.scanning.images import Image
 from fcconv.scanning.missing import Mask, cleared
 from fcconv.scanning.readers import needed
 
-LARGEST, SMALLEST = 16, 1 / 4096
+MAX_SCALE, MIN_SCALE = 16, 1 / 4096
 """Limits of a scale."""
 
 
@@ -35,8 +35,8 @@ def resized(image: Image, scale: float) -> Resized:
     UnsupportedError
         If the image has another number of axes.
     """
-    if not SMALLEST <= scale <= LARGEST:
-        raise ImageError(f"a scale lies between {SMALLEST} and {LARGEST}, got {scale}")
+    if not MIN_SCALE <= scale <= MAX_SCALE:
+        raise ImageError(f"a scale lies between {MIN_SCALE} and {MAX_SCALE}, got {scale}")
     if len(image.size) != 2:
         raise UnsupportedError(f"{image.name}: only images of two axes are resized; use scale 1")
     return Resized(image, scale)

@@ -19,7 +19,7 @@ from fcconv.graph.rules.layer import Layer
 from fcconv.graph.running import engines
 from fcconv.graph.running.compiled import Compiled
 
-LARGEST = 2**26
+MAX_METADATA_PIXELS = 2**26
 """Most pixels of a window, of a margin, or from one window to the next."""
 
 WINDOW, STRIDE, SLIDING = "fcconv.window", "fcconv.stride", "fcconv.sliding"
@@ -191,7 +191,7 @@ def from_metadata(model: ir.Model) -> Sliding | None:
         ends = None if rest.get("ends") is None else str(rest["ends"])
         spans = tuple((a, b) for a, b in reach), tuple((a, b) for a, b in margins)
         fits = len(field) == len(reach) == len(margins) == rank and all(
-            0 <= a <= LARGEST and 0 <= b <= LARGEST for a, b in margins
+            0 <= a <= MAX_METADATA_PIXELS and 0 <= b <= MAX_METADATA_PIXELS for a, b in margins
         )
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         raise ModelError(
@@ -245,7 +245,7 @@ def _check_against_graph(sliding: Sliding) -> None:
 
 
 def _are_sane(numbers: tuple[int, ...]) -> bool:
-    return all(0 < n <= LARGEST for n in numbers)
+    return all(0 < n <= MAX_METADATA_PIXELS for n in numbers)
 
 
 def _integers(values: Any) -> Any:
