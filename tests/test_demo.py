@@ -120,8 +120,8 @@ def test_peaks_do_not_overlap() -> None:
     scores[2, 2], scores[2, 3], scores[15, 15] = 2, 3, 4
     level = peaks.Level(0.5, scores, stride=3)
     first, second = peaks.strongest_peaks([level], 2)
-    assert first == peaks.Peak(5, 2, top=12, left=12, side=50)  # the two support each other
-    assert second == peaks.Peak(4, 4, top=90, left=90, side=50)
+    assert first == peaks.FoundFace(5, 2, top=12, left=12, side=50)  # the two support each other
+    assert second == peaks.FoundFace(4, 4, top=90, left=90, side=50)
 
 
 @pytest.mark.slow

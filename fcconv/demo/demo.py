@@ -13,7 +13,7 @@ import skimage as ski
 
 import fcconv
 from fcconv.demo.network import WINDOW, load_faces
-from fcconv.demo.peaks import Level, Peak, heatmap, strongest_peaks
+from fcconv.demo.peaks import FoundFace, Level, heatmap, strongest_peaks
 from fcconv.demo.photos import grey, pyramid
 from fcconv.demo.picture import write_picture
 from fcconv.demo.proof import Proof, Track, crop_scores, one_pass_scores, prove, under
@@ -45,7 +45,7 @@ class Demo:
         Time to score all windows; compilation, if any, came before.
     proof : Proof
         Whether both ways are equal.
-    peaks : list of Peak
+    peaks : list of FoundFace
         The strongest first.
     """
 
@@ -55,7 +55,7 @@ class Demo:
     one_pass_seconds: float
     crops_seconds: float
     proof: Proof
-    peaks: list[Peak]
+    peaks: list[FoundFace]
 
 
 def run_demo(backend: str, out: Path, track: Track, seed: int | None = None) -> Demo:

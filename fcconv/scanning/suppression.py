@@ -117,7 +117,7 @@ class Near(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Grid:
+class BoxGrid:
     """Boxes, and a grid in whose tiles their centres lie.
 
     Two boxes that overlap too far have their centres in the same tile or in neighbouring ones.
@@ -164,7 +164,7 @@ class Grid:
         return gone
 
 
-def _settle(grid: Grid, prefix: Numbers, by_tile: Numbers) -> tuple[int, Numbers, Flags]:
+def _settle(grid: BoxGrid, prefix: Numbers, by_tile: Numbers) -> tuple[int, Numbers, Flags]:
     """Settle the strongest of the boxes that are left, as many of a prefix as fit.
 
     Returns
@@ -190,7 +190,7 @@ def _settle(grid: Grid, prefix: Numbers, by_tile: Numbers) -> tuple[int, Numbers
     return len(prefix), kept, gone
 
 
-def _grid_of(boxes: Boxes, overlap: float) -> Grid:
+def _grid_of(boxes: Boxes, overlap: float) -> BoxGrid:
     """Lay a grid whose tiles are numbered row by row."""
     centres, sizes = boxes.mean(axis=-1), boxes[..., 1] - boxes[..., 0]
     # The IoU of boxes is at most that of their sides along an axis. For sides a and b whose centres
@@ -204,7 +204,7 @@ def _grid_of(boxes: Boxes, overlap: float) -> Grid:
     strides = np.append(np.cumprod(lengths[:0:-1])[::-1], 1)
     steps = itertools.product((-1, 0, 1), repeat=len(strides) - 1)
     rows = np.array([np.dot(step, strides[:-1]) for step in steps], np.int64)
-    return Grid(boxes, overlap, tiles @ strides, rows)
+    return BoxGrid(boxes, overlap, tiles @ strides, rows)
 
 
 def strongest_first(scores: npt.NDArray[Any]) -> Numbers:
