@@ -683,8 +683,8 @@ MUTATIONS = [
     Mutation(
         "an audit draws the first windows",
         "fcconv/scanning/audit.py",
-        "order = rng.choice(total, min(total, ROUNDS * count), replace=False)",
-        "order = np.arange(min(total, ROUNDS * count))",
+        "order = rng.choice(total, min(total, MAX_DRAWS * count), replace=False)",
+        "order = np.arange(min(total, MAX_DRAWS * count))",
         f"{AUDIT}::test_windows_drawn_are_any",
     ),
     Mutation(
@@ -697,7 +697,7 @@ MUTATIONS = [
     Mutation(
         "an audit looks for peaks among the strongest windows only",
         "fcconv/scanning/audit.py",
-        "[-SEARCHED * count :]",
+        "[-PEAK_CANDIDATES * count :]",
         "[-count:]",
         f"{AUDIT}::test_peaks_and_close_decisions_are_among_them",
     ),
@@ -872,7 +872,7 @@ MUTATIONS = [
     Mutation(
         "a WAV that is cut off is taken for a whole one",
         "fcconv/scanning/readers.py",
-        "if end > size and (long or length < STREAMED):",
+        "if end > size and (long or length < STREAMED_BYTES):",
         "if False:",
         "test_images_files.py::test_a_wav_that_is_cut_off",
     ),

@@ -56,8 +56,8 @@ def test_arrays_in_memory_stay_as_they_are() -> None:
 
 
 def test_peaks_and_pictures_read_each_chunk_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peaks, "BLOCK", 2000)
-    monkeypatch.setattr(blocks, "PIECE", 2000)
+    monkeypatch.setattr(peaks, "BLOCK_SCORES", 2000)
+    monkeypatch.setattr(blocks, "SCORES_PER_READ", 2000)
     monkeypatch.setattr(caching, "MAX_CACHED_BYTES", 2 * 5 * 20 * 16 * 17 * 4)  # two rows of chunks
     array = randoms(20, 50, 70)
     stored = Counted(array, (20, 16, 17))

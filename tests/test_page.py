@@ -61,5 +61,9 @@ def test_blocks_of_a_page_are_as_small_as_fits(rows: int, columns: int, classes:
     def written(side: int) -> int:
         return -(-rows // side) * -(-columns // side) * classes * (8 if side > 1 else 4)
 
-    assert written(side) <= page.SCORES
-    assert side == 1 or written(side - 1) > page.SCORES or written(side - 1) // 8 > page.CELLS
+    assert written(side) <= page.MAX_SCORE_BYTES
+    assert (
+        side == 1
+        or written(side - 1) > page.MAX_SCORE_BYTES
+        or written(side - 1) // 8 > page.MAX_CLASS_CELLS
+    )

@@ -143,7 +143,7 @@ def test_peaks_equal_those_of_brute_force(
 ) -> None:
     scan = scan_of(geometry, seed, levels)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(finding, "BLOCK", block)
+        patch.setattr(finding, "BLOCK_SCORES", block)
         found = scan.peaks("dog", threshold, overlap=overlap)
     expected = by_brute_force(scan, "dog", threshold, overlap)
     assert sorted(found, key=lambda peak: (-peak.score, peak.cell)) == expected
@@ -166,7 +166,7 @@ def test_classes_together_have_the_peaks_of_each(
     names: list[int | str] = ["class 3", "class 0", 1]
     image = int(batch)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(finding, "BLOCK", block)
+        patch.setattr(finding, "BLOCK_SCORES", block)
         found = scan.peaks(names, 2, overlap=overlap, image=image)
         strongest = scan.peaks(names, 2, overlap=overlap, image=image, most=most)
     maps = scores[image] if batch else scores
@@ -184,7 +184,7 @@ def test_cells_without_a_score_are_no_peaks_and_hide_none(
     scores = scan.scores
     scores[np.random.default_rng(seed + 1).random(scores.shape) < 0.3] = np.nan
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(finding, "BLOCK", block)
+        patch.setattr(finding, "BLOCK_SCORES", block)
         found = scan.peaks("dog", 1)
     lowest = make_scan(np.nan_to_num(scores, nan=-9), scan.window, scan.stride, scan.labels)
     assert found == by_brute_force(lowest, "dog", 1, 0.3)
@@ -214,7 +214,7 @@ def test_merged_peaks_of_several_scales_equal_brute_force(
         if all(shared(peak.box, stronger.box) <= overlap for stronger in expected):
             expected.append(peak)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(suppression, "PAIRS", pairs)
+        patch.setattr(suppression, "MAX_PAIRS", pairs)
         assert merge_peaks(peaks, overlap) == expected
 
 

@@ -59,7 +59,7 @@ CHOOSES = frozenset(
 )  # fmt: skip
 """Functions that round nothing."""
 
-LARGE_WEIGHT = 2**22
+LARGE_WEIGHT_ENTRIES = 2**22
 """Entries beyond which a weight is not turned into float64 as a whole."""
 
 MOST_VARIED = 3
@@ -251,9 +251,9 @@ class Bounds:
 
         The axes of the weight that are summed over are given, and that of the result's outputs.
         """
-        is_large = weight.value.size > LARGE_WEIGHT and not np.any(weight.error)
+        is_large = weight.value.size > LARGE_WEIGHT_ENTRIES and not np.any(weight.error)
         if is_large and outputs is not None:
-            count, each = weight.shape[outputs], LARGE_WEIGHT * weight.shape[outputs]
+            count, each = weight.shape[outputs], LARGE_WEIGHT_ENTRIES * weight.shape[outputs]
             cuts = range(0, count, max(each // weight.value.size, 1))[1:]
             weights = np.split(weight.value, cuts, outputs)
             parts = [

@@ -25,7 +25,7 @@ COLOURS = (
 )
 """Colours that the colour-blind tell apart (Okabe & Ito, *Color universal design*, 2008)."""
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What a cell begins with that a spreadsheet takes for a formula."""
 
 COLUMNS = {
@@ -145,7 +145,7 @@ def table_cell(value: Any) -> Any:
     >>> table_cell("=1+1"), table_cell("cat"), table_cell(-1.5)
     ("'=1+1", 'cat', -1.5)
     """
-    formula = isinstance(value, str) and value.startswith(FORMULA)
+    formula = isinstance(value, str) and value.startswith(FORMULA_STARTS)
     return f"'{value}" if formula else value
 
 

@@ -16,16 +16,16 @@ from fcconv.scanning.differences import Audit, Compared, Floats, by_distance, cl
 from fcconv.scanning.job import Job
 from fcconv.scanning.peaks import Criterion, find_peaks
 
-PIECE = 2**22
+SCORES_PER_READ = 2**22
 """Scores that are read at a time."""
 
-SEARCHED = 64
+PEAK_CANDIDATES = 64
 """Strongest windows among which one peak is looked for."""
 
-ROUNDS = 16
+MAX_DRAWS = 16
 """How often windows are drawn anew where some have no score."""
 
-OVERLAP = 0.3
+MAX_PEAK_OVERLAP = 0.3
 """The area that two peaks may share."""
 
 
@@ -110,7 +110,7 @@ class _Auditor:
         """Draw windows that have a score, each as likely as any other."""
         shape = len(self.job.images), *self.cells
         rng, total = np.random.default_rng(0), math.prod(shape)
-        order = rng.choice(total, min(total, ROUNDS * count), replace=False)
+        order = rng.choice(total, min(total, MAX_DRAWS * count), replace=False)
         kept = np.empty((0, len(shape)), np.int64)
         for start in range(0, len(order), count):
             numbers = np.sort(order[start : start + count])  # so that chunks are read once
@@ -133,12 +133,14 @@ class _Auditor:
         if not count:
             return none, none
         strong, gaps, cells = np.empty(0), np.empty(0), np.empty(0, np.int64)
-        for piece in blocks(self.cells, [1] * len(self.cells), max(PIECE // self.classes, 1)):
+        for piece in blocks(
+            self.cells, [1] * len(self.cells), max(SCORES_PER_READ // self.classes, 1)
+        ):
             part = np.asarray(self.scores[(*lead, slice(0, self.classes), *piece)], np.float64)
             flat = part.reshape(self.classes, -1)
             scored = np.flatnonzero(np.isfinite(flat).all(axis=0))
             highest = np.sort(flat[:, scored], axis=0)[-2:]
-            strong = np.sort(np.concatenate([strong, highest[-1]]))[-SEARCHED * count :]
+            strong = np.sort(np.concatenate([strong, highest[-1]]))[-PEAK_CANDIDATES * count :]
             if self.classes > 1:
                 there = np.unravel_index(scored, part.shape[1:])
                 places = [k + p.start for k, p in zip(there, piece, strict=True)]
@@ -149,7 +151,7 @@ class _Auditor:
         if not len(strong):
             return none, none
         network = self.job.network
-        criterion = Criterion(network.window, network.stride, float(strong[0]), OVERLAP)
+        criterion = Criterion(network.window, network.stride, float(strong[0]), MAX_PEAK_OVERLAP)
         peaks, _ = find_peaks(self.scores, lead, range(self.classes), criterion, lambda part: None)
         edge = np.stack(np.unravel_index(np.sort(cells), self.cells), axis=-1)
         return _with_image(number, peaks[:count, 1:]), _with_image(number, edge)

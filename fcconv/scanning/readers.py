@@ -20,16 +20,16 @@ import numpy as np
 
 from fcconv.errors import BackendError, ImageError
 
-SKIPPED = 2**20
+SKIPPED_FRAMES = 2**20
 """Frames of a sound that are decoded at a time on the way to those asked for."""
 
 WAVS = {b"RIFF": "<", b"RF64": "<", b"RIFX": ">"}
 """How a WAV begins, to the order of the bytes of its numbers."""
 
-STREAMED = 2**31 - 2**16
+STREAMED_BYTES = 2**31 - 2**16
 """Bytes from which on a WAV's header means that its length was not known when it was written."""
 
-UNPACKED = 2**22
+UNPACKED_BYTES = 2**22
 """Bytes that are decompressed at a time."""
 
 
@@ -104,7 +104,7 @@ class Sound:
             first, kept = 0, self._next(0)
         while first + len(kept) < start:
             first += len(kept)
-            kept = self._next(min(SKIPPED, start - first))
+            kept = self._next(min(SKIPPED_FRAMES, start - first))
             if not len(kept):
                 return kept
         more = self._next(max(stop - first - len(kept), 0))
@@ -130,7 +130,7 @@ def _check_wav(path: Path) -> None:
         else:
             return
         end, size = found + (long or length), os.fstat(file.fileno()).st_size
-    if end > size and (long or length < STREAMED):
+    if end > size and (long or length < STREAMED_BYTES):
         raise ImageError(f"{path} is cut off: {size} bytes of {end}: copy it again")
 
 
@@ -202,7 +202,7 @@ def _unpacked(path: Path, packed: Any) -> Any:
     end = packed.offset + math.prod(map(int, packed.shape)) * packed.dtype.itemsize
     try:
         with gzip.open(path) as source:
-            while (left := end - file.tell()) and (part := source.read(min(left, UNPACKED))):
+            while (left := end - file.tell()) and (part := source.read(min(left, UNPACKED_BYTES))):
                 _write(path, file, part, end)
         if left:
             raise ImageError(f"{path} is cut off: {end - left} bytes of {end}: copy it again")

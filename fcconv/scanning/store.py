@@ -29,7 +29,7 @@ SAID = {"fcconv": "version of fcconv", "network": "network, by a digest of nodes
 NEEDED = {"network": "give the file of the network that began it"}
 """What parts of a record are in words, and what to give where they differ."""
 
-DIGITS = 12
+DIGEST_DIGITS = 12
 """Digits of a digest that are told."""
 
 
@@ -209,5 +209,5 @@ def _check_same(before: Record | None, record: Record, path: Path) -> None:
 
 
 def _short(name: str, value: Any) -> str:
-    text = f"{value}"[:DIGITS] if name == "network" else repr(value)
+    text = f"{value}"[:DIGEST_DIGITS] if name == "network" else repr(value)
     return text if len(text) <= 100 else f"{text[:97]}..."

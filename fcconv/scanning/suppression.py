@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-PAIRS = 2**19
+MAX_PAIRS = 2**19
 """Pairs of boxes that are compared at a time, unless one box has more."""
 
-PREFIX = 2**10
-"""Boxes that are settled together at first; then twice as many as fitted into `PAIRS`."""
+FIRST_PREFIX = 2**10
+"""Boxes that are settled together at first; then twice as many as fitted into `MAX_PAIRS`."""
 
-LONGEST = 2**20
+MAX_AXIS_TILES = 2**20
 """Most tiles of the grid along an axis, so that three axes are numbered in 64 bits."""
 
 Boxes = npt.NDArray[np.float64]
@@ -64,7 +64,7 @@ def non_max_suppression(
     if not len(order) or overlap >= 1:  # no overlap is larger
         return order
     grid = _grid_of(boxes[order], overlap)
-    left, kept, length = np.arange(len(order)), [], PREFIX
+    left, kept, length = np.arange(len(order)), [], FIRST_PREFIX
     by_tile = grid.by_tile(left)
     while len(left):
         settled, strongest, gone = _settle(grid, left[:length], by_tile)
@@ -102,7 +102,7 @@ class Near(NamedTuple):
 
     def fitting(self) -> int:
         """Count the first boxes whose runs hold no more pairs than are compared at a time."""
-        return max(1, int(np.searchsorted(np.cumsum(self.length.sum(axis=1)), PAIRS, "right")))
+        return max(1, int(np.searchsorted(np.cumsum(self.length.sum(axis=1)), MAX_PAIRS, "right")))
 
     def of(self, most: int) -> Near:
         """Leave out all but the first boxes."""
@@ -198,7 +198,7 @@ def _grid_of(boxes: Boxes, overlap: float) -> BoxGrid:
     # d < m (1 - t) / (1 + t). A little is added, as all of this is rounded.
     reach = sizes.max(axis=0) * ((1 - overlap) / (1 + overlap) + 1e-9)
     places = centres - centres.min(axis=0)
-    side = np.maximum(reach, places.max(axis=0) / LONGEST)
+    side = np.maximum(reach, places.max(axis=0) / MAX_AXIS_TILES)
     tiles = np.floor(places / side).astype(np.int64)
     lengths = tiles.max(axis=0) + 2  # an empty tile at the end of a row parts it from the next
     strides = np.append(np.cumprod(lengths[:0:-1])[::-1], 1)
