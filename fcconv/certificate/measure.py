@@ -14,7 +14,7 @@ from fcconv.backend import ONNXRUNTIME
 from fcconv.certificate.bounded import Bounded
 from fcconv.certificate.bounds import Bounds
 from fcconv.certificate.report import Rounding
-from fcconv.certificate.runner import Array, Grid, Ints, flat, pad_batch
+from fcconv.certificate.runner import Array, Grid, Ints, flatten_outputs, pad_batch
 from fcconv.errors import UnsupportedError
 from fcconv.graph.running import engines
 from fcconv.graph.running.run import Program, by_image, fixed_batch, program_of
@@ -73,14 +73,14 @@ def by_windows(original: ir.Model, rewritten: ir.Model, grid: Grid, images: int)
         original,
         rewritten,
         grid.crops,
-        lambda maps: grid.by_window(maps) or flat(maps),
+        lambda maps: grid.by_window(maps) or flatten_outputs(maps),
         lambda row: f"window {grid.compared[row // images]}",
     )
 
 
 def as_they_are(original: ir.Model, rewritten: ir.Model) -> Pair:
     """Compare networks that take and return the same."""
-    return Pair(original, rewritten, np.asarray, flat, lambda row: f"row {row}")
+    return Pair(original, rewritten, np.asarray, flatten_outputs, lambda row: f"row {row}")
 
 
 def rounding_errors(
@@ -122,7 +122,7 @@ def rounding_errors(
     rows = []
     for engine in filter(importlib.util.find_spec, ENGINES):
         try:
-            expected = list(map(flat, _results(pair.original, engine, crops)))
+            expected = list(map(flatten_outputs, _results(pair.original, engine, crops)))
         except UnsupportedError:  # onnxruntime has no float64 convolution, for one
             continue
         found = list(map(pair.by_window, _results(pair.rewritten, engine, images)))
@@ -274,7 +274,7 @@ def _bounded(
 
 def _flat(bounded: Bounded) -> Bounded:
     """Give an output of a patch network one axis of features."""
-    return bounded.of(*flat(bounded.parts))
+    return bounded.of(*flatten_outputs(bounded.parts))
 
 
 def _errors(

@@ -22,7 +22,7 @@ from fcconv.certificate.expression import same_expression
 from fcconv.certificate.keys import Keys
 from fcconv.certificate.measure import by_windows, rounding_errors
 from fcconv.certificate.report import Certificate, Rounding
-from fcconv.certificate.runner import Array, Grid, Ints, Runner, flat, runner_in
+from fcconv.certificate.runner import Array, Grid, Ints, Runner, flatten_outputs, runner_in
 from fcconv.certificate.stride import find_stride
 from fcconv.certificate.weights import moved_weights
 from fcconv.errors import (
@@ -212,7 +212,7 @@ class SlidingProof:
     def _agreeing(self, first: Runner, second: Runner, grid: Grid, batch: int) -> Array:
         """Say for each window whether one pass gives it the scores of its crop."""
         images = self._residues(first, batch, grid.image)
-        crops = flat(first.run(grid.crops(images)))
+        crops = flatten_outputs(first.run(grid.crops(images)))
         agree = np.ones((len(grid.compared) * batch), bool)
         try:
             scores = grid.by_window(second.run(images))
