@@ -22,7 +22,7 @@ from fcconv.scanning.cutting import planned, ways
 from fcconv.scanning.job import Job, make_job
 from fcconv.scanning.memory import extents_of, seen
 from fcconv.scanning.network import as_network
-from fcconv.scanning.plan import Axis, Plan, check_size, plans
+from fcconv.scanning.plan import AxisTiles, Plan, check_size, plans
 from fcconv_modular import field_of
 from random_graphs import Case, cases
 from scan_cases import picture, small_network
@@ -31,7 +31,7 @@ from strategies import seeds
 
 few = st.integers(1, 6)
 axes = st.builds(
-    lambda window, stride, cells, rest, before, after, kept: Axis(
+    lambda window, stride, cells, rest, before, after, kept: AxisTiles(
         window + (cells - 1) * stride + rest % stride, window, stride, before, after, kept
     ),
     few, few, st.integers(1, 20), few, st.integers(0, 3), st.integers(0, 3), few,
@@ -39,7 +39,7 @@ axes = st.builds(
 
 
 @given(axes)
-def test_parts_keep_each_cell_once_and_lie_inside_the_image(axis: Axis) -> None:
+def test_parts_keep_each_cell_once_and_lie_inside_the_image(axis: AxisTiles) -> None:
     kept: list[int] = []
     for tile in range(axis.tiles):
         part = axis.part(tile)
