@@ -40,7 +40,7 @@ import numpy.typing as npt
 
 import fcconv_numpy
 from fcconv.errors import UnsupportedError
-from fcconv_modular.moves import Moves, is_float, type_of
+from fcconv_modular.moves import PartwiseMoves, is_float, type_of
 from fcconv_modular.residues import Residues
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Field:
     True
     """
 
-    namespace = Moves()
+    namespace = PartwiseMoves()
 
     key: int
     prime: int

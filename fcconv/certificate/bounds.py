@@ -43,7 +43,7 @@ from fcconv.certificate.bounded import (
 from fcconv.errors import ArgumentError
 from fcconv.graph.operators import OPERATORS
 from fcconv.rounding import dot_bound, unit_and_range
-from fcconv_modular.moves import Moves, is_float, type_of
+from fcconv_modular.moves import PartwiseMoves, is_float, type_of
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
@@ -83,7 +83,7 @@ class Bounds:
     True
     """
 
-    namespace = Moves()
+    namespace = PartwiseMoves()
 
     def __init__(self, share: float = 1.0) -> None:
         self._share = share
