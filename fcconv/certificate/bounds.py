@@ -25,6 +25,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,10 +67,11 @@ MOST_VARIED = 3
 """Arguments with errors whose ends are all combined; of more only Max and Min have a bound."""
 
 
+@dataclass(frozen=True, eq=False)
 class Bounds:
     """The backend; see :class:`fcconv.backend.Backend` for its functions.
 
-    Parameters
+    Attributes
     ----------
     share : float, default: 1
         The part of each rounding that is counted.
@@ -85,8 +87,7 @@ class Bounds:
 
     namespace = PartwiseMoves()
 
-    def __init__(self, share: float = 1.0) -> None:
-        self._share = share
+    share: float = 1.0
 
     def running_network(self) -> AbstractContextManager[None]:
         """Do as the reference does."""
@@ -294,7 +295,7 @@ class Bounds:
         """Add what roundings of numbers up to `size` add to an error: of zeros, nothing."""
         if is_float(dtype):
             try:
-                rounding = self._share * dot_bound(size, roundings, dtype)
+                rounding = self.share * dot_bound(size, roundings, dtype)
                 error = error + np.where(size == 0, 0.0, rounding)
             except ArgumentError:  # so many that there is no bound
                 error = np.full(np.shape(value), np.inf)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,16 +14,14 @@ MAX_KEYS = 16
 """Most keys, for networks of so many operations that each key tells little."""
 
 
+@dataclass(eq=False)
 class Keys:
     """Independent keys, drawn until a false agreement is unlikely enough.
 
-    Parameters
+    Attributes
     ----------
     rng : numpy.random.Generator
         Draws them.
-
-    Attributes
-    ----------
     false_pass : float
         A bound on the probability that a wrong rewriting agrees under all keys so far.
 
@@ -35,14 +34,13 @@ class Keys:
     True
     """
 
-    def __init__(self, rng: np.random.Generator) -> None:
-        self._rng = rng
-        self.false_pass = 1.0
+    rng: np.random.Generator
+    false_pass: float = 1.0
 
     def __iter__(self) -> Iterator[int]:
         """Yield keys, each of which is to be followed by :meth:`agreed`."""
         for _ in range(MAX_KEYS):
-            yield int(self._rng.integers(2**63))
+            yield int(self.rng.integers(2**63))
             if self.false_pass < MAX_FALSE_PASS:
                 return
 
