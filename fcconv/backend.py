@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Array(Protocol):
-    """What the doors ask of an array of any library."""
+    """What public functions ask of an array of any library."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -44,7 +44,7 @@ ArrayT = TypeVar("ArrayT", bound=Array)
 
 
 class Backend(Protocol[ArrayT]):
-    """What a backend module offers. The doors have checked every argument before they call it.
+    """What a backend module offers. Whoever calls it has checked every argument.
 
     Arrays are channels first, ``x (N, C, *S)`` and ``weight (O, C/groups, *K)``, of one dtype,
     which is also the result's (in native byte order).

@@ -1,4 +1,4 @@
-"""What the doors check before a backend computes, and how their errors name the call."""
+"""What public functions check before a backend computes, and how their errors name the call."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ R = TypeVar("R")
 Shape: TypeAlias = tuple[int, ...]
 
 
-def door(function: Callable[P, R]) -> Callable[P, R]:
+def annotate_errors(function: Callable[P, R]) -> Callable[P, R]:
     """Let every fcconv error that leaves `function` begin with the call: names, dtypes, shapes."""
     signature = inspect.signature(function)
 
@@ -43,17 +43,17 @@ def _describe(value: object) -> str:
     return reprlib.repr(value)
 
 
-def remembered(function: Callable[P, R]) -> Callable[P, R]:
+def cache_by_shape(function: Callable[P, R]) -> Callable[P, R]:
     """Remember what a function of shapes and integers returns: layers are called again and again.
 
     Where an argument is something else the function is called: ``1.0 == 1`` is not an integer.
     """
-    cached = functools.lru_cache(maxsize=4096, typed=True)(function)
+    cached: Callable[..., R] = functools.lru_cache(maxsize=4096, typed=True)(function)
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        plain = not kwargs and all(map(_is_plain, args))
-        return cached(*args) if plain else function(*args, **kwargs)
+        plain = all(map(_is_plain, (*args, *kwargs.values())))
+        return (cached if plain else function)(*args, **kwargs)
 
     return call
 

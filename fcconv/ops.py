@@ -16,19 +16,19 @@ from fcconv import geometry
 from fcconv.backend import Array, ArrayT
 from fcconv.checks import (
     Shape,
+    annotate_errors,
+    cache_by_shape,
     check_arrays,
     check_bias,
     check_channels,
     check_ndim,
     check_spatial,
-    door,
-    remembered,
 )
 from fcconv.errors import ShapeError
 from fcconv.geometry import Ints, Padding, Window
 
 
-@door
+@annotate_errors
 def dense(x: ArrayT, weight: ArrayT, bias: ArrayT | None = None) -> ArrayT:
     """Apply a dense (fully connected) layer to the last axis.
 
@@ -66,7 +66,7 @@ def dense(x: ArrayT, weight: ArrayT, bias: ArrayT | None = None) -> ArrayT:
     return backend.dense(x, weight, bias)
 
 
-@remembered
+@cache_by_shape
 def _check_dense(x: Shape, weight: Shape, bias: Shape | None) -> None:
     check_ndim("x", x, "(..., I)", at_least=1)
     check_ndim("weight", weight, "(O, I)", exactly=2)
@@ -75,7 +75,7 @@ def _check_dense(x: Shape, weight: Shape, bias: Shape | None) -> None:
     check_bias(bias, weight[0])
 
 
-@door
+@annotate_errors
 def conv(
     x: ArrayT,
     weight: ArrayT,
@@ -143,15 +143,18 @@ def conv(
     """
     backend = check_arrays(x=x, weight=weight, bias=bias)
     shapes = x.shape, weight.shape, _shape(bias)
-    window, groups = _conv_window(*shapes, stride, padding, dilation, groups)
+    window, groups = _conv_window(
+        *shapes, stride=stride, padding=padding, dilation=dilation, groups=groups
+    )
     return backend.conv(x, weight, bias, window, groups)
 
 
-@remembered
+@cache_by_shape
 def _conv_window(
     x: Shape,
     weight: Shape,
     bias: Shape | None,
+    *,
     stride: Ints,
     padding: Padding,
     dilation: Ints,
@@ -164,7 +167,7 @@ def _conv_window(
     return geometry.window(x[2:], weight[2:], stride, padding, dilation), groups
 
 
-@door
+@annotate_errors
 def conv1x1(x: ArrayT, weight: ArrayT, bias: ArrayT | None = None) -> ArrayT:
     """Mix the channels of each pixel: a convolution whose kernel is one pixel.
 
@@ -204,7 +207,7 @@ def conv1x1(x: ArrayT, weight: ArrayT, bias: ArrayT | None = None) -> ArrayT:
     return backend.conv1x1(x, matrix, bias)
 
 
-@remembered
+@cache_by_shape
 def _check_conv1x1(x: Shape, weight: Shape, bias: Shape | None) -> None:
     check_spatial(x)
     ones = (1,) * (len(x) - 2)
@@ -215,7 +218,7 @@ def _check_conv1x1(x: Shape, weight: Shape, bias: Shape | None) -> None:
     check_bias(bias, weight[0])
 
 
-@door
+@annotate_errors
 def im2col(
     x: ArrayT,
     kernel: Ints,

@@ -9,12 +9,19 @@ import numpy.typing as npt
 
 from fcconv import geometry
 from fcconv.backend import ArrayT
-from fcconv.checks import Shape, check_arrays, check_flag, check_spatial, door, remembered
+from fcconv.checks import (
+    Shape,
+    annotate_errors,
+    cache_by_shape,
+    check_arrays,
+    check_flag,
+    check_spatial,
+)
 from fcconv.errors import DtypeError, ShapeError
 from fcconv.geometry import Ints, Padding, Window
 
 
-@door
+@annotate_errors
 def max_pool(
     x: ArrayT,
     kernel: Ints,
@@ -65,11 +72,19 @@ def max_pool(
     backend = check_arrays(x=x)
     check_spatial(x.shape)
     check_flag("ceil_mode", ceil_mode)
-    window, _ = _moves(x.shape[2:], kernel, stride, padding, dilation, ceil_mode, False)
+    window, _ = _moves(
+        x.shape[2:],
+        kernel,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        ceil_mode=ceil_mode,
+        count_include_pad=False,
+    )
     return backend.max_pool(x, window)
 
 
-@door
+@annotate_errors
 def avg_pool(
     x: ArrayT,
     kernel: Ints,
@@ -129,15 +144,23 @@ def avg_pool(
     check_spatial(x.shape)
     check_flag("ceil_mode", ceil_mode)
     check_flag("count_include_pad", count_include_pad)
-    arguments = kernel, stride, padding, dilation, ceil_mode, count_include_pad
-    window, counts = _moves(x.shape[2:], *arguments)
+    window, counts = _moves(
+        x.shape[2:],
+        kernel,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        ceil_mode=ceil_mode,
+        count_include_pad=count_include_pad,
+    )
     return backend.avg_pool(x, window, _outer(counts))
 
 
-@remembered
+@cache_by_shape
 def _moves(
     size: Shape,
     kernel: Ints,
+    *,
     stride: Ints | None,
     padding: Padding,
     dilation: Ints,

@@ -11,14 +11,14 @@ import numpy.typing as npt
 
 from fcconv import geometry
 from fcconv.backend import Array, ArrayT
-from fcconv.checks import check_arrays, check_channels, check_ndim, door
+from fcconv.checks import annotate_errors, check_arrays, check_channels, check_ndim
 from fcconv.errors import ArgumentError, ShapeError
 from fcconv.geometry import Ints, Padding, Window
 
 _LAYOUTS = {1: "CW", 2: "CHW", 3: "CDHW"}
 
 
-@door
+@annotate_errors
 def dense_to_conv(weight: ArrayT, shape: Sequence[int], order: str = "CHW") -> ArrayT:
     """Turn the weight of a dense layer into a kernel that covers the layer's whole input.
 
@@ -81,7 +81,7 @@ def dense_to_conv(weight: ArrayT, shape: Sequence[int], order: str = "CHW") -> A
     return kernel
 
 
-@door
+@annotate_errors
 def dense_to_conv1x1(weight: ArrayT, rank: int = 2) -> ArrayT:
     """Turn the weight of a dense layer into a 1x1 kernel: its features become channels.
 
@@ -123,7 +123,7 @@ def dense_to_conv1x1(weight: ArrayT, rank: int = 2) -> ArrayT:
     return kernel
 
 
-@door
+@annotate_errors
 def conv_to_dense(
     weight: ArrayT,
     shape: Sequence[int],

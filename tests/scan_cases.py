@@ -106,7 +106,9 @@ def memory_for(
     layout: str | None = None,
 ) -> int:
     """Find an amount of memory that cuts an image into that many tiles, or as many as it can."""
-    job = make_job(as_network(network, stride, windows=windows), image, windows, None, layout, None)
+    job = make_job(
+        as_network(network, stride, windows=windows), image, windows=windows, layout=layout
+    )
     memory = 2**20
     cut, _ = planned(job, memory, engine)
     most = math.prod(cut.cells)

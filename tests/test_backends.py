@@ -124,6 +124,8 @@ def test_it_scans(calls: list[str], windows: str) -> None:
 
 
 def test_auto_tries_it(calls: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoring, "MOMENT", np.inf)  # the first that can compute the network wins
+    monkeypatch.setattr(
+        scoring, "AUTO_ENGINE_SECONDS", np.inf
+    )  # the first that can compute the network wins
     assert fcconv.scan(small_network(), picture()).engine == "toy"
     assert "jit" in calls

@@ -77,3 +77,9 @@ def test_booleans_are_not_added() -> None:
 def test_residues_are_no_shape() -> None:
     with pytest.raises(UnsupportedError, match="as a shape, or as places"):
         np.asarray(field_of(0).asarray([1.0]))
+
+
+def test_fields_of_one_key_count_each_by_itself() -> None:
+    field = field_of(1)
+    field.multiply(field.asarray([0.5]), field.asarray([2.5]))
+    assert field.false_agreement() > field_of(1).false_agreement() == 0

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from fcconv_numpy.columns import gather
 from fcconv_numpy.convolution import convolve, moves_nothing
 from fcconv_numpy.dtypes import Array, native, wide
-from fcconv_numpy.plan import MOST, Tile
+from fcconv_numpy.plan import MAX_TILE_BYTES, OutputTile
 from fcconv_numpy.pooling import pool
 from fcconv_numpy.products import matrix_product, product
 from fcconv_numpy.threads import blas_threads, single_threaded_blas
@@ -55,7 +55,7 @@ def im2col(x: Array, window: Window) -> Array:
     every = tuple((0, count) for count in window.output)
     for image in range(n):  # gather puts the images of a tile side by side, so one at a time
         target = columns[image].reshape(1, c, *window.kernel, 1, *window.output)
-        gather(target, x[:, None], window, Tile((image, image + 1), (0, 1), every))
+        gather(target, x[:, None], window, OutputTile((image, image + 1), (0, 1), every))
     return columns.reshape(n, c * math.prod(window.kernel), math.prod(window.output))
 
 
@@ -173,7 +173,7 @@ def double_precision() -> AbstractContextManager[None]:
 
 def column_bytes() -> int | None:
     """Return the bytes of the columns that all threads gather, and of the pixels beside them."""
-    return 2 * MOST * blas_threads()
+    return 2 * MAX_TILE_BYTES * blas_threads()
 
 
 def erf(x: Array) -> Array:

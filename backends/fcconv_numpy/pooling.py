@@ -11,7 +11,7 @@ import numpy as np
 
 from fcconv_numpy.columns import pixels_of
 from fcconv_numpy.dtypes import Array, computed, native
-from fcconv_numpy.plan import MOVED, Tile, plan
+from fcconv_numpy.plan import COST_PER_COPY, OutputTile, plan
 from fcconv_numpy.threads import blas_threads, share
 
 if TYPE_CHECKING:
@@ -22,9 +22,11 @@ def pool(reduce: np.ufunc, x: Array, window: Window, blank: float, count: Array 
     """Reduce each window of ``x (N, C, *S)``, whose padding is blank, and divide by its count."""
     lengths = (*x.shape[:2], *window.output)
     y = np.empty(lengths, native(x.dtype))
-    column, work = math.prod(window.stride) * x.itemsize, math.prod(window.kernel) * MOVED
+    column, work = math.prod(window.stride) * x.itemsize, math.prod(window.kernel) * COST_PER_COPY
     chosen = plan(lengths, column, work, blas_threads())
-    part = functools.partial(_pool_tiles, y, reduce, x[:, :, None], window, blank, count)
+    part = functools.partial(
+        _pool_tiles, y, reduce, x[:, :, None], window, blank=blank, count=count
+    )
     share(part, chosen.tiles(lengths), chosen.workers)
     return y
 
@@ -34,9 +36,10 @@ def _pool_tiles(
     reduce: np.ufunc,
     x: Array,
     window: Window,
+    tiles: Iterator[OutputTile],
+    *,
     blank: float,
     count: Array | None,
-    tiles: Iterator[Tile],
 ) -> None:
     """Compute tiles of `y`, as many as there are left."""
     dtype = computed(x.dtype)

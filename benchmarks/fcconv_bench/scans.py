@@ -32,9 +32,9 @@ from fcconv.scanning.cutting import planned
 from fcconv.scanning.job import make_job
 from fcconv.scanning.memory import parse_bytes
 from fcconv.scanning.network import as_network
-from fcconv.scanning.network_layout import Layout
+from fcconv.scanning.network_layout import NetworkLayout
 from fcconv.scanning.scan import score_tiles
-from fcconv.scanning.store import InMemory
+from fcconv.scanning.store import in_memory
 from fcconv_bench import networks
 from fcconv_bench.crops import Scene, random_image
 from fcconv_bench.environment import environment, in_words
@@ -98,12 +98,12 @@ def against_crops(name: str, engine: str) -> tuple[int, float, float, float]:
 def tiling(engine: str, side: int) -> tuple[int, float, float]:
     """Return tiles, and the seconds of a scan in them and of one whole pass."""
     image = random_image(3, side)
-    job = make_job(as_network(networks.colour()), image, None, None, None, None)
+    job = make_job(as_network(networks.colour()), image)
     cut, batch = planned(job, parse_bytes("512MB"), engine)
     score = job.score(engine, batch)
 
     def scanned() -> None:
-        score_tiles(job, score, cut, InMemory(job.outputs(cut)), lambda _: None)
+        score_tiles(job, score, cut, in_memory(job.outputs(cut)), lambda _: None)
 
     in_tiles, whole = medians(scanned, lambda: score(image))
     return len(cut), in_tiles, whole
@@ -137,12 +137,12 @@ def exact_windows(engine: str, stride: int, side: int) -> tuple[int, float, floa
     patch = network.patch_compiled(engine)
     noise = np.random.default_rng(0).random((3, 1, side), np.float32)
     image = np.broadcast_to(noise, (3, side, side))  # its rows are equal, and take no memory
-    job = make_job(network, image, "crops", None, None, None)
+    job = make_job(network, image, windows="crops")
     cut, batch = planned(job, parse_bytes("512MB"), engine)
     score = job.score(engine, batch)
     found, tiles, *loops = medians(
         lambda: fcconv.scan(network, image, engine=engine, windows="crops"),
-        lambda: score_tiles(job, score, cut, InMemory(job.outputs(cut)), lambda _: None),
+        lambda: score_tiles(job, score, cut, in_memory(job.outputs(cut)), lambda _: None),
         *(partial(plain_loop, patch, image, stride, size) for size in BATCHES),
     )
     return math.prod(cut.cells), found, tiles, min(loops)
@@ -188,7 +188,7 @@ def all_pixels_seconds(engine: str, size: tuple[int, int]) -> tuple[float, float
     """Return the seconds of a score for each pixel, and of bare products."""
     sliding, image = all_pixels(size)
     (seconds,) = medians(lambda: fcconv.scan(sliding, image, engine=engine))
-    shape = Layout.of(sliding.model).shape(image.shape[1:])
+    shape = NetworkLayout.of(sliding.model).shape(image.shape[1:])
     return seconds, sum(map(_product, networks.products(sliding.model, shape)))
 
 

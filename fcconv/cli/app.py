@@ -153,6 +153,7 @@ def inspect(
 @seed_option
 @as_json
 def convert(
+    *,
     model: Path,
     out: Path,
     stride: str | None,
@@ -178,7 +179,15 @@ def convert(
         from fcconv.cli import network
     if pointwise:
         return network.convert_pointwise(model, out, shape, seed, as_json)
-    return network.convert(model, out, stride_of(stride), shape, windows, seed, as_json)
+    return network.convert(
+        model,
+        out,
+        stride=stride_of(stride),
+        window=shape,
+        windows=windows,
+        seed=seed,
+        as_json=as_json,
+    )
 
 
 @app.command()

@@ -31,7 +31,7 @@ from fcconv.scanning.peaks import Peak, merge_peaks
 from fcconv.scanning.plan import check_size
 from fcconv.scanning.preparation import Preparation
 from fcconv.scanning.result import Scan
-from fcconv.scanning.scales import Resized
+from fcconv.scanning.scales import Resized, resized
 from fcconv.scanning.store import check_out, recorded
 
 MOST_PEAKS = 100_000
@@ -105,9 +105,9 @@ def scan_and_show(options: Options) -> int:
             param_hint="IMAGE",
         )
     (image,) = images
-    sizes = [image if scale == 1 else Resized(image, scale) for scale in options.scales]
-    for resized in sizes:
-        check_size(resized.size, network.window)
+    sizes = [image if scale == 1 else resized(image, scale) for scale in options.scales]
+    for sized in sizes:
+        check_size(sized.size, network.window)
     outs = _outs(options)
     certificate = _certificate(network, options.seed) if options.report is not None else None
     scans = [

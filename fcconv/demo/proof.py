@@ -86,6 +86,7 @@ def prove(
     backend: str,
     one_pass: Sequence[Scores],
     by_crop: Sequence[Scores],
+    *,
     track: Track,
     seed: int | None = None,
 ) -> Proof:

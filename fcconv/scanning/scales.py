@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -12,15 +14,12 @@ from fcconv.scanning.images import Image
 from fcconv.scanning.missing import Mask, cleared
 from fcconv.scanning.readers import needed
 
-LARGEST, SMALLEST = 16, 1 / 4096
+MAX_SCALE, MIN_SCALE = 16, 1 / 4096
 """Limits of a scale."""
 
 
-class Resized:
-    """An image in another size; each region is resized from what it covers, and its surroundings.
-
-    Pillow holds places as float32, so that a pixel can differ by rounding from that of the whole
-    image resized.
+def resized(image: Image, scale: float) -> Resized:
+    """Return an image in another size.
 
     Parameters
     ----------
@@ -36,26 +35,74 @@ class Resized:
     UnsupportedError
         If the image has another number of axes.
     """
+    if not MIN_SCALE <= scale <= MAX_SCALE:
+        raise ImageError(f"a scale lies between {MIN_SCALE} and {MAX_SCALE}, got {scale}")
+    if len(image.size) != 2:
+        raise UnsupportedError(f"{image.name}: only images of two axes are resized; use scale 1")
+    return Resized(image, scale)
 
-    def __init__(self, image: Image, scale: float) -> None:
-        if not SMALLEST <= scale <= LARGEST:
-            raise ImageError(f"a scale lies between {SMALLEST} and {LARGEST}, got {scale}")
-        if len(image.size) != 2:
-            raise UnsupportedError(
-                f"{image.name}: only images of two axes are resized; use scale 1"
-            )
-        self._image = image
-        self.scale = scale
-        self.name = f"{image.name} times {scale:g}"
-        # whole pixels only, so that pixel i is what lies from i / scale to (i + 1) / scale
-        self.size = tuple(max(math.floor(n * scale + 1e-9), 1) for n in image.size)
-        self.channels, self.dtype, self.bits = image.channels, image.dtype, image.bits
-        self.nodata, self.notes = image.nodata, image.notes
-        self.other_channels = image.other_channels
+
+@dataclass(frozen=True, eq=False)
+class Resized:
+    """An image in another size; each region is resized from what it covers, and its surroundings.
+
+    Pillow holds places as float32, so that a pixel can differ by rounding from that of the whole
+    image resized.
+
+    Attributes
+    ----------
+    image : Image
+        The image, with two spatial axes.
+    scale : float
+        Its size, in parts of the image's.
+    """
+
+    image: Image
+    scale: float
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        return f"{self.image.name} times {self.scale:g}"
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Pixels along each axis: pixel i is what lies from i / scale to (i + 1) / scale."""
+        return tuple(max(math.floor(n * self.scale + 1e-9), 1) for n in self.image.size)
+
+    @property
+    def channels(self) -> int:
+        """Channels, without opacity."""
+        return self.image.channels
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Data type of the pixels."""
+        return self.image.dtype
+
+    @property
+    def bits(self) -> int | None:
+        """How many bits of a pixel are in use, if the file says so."""
+        return self.image.bits
+
+    @property
+    def nodata(self) -> float | None:
+        """The number that its file uses for pixels without a value."""
+        return self.image.nodata
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said of the image."""
+        return self.image.notes
+
+    @property
+    def other_channels(self) -> Any:
+        """See :class:`fcconv.scanning.images.Image`."""
+        return self.image.other_channels
 
     def identity(self) -> str:
         """Return what tells this image from another."""
-        return f"{self._image.identity()}, times {self.scale!r}"
+        return f"{self.image.identity()}, times {self.scale!r}"
 
     def bytes(self, pixels: Sequence[int]) -> int:
         """Count the bytes that reading a region of so many pixels takes."""
@@ -63,11 +110,11 @@ class Resized:
         around = 2 * (math.ceil(max(ratio, 1)) + 1)
         covered = [math.ceil(n * ratio) + around for n in pixels]
         made = math.prod(covered) + math.prod(pixels)  # in float32; and what has no value
-        return self._image.bytes(covered) + (4 * self.channels + 1) * made
+        return self.image.bytes(covered) + (4 * self.channels + 1) * made
 
     def overview(self, most: int) -> np.ndarray:
         """Return the whole image before it is resized, in few pixels."""
-        return self._image.overview(most)
+        return self.image.overview(most)
 
     def read_valid(
         self, region: tuple[slice, ...], nodata: float | None
@@ -79,7 +126,7 @@ class Resized:
         places = [self._place(k, part) for k, part in enumerate(region)]
         covered, box = tuple(part for part, _ in places), [ends for _, ends in places]
         size = tuple(part.stop - part.start for part in region)
-        source, missing = self._image.read_valid(covered, nodata)
+        source, missing = self.image.read_valid(covered, nodata)
         made = np.stack([_resized(plane, size, box) for plane in source])
         if self.dtype.kind in "iu":
             limits = np.iinfo(self.dtype)
@@ -90,7 +137,7 @@ class Resized:
 
     def _place(self, axis: int, part: slice) -> tuple[slice, tuple[float, float]]:
         """Find what a region covers along an axis: the pixels to read, and its place in them."""
-        n, ratio = self._image.size[axis], 1 / self.scale
+        n, ratio = self.image.size[axis], 1 / self.scale
         around = math.ceil(max(ratio, 1)) + 1  # what the filter reaches to
         first = max(math.floor(part.start * ratio) - around, 0)
         last = min(math.ceil(part.stop * ratio) + around, n)

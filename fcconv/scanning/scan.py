@@ -169,7 +169,16 @@ def scan(
     if windows is not None and windows not in WINDOWS:
         raise ArgumentError(f"windows is 'shared', 'exact' or 'crops', got {windows!r}")
     scored = as_network(network, stride, window, windows)
-    job = make_job(scored, image, windows, preparation, layout, labels, series, page)
+    job = make_job(
+        scored,
+        image,
+        windows=windows,
+        preparation=preparation,
+        layout=layout,
+        labels=labels,
+        series=series,
+        page=page,
+    )
     if audit is not None:
         check_audit(audit, job.windows)
     begin = time.perf_counter()
