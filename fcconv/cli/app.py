@@ -86,7 +86,7 @@ def demo(backend: str, out: Path, seed: int | None) -> int:
 @click.option(
     "--suite",
     "suites",
-    type=click.Choice(["layers", "convolutions", "networks"]),
+    type=click.Choice(["layers", "convolutions", "networks", "scans", "peaks"]),
     multiple=True,
     default=["layers"],
     show_default=True,

@@ -15,6 +15,7 @@ import numpy as np
 import onnx_ir as ir
 
 from fcconv.backend import backend_of_namespace
+from fcconv.errors import ShapeError
 from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
 from fcconv.graph.rules.align import align
@@ -168,6 +169,29 @@ def _clipped(xp: Any, x: Any, present: str, ends: tuple[Any, ...]) -> Any:
     return xp.minimum(x, limits.pop(0)) if present[1] == "x" else x
 
 
+def _shaped_like_first(operator: Operator, *, by_numbers: bool = False) -> Operator:
+    """Refuse inputs that would widen the first: ONNX gives the result the shape of that one.
+
+    With `by_numbers`, those beside the first are single numbers.
+    """
+
+    def checked(rule: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(rule)
+        def call(by: Any, node: Call, x: Any, *others: Any) -> Any:
+            lengths = (1,) * len(x.shape) if by_numbers else x.shape
+            for shape in (other.shape for other in others if other is not None):
+                pairs = zip(shape[::-1], lengths[::-1], strict=False)
+                if len(shape) > len(lengths) or not all(n in (1, m) for n, m in pairs):
+                    wanted = "single numbers" if by_numbers else "what broadcasts to it"
+                    said = f"beside its first input, of shape {x.shape}, it takes {wanted}"
+                    raise ShapeError(f"{said}, got shape {shape}")
+            return rule(by, node, x, *others)
+
+        return call
+
+    return replace(operator, compute=checked(operator.compute), slide=checked(operator.slide))
+
+
 def _cast(backend: Backend[Any], node: Call, x: Any) -> Any:
     target = _numpy_dtype(node)
     return backend.elementwise(f"Cast {target}", lambda _xp, x: x.astype(target), x)
@@ -196,13 +220,15 @@ OPERATORS = {
     "Mean": Operator(_mean, slide, slides_by_any=True, spread=receptive.entrywise),
     "Neg": Operator(_neg, slide, spread=receptive.entrywise),
     "Reciprocal": Operator(_reciprocal, slide, spread=receptive.entrywise),
-    "Clip": Operator(
-        _clip,
-        slide,
-        entrywise=True,
-        attributes=("min", "max"),
-        slides_by_any=True,
-        spread=receptive.entrywise,
+    "Clip": _shaped_like_first(
+        Operator(
+            _clip,
+            slide,
+            entrywise=True,
+            attributes=("min", "max"),
+            spread=receptive.entrywise,
+        ),
+        by_numbers=True,
     ),
     "Cast": Operator(_cast, slide, attributes=("to", *OF_SMALL_FLOATS), spread=receptive.entrywise),
     "Abs": _function(lambda xp, x: xp.abs(x)),
@@ -249,7 +275,7 @@ OPERATORS = {
     "Mod": _function(_modulo, fmod=0, slope=math.inf),
     "Not": _function(lambda xp, x: xp.logical_not(x)),
     "Or": _function(lambda xp, x, y: xp.logical_or(x, y)),
-    "PRelu": _function(lambda xp, x, slope: xp.where(x < 0, slope * x, x)),
+    "PRelu": _shaped_like_first(_function(lambda xp, x, slope: xp.where(x < 0, slope * x, x))),
     "Pow": _function(_power),
     "Relu": _function(lambda xp, x: xp.maximum(x, 0)),
     "Round": _function(lambda xp, x: xp.round(x)),
