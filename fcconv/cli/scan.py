@@ -19,6 +19,7 @@ from fcconv.cli.options import (
     stride_option,
     window_option,
 )
+from fcconv.scanning.activation import ACTIVATIONS
 from fcconv.scanning.arguments import WINDOWS
 from fcconv.scanning.score_files import suffixes
 
@@ -117,6 +118,13 @@ class Names(click.ParamType[tuple[str, ...]]):
 @click.option("--page", type=int, help="Which page of a stack, time, image of a batch, from 0 on.")
 @click.option("--labels", type=Names(), help="Names of the network's classes: cat,dog.")
 @click.option(
+    "--activation",
+    type=click.Choice([*ACTIVATIONS, "none"]),
+    default="none",
+    show_default=True,
+    help="Makes probabilities of the scores, which are stored and shown in their place.",
+)
+@click.option(
     "--scales",
     type=Numbers(),
     default="1",
@@ -149,6 +157,7 @@ def scan(
     scale: tuple[float, ...] | None,
     resume: bool,
     overwrite: bool,
+    activation: str,
     **options: Any,
 ) -> int:
     """Score every window of IMAGE with the network MODEL, in bounded memory."""
@@ -165,6 +174,7 @@ def scan(
             stride=stride_of(stride),
             window=integers_of("--window", window),
             scale=None if scale is None else scale[0],
+            activation=None if activation == "none" else activation,
             existing="resume" if resume else "overwrite" if overwrite else "refuse",
             **options,
         )

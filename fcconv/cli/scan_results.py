@@ -57,7 +57,7 @@ def facts(scans: Sequence[Scan], peaks: Peaks | None) -> dict[str, Any]:
 def _facts(found: Scan) -> dict[str, Any]:
     names = (
         *("size", "window", "stride", "windows", "exact", "reasons", "engine", "preparation"),
-        *("labels", "tiles", "computed", "seconds", "unscored", "scale", "notes"),
+        *("labels", "activation", "tiles", "computed", "seconds", "unscored", "scale", "notes"),
     )
     shapes = {name: list(scores.shape) for name, scores in found.outputs.items()}
     return {
@@ -103,6 +103,8 @@ def _table(found: Scan) -> Table:
     }
     for name, value in rows.items():
         table.add_row(name, value)
+    if found.activation is not None:
+        table.add_row("probabilities", f"by {found.activation}")
     for note in found.notes:
         table.add_row("note", note)
     for name, value in () if found.audit is None else found.audit.lines():

@@ -60,6 +60,7 @@ class Options:
     series: int | None
     page: int | None
     labels: tuple[str, ...] | None
+    activation: str | None
     scales: tuple[float, ...]
     heatmap: Path | None
     report: Path | None
@@ -203,6 +204,7 @@ def _scanned(options: Options, network: Network, image: Image | Resized, out: Pa
                 options.gray, options.scale, options.mean, options.std, options.nodata
             ),
             labels=options.labels,
+            activation=options.activation,
             existing=options.existing,
             audit=options.audit,
             progress=told,

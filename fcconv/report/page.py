@@ -182,6 +182,7 @@ def _facts(scan: Scan) -> list[tuple[str, str]]:
         ("Windows", f"{times(scan.cells)} = {math.prod(scan.cells):,}"),
         ("Scored", "each window by itself" if scan.windows == "crops" else "in shared passes"),
         ("Engine", scan.engine),
+        *([("Probabilities", f"by {scan.activation}")] if scan.activation else []),
         ("Preparation", scan.preparation),
         ("Tiles", f"{scan.tiles:,}, of which this run computed {scan.computed:,}"),
         ("Time", seconds),

@@ -11,6 +11,7 @@ import numpy as np
 
 import fcconv
 from fcconv.errors import ImageError
+from fcconv.scanning.activation import activated, check_activation
 from fcconv.scanning.arguments import one
 from fcconv.scanning.chunks import Output
 from fcconv.scanning.engine import Cropped, Score, Shared
@@ -46,6 +47,8 @@ class Job:
         Whether windows share one pass, or one that scores each as its crop, or each is cut out.
     labels : tuple of str
         Names of the channels of the first output.
+    activation : {"softmax", "sigmoid"} or None
+        What the scores of the first output go through.
     """
 
     network: Network
@@ -54,6 +57,7 @@ class Job:
     preparation: Preparation
     windows: str
     labels: tuple[str, ...]
+    activation: str | None = None
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -138,6 +142,11 @@ class Job:
             return Cropped(self.network, self.step, engine, batch)
         return Shared(self.network, self.step, engine)
 
+    def activated(self, made: Sequence[Array]) -> list[Array]:
+        """Return the scores ``(K, *cells)`` of each output as they are kept."""
+        first, *others = made
+        return [activated(self.activation, first), *others]
+
     def outputs(self, cut: Plan) -> dict[str, Output]:
         """Describe the scores of all windows, a chunk a tile."""
         whole, one_tile = self.lead(len(self.images)), self.lead(1)
@@ -148,7 +157,7 @@ class Job:
 
     def record(self, engine: str, cut: Plan, batch: int) -> Record:
         """Write down, for JSON, all that the scores depend on; threads may change last bits."""
-        return {
+        record = {
             "fcconv": fcconv.__version__,
             "network": digest(self.network.model),
             "image": [image.identity() for image in self.images],
@@ -161,6 +170,9 @@ class Job:
             "tile": list(cut.kept),
             "batch": batch,
         }
+        if self.activation is not None:  # a record without one is as it always was
+            record["activation"] = self.activation
+        return record
 
 
 def make_job(
@@ -172,6 +184,7 @@ def make_job(
     labels: Sequence[str] | None,
     series: int | None = None,
     page: int | None = None,
+    activation: str | None = None,
 ) -> Job:
     """Check what is to be scanned; see :func:`fcconv.scanning.scan.scan`."""
     steps = Preparation() if preparation is None else one(preparation, Preparation, "preparation")
@@ -185,6 +198,7 @@ def make_job(
         prepared = steps.resolved(images[0].dtype, images[0].bits, images[0].nodata)
         check_channels(images[0], prepared, network.layout.channels)
     check_size(images[0].size, network.window)
+    check_activation(activation, network.outputs, network.patch)
     return Job(
         network,
         images,
@@ -192,6 +206,7 @@ def make_job(
         prepared,
         "crops" if network.cut_out else windows or shared_if_exact(network),
         labels_of(network, labels),
+        activation,
     )
 
 

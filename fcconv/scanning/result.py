@@ -87,6 +87,8 @@ class Scan(Windows):
         and any window has a score.
     cut_out : CutOut or None
         Scores some windows again, each cut out.
+    activation : {"softmax", "sigmoid"} or None
+        What made probabilities of the scores of the first output; None if nothing did.
     """
 
     outputs: Mapping[str, Any]
@@ -109,6 +111,7 @@ class Scan(Windows):
     layers: tuple[Layer, ...] = ()
     audit: Audit | None = None
     cut_out: CutOut | None = None
+    activation: str | None = None
 
     def __repr__(self) -> str:
         """Say what was scanned and how, without the scores."""
@@ -125,6 +128,11 @@ class Scan(Windows):
     def scores(self) -> Any:
         """The scores of the first output."""
         return next(iter(self.outputs.values()))
+
+    @property
+    def measure(self) -> str:
+        """What `scores` are: "score", or "probability" after an activation."""
+        return "score" if self.activation is None else "probability"
 
     def peaks(
         self,

@@ -69,6 +69,7 @@ def scan(
     series: int | None = None,
     page: int | None = None,
     labels: Sequence[str] | None = None,
+    activation: str | None = None,
     existing: str = "refuse",
     audit: int | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -120,6 +121,11 @@ def scan(
         time, the image of a batch; counted with the last of these axes fastest.
     labels : sequence of str, optional
         Names of the channels of the first output.
+    activation : {"softmax", "sigmoid"}, optional
+        Makes probabilities of the scores of the first output, among its classes or for each by
+        itself, where the network has none. They are what is stored, shown, and compared with a
+        threshold, and the store says so: a run resumes with the same activation only. By default
+        scores are kept as the network gives them.
     existing : {"refuse", "resume", "overwrite"}
         What to do with scores that are there: "resume" goes on with a run of the same arguments,
         in its tiles and on its engine, and computes again what has been damaged since.
@@ -169,7 +175,7 @@ def scan(
     if windows is not None and windows not in WINDOWS:
         raise ArgumentError(f"windows is 'shared', 'exact' or 'crops', got {windows!r}")
     scored = as_network(network, stride, window, windows)
-    job = make_job(scored, image, windows, preparation, layout, labels, series, page)
+    job = make_job(scored, image, windows, preparation, layout, labels, series, page, activation)
     if audit is not None:
         check_audit(audit, job.windows)
     begin = time.perf_counter()
@@ -197,6 +203,7 @@ def scan(
     return Scan(
         outputs=found,
         labels=job.labels,
+        activation=job.activation,
         size=job.size,
         window=scored.window,
         stride=scored.stride,
@@ -263,7 +270,7 @@ def score_tiles(
         tile, pixels, without = item
         if without is not None and without.all():
             return job.blank(without.shape)
-        made = [np.ascontiguousarray(scores) for scores in score(pixels, tile.inner)]
+        made = [np.ascontiguousarray(scores) for scores in job.activated(score(pixels, tile.inner))]
         return made if without is None else [masked(scores, without) for scores in made]
 
     def write(item: tuple[int, Tile], made: list[Array]) -> None:
