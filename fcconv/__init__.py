@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from fcconv.graph.running.engines import compile  # noqa: A004 - fcconv.compile, as re.compile
     from fcconv.scanning.preparation import Preparation
     from fcconv.scanning.result import Scan
+    from fcconv.scanning.saved import open_scan
     from fcconv.scanning.scan import scan
 
 __version__ = "0.1.0"
@@ -51,6 +52,7 @@ _NETWORKS = {
     "certify": "fcconv.certificate.certify",
     "compile": "fcconv.graph.running.engines",
     "convolutionize": "fcconv.graph.rewriting.convolutionize",
+    "open_scan": "fcconv.scanning.saved",
     "pointwise": "fcconv.graph.rewriting.pointwise",
     "scan": "fcconv.scanning.scan",
     "slide": "fcconv.functions.slide",
@@ -90,6 +92,7 @@ __all__ = [
     "dense_to_conv1x1",
     "im2col",
     "max_pool",
+    "open_scan",
     "pointwise",
     "rounding",
     "scan",

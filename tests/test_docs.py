@@ -34,7 +34,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 LANGUAGES = {"python", "pycon", "sh", "text"}
-COMMANDS = {"inspect", "convert", "verify", "scan"}
+COMMANDS = {"inspect", "convert", "verify", "scan", "show"}
 """What is run of the commands that pages print; the demo and benchmarks take minutes."""
 
 PEERS = {"equinox", "flax", "torch"}

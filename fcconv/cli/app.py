@@ -22,6 +22,7 @@ from fcconv.cli.options import (
     windows_option,
 )
 from fcconv.cli.scan import scan
+from fcconv.cli.show import show
 from fcconv.errors import FcconvError
 
 USAGE_ERROR = 2
@@ -198,3 +199,4 @@ def verify(
 
 
 app.add_command(scan)
+app.add_command(show)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,18 @@ import click
 from fcconv.backend import engines
 from fcconv.cli.options import (
     NETWORK,
-    as_json,
+    SCANNED,
     extra,
     integers_of,
     seed_option,
     stride_of,
     stride_option,
+    wanted_options,
     window_option,
 )
 from fcconv.scanning.activation import ACTIVATIONS
 from fcconv.scanning.arguments import WINDOWS
 from fcconv.scanning.score_files import suffixes
-
-FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 class Numbers(click.ParamType[tuple[float, ...]]):
@@ -69,7 +69,7 @@ class Names(click.ParamType[tuple[str, ...]]):
 
 @click.command()
 @click.argument("model", type=NETWORK)
-@click.argument("image", type=click.Path(path_type=Path, exists=True))
+@click.argument("image", type=SCANNED)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -131,26 +131,10 @@ class Names(click.ParamType[tuple[str, ...]]):
     help="Scans the image in several sizes: 1,0.5,0.25. Scores of each go to a file of its own, "
     "NAME-0.5.zarr; pictures show the one with the highest score.",
 )
-@click.option("--heatmap", type=FILE, help="Writes the scores over the image, a PNG.")
-@click.option("--report", type=FILE, help="Writes a page to look into the scores, an HTML file.")
-@click.option(
-    "--peaks",
-    type=FILE,
-    help="Writes the strongest windows, 100,000 at most: a .geojson or .csv. Peaks are looked for "
-    "with this option, the following three, --heatmap and --report.",
-)
-@click.option("--threshold", type=float, show_default="0.5", help="Lowest score of a peak.")
-@click.option(
-    "--overlap",
-    type=click.FloatRange(0, 1),
-    show_default="0.3",
-    help="Area that two peaks may share, in parts of what they cover.",
-)
-@click.option("--label", "only", multiple=True, help="Looks for peaks of this class only.")
+@wanted_options
 @click.option("--resume", is_flag=True, help="Goes on with a run that was cut off.")
 @click.option("--overwrite", is_flag=True, help="Replaces the scores of another run.")
 @seed_option
-@as_json
 def scan(
     stride: str | None,
     window: str | None,
@@ -169,8 +153,11 @@ def scan(
         raise click.UsageError("--resume needs --out, the scores of the run to go on with")
     with extra("scan"):
         from fcconv.cli.scanning import Options, scan_and_show
+        from fcconv.cli.wanted import Wanted
+    wanted = Wanted(**{field.name: options.pop(field.name) for field in fields(Wanted)})
     return scan_and_show(
         Options(
+            wanted=wanted,
             stride=stride_of(stride),
             window=integers_of("--window", window),
             scale=None if scale is None else scale[0],

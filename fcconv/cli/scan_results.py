@@ -99,8 +99,9 @@ def _table(found: Scan) -> Table:
         else "none",
         "engine": found.engine,
         "tiles": f"{found.tiles}, {found.computed} of them in this run",
-        "time": f"{found.seconds:.2f} s",
     }
+    if found.computed:
+        rows["time"] = f"{found.seconds:.2f} s"
     for name, value in rows.items():
         table.add_row(name, value)
     if found.activation is not None:

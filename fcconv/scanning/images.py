@@ -7,7 +7,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,14 @@ BLOCK = 2**24
 
 ROW = 2**14
 """Pixels of a row that are read together where nothing is stored in parts: they lie in a row."""
+
+
+class Asked(NamedTuple):
+    """How an image was to be opened; see :func:`fcconv.scanning.opening.open_images`."""
+
+    layout: str | None = None
+    series: int | None = None
+    page: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +53,8 @@ class Image:
         Whether the last channel is opacity, which has to be full and is left out.
     watched : Watched
         Its files, as they were before they were opened.
+    asked : Asked
+        How it was to be opened.
     """
 
     name: str
@@ -53,6 +63,7 @@ class Image:
     at: tuple[int, ...]
     alpha: bool = False
     watched: Watched = field(default_factory=Watched)
+    asked: Asked = field(default_factory=Asked)
 
     @property
     def channels(self) -> int:

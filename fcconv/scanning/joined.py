@@ -21,6 +21,7 @@ from fcconv.scanning.records import (
     Record,
     beside,
     chunks_of,
+    describe_beside,
     discard,
     record_beside,
     write_record,
@@ -75,6 +76,10 @@ class InFile:
             made.replace(self.path)
             discard(self.folder.path)
         return Finished(self.path, self.folder.outputs).finish()
+
+    def describe(self, description: Mapping[str, Any]) -> None:
+        """Write beside the file what the scan is."""
+        Finished(self.path, self.folder.outputs).describe(description)
 
     def _joined(self) -> list[Path]:
         """Copy the chunks of each output into one file, tile after tile."""
@@ -133,6 +138,11 @@ class Finished:
 
     def write(self, chunk: tuple[int, ...], scores: Mapping[str, Array]) -> None:
         """Take nothing: there is no tile left."""
+
+    def describe(self, description: Mapping[str, Any]) -> None:
+        """Write beside the file what the scan is."""
+        with writing(self.path):
+            describe_beside(self.path, description)
 
     def finish(self) -> Mapping[str, Any]:
         """Open the file, which is read by region."""

@@ -180,7 +180,8 @@ class Scan(Windows):
         ------
         ArgumentError
             If there is no such label or image, `threshold` is not a number, `overlap` is not one
-            from 0 to 1, `most` is not an integer from 0 on, or `progress` is not a function.
+            from 0 to 1, `most` is not an integer from 0 on, `progress` is not a function, or
+            `exact` needs the network of a scan that was opened.
 
         Examples
         --------
@@ -207,6 +208,11 @@ class Scan(Windows):
             raise ArgumentError(f"progress needs a function, got {progress!r}")
         if not channels:
             return []
+        if exact and not self.exact and self.cut_out is None:
+            raise ArgumentError(
+                "exact=True cuts windows out, which takes the network, and this scan was opened "
+                "without it: scan again with existing='resume', which computes what is missing only"
+            )
         criterion = Criterion(self.window, self.stride, lowest, shared)
         cells, scores = find_peaks(
             self.scores, lead, channels, criterion, progress or (lambda part: None)

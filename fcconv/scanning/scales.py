@@ -51,7 +51,7 @@ class Resized:
         self.size = tuple(max(math.floor(n * scale + 1e-9), 1) for n in image.size)
         self.channels, self.dtype, self.bits = image.channels, image.dtype, image.bits
         self.nodata, self.notes = image.nodata, image.notes
-        self.other_channels = image.other_channels
+        self.other_channels, self.asked = image.other_channels, image.asked
 
     def identity(self) -> str:
         """Return what tells this image from another."""

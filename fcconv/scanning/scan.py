@@ -30,6 +30,7 @@ from fcconv.scanning.pipeline import pipeline
 from fcconv.scanning.plan import Plan, Tile
 from fcconv.scanning.preparation import Preparation
 from fcconv.scanning.result import Scan
+from fcconv.scanning.saved import description
 from fcconv.scanning.scales import Resized
 from fcconv.scanning.store import Store, check_count, check_out, open_store, recorded
 
@@ -193,36 +194,37 @@ def scan(
         store = open_store(target, outputs, record, existing)
         try:
             tally = score_tiles(job, job.score(chosen, batch), cut, store, report)
-            found = store.finish()
+            scores = store.finish()
         except BaseException as error:
             if target is not None and recorded(target) == record:
                 error.add_note("The tiles that are finished are kept: resume goes on from there")
             raise
-    first = next(iter(found.values()))
-    compared = None if audit is None else audited(job, first, audit, cut_out)
-    return Scan(
-        outputs=found,
-        labels=job.labels,
-        activation=job.activation,
-        size=job.size,
-        window=scored.window,
-        stride=scored.stride,
-        windows=job.windows,
-        exact=scored.exact or job.windows == "crops",
-        reasons=scored.reasons,
-        engine=chosen,
-        preparation=str(job.preparation),
-        tiles=len(cut) * len(job.images),
-        computed=tally.computed,
-        seconds=time.perf_counter() - begin,
-        unscored=tally.unscored,
-        scale=image.scale if isinstance(image, Resized) else 1.0,
-        notes=(*filter(None, [scored.cut_out]), *job.images[0].notes),
-        images=tuple(job.images),
-        layers=scored.layers,
-        audit=compared,
-        cut_out=cut_out,
-    )
+        first = next(iter(scores.values()))
+        found = Scan(
+            outputs=scores,
+            labels=job.labels,
+            activation=job.activation,
+            size=job.size,
+            window=scored.window,
+            stride=scored.stride,
+            windows=job.windows,
+            exact=scored.exact or job.windows == "crops",
+            reasons=scored.reasons,
+            engine=chosen,
+            preparation=str(job.preparation),
+            tiles=len(cut) * len(job.images),
+            computed=tally.computed,
+            seconds=time.perf_counter() - begin,
+            unscored=tally.unscored,
+            scale=image.scale if isinstance(image, Resized) else 1.0,
+            notes=(*filter(None, [scored.cut_out]), *job.images[0].notes),
+            images=tuple(job.images),
+            layers=scored.layers,
+            audit=None if audit is None else audited(job, first, audit, cut_out),
+            cut_out=cut_out,
+        )
+        store.describe(description(found, job.images[0].asked))
+    return found
 
 
 class Tally(NamedTuple):

@@ -20,6 +20,7 @@ from fcconv.scanning.records import (
     discard,
     record_beside,
     record_in,
+    record_of,
     writing,
 )
 from fcconv.scanning.score_files import SCORE_FORMATS, suffixes
@@ -50,6 +51,10 @@ class Store(Protocol):
         """Return all scores, when every tile is written."""
         ...
 
+    def describe(self, description: Mapping[str, Any]) -> None:
+        """Keep what the finished scan is beyond its record."""
+        ...
+
 
 class InMemory:
     """Scores in arrays.
@@ -78,6 +83,9 @@ class InMemory:
     def finish(self) -> Mapping[str, Any]:
         """Return the arrays."""
         return self._arrays
+
+    def describe(self, description: Mapping[str, Any]) -> None:
+        """Keep nothing: who has the arrays has the scan."""
 
 
 def open_store(
@@ -121,10 +129,7 @@ def open_store(
 
 def recorded(out: Path | None) -> Record | None:
     """Read what the run was whose scores are there; None without any."""
-    if out is None:
-        return None
-    told = record_beside(out)
-    return record_in(chunks_of(out)) or (told and told[0])
+    return None if out is None else record_of(out)
 
 
 def check_count(out: Path | None, outputs: Mapping[str, Output]) -> None:
