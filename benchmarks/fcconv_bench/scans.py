@@ -33,8 +33,8 @@ from fcconv.scanning.job import make_job
 from fcconv.scanning.memory import parse_bytes
 from fcconv.scanning.network import as_network
 from fcconv.scanning.network_layout import Layout
-from fcconv.scanning.scan import score_tiles
 from fcconv.scanning.store import InMemory
+from fcconv.scanning.tiles import score_tiles
 from fcconv_bench import networks
 from fcconv_bench.crops import Scene, random_image
 from fcconv_bench.environment import environment, in_words

@@ -52,6 +52,26 @@ def _number(text: str) -> float:
     return float(above) / float(below or 1)
 
 
+class Region(click.ParamType[tuple[slice, ...]]):
+    """Pixels along each axis, from which to which: 0:100,50:90."""
+
+    name = "region"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[slice, ...]:
+        """Read them."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            ends = [[int(end) if end else None for end in p.split(":")] for p in value.split(",")]
+        except ValueError:
+            ends = []
+        if not ends or any(len(pair) != 2 for pair in ends):
+            self.fail(f"{value!r} is not START:STOP for each axis: 0:100,50:90", param, ctx)
+        return tuple(slice(*pair) for pair in ends)
+
+
 class Names(click.ParamType[tuple[str, ...]]):
     """Names with commas between them."""
 
@@ -131,6 +151,20 @@ class Names(click.ParamType[tuple[str, ...]]):
     help="Scans the image in several sizes: 1,0.5,0.25. Scores of each go to a file of its own, "
     "NAME-0.5.zarr; pictures show the one with the highest score.",
 )
+@click.option(
+    "--region",
+    type=Region(),
+    help="Scores windows inside a box of pixels only, from which to which along each axis, rows "
+    "before columns: 1000:3000,2000:5000.",
+)
+@click.option(
+    "--mask",
+    default="none",
+    show_default=True,
+    metavar="FILE|tissue|none",
+    help="Scores windows only whose centre a picture of any resolution marks, or lies in the "
+    "polygons of a .geojson; or tissue, by Otsu's threshold on its saturation.",
+)
 @wanted_options
 @click.option("--resume", is_flag=True, help="Goes on with a run that was cut off.")
 @click.option("--overwrite", is_flag=True, help="Replaces the scores of another run.")
@@ -142,6 +176,7 @@ def scan(
     resume: bool,
     overwrite: bool,
     activation: str,
+    mask: str,
     **options: Any,
 ) -> int:
     """Score every window of IMAGE with the network MODEL, in bounded memory."""
@@ -162,6 +197,7 @@ def scan(
             window=integers_of("--window", window),
             scale=None if scale is None else scale[0],
             activation=None if activation == "none" else activation,
+            mask=None if mask == "none" else mask,
             existing="resume" if resume else "overwrite" if overwrite else "refuse",
             **options,
         )

@@ -57,7 +57,8 @@ def facts(scans: Sequence[Scan], peaks: Peaks | None) -> dict[str, Any]:
 def _facts(found: Scan) -> dict[str, Any]:
     names = (
         *("size", "window", "stride", "windows", "exact", "reasons", "engine", "preparation"),
-        *("labels", "activation", "tiles", "computed", "seconds", "unscored", "scale", "notes"),
+        *("labels", "activation", "tiles", "computed", "seconds", "unscored", "outside", "scale"),
+        "notes",
     )
     shapes = {name: list(scores.shape) for name, scores in found.outputs.items()}
     return {
@@ -97,6 +98,7 @@ def _table(found: Scan) -> Table:
         "without a score": f"{found.unscored:,} windows, in which {what} have no value"
         if found.unscored
         else "none",
+        **({"outside": f"{found.outside:,} windows, not asked for"} if found.outside else {}),
         "engine": found.engine,
         "tiles": f"{found.tiles}, {found.computed} of them in this run",
     }

@@ -17,6 +17,7 @@ from fcconv.cli.output import errors
 from fcconv.cli.wanted import Wanted, deliver
 from fcconv.graph.rewriting.sliding import Sliding
 from fcconv.scanning import scan as scanning
+from fcconv.scanning import tiles
 from fcconv.scanning.images import Image
 from fcconv.scanning.network import Network, as_network, explained, labels_of
 from fcconv.scanning.opening import open_images
@@ -51,6 +52,8 @@ class Options:
     labels: tuple[str, ...] | None
     activation: str | None
     scales: tuple[float, ...]
+    region: tuple[slice, ...] | None
+    mask: str | None
     existing: str
     seed: int | None
     wanted: Wanted
@@ -129,13 +132,15 @@ def _scanned(options: Options, network: Network, image: Image | Resized, out: Pa
             labels=options.labels,
             activation=options.activation,
             existing=options.existing,
+            region=options.region,
+            mask=options.mask,
             audit=options.audit,
             progress=told,
         )
 
 
 @contextmanager
-def _progress(said: str | None) -> Iterator[Callable[[scanning.Progress], None]]:
+def _progress(said: str | None) -> Iterator[Callable[[tiles.Progress], None]]:
     """Show a bar with tiles, windows a second and the time left, where someone looks.
 
     A line is printed first, when all is checked and the scan begins.
@@ -154,7 +159,7 @@ def _progress(said: str | None) -> Iterator[Callable[[scanning.Progress], None]]
         task = bar.add_task("", total=None, rate="")
         begin = time.monotonic()
 
-        def show(done: scanning.Progress) -> None:
+        def show(done: tiles.Progress) -> None:
             nonlocal begin, said
             if said is not None:
                 console.print(said, markup=False, highlight=False, soft_wrap=True)

@@ -124,6 +124,8 @@ def _title(scan: Scan, heat: Heat, asked: int) -> list[str]:
         shown.append(f"the strongest of each {times(heat.factor[-2:])} windows")
     if shown:
         lines.append(f"Shown: {'; '.join(shown)}")
+    if scan.outside:
+        lines.append(f"Clear: {scan.outside:,} windows that were not asked for")
     return lines
 
 

@@ -107,6 +107,7 @@ def write_page(
     heat = read_heat(scan, None, CLASSES, (_shrink(scan.cells, count),) * 2)
     text = pages.get_template("page.html.j2").render(
         scan=scan,
+        scored=_count(scan) - scan.outside - scan.unscored,
         heat=heat,
         extent=extent(scan),
         strongest=int(np.argmax(heat.highest)),
@@ -122,6 +123,11 @@ def write_page(
         times=times,
     )
     write_whole(path, text.encode())
+
+
+def _count(scan: Scan) -> int:
+    """Count the windows of all images."""
+    return int(math.prod(scan.scores.shape)) // len(scan.labels)
 
 
 def _shrink(cells: tuple[int, ...], classes: int) -> int:
@@ -186,6 +192,7 @@ def _facts(scan: Scan) -> list[tuple[str, str]]:
         ("Preparation", scan.preparation),
         ("Tiles", f"{scan.tiles:,}, of which this run computed {scan.computed:,}"),
         ("Time", seconds),
+        *([("Not asked for", f"{scan.outside:,} windows")] if scan.outside else []),
         *(("Note", note) for note in scan.notes),
     ]
     if scan.scale != 1:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import fcconv
-from fcconv.errors import ImageError
+from fcconv.errors import ArgumentError, ImageError
 from fcconv.scanning.activation import activated, check_activation
 from fcconv.scanning.arguments import one
 from fcconv.scanning.chunks import Output
@@ -22,6 +22,7 @@ from fcconv.scanning.missing import Mask, windows_with
 from fcconv.scanning.network import Network, digest, explained, labels_of, shared_if_exact
 from fcconv.scanning.network_layout import Array
 from fcconv.scanning.opening import open_images
+from fcconv.scanning.places import Places, make_places
 from fcconv.scanning.plan import Plan, Tile, check_size
 from fcconv.scanning.preparation import Preparation, check_channels
 from fcconv.scanning.records import Record
@@ -49,6 +50,8 @@ class Job:
         Names of the channels of the first output.
     activation : {"softmax", "sigmoid"} or None
         What the scores of the first output go through.
+    places : Places or None
+        Which windows are wanted; None for all.
     """
 
     network: Network
@@ -58,6 +61,7 @@ class Job:
     windows: str
     labels: tuple[str, ...]
     activation: str | None = None
+    places: Places | None = None
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -106,6 +110,13 @@ class Job:
         if missing is not None:
             prepared[:, missing] = 0
         return prepared, missing
+
+    def unwanted(self, tile: Tile) -> Mask | None:
+        """Find the cells of a tile that are not wanted; None if all are."""
+        if self.places is None:
+            return None
+        wanted = self.places.wanted(tile.cells)
+        return None if wanted.all() else ~wanted
 
     def without_score(self, number: int, tile: Tile, missing: Mask | None) -> Mask | None:
         """Find the cells of a tile whose windows contain a pixel without a value; None if none do.
@@ -172,7 +183,7 @@ class Job:
         }
         if self.activation is not None:  # a record without one is as it always was
             record["activation"] = self.activation
-        return record
+        return record if self.places is None else {**record, **self.places.record()}
 
 
 def make_job(
@@ -185,6 +196,8 @@ def make_job(
     series: int | None = None,
     page: int | None = None,
     activation: str | None = None,
+    region: Sequence[slice] | None = None,
+    mask: Any = None,
 ) -> Job:
     """Check what is to be scanned; see :func:`fcconv.scanning.scan.scan`."""
     steps = Preparation() if preparation is None else one(preparation, Preparation, "preparation")
@@ -199,6 +212,9 @@ def make_job(
         check_channels(images[0], prepared, network.layout.channels)
     check_size(images[0].size, network.window)
     check_activation(activation, network.outputs, network.patch)
+    places = make_places(images[0], network.window, network.stride, region, mask)
+    if places is not None:
+        _check_nan(network)
     return Job(
         network,
         images,
@@ -207,7 +223,18 @@ def make_job(
         "crops" if network.cut_out else windows or shared_if_exact(network),
         labels_of(network, labels),
         activation,
+        places,
     )
+
+
+def _check_nan(network: Network) -> None:
+    """Check that scores can say that there is none."""
+    for name, (_, dtype) in network.outputs.items():
+        if dtype.kind in "iub":
+            raise ArgumentError(
+                f"region and mask (--region, --mask) leave windows without scores, but those of "
+                f"the output {name!r} are {dtype}, which has no NaN to say so: leave them out"
+            )
 
 
 def _check_left_out(**given: Any) -> None:

@@ -72,6 +72,8 @@ class Scan(Windows):
     unscored : int
         Windows that have no score, of all images: NaN in every output, because they contain a
         pixel without a value.
+    outside : int
+        Windows that have no score, of all images, because a region or a mask left them out.
     scale : float
         Size of the scanned image in parts of the picture that peaks are about.
     notes : tuple of str
@@ -112,6 +114,7 @@ class Scan(Windows):
     audit: Audit | None = None
     cut_out: CutOut | None = None
     activation: str | None = None
+    outside: int = 0
 
     def __repr__(self) -> str:
         """Say what was scanned and how, without the scores."""

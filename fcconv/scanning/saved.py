@@ -28,7 +28,7 @@ from fcconv.scanning.scales import Resized
 from fcconv.scanning.score_files import suffixes
 
 TUPLES = ("labels", "reasons", "notes")
-PLAIN = ("exact", "scale", "unscored", "activation")
+PLAIN = ("exact", "scale", "unscored", "outside", "activation")
 """What a description says of a scan as it is, of several words and of one."""
 
 OTHER = "the picture is not known to be the one that was scanned: {} now, {} then"
