@@ -107,6 +107,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     photo = np.asarray(ski.util.img_as_ubyte(small))
     Image.fromarray(photo).save(folder / "photo.png")
     tifffile.imwrite(folder / "slide.tif", photo[..., 1])
+    Image.fromarray(photo[..., 1]).save(folder / "photo-gray.png")
     return folder
 
 

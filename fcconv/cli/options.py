@@ -1,4 +1,4 @@
-"""What several commands share: arguments, options, and how a missing library is shown."""
+"""What several commands share: arguments, options, and how errors are shown."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from fcconv.errors import FcconvError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -64,6 +66,22 @@ def wanted_options(command: Command) -> Command:
     for option in reversed(WANTED):
         command = option(command)
     return command
+
+
+EXPECTED = (click.ClickException, FcconvError, OSError, MemoryError, RuntimeError)
+"""Errors that are shown in a line; the last two are of engines and codecs."""
+
+
+def said(error: BaseException, message: str | None = None) -> str:
+    """Return what an error says, with its notes, in one line."""
+    if message is None:
+        if isinstance(error, click.ClickException):
+            message = error.format_message()
+        elif isinstance(error, FcconvError | OSError):
+            message = str(error)
+        else:
+            message = f"{type(error).__name__}: {error}"
+    return " ".join(". ".join([message, *getattr(error, "__notes__", ())]).split())
 
 
 @contextmanager

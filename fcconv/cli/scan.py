@@ -12,7 +12,6 @@ import click
 from fcconv.backend import engines
 from fcconv.cli.options import (
     NETWORK,
-    SCANNED,
     extra,
     integers_of,
     seed_option,
@@ -89,11 +88,12 @@ class Names(click.ParamType[tuple[str, ...]]):
 
 @click.command()
 @click.argument("model", type=NETWORK)
-@click.argument("image", type=SCANNED)
+@click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help=f"Where scores go: a {', '.join(suffixes()[:-1])} or {suffixes()[-1]}.",
+    help=f"Where scores go: a {', '.join(suffixes()[:-1])} or {suffixes()[-1]}; of several images "
+    f"a folder, in which each has a .zarr.",
 )
 @stride_option
 @window_option
@@ -170,6 +170,7 @@ class Names(click.ParamType[tuple[str, ...]]):
 @click.option("--overwrite", is_flag=True, help="Replaces the scores of another run.")
 @seed_option
 def scan(
+    images: tuple[str, ...],
     stride: str | None,
     window: str | None,
     scale: tuple[float, ...] | None,
@@ -179,7 +180,11 @@ def scan(
     mask: str,
     **options: Any,
 ) -> int:
-    """Score every window of IMAGE with the network MODEL, in bounded memory."""
+    """Score every window of IMAGE with the network MODEL, in bounded memory.
+
+    Several images, or a pattern such as '*.tif', are scanned one after the other, each into a file
+    of its own; what fails is told in the end. --resume goes on with those that are not finished.
+    """
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other")
     if scale is not None and len(scale) != 1:
@@ -187,18 +192,20 @@ def scan(
     if resume and options["out"] is None:
         raise click.UsageError("--resume needs --out, the scores of the run to go on with")
     with extra("scan"):
+        from fcconv.cli.many import images_of, scan_many
         from fcconv.cli.scanning import Options, scan_and_show
         from fcconv.cli.wanted import Wanted
     wanted = Wanted(**{field.name: options.pop(field.name) for field in fields(Wanted)})
-    return scan_and_show(
-        Options(
-            wanted=wanted,
-            stride=stride_of(stride),
-            window=integers_of("--window", window),
-            scale=None if scale is None else scale[0],
-            activation=None if activation == "none" else activation,
-            mask=None if mask == "none" else mask,
-            existing="resume" if resume else "overwrite" if overwrite else "refuse",
-            **options,
-        )
+    found, are_several = images_of(images)
+    asked = Options(
+        image=found[0],
+        wanted=wanted,
+        stride=stride_of(stride),
+        window=integers_of("--window", window),
+        scale=None if scale is None else scale[0],
+        activation=None if activation == "none" else activation,
+        mask=None if mask == "none" else mask,
+        existing="resume" if resume else "overwrite" if overwrite else "refuse",
+        **options,
     )
+    return scan_many(asked, found) if are_several else scan_and_show(asked)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,8 +62,29 @@ class Options:
 def scan_and_show(options: Options) -> int:
     """Scan an image, print what was found, and write the files asked for."""
     options.wanted.check_files([options.model, options.image])
+    network = network_of(options)
+    sizes, outs = _sizes(options, network), outs_of(options)
+    certificate = _certificate(network, options.seed) if options.wanted.report is not None else None
+    deliver(options.wanted, _scanned(options, network, sizes, outs), outs, certificate)
+    return 0
+
+
+def network_of(options: Options) -> Network:
+    """Make the network slide, and check what is asked for of it before anything is computed."""
     network = as_network(options.model, options.stride, options.window, options.windows)
-    _check_request(options, network)
+    options.wanted.check_classes(labels_of(network, options.labels), len(network.window))
+    if len(set(options.scales)) < len(options.scales):
+        raise click.BadParameter("one of them stands there twice", param_hint="--scales")
+    return network
+
+
+def scans_of(options: Options, network: Network) -> list[Scan]:
+    """Scan an image in all sizes."""
+    return _scanned(options, network, _sizes(options, network), outs_of(options))
+
+
+def _sizes(options: Options, network: Network) -> list[Image | Resized]:
+    """Open the image in all sizes, and check that windows fit in."""
     with explained(network):
         images, _ = open_images(
             options.image, len(network.window), options.layout, options.series, options.page
@@ -77,23 +98,10 @@ def scan_and_show(options: Options) -> int:
     sizes = [image if scale == 1 else Resized(image, scale) for scale in options.scales]
     for resized in sizes:
         check_size(resized.size, network.window)
-    outs = _outs(options)
-    certificate = _certificate(network, options.seed) if options.wanted.report is not None else None
-    scans = [
-        _scanned(options, network, resized, out) for resized, out in zip(sizes, outs, strict=True)
-    ]
-    deliver(options.wanted, scans, outs, certificate)
-    return 0
+    return sizes
 
 
-def _check_request(options: Options, network: Network) -> None:
-    """Check what is asked for before anything is computed."""
-    options.wanted.check_classes(labels_of(network, options.labels), len(network.window))
-    if len(set(options.scales)) < len(options.scales):
-        raise click.BadParameter("one of them stands there twice", param_hint="--scales")
-
-
-def _outs(options: Options) -> list[Path | None]:
+def outs_of(options: Options) -> list[Path | None]:
     """Name where the scores of each size go, and check that they can."""
     out = options.out
     if out is None:
@@ -111,13 +119,20 @@ def _outs(options: Options) -> list[Path | None]:
     return list(outs)
 
 
-def _scanned(options: Options, network: Network, image: Image | Resized, out: Path | None) -> Scan:
+def _scanned(
+    options: Options,
+    network: Network,
+    sizes: Sequence[Image | Resized],
+    outs: Sequence[Path | None],
+) -> list[Scan]:
+    return [_scan(options, network, *size) for size in zip(sizes, outs, strict=True)]
+
+
+def _scan(options: Options, network: Network, image: Image | Resized, out: Path | None) -> Scan:
     """Scan the image in one size."""
     said = None
-    if out is not None and options.existing == "resume" and not (out.exists() or recorded(out)):
-        said = (
-            None if recorded(out) else f"Nothing to resume: {out} is not there yet; the scan starts"
-        )
+    if options.existing == "resume" and out is not None and not out.exists() and not recorded(out):
+        said = f"Nothing to resume: {out} is not there yet; the scan starts"
     with _progress(said) as told:
         return scanning.scan(
             network,
