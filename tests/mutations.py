@@ -738,6 +738,20 @@ MUTATIONS = [
         "test_scan_saved.py::test_what_is_no_scan_is_refused_in_one_line",
     ),
     Mutation(
+        "what is mirrored is not read",
+        "fcconv/scanning/padded.py",
+        "first = max(min(part.start, n - 1 - beyond), 0) if beyond else part.start",
+        "first = min(part.start, n - 1)",
+        "test_scan_pad.py::test_a_padded_scan_is_that_of_the_padded_image",
+    ),
+    Mutation(
+        "new pixels have a value whatever they are made of",
+        "fcconv/scanning/padded.py",
+        "self._padded(missing[np.newaxis], more)[0]",
+        "np.pad(missing, [(0, n) for n in more])",
+        "test_scan_pad.py::test_pixels_without_a_value_are_repeated_as_such",
+    ),
+    Mutation(
         "an engine is chosen for each of many images",
         "fcconv/cli/many.py",
         "engine = scans[0].engine",

@@ -21,7 +21,7 @@ from fcconv.cli.options import (
     window_option,
 )
 from fcconv.scanning.activation import ACTIVATIONS
-from fcconv.scanning.arguments import WINDOWS
+from fcconv.scanning.arguments import PADS, WINDOWS
 from fcconv.scanning.score_files import suffixes
 
 
@@ -164,6 +164,12 @@ class Names(click.ParamType[tuple[str, ...]]):
     metavar="FILE|tissue|none",
     help="Scores windows only whose centre a picture of any resolution marks, or lies in the "
     "polygons of a .geojson; or tissue, by Otsu's threshold on its saturation.",
+)
+@click.option(
+    "--pad",
+    type=click.Choice(PADS),
+    help="Adds pixels at the ends of the image, the last ones again, mirrored, or 0, until windows "
+    "cover it.",
 )
 @wanted_options
 @click.option("--resume", is_flag=True, help="Goes on with a run that was cut off.")

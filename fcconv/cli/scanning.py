@@ -54,6 +54,7 @@ class Options:
     scales: tuple[float, ...]
     region: tuple[slice, ...] | None
     mask: str | None
+    pad: str | None
     existing: str
     seed: int | None
     wanted: Wanted
@@ -96,7 +97,7 @@ def _sizes(options: Options, network: Network) -> list[Image | Resized]:
         )
     (image,) = images
     sizes = [image if scale == 1 else Resized(image, scale) for scale in options.scales]
-    for resized in sizes:
+    for resized in sizes if options.pad is None else ():
         check_size(resized.size, network.window)
     return sizes
 
@@ -149,6 +150,7 @@ def _scan(options: Options, network: Network, image: Image | Resized, out: Path 
             existing=options.existing,
             region=options.region,
             mask=options.mask,
+            pad=options.pad,
             audit=options.audit,
             progress=told,
         )

@@ -22,6 +22,7 @@ from fcconv.report.picture import (
     apart,
     edges,
     extent,
+    in_no_window,
     palette,
     read_heat,
     rgb,
@@ -192,6 +193,7 @@ def _facts(scan: Scan) -> list[tuple[str, str]]:
         ("Preparation", scan.preparation),
         ("Tiles", f"{scan.tiles:,}, of which this run computed {scan.computed:,}"),
         ("Time", seconds),
+        *([("In no window", in_no_window(scan))] if any(scan.remainder) else []),
         *([("Not asked for", f"{scan.outside:,} windows")] if scan.outside else []),
         *(("Note", note) for note in scan.notes),
     ]

@@ -64,6 +64,12 @@ class Image:
     alpha: bool = False
     watched: Watched = field(default_factory=Watched)
     asked: Asked = field(default_factory=Asked)
+    scale = 1.0
+
+    @property
+    def picture(self) -> Image:
+        """The picture that it is a size of: itself."""
+        return self
 
     @property
     def channels(self) -> int:

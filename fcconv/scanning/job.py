@@ -22,6 +22,7 @@ from fcconv.scanning.missing import Mask, windows_with
 from fcconv.scanning.network import Network, digest, explained, labels_of, shared_if_exact
 from fcconv.scanning.network_layout import Array
 from fcconv.scanning.opening import open_images
+from fcconv.scanning.padded import Opened, Padded
 from fcconv.scanning.places import Places, make_places
 from fcconv.scanning.plan import Plan, Tile, check_size
 from fcconv.scanning.preparation import Preparation, check_channels
@@ -38,7 +39,7 @@ class Job:
     ----------
     network : Network
         The network, and where its windows stand.
-    images : sequence of Image or Resized
+    images : sequence of Image, Resized or Padded
         One, or those of a batch; all of one size.
     batched : bool
         Whether they are a batch.
@@ -55,7 +56,7 @@ class Job:
     """
 
     network: Network
-    images: Sequence[Image | Resized]
+    images: Sequence[Opened]
     batched: bool
     preparation: Preparation
     windows: str
@@ -198,16 +199,20 @@ def make_job(
     activation: str | None = None,
     region: Sequence[slice] | None = None,
     mask: Any = None,
+    pad: str | None = None,
 ) -> Job:
     """Check what is to be scanned; see :func:`fcconv.scanning.scan.scan`."""
     steps = Preparation() if preparation is None else one(preparation, Preparation, "preparation")
-    images: Sequence[Image | Resized]
+    opened: Sequence[Image | Resized]
     with explained(network):
         if isinstance(image, Image | Resized):
             _check_left_out(layout=layout, series=series, page=page)
-            images, batched = [image], False
+            opened, batched = [image], False
         else:
-            images, batched = open_images(image, len(network.window), layout, series, page)
+            opened, batched = open_images(image, len(network.window), layout, series, page)
+        images: Sequence[Opened] = opened
+        if pad is not None:
+            images = [Padded(one, network.window, network.stride, pad) for one in opened]
         prepared = steps.resolved(images[0].dtype, images[0].bits, images[0].nodata)
         check_channels(images[0], prepared, network.layout.channels)
     check_size(images[0].size, network.window)

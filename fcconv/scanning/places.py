@@ -13,9 +13,8 @@ from fcconv.errors import ArgumentError, ImageError
 from fcconv.scanning.areas import Area, open_area
 from fcconv.scanning.arguments import as_integer
 from fcconv.scanning.blocks import blocks
-from fcconv.scanning.images import Image
 from fcconv.scanning.missing import Mask
-from fcconv.scanning.scales import Resized
+from fcconv.scanning.padded import Opened
 from fcconv.scanning.windows import Box, Windows
 
 LOOKED = 2**20
@@ -127,7 +126,7 @@ class Places(Windows):
 
 
 def make_places(
-    image: Image | Resized,
+    image: Opened,
     window: tuple[int, ...],
     stride: tuple[int, ...],
     region: Sequence[slice] | None,
@@ -148,20 +147,19 @@ def make_places(
     """
     if region is None and mask is None:
         return None
-    whole = image.image if isinstance(image, Resized) else image
     places = Places(
         image.size,
         window,
         stride,
-        image.scale if isinstance(image, Resized) else 1.0,
-        None if region is None else _checked(region, whole.size),
-        None if mask is None else open_area(mask, whole),
+        image.scale,
+        None if region is None else _checked(region, [n / image.scale for n in image.size]),
+        None if mask is None else open_area(mask, image.picture),
     )
     places.check_any()
     return places
 
 
-def _checked(region: Any, size: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+def _checked(region: Any, size: Sequence[float]) -> tuple[tuple[int, int], ...]:
     """Return where a region begins and ends along each axis."""
     needs = f"region (--region) needs a slice of pixels for each of {len(size)} axes"
     try:
@@ -171,7 +169,8 @@ def _checked(region: Any, size: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
     if len(parts) != len(size) or any(step not in (None, 1) for _, _, step in parts):
         raise ArgumentError(f"{needs}, without steps, got {region!r}")
     found = []
-    for (start, stop, _), n in zip(parts, size, strict=True):
+    for (start, stop, _), pixels in zip(parts, size, strict=True):
+        n = math.ceil(pixels)
         first = 0 if start is None else as_integer(start)
         last = n if stop is None else as_integer(stop)
         if first is None or last is None or not 0 <= first < last <= n:

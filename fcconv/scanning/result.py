@@ -74,6 +74,8 @@ class Scan(Windows):
         pixel without a value.
     outside : int
         Windows that have no score, of all images, because a region or a mask left them out.
+    pad : {"edge", "reflect", "constant"} or None
+        What was added at the ends of the image, whose `size` counts it, until windows covered it.
     scale : float
         Size of the scanned image in parts of the picture that peaks are about.
     notes : tuple of str
@@ -115,6 +117,7 @@ class Scan(Windows):
     cut_out: CutOut | None = None
     activation: str | None = None
     outside: int = 0
+    pad: str | None = None
 
     def __repr__(self) -> str:
         """Say what was scanned and how, without the scores."""

@@ -18,17 +18,18 @@ from fcconv.graph.rules.layer import Layer
 from fcconv.scanning.arguments import as_path
 from fcconv.scanning.chunks import InFolder, Output
 from fcconv.scanning.differences import Audit
-from fcconv.scanning.images import Asked, Image
+from fcconv.scanning.images import Asked
 from fcconv.scanning.joined import Finished
 from fcconv.scanning.layouts import unit
 from fcconv.scanning.opening import open_images
+from fcconv.scanning.padded import Opened, Padded
 from fcconv.scanning.records import CHUNKED, Record, chunks_of, description_in, record_of
 from fcconv.scanning.result import Scan
 from fcconv.scanning.scales import Resized
 from fcconv.scanning.score_files import suffixes
 
 TUPLES = ("labels", "reasons", "notes")
-PLAIN = ("exact", "scale", "unscored", "outside", "activation")
+PLAIN = ("exact", "scale", "unscored", "outside", "activation", "pad")
 """What a description says of a scan as it is, of several words and of one."""
 
 OTHER = "the picture is not known to be the one that was scanned: {} now, {} then"
@@ -107,7 +108,7 @@ def open_scan(path: str | os.PathLike[str], image: Any = None) -> Scan:
             "audit": None if audit is None else Audit.restored(audit),
         }
         asked = Asked(**told["opened"])
-    images: Sequence[Image | Resized] = ()
+    images: Sequence[Opened] = ()
     if image is not None:
         images, other = _images(image, asked, facts, record["image"])
         facts["notes"] += other
@@ -176,7 +177,7 @@ def _layer(told: Mapping[str, Any]) -> Layer:
 
 def _images(
     image: Any, asked: Asked, facts: Mapping[str, Any], identities: Sequence[str]
-) -> tuple[Sequence[Image | Resized], tuple[str, ...]]:
+) -> tuple[Sequence[Opened], tuple[str, ...]]:
     """Open what was scanned, and say in a note where it may be another.
 
     Raises
@@ -186,9 +187,10 @@ def _images(
     """
     size, scale = facts["size"], facts["scale"]
     opened, _ = open_images(image, len(size), *asked)
-    images: list[Image | Resized] = [*opened]
-    if scale != 1:
-        images = [Resized(one, scale) for one in opened]
+    sized = [one if scale == 1 else Resized(one, scale) for one in opened]
+    images: Sequence[Opened] = sized
+    if facts["pad"] is not None:
+        images = [Padded(one, facts["window"], facts["stride"], facts["pad"]) for one in sized]
     if len(images) != len(identities) or images[0].size != size:
         raise ImageError(
             f"{images[0].name} is not what was scanned: {len(images)} of {images[0].size} "

@@ -44,7 +44,7 @@ class Resized:
             raise UnsupportedError(
                 f"{image.name}: only images of two axes are resized; use scale 1"
             )
-        self.image = image
+        self.picture = image
         self.scale = scale
         self.name = f"{image.name} times {scale:g}"
         # whole pixels only, so that pixel i is what lies from i / scale to (i + 1) / scale
@@ -55,7 +55,7 @@ class Resized:
 
     def identity(self) -> str:
         """Return what tells this image from another."""
-        return f"{self.image.identity()}, times {self.scale!r}"
+        return f"{self.picture.identity()}, times {self.scale!r}"
 
     def bytes(self, pixels: Sequence[int]) -> int:
         """Count the bytes that reading a region of so many pixels takes."""
@@ -63,11 +63,11 @@ class Resized:
         around = 2 * (math.ceil(max(ratio, 1)) + 1)
         covered = [math.ceil(n * ratio) + around for n in pixels]
         made = math.prod(covered) + math.prod(pixels)  # in float32; and what has no value
-        return self.image.bytes(covered) + (4 * self.channels + 1) * made
+        return self.picture.bytes(covered) + (4 * self.channels + 1) * made
 
     def overview(self, most: int) -> np.ndarray:
         """Return the whole image before it is resized, in few pixels."""
-        return self.image.overview(most)
+        return self.picture.overview(most)
 
     def read_valid(
         self, region: tuple[slice, ...], nodata: float | None
@@ -79,7 +79,7 @@ class Resized:
         places = [self._place(k, part) for k, part in enumerate(region)]
         covered, box = tuple(part for part, _ in places), [ends for _, ends in places]
         size = tuple(part.stop - part.start for part in region)
-        source, missing = self.image.read_valid(covered, nodata)
+        source, missing = self.picture.read_valid(covered, nodata)
         made = np.stack([_resized(plane, size, box) for plane in source])
         if self.dtype.kind in "iu":
             limits = np.iinfo(self.dtype)
@@ -90,7 +90,7 @@ class Resized:
 
     def _place(self, axis: int, part: slice) -> tuple[slice, tuple[float, float]]:
         """Find what a region covers along an axis: the pixels to read, and its place in them."""
-        n, ratio = self.image.size[axis], 1 / self.scale
+        n, ratio = self.picture.size[axis], 1 / self.scale
         around = math.ceil(max(ratio, 1)) + 1  # what the filter reaches to
         first = max(math.floor(part.start * ratio) - around, 0)
         last = min(math.ceil(part.stop * ratio) + around, n)

@@ -23,7 +23,6 @@ from fcconv.scanning.network import as_network
 from fcconv.scanning.preparation import Preparation
 from fcconv.scanning.result import Scan
 from fcconv.scanning.saved import description
-from fcconv.scanning.scales import Resized
 from fcconv.scanning.store import check_count, check_out, open_store, recorded
 from fcconv.scanning.tiles import Progress, score_tiles
 
@@ -47,6 +46,7 @@ def scan(
     existing: str = "refuse",
     region: Sequence[slice] | None = None,
     mask: Any = None,
+    pad: str | None = None,
     audit: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Scan:
@@ -112,6 +112,10 @@ def scan(
         Only windows whose centre it marks are scored: a picture of any resolution that covers the
         image, where 0 and NaN mark nothing; the polygons of a ``.geojson``, in pixels of the image;
         or "tissue", what is more saturated than Otsu's threshold.
+    pad : {"edge", "reflect", "constant"}, optional
+        Adds pixels at the ends of the axes, as `numpy.pad` does, until windows cover the image:
+        otherwise its last pixels, fewer than a stride, may be in none (`Scan.remainder`). An image
+        that is smaller than the window has one window then.
     audit : int, optional
         So many windows are also cut out and scored, and compared with the pass: `Scan.audit`. Half
         are drawn at random, the others are the strongest peaks and the closest decisions.
@@ -159,7 +163,18 @@ def scan(
         raise ArgumentError(f"windows is 'shared', 'exact' or 'crops', got {windows!r}")
     scored = as_network(network, stride, window, windows)
     job = make_job(
-        scored, image, windows, preparation, layout, labels, series, page, activation, region, mask
+        scored,
+        image,
+        windows,
+        preparation,
+        layout,
+        labels,
+        series,
+        page,
+        activation=activation,
+        region=region,
+        mask=mask,
+        pad=pad,
     )
     if audit is not None:
         check_audit(audit, job.windows)
@@ -203,7 +218,8 @@ def scan(
             seconds=time.perf_counter() - begin,
             unscored=tally.unscored,
             outside=tally.outside,
-            scale=image.scale if isinstance(image, Resized) else 1.0,
+            scale=job.images[0].scale,
+            pad=pad,
             notes=notes,
             images=tuple(job.images),
             layers=scored.layers,
