@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from collections.abc import Callable
@@ -21,14 +22,21 @@ from fcconv.cli import app
 from fcconv.errors import ArgumentError, FcconvError, OutputError, UnsupportedError
 from fcconv.report.heatmap import draw
 from fcconv.scanning import areas
+from fcconv.scanning.network import Network, as_network
 from fcconv.scanning.saved import open_scan
 from scan_cases import Array, Recording, cut_into, integer_network, picture, small_network
 from score_files import tree
 from small_scans import make_scan
 from strategies import seeds
 
-NETWORK, PADDED = small_network(), small_network(pad=1)
+NETWORK = small_network()
 SIZE = picture().shape[1:]
+
+
+@functools.cache
+def network_of(stride: int, windows: str) -> Network:
+    """Make a network that pads slide; once, as it takes longer than to scan."""
+    return as_network(small_network(pad=1), stride, windows=windows)
 
 
 def with_some(found: fcconv.Scan, whole: fcconv.Scan, wanted: Array) -> None:
@@ -62,16 +70,17 @@ def test_windows_inside_a_region_are_scored(
     starts = [n % (size - 14) for n, size in zip(corner, SIZE, strict=True)]
     stops = [a + 16 + n % 5 for a, n in zip(starts, corner, strict=True)]  # may leave the image
     region = tuple(slice(a, min(b, n)) for a, b, n in zip(starts, stops, SIZE, strict=True))
-    plain: dict[str, Any] = {"stride": stride, "engine": "numpy", "windows": windows}
+    plain: dict[str, Any] = {"engine": "numpy", "windows": windows}
+    network: Any = network_of(stride, windows)
     with cut_into(tiles):
-        whole = fcconv.scan(PADDED, picture(), **plain)
+        whole = fcconv.scan(network, picture(), **plain)
         wanted = np.zeros(whole.cells, bool)
         wanted[whole.within(region)] = True
         if not wanted.any():
             with pytest.raises(ArgumentError, match="holds no window of"):
-                fcconv.scan(PADDED, picture(), region=region, **plain)
+                fcconv.scan(network, picture(), region=region, **plain)
             return
-        with_some(fcconv.scan(PADDED, picture(), region=region, **plain), whole, wanted)
+        with_some(fcconv.scan(network, picture(), region=region, **plain), whole, wanted)
 
 
 @given(
@@ -84,8 +93,9 @@ def test_a_picture_of_any_resolution_marks_windows(
     shape: tuple[int, int], seed: int, tiles: int, stride: int
 ) -> None:
     mask = np.random.default_rng(seed).choice(np.array([0, 3, 0.5, np.nan]), shape)
-    plain: dict[str, Any] = {"stride": stride, "engine": "numpy", "windows": "shared"}
-    whole = fcconv.scan(PADDED, picture(), **plain)
+    plain: dict[str, Any] = {"engine": "numpy", "windows": "shared"}
+    network: Any = network_of(stride, "shared")
+    whole = fcconv.scan(network, picture(), **plain)
 
     def marked(y: float, x: float) -> bool:
         return bool(mask[int(y * shape[0] / SIZE[0]), int(x * shape[1] / SIZE[1])] > 0)
@@ -93,7 +103,7 @@ def test_a_picture_of_any_resolution_marks_windows(
     wanted = centred(whole, marked)
     if wanted.any():
         with cut_into(tiles):
-            with_some(fcconv.scan(PADDED, picture(), mask=mask, **plain), whole, wanted)
+            with_some(fcconv.scan(network, picture(), mask=mask, **plain), whole, wanted)
 
 
 def polygon(*rings: list[tuple[float, float]]) -> dict[str, Any]:
@@ -284,6 +294,11 @@ def test_what_is_no_mask_or_region_is_refused(tmp_path: Path) -> None:
         fcconv.scan(small_network(1), picture(1), mask=np.ones(90))
     with pytest.raises(ArgumentError, match="'whole' are int32, which has no NaN to say so"):
         fcconv.scan(integer_network(), picture(), mask=np.ones((27, 33)))
+    three: Array = np.zeros((3, 3, 30, 30), np.uint8)
+    given: dict[str, Any] = {"preparation": fcconv.Preparation(gray=True), "mask": "tissue"}
+    three[..., :9] = np.array([9, 0, 0])[:, None, None]
+    with pytest.raises(UnsupportedError, match="is that of one image, here are 3: page"):
+        fcconv.scan(small_network(layout="none"), three, **given)
     one = fcconv.scan(small_network(1), picture(1), region=(slice(10, 60),), engine="numpy")
     assert one.outside == one.cells[0] - (60 - 11 - 10) // 2 - 1
 

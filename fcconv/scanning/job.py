@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 import fcconv
-from fcconv.errors import ArgumentError, ImageError
+from fcconv.errors import ArgumentError, ImageError, UnsupportedError
 from fcconv.scanning.activation import activated, check_activation
+from fcconv.scanning.areas import TISSUE
 from fcconv.scanning.arguments import one
 from fcconv.scanning.chunks import Output
 from fcconv.scanning.engine import Cropped, Score, Shared
@@ -220,6 +221,11 @@ def make_job(
     places = make_places(images[0], network.window, network.stride, region, mask)
     if places is not None:
         _check_nan(network)
+    if len(images) > 1 and isinstance(mask, str) and mask == TISSUE:
+        raise UnsupportedError(
+            f"mask 'tissue' (--mask tissue) is that of one image, here are {len(images)}: page "
+            f"(--page) takes one of them"
+        )
     return Job(
         network,
         images,

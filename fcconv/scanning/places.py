@@ -147,19 +147,22 @@ def make_places(
     """
     if region is None and mask is None:
         return None
+    # a padded image is larger than the picture, a resized one may have lost part of a pixel
+    sizes = zip(image.picture.size, image.size, strict=True)
+    size = [max(n, math.ceil(resized / image.scale)) for n, resized in sizes]
     places = Places(
         image.size,
         window,
         stride,
         image.scale,
-        None if region is None else _checked(region, [n / image.scale for n in image.size]),
+        None if region is None else _checked(region, size),
         None if mask is None else open_area(mask, image.picture),
     )
     places.check_any()
     return places
 
 
-def _checked(region: Any, size: Sequence[float]) -> tuple[tuple[int, int], ...]:
+def _checked(region: Any, size: Sequence[int]) -> tuple[tuple[int, int], ...]:
     """Return where a region begins and ends along each axis."""
     needs = f"region (--region) needs a slice of pixels for each of {len(size)} axes"
     try:
@@ -169,8 +172,7 @@ def _checked(region: Any, size: Sequence[float]) -> tuple[tuple[int, int], ...]:
     if len(parts) != len(size) or any(step not in (None, 1) for _, _, step in parts):
         raise ArgumentError(f"{needs}, without steps, got {region!r}")
     found = []
-    for (start, stop, _), pixels in zip(parts, size, strict=True):
-        n = math.ceil(pixels)
+    for (start, stop, _), n in zip(parts, size, strict=True):
         first = 0 if start is None else as_integer(start)
         last = n if stop is None else as_integer(stop)
         if first is None or last is None or not 0 <= first < last <= n:
