@@ -156,6 +156,29 @@ def test_what_is_no_scan_is_refused_in_one_line(
         open_scan(out)
 
 
+ODD: tuple[Any, ...] = (None, -1, 0, 7, "x", [], [0, 0], [-1, 5], {}, {"x": 1}, [[]], 1e99)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".zarr"])
+def test_what_a_store_says_of_its_scan_is_sealed(suffix: str, tmp_path: Path) -> None:
+    out = tmp_path / f"x{suffix}"
+    fcconv.scan(small_network(pad=1), picture(), engine="numpy", windows="shared", out=out)
+    file = tmp_path / ("x.zarr/zarr.json" if suffix == ".zarr" else "x.npy.fcconv.json")
+    whole = json.loads(file.read_text())
+    for place in ("fcconv" if suffix == ".zarr" else "run", "fcconv-scan"):
+        told = (whole["attributes"] if suffix == ".zarr" else whole)[place]
+        for name, kept in [*told.items()]:
+            for odd in ODD:
+                told[name] = odd
+                file.write_text(json.dumps(whole))
+                if odd != kept:
+                    with pytest.raises(OutputError, match="is damaged in what it says of its scan"):
+                        open_scan(out)
+            told[name] = kept
+    file.write_text(json.dumps(whole))
+    open_scan(out, picture())
+
+
 def test_an_unfinished_scan_is_told_from_a_finished_one(tmp_path: Path) -> None:
     given: dict[str, Any] = {"network": small_network(), "image": picture(), "engine": "numpy"}
 

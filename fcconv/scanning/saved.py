@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -32,10 +33,13 @@ TUPLES = ("labels", "reasons", "notes")
 PLAIN = ("exact", "scale", "unscored", "outside", "activation", "pad")
 """What a description says of a scan as it is, of several words and of one."""
 
+SEAL = "blake2b"
+"""Under which stands the digest of a description and its record."""
+
 OTHER = "the picture is not known to be the one that was scanned: {} now, {} then"
 
 
-def description(scan: Scan, asked: Asked) -> dict[str, Any]:
+def description(scan: Scan, asked: Asked, record: Record) -> dict[str, Any]:
     """Write down, for JSON, what a scan is beyond its record: what showing it needs.
 
     Nothing of it depends on how often the run was cut off.
@@ -52,7 +56,7 @@ def description(scan: Scan, asked: Asked) -> dict[str, Any]:
         "audit": None if scan.audit is None else asdict(scan.audit),
         "opened": asked._asdict(),
     }
-    return dict(json.loads(json.dumps(told)))  # as it will be read
+    return {**json.loads(json.dumps(told)), SEAL: _seal(record, told)}  # as it will be read
 
 
 def open_scan(path: str | os.PathLike[str], image: Any = None) -> Scan:
@@ -108,13 +112,18 @@ def open_scan(path: str | os.PathLike[str], image: Any = None) -> Scan:
             "audit": None if audit is None else Audit.restored(audit),
         }
         asked = Asked(**told["opened"])
+        identities = [str(one) for one in record["image"]]
+        tiles = math.prod(next(iter(made.values())).counts)
+        scores = _scores(place, made, record)
     images: Sequence[Opened] = ()
     if image is not None:
-        images, other = _images(image, asked, facts, record["image"])
+        images, other = _images(image, asked, facts, identities)
         facts["notes"] += other
-    tiles = math.prod(next(iter(made.values())).counts)
-    scores = _scores(place, made, record)
     return Scan(outputs=scores, tiles=tiles, computed=0, seconds=0.0, images=tuple(images), **facts)
+
+
+def _seal(record: Record, told: Mapping[str, Any]) -> str:
+    return hashlib.blake2b(json.dumps([record, told], sort_keys=True).encode()).hexdigest()
 
 
 def _told(place: Path) -> tuple[Record, dict[str, Any]]:
@@ -138,6 +147,9 @@ def _told(place: Path) -> tuple[Record, dict[str, Any]]:
             f"{place} is not finished, or of a version that could not open scans again: run that "
             f"scan with --resume (existing='resume'), which computes only what is missing"
         )
+    seal = told.pop(SEAL, None)
+    if seal != _seal(record, told):
+        raise OutputError(f"{place} is damaged in what it says of its scan: overwrite it")
     return record, told
 
 
@@ -148,13 +160,16 @@ def _named() -> str:
 
 @contextmanager
 def _understood(place: Path) -> Iterator[None]:
-    """Turn what is not said, or said in another way, into an error that names the scan."""
+    """Turn what another version says, or does not say, into an error that names the scan."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         if isinstance(error, FcconvError):
             raise
-        raise OutputError(f"{place} is damaged in what it says of its scan: overwrite it") from None
+        raise OutputError(
+            f"{place} is of a version that says other things of its scan ({error!r}): run that "
+            f"scan with --resume (existing='resume')"
+        ) from None
 
 
 def _outputs(record: Record, told: Mapping[str, Any]) -> dict[str, Output]:
@@ -213,7 +228,10 @@ def _scores(place: Path, made: Mapping[str, Output], record: Record) -> Mapping[
         If a tile is missing or damaged.
     """
     if place.suffix != CHUNKED:
-        return Finished.opened(place, made).finish()
+        scores = Finished.opened(place, made).finish()
+        if any((scores[n].shape, scores[n].dtype) != (y.shape, y.dtype) for n, y in made.items()):
+            raise OutputError(f"{place} does not hold the scores of its scan: overwrite it")
+        return scores
     folder = InFolder.reading(place, made, record)
     lost = sum(folder.read(chunk) is None for chunk in folder.chunks())
     if lost:
