@@ -29,10 +29,12 @@ from fcconv.weights import conv_to_dense, dense_to_conv, dense_to_conv1x1
 if TYPE_CHECKING:
     from fcconv.certificate.certify import certify
     from fcconv.certificate.report import Certificate
+    from fcconv.functions.export import from_jax
     from fcconv.functions.slide import slide
     from fcconv.graph.rewriting.convolutionize import convolutionize
     from fcconv.graph.rewriting.pointwise import Pointwise, pointwise
     from fcconv.graph.rewriting.sliding import Sliding
+    from fcconv.graph.rewriting.weights import PatchNetwork, patch_of
     from fcconv.graph.running.compiled import Compiled
     from fcconv.graph.running.engines import compile  # noqa: A004 - fcconv.compile, as re.compile
     from fcconv.scanning.preparation import Preparation
@@ -45,6 +47,7 @@ __version__ = "0.1.0"
 _NETWORKS = {
     "Certificate": "fcconv.certificate.report",
     "Compiled": "fcconv.graph.running.compiled",
+    "PatchNetwork": "fcconv.graph.rewriting.weights",
     "Pointwise": "fcconv.graph.rewriting.pointwise",
     "Preparation": "fcconv.scanning.preparation",
     "Scan": "fcconv.scanning.result",
@@ -52,7 +55,9 @@ _NETWORKS = {
     "certify": "fcconv.certificate.certify",
     "compile": "fcconv.graph.running.engines",
     "convolutionize": "fcconv.graph.rewriting.convolutionize",
+    "from_jax": "fcconv.functions.export",
     "open_scan": "fcconv.scanning.saved",
+    "patch_of": "fcconv.graph.rewriting.weights",
     "pointwise": "fcconv.graph.rewriting.pointwise",
     "scan": "fcconv.scanning.scan",
     "slide": "fcconv.functions.slide",
@@ -72,6 +77,7 @@ __all__ = [
     "ImageError",
     "ModelError",
     "OutputError",
+    "PatchNetwork",
     "Pointwise",
     "Preparation",
     "Scan",
@@ -90,9 +96,11 @@ __all__ = [
     "dense",
     "dense_to_conv",
     "dense_to_conv1x1",
+    "from_jax",
     "im2col",
     "max_pool",
     "open_scan",
+    "patch_of",
     "pointwise",
     "rounding",
     "scan",

@@ -34,9 +34,9 @@ AVG_POOL = "test_definitions.py::test_avg_pool"
 EXACT_CROPS = "test_exact.py::test_every_window_is_its_crop_in_the_field"
 SAMPLES = "fcconv/graph/rules/samples.py"
 FEATURES = "fcconv/graph/rules/features.py"
-SLIDER = "fcconv/graph/rules/slider.py"
+MAPS = "fcconv/graph/rules/maps.py"
 VALUES = "fcconv/graph/rules/values.py"
-JOIN = "fcconv/graph/rules/join.py"
+ALIGN = "fcconv/graph/rules/align.py"
 WALK = "fcconv/graph/rewriting/walk.py"
 WINDOWS = "fcconv/graph/operators/windows.py"
 ONE_PASS = "test_sliding.py::test_one_pass_equals_the_crops"
@@ -319,8 +319,8 @@ MUTATIONS = [
     Mutation(
         "a backend does not compile",
         "fcconv/graph/running/engines.py",
-        "self._call = backend.jit(self.apply)",
-        "self._call = self.apply",
+        "apply, backend.jit(apply))",
+        "apply, apply)",
         "test_backends.py::test_it_computes_networks",
     ),
     Mutation(
@@ -431,8 +431,8 @@ MUTATIONS = [
     Mutation(
         "step ignores the stride of windows",
         SAMPLES,
-        "step = math.gcd(apart, stride)",
-        "step = apart",
+        "step = math.gcd(jump, stride)",
+        "step = jump",
         ONE_PASS,
     ),
     Mutation(
@@ -466,15 +466,15 @@ MUTATIONS = [
     Mutation(
         "padding is forgotten after one layer",
         SAMPLES,
-        "max(self.soiled[0] + before * self.apart, 0)",
-        "max(before * self.apart, 0)",
+        "max(self.pad_margin[0] + before * self.jump, 0)",
+        "max(before * self.jump, 0)",
         PROOF,
     ),
     Mutation(
         "a slice makes up for padding",
         SAMPLES,
-        "max(self.soiled[0] + before * self.apart, 0)",
-        "self.soiled[0] + before * self.apart",
+        "max(self.pad_margin[0] + before * self.jump, 0)",
+        "self.pad_margin[0] + before * self.jump",
         f"{OPERATORS}[Pad by less than nothing-1]",
     ),
     Mutation(
@@ -500,7 +500,7 @@ MUTATIONS = [
     ),
     Mutation(
         "geometry of another axis",
-        SLIDER,
+        MAPS,
         "values[axis - 2] for axis in self.along]",
         "values[k] for k, axis in enumerate(self.along)]",
         f"{OPERATORS}[turned axes-1]",
@@ -529,14 +529,14 @@ MUTATIONS = [
     ),
     Mutation(
         "a constant for each channel backwards",
-        JOIN,
-        "slider.constant(line.reshape(",
-        "slider.constant(line[::-1].reshape(",
+        ALIGN,
+        "line.reshape(-1, *(1,) * len(like.axes))",
+        "line[::-1].reshape(-1, *(1,) * len(like.axes))",
         f"{OPERATORS}[a constant for each channel-1]",
     ),
     Mutation(
         "joined parts keep the numbers of the first",
-        JOIN,
+        ALIGN,
         "[x.where[1] + start for x, start in",
         "[x.where[1] + 0 * start for x, start in",
         f"{OPERATORS}[features of two grids-1]",
@@ -544,7 +544,7 @@ MUTATIONS = [
     Mutation(
         "padding of the other branch forgotten",
         SAMPLES,
-        "soiled=(max(a.soiled[0] for a in same), max(a.soiled[1] for a in same)),",
+        "pad_margin=(max(a.pad_margin[0] for a in same), max(a.pad_margin[1] for a in same)),",
         "",
         f"{OPERATORS}[padding of one branch-1]",
     ),
@@ -571,7 +571,7 @@ MUTATIONS = [
     ),
     Mutation(
         "features of one value, spread over those of another, are not repeated",
-        JOIN,
+        ALIGN,
         "else _widened(x, along, shape)",
         "else x",
         f"{SLIDING_FORMS}[one of several axes of features-None]",
@@ -586,8 +586,8 @@ MUTATIONS = [
     Mutation(
         "softmax along an axis of the image",
         "fcconv/graph/operators/reductions.py",
-        'return slider.emit(node, node.op, [tensor], {"axis": 1})',
-        'return slider.emit(node, node.op, [tensor], {"axis": 2})',
+        'return context.target.emit(node, node.op, [tensor], {"axis": 1})',
+        'return context.target.emit(node, node.op, [tensor], {"axis": 2})',
         PROOF,
     ),
     Mutation(
@@ -600,8 +600,8 @@ MUTATIONS = [
     Mutation(
         "made constants take the names of others",
         WALK,
-        "Slider(opset, names=names_in(model), ",
-        "Slider(opset, ",
+        'Writer(graph.opset_imports.get("", 0), names=names_in(patch.model))',
+        'Writer(graph.opset_imports.get("", 0))',
         "test_sliding_networks.py::test_names_do_not_collide",
     ),
     Mutation(
@@ -614,7 +614,7 @@ MUTATIONS = [
     Mutation(
         "five outputs of a normalisation are not training",
         "fcconv/graph/operators/normalization.py",
-        "of_old = node.opset < 14 and len(node.ir.outputs) > 1",
+        "of_old = node.opset < 14 and len(node.asked) > 1",
         "of_old = False",
         "test_misread_nodes.py::test_a_normalisation_of_five_outputs_is_in_training_mode",
     ),
@@ -642,7 +642,7 @@ MUTATIONS = [
     Mutation(
         "a tile without the context after it",
         SAMPLES,
-        "max(self.soiled[1] + after * self.apart, 0)",
+        "max(self.pad_margin[1] + after * self.jump, 0)",
         "0",
         TILES,
     ),
@@ -971,8 +971,8 @@ MUTATIONS = [
     Mutation(
         "one prime for all keys",
         MODULAR,
-        "self.prime = _random_prime(key)",
-        "self.prime = 1048573",
+        "Field(key, _random_prime(key))",
+        "Field(key, 1048573)",
         f"{FORGERIES}::test_numbers_that_are_equal_modulo_a_prime",
     ),
     Mutation(
@@ -1286,7 +1286,7 @@ MUTATIONS = [
     Mutation(
         "padding of a function is shared",
         "fcconv/functions/sharing.py",
-        "if self.exact and any(any(axis.soiled) for axis in x.axes):",
+        "if self.exact and any(any(axis.pad_margin) for axis in x.axes):",
         "if False:",
         "test_slide.py::test_what_functions_are_made_of",
     ),
@@ -1317,6 +1317,48 @@ MUTATIONS = [
         "rounding = self._share * dot_bound(size, roundings, dtype)",
         "rounding = 0.0",
         "test_bounds.py::test_errors_stay_within_their_bounds",
+    ),
+    Mutation(
+        "the target that computes forgets attributes",
+        "fcconv/graph/running/computing.py",
+        "self.opset, attributes or {})",
+        "self.opset, {})",
+        "test_targets.py",
+    ),
+    Mutation(
+        "weights come home a place off",
+        "fcconv/graph/rewriting/weights.py",
+        "numbers = np.where(array >= FIRST, array - FIRST, -1)",
+        "numbers = np.where(array > FIRST, array - FIRST - 1, -1)",
+        "test_weights_home.py::test_other_weights_come_home",
+    ),
+    Mutation(
+        "copies of a weight may differ",
+        "fcconv/graph/rewriting/weights.py",
+        "if not np.array_equal(entries[numbers[is_entry]], given[is_entry], equal_nan=True):",
+        "if False:",
+        "test_weights_home.py::test_copies_that_differ_are_refused",
+    ),
+    Mutation(
+        "the last band of windows comes whole",
+        "fcconv/functions/exact.py",
+        "fresh = count - rows * (len(starts) - 1)",
+        "fresh = rows",
+        "test_slide.py::test_bands_of_windows_are_those_of_the_whole_image",
+    ),
+    Mutation(
+        "a case for the other one",
+        "fcconv/functions/composed.py",
+        "[which, *cases[::-1]]",
+        "[which, *cases]",
+        "test_from_jax.py::test_the_network_computes_the_function",
+    ),
+    Mutation(
+        "windows of a function that pads share nothing",
+        "fcconv/functions/slide.py",
+        "if self.exact and sharing.pads:",
+        "if False:",
+        "test_slide.py::test_windows_that_pad_share_most_multiplications",
     ),
 ]
 

@@ -17,9 +17,9 @@ from comparing import assert_identical
 from fcconv.errors import UnsupportedError
 from fcconv.graph.files.load import load
 from fcconv.graph.rewriting.convolutionize import Windows
-from fcconv.graph.running.run import Program
+from fcconv.graph.running.run import program_of
 from fcconv.scanning.memory import corners
-from fcconv_modular import Field
+from fcconv_modular import Field, field_of
 from fcconv_modular.residues import Residues
 from graphs import Array
 from random_graphs import Case
@@ -92,10 +92,10 @@ def is_exact(case: Case, sliding: fcconv.Sliding, seed: int) -> bool:
         margin = n + max(-start, stop - n, 0)
         cell.append(-(-margin // stride))
         shape[axis] += cell[-1] * stride + margin
-    field = Field(seed)
+    field = field_of(seed)
     image = pixels(field, seed, case.dtype, shape)
     maps, scores = (
-        Program(load(model)).run(field, residues(field, model), [part])
+        program_of(load(model)).run(field, residues(field, model), [part])
         for model, part in (
             (sliding.model, image),
             (case.model, crop(case.axes, sliding, image, cell)),
@@ -109,8 +109,8 @@ def is_exact(case: Case, sliding: fcconv.Sliding, seed: int) -> bool:
 
 def assert_every_window(case: Case, sliding: fcconv.Sliding, seed: int = 0) -> None:
     """Compare all windows of images of several sizes with their crops, in a finite field."""
-    field = Field(seed)
-    whole, patch = (Program(load(model)) for model in (sliding.model, case.model))
+    field = field_of(seed)
+    whole, patch = (program_of(load(model)) for model in (sliding.model, case.model))
     weights = [residues(field, model) for model in (sliding.model, case.model)]
     for more in ((0, 0, 0), (1, 2, 0), (2, 1, 1)):
         shape, cells = patch_shape(case.model), []
@@ -135,7 +135,7 @@ def pixels(field: Field, seed: int, dtype: str, shape: Sequence[int]) -> Residue
 
 
 def residues(field: Field, model: Any) -> dict[str, Any]:
-    return Program(load(model)).parameters(field)
+    return program_of(load(model)).parameters(field)
 
 
 def listed(outputs: Any) -> list[Any]:

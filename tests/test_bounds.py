@@ -11,7 +11,7 @@ from hypothesis import given
 import fcconv
 from fcconv.certificate.bounds import Bounds
 from fcconv.graph.files.load import load
-from fcconv.graph.running.run import Program
+from fcconv.graph.running.run import program_of
 from graphs import Array, Net
 from random_graphs import Case, cases
 from sliding_windows import patch_shape, slid
@@ -24,7 +24,7 @@ def test_errors_stay_within_their_bounds(case: Case, seed: int) -> None:
     shape = [3, *patch_shape(case.model)[1:]]
     images = np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
     bounds = Bounds()
-    bounded = Program(load(case.model)).run_batches(bounds, {}, [bounds.asarray(images)])
+    bounded = program_of(load(case.model)).run_batches(bounds, {}, [bounds.asarray(images)])
     for engine in ("numpy", "onnxruntime"):
         found: Any = fcconv.compile(case.model, engine)(images)
         found = found if isinstance(found, tuple) else (found,)
@@ -46,7 +46,7 @@ def test_functions_stay_within_their_bounds(op: str) -> None:
     model = net.model(net.add("MatMul", net.add("Flatten", x), net.w(96, 3)))
     images = 4 * np.random.default_rng(0).standard_normal((20, 2, 9, 8)).astype(np.float32)
     bounds = Bounds()
-    (bound,) = Program(load(model)).run_batches(bounds, {}, [bounds.asarray(images)])
+    (bound,) = program_of(load(model)).run_batches(bounds, {}, [bounds.asarray(images)])
     _check(bound, fcconv.compile(model)(images), op)
 
 
@@ -55,7 +55,7 @@ def test_a_bound_tells_precisions_apart() -> None:
     model = net.model(net.dense(net.map(), 96))
     images = np.random.default_rng(0).standard_normal((5, 2, 9, 8)).astype(np.float32)
     bounds = Bounds()
-    (bound,) = Program(load(model)).run_batches(bounds, {}, [bounds.asarray(images)])
+    (bound,) = program_of(load(model)).run_batches(bounds, {}, [bounds.asarray(images)])
     half = fcconv.compile(model)(images.astype(np.float16).astype(np.float32))
     assert (np.abs(half - bound.value) > bound.error).any()
 
@@ -67,7 +67,7 @@ def test_a_right_rewriting_rounds_as_the_original_does(case: Case, seed: int) ->
     both = []
     for network in (load(case.model), sliding.model):
         bounds = Bounds()
-        made = Program(network).run_batches(bounds, {}, [bounds.asarray(images)])
+        made = program_of(network).run_batches(bounds, {}, [bounds.asarray(images)])
         both.append([y.error.reshape(len(images), -1) for y in made])
     for first, second in zip(*both, strict=True):
         assert first.shape == second.shape

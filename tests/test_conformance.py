@@ -21,7 +21,7 @@ from fcconv.backend import ArrayBackend, library
 from fcconv.errors import UnsupportedError
 from fcconv.graph.files.load import load
 from fcconv.graph.operators import OPERATORS
-from fcconv.graph.running.run import Program
+from fcconv.graph.running.run import Program, program_of
 
 Case: TypeAlias = Any
 """A case of ONNX: a model, inputs and outputs; by its types these might be missing."""
@@ -72,7 +72,7 @@ def _network(xp: ArrayBackend[Any], case: Case) -> tuple[fcconv.Compiled, list[A
     """Compile the network of a case; inputs that shape the result are constants of it."""
     names = [value.name for value in case.model.graph.input]
     given = dict(zip(names, _arrays(case, 0), strict=True))
-    structure = _structure(Program(load(case.model)))
+    structure = _structure(program_of(load(case.model)))
     model = onnx.ModelProto()
     model.CopyFrom(case.model)
     model.graph.initializer.extend(

@@ -18,10 +18,10 @@ from PIL import Image as Picture
 import fcconv
 from fcconv.demo import demo, network, peaks, proof, train
 from fcconv.demo.photos import Image, grey, pyramid
-from fcconv.graph.node import Node
+from fcconv.graph.call import Call
 from fcconv.graph.operators import linear
-from fcconv.graph.rules.slider import Slider
-from fcconv.graph.rules.values import Slid
+from fcconv.graph.rules.context import Context
+from fcconv.graph.rules.values import SlidingValue
 
 
 def silently(items: Sequence[Any], _heading: str) -> Sequence[Any]:
@@ -83,10 +83,12 @@ def test_the_proof_notices_a_wrong_rewriting(
 ) -> None:
     right = linear.write_dense
 
-    def transposed(slider: Slider, node: Node, x: Slid, *arguments: Any) -> Slid:
+    def transposed(
+        context: Context[Any], node: Call, x: SlidingValue[Any], *arguments: Any
+    ) -> SlidingValue[Any]:
         if x.entries > 64:  # features from C-W-H instead of C-H-W
             x = replace(x, where=(*x.where[:2], *x.places[::-1]))
-        return right(slider, node, x, *arguments)
+        return right(context, node, x, *arguments)
 
     monkeypatch.setattr(linear, "write_dense", transposed)
     found = prove("numpy", photo)

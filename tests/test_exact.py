@@ -19,7 +19,7 @@ import fcconv
 from fcconv.errors import ArgumentError, UnsupportedError
 from fcconv.graph.files.load import load
 from fcconv.graph.node import Node
-from fcconv.graph.running.run import Program
+from fcconv.graph.running.run import program_of
 from graphs import Array, Build, Net, i
 from random_graphs import Case, cases
 from sliding_windows import assert_every_window, crop, quiet, valid
@@ -203,7 +203,7 @@ def test_the_cost_is_what_one_more_window_takes(stride: int) -> None:
 
 def multiplications(model: Any, shape: Sequence[int]) -> int:
     """Run a network and count the products of its convolutions and dense layers."""
-    program, total = Program(model), []
+    program, total = program_of(model), []
 
     def count(node: Node, made: tuple[Any, ...]) -> None:
         if node.op in ("Conv", "Gemm"):

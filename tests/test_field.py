@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fcconv.errors import UnsupportedError
-from fcconv_modular import Field
+from fcconv_modular import Field, field_of
 from fcconv_modular.residues import Residues
 
 TYPES = ("int8", "uint8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64")
@@ -23,7 +23,7 @@ def _of(field: Field, dtype: str, *numbers: float) -> Residues:
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("key", range(3))
 def test_floats_divide_and_integers_do_not(dtype: str, key: int) -> None:
-    field = Field(key)
+    field = field_of(key)
     seven, two = _of(field, dtype, 7), _of(field, dtype, 2)
     back = field.multiply(field.divide(seven, two), two)
     assert back.equals(seven) == (dtype in ("float16", "bfloat16", "float32", "float64"))
@@ -31,7 +31,7 @@ def test_floats_divide_and_integers_do_not(dtype: str, key: int) -> None:
 
 @pytest.mark.parametrize("dtype", TYPES)
 def test_no_two_types_share_a_function(dtype: str) -> None:
-    field = Field(1)
+    field = field_of(1)
     others = {
         other: field.elementwise("f", lambda _xp, x: x, _of(field, other, 3)) for other in TYPES
     }
@@ -48,21 +48,21 @@ def test_no_two_types_share_a_function(dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["int64", "uint64"])
 def test_integers_beyond_those_of_float64_are_told_apart(dtype: str) -> None:
-    field = Field(0)
+    field = field_of(0)
     numbers = field.asarray(np.array([2**60, 2**60 + 1], dtype))
     assert numbers.numbers[1] == (numbers.numbers[0] + 1) % field.prime
     assert int(field.asarray(np.array(-1)).numbers) == field.prime - 1
 
 
 def test_minus_zero_is_not_zero() -> None:
-    field = Field(0)
+    field = field_of(0)
     minus, zero = field.asarray(np.array([-0.0, 0.0], np.float32)).numbers
     assert zero == 0
     assert minus != 0
 
 
 def test_booleans_are_not_added() -> None:
-    field = Field(0)
+    field = field_of(0)
     truth = field.asarray(np.ones(2, bool))
     calls: list[Any] = [
         lambda: field.add(truth, truth),
@@ -76,4 +76,4 @@ def test_booleans_are_not_added() -> None:
 
 def test_residues_are_no_shape() -> None:
     with pytest.raises(UnsupportedError, match="as a shape, or as places"):
-        np.asarray(Field(0).asarray([1.0]))
+        np.asarray(field_of(0).asarray([1.0]))

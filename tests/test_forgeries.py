@@ -14,7 +14,7 @@ from onnx import helper, numpy_helper
 
 import fcconv
 from fcconv.graph.running import engines
-from fcconv_modular import Field
+from fcconv_modular import field_of
 from graphs import Array, Net, i
 
 SAME_CRC = (0.028972, 0.148458)
@@ -526,7 +526,7 @@ def test_weights_that_are_chosen_for_a_known_key() -> None:
     forged = _rewritten(original)
     kernel = next(w for w in forged.graph.initializer if w.dims == [3, 2, 8, 6])
     weight = numpy_helper.to_array(kernel).copy()
-    field = Field(int(np.random.default_rng(0).integers(2**63)))
+    field = field_of(int(np.random.default_rng(0).integers(2**63)))
     near = (weight.ravel()[:1].view(np.uint32) + np.arange(1, 2**23)).astype(np.uint32)
     residues = field.asarray(near.view(np.float32)).numbers
     (same, *_) = np.flatnonzero(residues == field.asarray(weight.ravel()[:1]).numbers)

@@ -23,7 +23,7 @@ from onnx import numpy_helper
 import fcconv
 from fcconv.errors import FcconvError
 from fcconv.graph.files.load import load
-from fcconv.graph.running.run import Program
+from fcconv.graph.running.run import program_of
 from forgers import FORGERS, TRUE, in_turn
 from graphs import Array, Graph
 from random_graphs import Case, cases
@@ -175,7 +175,7 @@ def _runs(
     """Compute images of each shape: whether they are whole numbers, and the scores."""
     try:
         session = onnxruntime.InferenceSession(model.SerializeToString(), quiet())
-        program = Program(load(model))
+        program = program_of(load(model))
         weights = program.parameters(fcconv.backend("numpy"), np.float64)
     except Exception:  # onnxruntime's errors have no common class
         yield from [None] * (3 * len(shapes))

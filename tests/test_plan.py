@@ -16,13 +16,13 @@ from fcconv.errors import ImageError
 from fcconv.graph.files.load import load
 from fcconv.graph.rewriting.convolutionize import Windows
 from fcconv.graph.rewriting.sliding import restored
-from fcconv.graph.running.run import Program
+from fcconv.graph.running.run import program_of
 from fcconv.scanning.cutting import planned, ways
 from fcconv.scanning.job import Job, make_job
 from fcconv.scanning.memory import extents_of, seen
 from fcconv.scanning.network import as_network
 from fcconv.scanning.plan import Axis, Plan, check_size, plans
-from fcconv_modular import Field
+from fcconv_modular import field_of
 from random_graphs import Case, cases
 from scan_cases import picture, small_network
 from sliding_windows import larger, pixels, slid, smallest
@@ -64,9 +64,9 @@ def test_tiles_equal_the_whole_image(
     case: Case, windows: Windows, seed: int, more: Any, kept: int
 ) -> None:
     sliding = slid(case, windows)
-    field = Field(seed)
+    field = field_of(seed)
     image = pixels(field, seed, case.dtype, larger(case, sliding, seed, more)[0].shape)
-    program = Program(load(sliding))
+    program = program_of(load(sliding))
     weights = program.parameters(field)
     whole = program.run(field, weights, [image])
     for tile in tiles(case, sliding, image.shape, kept):

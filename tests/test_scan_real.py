@@ -15,7 +15,7 @@ import fcconv_numpy
 import real_networks
 from fcconv.errors import UnsupportedError
 from fcconv.graph.files.load import load
-from fcconv.graph.running.run import Program
+from fcconv.graph.running.run import program_of
 from scan_cases import Array, cut_into
 from sliding_windows import listed
 
@@ -31,7 +31,7 @@ float32 is; and the truth is what the same network computes in float64, to 16 di
 
 def truth(network: onnx.ModelProto, images: Array) -> list[Array]:
     """Score images by the same network in float64; one row per image, for each output."""
-    program = Program(load(network))
+    program = program_of(load(network))
     weights = {
         name: np.asarray(w).astype(np.float64) if np.asarray(w).dtype.kind == "f" else w
         for name, w in program.parameters(fcconv_numpy).items()

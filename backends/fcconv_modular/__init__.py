@@ -26,11 +26,13 @@ splittable pseudorandom number generators* (2014), figure 14, for the mixing fun
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -64,22 +66,20 @@ PART = 2**15
 """Numbers that are given residues at a time: they stay in the cache."""
 
 
+@dataclass(eq=False)
 class Field:
     """Arithmetic under one key; see :class:`fcconv.backend.Backend` for the functions.
 
-    Parameters
-    ----------
-    key : int
-        Chooses the prime, the random residues and the functions.
-
     Attributes
     ----------
+    key : int
+        Chooses the random residues and the functions.
     prime : int
         Residues are integers from 0 to below it.
 
     Examples
     --------
-    >>> field = Field(key=1)
+    >>> field = field_of(key=1)
     >>> x = field.asarray([0.5, 2.0])
     >>> field.add(x, x).equals(field.multiply(x, field.asarray([2.0])))
     True
@@ -87,12 +87,12 @@ class Field:
 
     namespace = Moves()
 
-    def __init__(self, key: int) -> None:
-        self._key = key
-        self.prime = _random_prime(key)
-        self._operations = 0
-        self._integers = 0
-        self._known: dict[str, npt.NDArray[np.int32]] = {}  # weights that both networks have
+    key: int
+    prime: int
+    _operations: int = 0
+    _integers: int = 0
+    # weights that both networks have
+    _known: dict[str, npt.NDArray[np.int32]] = dataclasses.field(default_factory=dict)
 
     def running_network(self) -> AbstractContextManager[None]:
         """Leave the threads to BLAS: nothing else computes at the same time."""
@@ -246,7 +246,7 @@ class Field:
     def _mix(self, x: npt.NDArray[Any], key: str) -> Numbers:
         """Apply a random function into the field: splitmix64, whose upper half is scaled to it."""
         z = x.astype(np.uint64)
-        z += np.uint64(_digest(self._key, key))
+        z += np.uint64(_digest(self.key, key))
         z ^= z >> np.uint64(30)
         z *= np.uint64(0xBF58476D1CE4E5B9)
         z ^= z >> np.uint64(27)
@@ -270,7 +270,7 @@ class Field:
 
         Examples
         --------
-        >>> field = Field(key=1)
+        >>> field = field_of(key=1)
         >>> _ = field.multiply(field.asarray([0.5]), field.asarray([2.5]))
         >>> field.false_agreement() == 3 / 2**19
         True
@@ -280,6 +280,11 @@ class Field:
 
 
 @functools.cache
+def field_of(key: int) -> Field:
+    """Choose a field: its prime is as random as its key."""
+    return Field(key, _random_prime(key))
+
+
 def _random_prime(key: int) -> int:
     """Choose one of the primes by a key."""
     numbers = np.arange(2**BITS + 1, 2 ** (BITS + 1), 2)
@@ -366,4 +371,4 @@ def _inverse(x: npt.NDArray[np.int64], prime: int) -> Numbers:
 
 
 if TYPE_CHECKING:
-    _: Backend[Residues] = Field(0)
+    _: Backend[Residues] = field_of(0)

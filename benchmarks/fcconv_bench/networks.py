@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 import fcconv_numpy
 from fcconv.graph.files.load import load
 from fcconv.graph.node import Node
-from fcconv.graph.running.run import Program
+from fcconv.graph.running.run import program_of
 
 POOL = (0, 0)
 """Stands for a max pool of 2 by 2 in place of a convolution's kernel and channels."""
@@ -117,7 +117,7 @@ def products(model: ir.Model, shape: tuple[int, ...]) -> list[tuple[int, int, in
             terms = math.prod(weight) // outputs_of
             found.append((int(outputs_of), int(terms), outputs[0].size // int(outputs_of)))
 
-    program = Program(load(model))
+    program = program_of(load(model))
     zeros = np.zeros(shape, np.float32)
     program.run_batches(fcconv_numpy, program.parameters(fcconv_numpy), [zeros], note)
     return found

@@ -14,7 +14,7 @@ import onnx_ir as ir
 from fcconv.certificate.layerwise import certify_layers
 from fcconv.certificate.report import Certificate
 from fcconv.certificate.runs import refusal
-from fcconv.certificate.sliding import Proof
+from fcconv.certificate.sliding import prove_sliding
 from fcconv.certificate.weights import share_weights
 from fcconv.errors import ArgumentError, ModelError, ShapeError
 from fcconv.geometry import integer
@@ -108,7 +108,7 @@ def _proved(first: ir.Model, second: ir.Model, seed: int) -> Certificate:
     rng = np.random.default_rng(seed)
     axes = _freed_axes(first, second)
     if axes:
-        return _with_metadata(Proof(first, second, axes, rng).certificate(), second)
+        return _with_metadata(prove_sliding(first, second, axes, rng), second)
     return certify_layers(first, second, rng)
 
 

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from fcconv.certificate.side import Array, FieldSide, Ints
+from fcconv.certificate.runner import Array, Ints, Runner
 from fcconv.errors import FcconvError
 from fcconv.graph.node import Node
 from fcconv.graph.rewriting.locality import Locality
@@ -54,7 +54,7 @@ def sizes_to_compare(
     return sizes if sum(map(math.prod, sizes)) * numbers <= LARGEST_IMAGES else None
 
 
-def first_difference(expected: FieldSide, found: FieldSide, images: Array) -> str | None:
+def first_difference(expected: Runner, found: Runner, images: Array) -> str | None:
     """Name the first node that does not compute what the node of its name should.
 
     Outputs decide whether there is a difference; names only help to say where.

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from fcconv.certificate.expression import content_of
 from fcconv.errors import ModelError
-from fcconv.graph.node import Node, attribute_bytes, values_read
+from fcconv.graph.node import attribute_bytes, label, operator_name, read_node, values_read
 from fcconv.graph.operators import OPERATORS
 
 ROWS = 3
@@ -77,7 +77,7 @@ def _is_of_shapes(value: ir.Value) -> bool:
 
 
 def _is_static(producer: ir.Node) -> bool:
-    operator = OPERATORS.get(Node(producer, 0).op)
+    operator = OPERATORS.get(operator_name(producer))
     return operator is not None and operator.static
 
 
@@ -99,10 +99,10 @@ def shape_of(value: ir.Value, node: ir.Node) -> list[int | None]:
     if value.shape is not None and (len(value.shape) or not is_data):
         shape = [n if isinstance(n, int) else None for n in value.shape.dims]
     elif node.op_type != "Gemm":
-        raise ModelError(f"{Node(node, 0)}: the shape of {value.name!r} is not known")
+        raise ModelError(f"{label(node)}: the shape of {value.name!r} is not known")
     weight = node.inputs[1] if is_product else None
     if weight is not None and weight.const_value is not None and is_data:
-        product = Node(node, 0)
+        product = read_node(node, {})
         features = weight.const_value.shape.numpy()[-1 if product.attribute("transB", 0) else -2]
         shape[0 if product.attribute("transA", 0) else -1] = features
     return shape

@@ -26,10 +26,10 @@ from fcconv.certificate.report import Certificate, Rounding
 from fcconv.certificate.weights import moved_weights
 from fcconv.errors import FcconvError, UnsupportedError
 from fcconv.graph.files.shapes import LARGEST_INPUT, infer_shapes
-from fcconv.graph.node import Node
+from fcconv.graph.node import label
 from fcconv.graph.rewriting.locality import keep_places
-from fcconv.graph.running.run import Program, data_inputs
-from fcconv_modular import Field
+from fcconv.graph.running.run import data_inputs, program_of
+from fcconv_modular import Field, field_of
 from fcconv_modular.residues import Residues
 
 
@@ -85,7 +85,7 @@ def _random_inputs(
     shapes = _whole_shapes(model)
     if shapes is None:
         return None
-    field = Field(int(rng.integers(2**63)))
+    field = field_of(int(rng.integers(2**63)))
     pairs = zip(data_inputs(model.graph), shapes, strict=True)
     return field, [Residues(rng.integers(0, field.prime, n), dtype_of(v)) for v, n in pairs]
 
@@ -100,7 +100,7 @@ def _part(original: ir.Model, rewritten: ir.Model, ir_node: ir.Node) -> Part:
     names, dtypes = [str(value.name) for value in data], [dtype_of(value) for value in data]
     shapes = [small_shape(value, ir_node) for value in data]
     models = [cut_out(model, names, outputs) for model in (original, rewritten)]
-    return str(Node(ir_node, 0)), as_they_are(*models), shapes, dtypes
+    return label(ir_node), as_they_are(*models), shapes, dtypes
 
 
 def _measure(
@@ -129,10 +129,10 @@ def _by_layers(
 ) -> str | None:
     """Compare what stands for each layer that is not left as it is; name one that differs."""
     for key in keys:
-        field = Field(key)
+        field = field_of(key)
         for ir_node in changed:
             if not _same(original, rewritten, ir_node, rng, field):
-                return str(Node(ir_node, 0))
+                return label(ir_node)
         keys.agreed(field.false_agreement())
     return None
 
@@ -151,9 +151,9 @@ def _as_a_whole(
     if not all(keep_places(model.graph, declared) for model in models):
         return False
     try:
-        programs = [Program(model) for model in models]
+        programs = [program_of(model) for model in models]
         for key in keys:
-            field = Field(key)
+            field = field_of(key)
             inputs = [
                 Residues(rng.integers(0, field.prime, shape), dtype_of(value))
                 for value, shape in zip(programs[0].inputs, shapes, strict=True)
@@ -218,10 +218,10 @@ def _same(
     names, shapes = [str(value.name) for value in data], [small_shape(v, ir_node) for v in data]
     declared = [shape_of(value, ir_node) for value in data]
     if any(math.prod(shape) > LARGEST_INPUT for shape in shapes):
-        raise UnsupportedError(f"{Node(ir_node, 0)} can't be compared: its input is too large")
+        raise UnsupportedError(f"{label(ir_node)} can't be compared: its input is too large")
     try:
         models = [cut_out(model, names, outputs) for model in (original, rewritten)]
-        programs = [Program(model) for model in models]
+        programs = [program_of(model) for model in models]
     except (ValueError, UnsupportedError):  # no such values in the rewritten network, or no rule
         return False
     inputs = [
@@ -233,7 +233,7 @@ def _same(
     except FcconvError as error:
         told = ", ".join(map(str, shapes))
         raise UnsupportedError(
-            f"{Node(ir_node, 0)} can't be compared, for the sizes of its input are not known, "
+            f"{label(ir_node)} can't be compared, for the sizes of its input are not known, "
             f"and {told} do not suit it ({error}): fix the sizes of the input in both networks"
         ) from error
     try:

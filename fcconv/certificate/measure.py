@@ -14,11 +14,11 @@ from fcconv.backend import ONNXRUNTIME
 from fcconv.certificate.bounded import Bounded
 from fcconv.certificate.bounds import Bounds
 from fcconv.certificate.report import Rounding
-from fcconv.certificate.side import Array, Grid, Ints, filled_up, flat
+from fcconv.certificate.runner import Array, Grid, Ints, flat, pad_batch
 from fcconv.errors import UnsupportedError
 from fcconv.graph.running import engines
-from fcconv.graph.running.run import Program, by_image, fixed_batch
-from fcconv.graph.running.session import Session
+from fcconv.graph.running.run import Program, by_image, fixed_batch, program_of
+from fcconv.graph.running.session import open_session
 from fcconv.rounding import unit_and_range
 from fcconv_modular.moves import is_float
 
@@ -116,7 +116,7 @@ def rounding_errors(
     drawn = [list(zip(*each, strict=True)) for each in zip(*kinds, strict=True)]
     names, images = [each[0][0] for each in drawn], [each[1] for each in drawn]
     crops = [[pair.cut(array) for array in arrays] for arrays in images]
-    program = Program(pair.original)
+    program = program_of(pair.original)
     bounded = [list(map(_flat, _bounded(program, arrays, Bounds()))) for arrays in crops]
     looser = _looser(pair, names, bounded, images) or _wider(pair, shapes, dtypes)
     rows = []
@@ -171,13 +171,13 @@ def _ends(dtype: np.dtype[Any]) -> tuple[int, int]:
 def _results(model: ir.Model, engine: str, inputs: Sequence[Sequence[Array]]) -> list[list[Array]]:
     """Run a network on several inputs, of any batch each."""
     is_session = engine == ONNXRUNTIME  # of which a large network's weights are not copied
-    network = Session(model, layouts=False) if is_session else engines.compile(model, engine)
-    size = fixed_batch(Program(model).inputs)
+    network = open_session(model, layouts=False) if is_session else engines.compile(model, engine)
+    size = fixed_batch(program_of(model).inputs)
 
     def call(arrays: Sequence[Array]) -> list[Array]:
         if len(arrays) != 1:
             return _listed(network(*arrays))
-        return filled_up(lambda x: _listed(network(x)), arrays[0], size)
+        return pad_batch(lambda x: _listed(network(x)), arrays[0], size)
 
     return list(map(call, inputs))
 
@@ -197,7 +197,7 @@ def _looser(
     This finds what the drawn pixels hide, such as a sum with a large number before a Clip. Bounds
     beyond the scores themselves, as deep networks have, tell nothing.
     """
-    program = Program(pair.rewritten)
+    program = program_of(pair.rewritten)
     for name, bounds, arrays in zip(names, bounded, images, strict=True):
         if not any((bound.error <= np.abs(bound.value).max(initial=0)).any() for bound in bounds):
             continue
@@ -224,10 +224,10 @@ def _wider(pair: Pair, shapes: Sequence[Ints], dtypes: Sequence[np.dtype[Any]]) 
     zeros = [np.zeros(shape, dtype) for shape, dtype in zip(shapes, dtypes, strict=True)]
     crops = [pair.cut(x) for x in zeros]
     for radius in RADII:
-        bounds = list(map(_flat, _bounded(Program(pair.original), crops, Bounds(), radius)))
+        bounds = list(map(_flat, _bounded(program_of(pair.original), crops, Bounds(), radius)))
         if not any(np.isfinite(bound.error).any() for bound in bounds):
             continue
-        made = _bounded(Program(pair.rewritten), zeros, Bounds(SHARE), radius)
+        made = _bounded(program_of(pair.rewritten), zeros, Bounds(SHARE), radius)
         worse = _worse(pair, [y.of(y.value, y.error / SHARE) for y in bounds], made)
         if worse is not None:
             where, may_add, allowed = worse

@@ -11,7 +11,7 @@ import onnx_ir as ir
 from fcconv.errors import FcconvError
 from fcconv.graph.node import Node
 from fcconv.graph.rules.writer import free_name, names_in
-from fcconv.graph.running.run import Program
+from fcconv.graph.running.run import program_of
 from fcconv_modular import Field
 from fcconv_modular.residues import Residues
 
@@ -60,6 +60,6 @@ def _contents(model: ir.Model, field: Field, inputs: Sequence[Residues]) -> dict
             if value.shape is None:
                 value.shape = ir.Shape([None, *output.shape[1:]])
 
-    program = Program(model)
+    program = program_of(model)
     program.run_batches(field, program.parameters(field), inputs, keep)
     return made

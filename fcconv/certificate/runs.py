@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from fcconv.certificate.side import Array
+from fcconv.certificate.runner import Array
 from fcconv.graph.files.protos import reason
 from fcconv.graph.files.shapes import LARGEST_INPUT
 from fcconv.graph.running import engines

@@ -11,8 +11,8 @@ of :mod:`fcconv.graph` make.
 
 from __future__ import annotations
 
-import functools
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
@@ -22,12 +22,12 @@ from fcconv.certificate.expression import same_expression
 from fcconv.certificate.keys import Keys
 from fcconv.certificate.measure import by_windows, rounding_errors
 from fcconv.certificate.report import Certificate, Rounding
-from fcconv.certificate.side import Array, FieldSide, Grid, Ints, flat
+from fcconv.certificate.runner import Array, Grid, Ints, Runner, flat, runner_in
+from fcconv.certificate.stride import find_stride
 from fcconv.certificate.weights import moved_weights
 from fcconv.errors import (
     ArgumentError,
     FcconvError,
-    ModelError,
     ShapeError,
     UnsupportedError,
 )
@@ -35,8 +35,8 @@ from fcconv.graph.files.load import load
 from fcconv.graph.rewriting.convolutionize import Windows, convolutionize
 from fcconv.graph.rewriting.locality import Locality, find_locality
 from fcconv.graph.rewriting.sliding import STRIDE, Sliding, told
-from fcconv.graph.running.run import Program, check_batch
-from fcconv_modular import Field
+from fcconv.graph.running.run import Program, check_batch, program_of
+from fcconv_modular import field_of
 
 LARGE_WINDOW = 128**2
 """Pixels from which on two windows are compared along an axis, and not three."""
@@ -50,12 +50,11 @@ SMALL_IMAGES = 2**14
 MOST_IMAGES = 16
 """Most images of one kind."""
 
-LONGEST_STRIDE = 2**14
-"""Pixels between windows up to which the stride of a network that does not tell it is sought."""
 
-
-class Proof:
-    """A patch network beside its sliding form.
+def prove_sliding(
+    original: ir.Model, rewritten: ir.Model, axes: Ints, rng: np.random.Generator
+) -> Certificate:
+    """Compare a patch network with its sliding form.
 
     Parameters
     ----------
@@ -65,26 +64,98 @@ class Proof:
         The input axes that slide.
     rng : numpy.random.Generator
         Draws the keys and the images.
+
+    Raises
+    ------
+    ModelError
+        If the rewritten network does not slide.
+    ShapeError
+        If the images that a proof takes would be too large.
+    """
+    programs = program_of(original), program_of(rewritten)
+    for program in programs:
+        check_batch(program.inputs)
+    declared = programs[0].inputs[0].shape
+    shape = () if declared is None else tuple(int(str(n)) for n in declared.dims[1:])
+    window = tuple(shape[axis - 1] for axis in axes)
+    stride = told(rewritten, STRIDE, len(axes)) or find_stride(programs[1], shape, axes)
+    native = Grid(shape, shape, axes, stride, 1)
+    near = _neighbours(shape, axes, window, stride)
+    locality = find_locality(rewritten.graph, axes, window)
+    proof = SlidingProof((original, rewritten), programs, axes, rng, locality, native, near)
+    return proof.certificate()
+
+
+def _neighbours(shape: Ints, axes: Ints, window: Ints, stride: Ints) -> Grid:
+    """Return windows of an image in which they have neighbours."""
+    pairs = zip(window, stride, strict=True)
+    image = image_of(shape, axes, [n + max(n, s) + s - 1 for n, s in pairs])
+    if math.prod(image) > LARGEST_IMAGE:
+        raise ShapeError(
+            f"windows of {window} pixels, {stride} apart, need an image of {image} for the proof: "
+            f"too large, take a smaller stride"
+        )
+    small = len(axes) < 3 and math.prod(window) < LARGE_WINDOW
+    return Grid(shape, image, axes, stride, 3 if small else 2)
+
+
+def image_of(shape: Ints, axes: Ints, sizes: Ints | list[int]) -> Ints:
+    """Return the shape of an image of such sizes, without the batch."""
+    image = list(shape)
+    for axis, size in zip(axes, sizes, strict=True):
+        image[axis - 1] = size
+    return tuple(image)
+
+
+@dataclass(frozen=True, eq=False)
+class SlidingProof:
+    """A patch network beside its sliding form.
+
+    Attributes
+    ----------
+    models : tuple of onnx_ir.Model
+        The two networks.
+    programs : tuple of Program
+        Their nodes.
+    axes : tuple of int
+        The input axes that slide.
+    rng : numpy.random.Generator
+        Draws the keys and the images.
+    locality : Locality
+        How far the cells of the sliding form see.
+    native, near : Grid
+        The patch by itself, and windows of an image in which they have neighbours.
     """
 
-    def __init__(
-        self, original: ir.Model, rewritten: ir.Model, axes: Ints, rng: np.random.Generator
-    ) -> None:
-        self._models = original, rewritten
-        self._programs = Program(original), Program(rewritten)
-        for program in self._programs:
-            check_batch(program.inputs)
-        self._axes, self._rng = axes, rng
-        shape = self._programs[0].inputs[0].shape
-        self._shape = () if shape is None else tuple(int(str(n)) for n in shape.dims[1:])
-        self._window = tuple(self._shape[axis - 1] for axis in axes)
+    models: tuple[ir.Model, ir.Model]
+    programs: tuple[Program, Program]
+    axes: Ints
+    rng: np.random.Generator
+    locality: Locality
+    native: Grid
+    near: Grid
+
+    @property
+    def shape(self) -> Ints:
+        """Shape of one patch, without the batch."""
+        return self.native.patch
+
+    @property
+    def window(self) -> Ints:
+        """Pixels of a window along each axis that slides."""
+        return tuple(self.shape[axis - 1] for axis in self.axes)
+
+    @property
+    def stride(self) -> Ints:
+        """Pixels from one window to the next along each of them."""
+        return self.native.stride
 
     def certificate(self) -> Certificate:
         """Compare the two networks, and say what follows for all images."""
-        keys = Keys(self._rng)
+        keys = Keys(self.rng)
         native, agree = self._compared(keys)
-        pads = any(map(any, self._locality.margins))
-        everywhere = self._locality.has_cells(self._stride) and not pads
+        pads = any(map(any, self.locality.margins))
+        everywhere = self.locality.has_cells(self.stride) and not pads
         exact = native and bool(agree.all()) and everywhere
         difference, unproved, reasons = (
             (None, None, ()) if exact else self._why(native, agree, keys)
@@ -92,7 +163,7 @@ class Proof:
         errors: list[Rounding] = []
         if native and difference is None:
             try:
-                errors = self._measured(self._near if exact else self._native)
+                errors = self._measured(self.near if exact else self.native)
             except UnsupportedError as error:
                 difference = str(error)
             worst = next((row for row in errors if row.beyond is not None), None)
@@ -100,8 +171,8 @@ class Proof:
                 difference = f"the outputs, in {worst.engine}: {worst.beyond}"
         return Certificate(
             form="sliding",
-            window=self._window,
-            stride=self._stride,
+            window=self.window,
+            stride=self.stride,
             exact=exact and difference is None,
             native_exact=native,
             holds=native and difference is None and unproved is None,
@@ -111,7 +182,7 @@ class Proof:
             difference=difference,
             unproved=unproved,
             reasons=reasons,
-            weights=moved_weights(*self._models),
+            weights=moved_weights(*self.models),
             errors=tuple(errors),
         )
 
@@ -119,94 +190,26 @@ class Proof:
         """Say whether both agree at the native size, and which windows of a larger image do."""
         agree = np.ones(0, bool)
         for key in keys:
-            field = Field(key)
-            first, second = (FieldSide(program, field) for program in self._programs)
+            field = field_of(key)
+            first, second = (runner_in(field, program) for program in self.programs)
             if not len(agree):
-                agree = self._agreeing(first, second, self._near, batch=1)
-            if not self._agreeing(first, second, self._native, batch=2).all():
+                agree = self._agreeing(first, second, self.near, batch=1)
+            if not self._agreeing(first, second, self.native, batch=2).all():
                 return False, agree
             keys.agreed(max(first.chance, second.chance))
         return True, agree
 
     def _measured(self, grid: Grid) -> list[Rounding]:
         images = max(1, min(MOST_IMAGES, SMALL_IMAGES // math.prod(grid.image)))
-        pair = by_windows(*self._models, grid, images)
-        declared = self._programs[0].inputs[0].dtype
+        pair = by_windows(*self.models, grid, images)
+        declared = self.programs[0].inputs[0].dtype
         dtype = np.dtype(np.float32 if declared is None else declared.numpy())
-        return rounding_errors(pair, [(images, *grid.image)], [dtype], self._rng)
+        return rounding_errors(pair, [(images, *grid.image)], [dtype], self.rng)
 
-    @functools.cached_property
-    def _stride(self) -> Ints:
-        return told(self._models[1], STRIDE, len(self._axes)) or self._find_stride()
+    def _residues(self, runner: Runner, batch: int, shape: Ints) -> Array:
+        return self.rng.integers(0, runner.field.prime, (batch, *shape))
 
-    @functools.cached_property
-    def _locality(self) -> Locality:
-        return find_locality(self._models[1].graph, self._axes, self._window)
-
-    @functools.cached_property
-    def _native(self) -> Grid:
-        return Grid(self._shape, self._shape, self._axes, self._stride, 1)
-
-    @functools.cached_property
-    def _near(self) -> Grid:
-        """Windows of an image in which they have neighbours."""
-        pairs = zip(self._window, self._stride, strict=True)
-        image = self._image([n + max(n, s) + s - 1 for n, s in pairs])
-        if math.prod(image) > LARGEST_IMAGE:
-            raise ShapeError(
-                f"windows of {self._window} pixels, {self._stride} apart, need an image of {image} "
-                f"for the proof: too large, take a smaller stride"
-            )
-        small = len(self._axes) < 3 and math.prod(self._window) < LARGE_WINDOW
-        return Grid(self._shape, image, self._axes, self._stride, 3 if small else 2)
-
-    def _image(self, sizes: Ints | list[int]) -> Ints:
-        """Return the shape of an image of such sizes, without the batch."""
-        image = list(self._shape)
-        for axis, size in zip(self._axes, sizes, strict=True):
-            image[axis - 1] = size
-        return tuple(image)
-
-    def _residues(self, side: FieldSide, batch: int, shape: Ints) -> Array:
-        return self._rng.integers(0, side.field.prime, (batch, *shape))
-
-    def _find_stride(self) -> Ints:
-        """Find the pixels from a second window to a third; from the next, if a patch has more."""
-        side = FieldSide(self._programs[1], Field(0))
-
-        def cells(k: int, pixels: int) -> int:
-            size = list(self._shape)
-            size[self._axes[k] - 1] += pixels
-            shape = side.run(self._residues(side, 1, tuple(size)))[0].shape
-            if len(shape) != 2 + len(self._axes):
-                raise ModelError(
-                    f"the rewritten network gives scores of shape {shape}, "
-                    f"which is not a map of windows"
-                )
-            return int(shape[2 + k])
-
-        def pixels_to(k: int, count: int) -> int:
-            low, high = 0, 1
-            while cells(k, high) < count:
-                low, high = high, 2 * high
-                if high > 2 * LONGEST_STRIDE:
-                    raise ModelError(
-                        f"the rewritten network has no cell {count} along axis {self._axes[k]} in "
-                        f"an image {high} pixels longer: it does not slide along axis "
-                        f"{self._axes[k]}"
-                    )
-            while high - low > 1:
-                middle = (low + high) // 2
-                low, high = (low, middle) if cells(k, middle) >= count else (middle, high)
-            return high
-
-        def step(k: int) -> int:
-            native = max(cells(k, 0), 1)
-            return pixels_to(k, native + 2) - pixels_to(k, native + 1)
-
-        return tuple(map(step, range(len(self._axes))))
-
-    def _agreeing(self, first: FieldSide, second: FieldSide, grid: Grid, batch: int) -> Array:
+    def _agreeing(self, first: Runner, second: Runner, grid: Grid, batch: int) -> Array:
         """Say for each window whether one pass gives it the scores of its crop."""
         images = self._residues(first, batch, grid.image)
         crops = flat(first.run(grid.crops(images)))
@@ -239,25 +242,25 @@ class Proof:
         if not isinstance(expected, Sliding):
             return f"the outputs; the original can't slide: {expected}", None, ()
         right = load(expected.model)
-        if native and expected.cost is None and same_expression(right, self._models[1]):
+        if native and expected.cost is None and same_expression(right, self.models[1]):
             return None, None, expected.reasons
-        if native and agree.all() and self._locality.outside is not None:
+        if native and agree.all() and self.locality.outside is not None:
             return None, self._unknown, ()
-        difference = self._difference(right, [self._near.image], keys)
+        difference = self._difference(right, [self.near.image], keys)
         if difference is not None or not native:
             return difference or "the outputs", None, ()
         return self._at_every_size(expected, right, keys)
 
     def _expected(self) -> Sliding | FcconvError:
         """Rewrite the original as the other network was, by its looks: exactly if nothing pads."""
-        pads = self._locality.outside is not None or any(map(any, self._locality.margins))
+        pads = self.locality.outside is not None or any(map(any, self.locality.margins))
         ways: list[Windows] = ["shared", "exact"] if pads else ["exact"]
-        stride, axes = self._stride, self._axes
+        stride, axes = self.stride, self.axes
         errors: list[FcconvError] = []
         for windows in ways:
             try:
                 return convolutionize(
-                    self._models[0], stride=stride, spatial_axes=axes, windows=windows
+                    self.models[0], stride=stride, spatial_axes=axes, windows=windows
                 )
             except (ArgumentError, ShapeError, UnsupportedError) as error:
                 errors.append(error)
@@ -265,31 +268,33 @@ class Proof:
 
     @property
     def _unknown(self) -> str:
-        return f"{self._locality.outside} is not known to treat all places alike"
+        return f"{self.locality.outside} is not known to treat all places alike"
 
     def _at_every_size(
         self, expected: Sliding, right: ir.Model, keys: Keys
     ) -> tuple[str | None, str | None, tuple[str, ...]]:
         """Compare the maps of two networks that agree where windows have few neighbours."""
-        if self._locality.outside is not None:
+        if self.locality.outside is not None:
             return None, self._unknown, ()
-        known = find_locality(right.graph, self._axes, self._window)
-        numbers = math.prod(self._shape) // math.prod(self._window)
-        sizes = sizes_to_compare(self._locality, known, self._window, numbers)
+        known = find_locality(right.graph, self.axes, self.window)
+        numbers = math.prod(self.shape) // math.prod(self.window)
+        sizes = sizes_to_compare(self.locality, known, self.window, numbers)
         if sizes is None:
             return None, "padding that reaches too far for images of every size", ()
-        difference = self._difference(right, [self._image(size) for size in sizes], keys)
+        difference = self._difference(
+            right, [image_of(self.shape, self.axes, size) for size in sizes], keys
+        )
         if difference is None and expected.exact:
             difference = "the outputs: a defect of fcconv's rules, please report it"
         return difference, None, expected.reasons
 
     def _difference(self, right: ir.Model, images: list[Ints], keys: Keys) -> str | None:
         """Name the first node that differs from what it should be, on images of such shapes."""
-        program = Program(right)
-        chance = Keys(self._rng)
+        program = program_of(right)
+        chance = Keys(self.rng)
         for key in chance:
-            field = Field(key)
-            wanted, found = FieldSide(program, field), FieldSide(self._programs[1], field)
+            field = field_of(key)
+            wanted, found = runner_in(field, program), runner_in(field, self.programs[1])
             for shape in images:
                 difference = first_difference(wanted, found, self._residues(wanted, 1, shape))
                 if difference is not None:

@@ -16,7 +16,7 @@ from fcconv.demo.network import SHAPE, arrays_of, crops, face_network
 from fcconv.demo.photos import Image
 from fcconv.graph.files.load import load
 from fcconv.graph.node import Node
-from fcconv.graph.running.run import Program
+from fcconv.graph.running.run import program_of
 
 BATCH = 1024
 GREY_LEVELS = 255
@@ -160,6 +160,6 @@ def integer_network(network: onnx.ModelProto) -> onnx.ModelProto:
 
     largest = np.full((1, *SHAPE), float(GREY_LEVELS))
     absolute = {name: np.abs(array) for name, array in scaled.items()}
-    program = Program(load(face_network(absolute)))
+    program = program_of(load(face_network(absolute)))
     program.run(fcconv.backend("numpy"), absolute, [largest], check)
     return face_network(scaled)

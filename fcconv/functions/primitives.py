@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx_ir as ir
 from jax import lax
 
-from fcconv.functions.known import Known, Weights
+from fcconv.functions.entries import by_entry
+from fcconv.functions.known import Known
+from fcconv.functions.target import Jax
 from fcconv.functions.trace import Equation
-from fcconv.graph.node import Node
+from fcconv.graph.call import Call
 from fcconv.graph.operators import OPERATORS
-from fcconv.graph.rules.join import align, joined
-from fcconv.graph.rules.slider import Slider
-from fcconv.graph.rules.values import Constant, Slid, varies
-from fcconv.graph.rules.writer import dtype_of
+from fcconv.graph.rules.align import align, joined
+from fcconv.graph.rules.context import Context
+from fcconv.graph.rules.values import Constant, SlidingValue, varies
+from fcconv.graph.running.computing import Tensor
 
 OPSET = 20
 """The version of ONNX's operators that rules write: it has all that they ask for."""
 
-ENTRYWISE = "Entrywise"
-"""Stands for an equation of JAX in what rules write; the node's attribute says which."""
-
 Move = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
-Value = Known | Slid
+Value = Known | SlidingValue[Tensor]
 
 
 @dataclass
@@ -37,22 +35,21 @@ class Reader:
 
     Attributes
     ----------
-    slider : Slider
-        What is written.
-    weights : Weights
-        The entries of weights that rules have seen.
-    entrywise : list of Equation
-        The equations that `ENTRYWISE` nodes stand for.
-    precisions : dict of str to str
-        The precision that a node's products are asked to have, by the node's name.
+    target : Jax
+        What computes.
+    stride : tuple of int
+        Pixels from one window to the next, for each spatial axis.
     """
 
-    slider: Slider
-    weights: Weights = field(default_factory=Weights)
-    entrywise: list[Equation] = field(default_factory=list)
-    precisions: dict[str, str] = field(default_factory=dict)
+    target: Jax
+    stride: tuple[int, ...]
 
-    def slide(self, equation: Equation, inputs: Sequence[Value]) -> list[Slid]:
+    @property
+    def context(self) -> Context[Tensor]:
+        """What rules are handed."""
+        return Context(self.target, self.stride)
+
+    def slide(self, equation: Equation, inputs: Sequence[Value]) -> list[SlidingValue[Tensor]]:
         """Slide an equation that depends on the image.
 
         Raises
@@ -67,53 +64,65 @@ class Reader:
         if equation.is_entrywise:
             return [self._entrywise(equation, name, inputs)]
         move = move_of(equation)
-        if move is not None and isinstance(inputs[0], Slid):
+        if move is not None and isinstance(inputs[0], SlidingValue):
             return [_moved(inputs[0], move, equation.shape)]
         rule = RULES.get(equation.op)
         if rule is None:
             raise equation.unsupported("has no rule")
         if any(np.dtype(v.dtype).kind == "c" for v in values):
             raise equation.unsupported("computes with complex numbers")
-        self._keep_precision(equation, name)
-        return [rule(self, equation, name, *inputs)]
-
-    def _keep_precision(self, equation: Equation, name: str) -> None:
-        """Note the precision that products are asked to have."""
-        asked = equation.eqn.params.get("precision")
-        if asked is None:
-            return
-        both = {*asked} if isinstance(asked, tuple) else {asked}
-        if len(both) > 1 or not all(isinstance(p, lax.Precision) for p in both):
-            raise equation.unsupported("asks for a precision of its own kind")
-        self.precisions[name] = both.pop().name.lower()
+        self.target.precision = precision_of([equation])
+        try:
+            return [rule(self, equation, name, *inputs)]
+        finally:
+            self.target.precision = None
 
     def constant(self, known: Known) -> Constant:
         """Show a value to rules."""
-        return Constant(self.weights.numbered(known))
+        return Constant(self.target.weights.numbered(known))
 
-    def apply(self, op: str, name: str, *inputs: Slid | Constant, **attributes: Any) -> Slid:
+    def apply(
+        self, op: str, name: str, *inputs: SlidingValue[Tensor] | Constant, **attributes: Any
+    ) -> SlidingValue[Tensor]:
         """Slide an operator of ONNX."""
-        node = self.node(op, name, attributes)
-        made = OPERATORS[op].slide(self.slider, node, *inputs)
-        assert isinstance(made, Slid)
+        call = self.call(op, name, attributes)
+        made = OPERATORS[op].slide(self.context, call, *inputs)
+        assert isinstance(made, SlidingValue)
         return made
 
-    def node(self, op: str, name: str, attributes: dict[str, Any] | None = None) -> Node:
+    def call(self, op: str, name: str, attributes: dict[str, Any] | None = None) -> Call:
         """Make a node for a rule to read."""
-        return Node(ir.node(op, [], attributes or {}, name=name), OPSET)
+        return Call(op, name, OPSET, attributes or {})
 
-    def _entrywise(self, equation: Equation, name: str, inputs: Sequence[Value]) -> Slid:
-        node = self.node(ENTRYWISE, name)
+    def _entrywise(
+        self, equation: Equation, name: str, inputs: Sequence[Value]
+    ) -> SlidingValue[Tensor]:
         given = [self.constant(x) if isinstance(x, Known) else x for x in inputs]
-        like, tensors = align(self.slider, node, given)
-        index = len(self.entrywise)
-        self.entrywise.append(equation)
-        tensor = self.slider.emit(node, ENTRYWISE, tensors, {"equation": index})
-        tensor.meta["dtype"] = ir.DataType.from_numpy(np.dtype(equation.eqn.outvars[0].aval.dtype))
-        return replace(like, tensor=tensor)
+        like, tensors = align(self.context, self.call(equation.op, name), given)
+        dtype = np.dtype(equation.eqn.outvars[0].aval.dtype)
+        return replace(like, tensor=self.target.add(by_entry(equation.eqn), tensors, dtype))
 
 
-def _moved(x: Slid, move: Move, shape: tuple[int, ...]) -> Slid:
+def precision_of(equations: Iterable[Equation]) -> str | None:
+    """Return the precision that the products of equations are asked to have.
+
+    Raises
+    ------
+    UnsupportedError
+        If that is not one precision.
+    """
+    found: set[Any] = set()
+    for equation in equations:
+        if "precision" in equation.eqn.params:
+            asked = equation.eqn.params["precision"]
+            found.update(asked if isinstance(asked, tuple) else [asked])
+            if len(found) > 1 or not all(p is None or isinstance(p, lax.Precision) for p in found):
+                raise equation.unsupported("asks for a precision of its own kind")
+    one = next(iter(found), None)
+    return None if one is None else str(one.name.lower())
+
+
+def _moved(x: SlidingValue[Tensor], move: Move, shape: tuple[int, ...]) -> SlidingValue[Tensor]:
     return x.varying(shape, [move(np.broadcast_to(where, x.shape)) for where in x.where])
 
 
@@ -160,9 +169,11 @@ def _cropped(config: Sequence[tuple[int, int, int]]) -> Move | None:
 # Operators --------------------------------------------------------------------------------------
 
 
-def _conv(reader: Reader, equation: Equation, name: str, x: Value, weight: Value) -> Slid:
+def _conv(
+    reader: Reader, equation: Equation, name: str, x: Value, weight: Value
+) -> SlidingValue[Tensor]:
     p, eqn = equation.eqn.params, equation.eqn
-    if not isinstance(x, Slid) or not isinstance(weight, Known):
+    if not isinstance(x, SlidingValue) or not isinstance(weight, Known):
         raise equation.unsupported("has a kernel that depends on the image")
     lhs, rhs, out = p["dimension_numbers"]
     kept = {v.aval.dtype for v in (*eqn.invars, *eqn.outvars)}
@@ -178,20 +189,23 @@ def _conv(reader: Reader, equation: Equation, name: str, x: Value, weight: Value
         kernel,
         strides=list(p["window_strides"]),
         dilations=list(p["rhs_dilation"]),
-        pads=_ends(p["padding"]),
+        pads=pads_of(p["padding"]),
         group=p["feature_group_count"],
     )
     back = np.argsort(out)
     return _moved(made, lambda a: a.transpose(back), equation.shape)
 
 
-def _ends(padding: Sequence[tuple[int, int]]) -> list[int]:
+def pads_of(padding: Sequence[tuple[int, int]]) -> list[int]:
+    """Write padding as ONNX does: before each axis, then after each."""
     return [before for before, _ in padding] + [after for _, after in padding]
 
 
-def _dot(reader: Reader, equation: Equation, name: str, left: Value, right: Value) -> Slid:
+def _dot(
+    reader: Reader, equation: Equation, name: str, left: Value, right: Value
+) -> SlidingValue[Tensor]:
     (of_left, of_right), batch = equation.eqn.params["dimension_numbers"]
-    if any(batch) or (isinstance(left, Slid) and isinstance(right, Slid)):
+    if any(batch) or (isinstance(left, SlidingValue) and isinstance(right, SlidingValue)):
         raise equation.unsupported(
             "multiplies values that both depend on the image, or many matrices"
         )
@@ -199,10 +213,10 @@ def _dot(reader: Reader, equation: Equation, name: str, left: Value, right: Valu
     if len(kept) > 1:
         raise equation.unsupported("changes types")
     x, along, weight, over = (
-        (left, of_left, right, of_right) if isinstance(left, Slid) else
+        (left, of_left, right, of_right) if isinstance(left, SlidingValue) else
         (right, of_right, left, of_left)
     )  # fmt: skip
-    assert isinstance(x, Slid)
+    assert isinstance(x, SlidingValue)
     assert isinstance(weight, Known)
     rows = [axis for axis in range(len(x.shape)) if axis not in along]
     columns = [axis for axis in range(len(weight.shape)) if axis not in over]
@@ -219,20 +233,22 @@ def _dot(reader: Reader, equation: Equation, name: str, left: Value, right: Valu
     matrix = reader.constant(weight).array.transpose([*over, *columns]).reshape(terms, -1)
     made = reader.apply("MatMul", name, lines, Constant(matrix))
     wide = _moved(made, lambda a: a.reshape(*lengths[0], *lengths[1]), (*lengths[0], *lengths[1]))
-    if isinstance(left, Slid):
+    if isinstance(left, SlidingValue):
         return wide
     order = [*range(len(rows), len(wide.shape)), *range(len(rows))]
     return _moved(wide, lambda a: a.transpose(order), equation.shape)
 
 
-def _is_whole(x: Slid) -> bool:
+def _is_whole(x: SlidingValue[Tensor]) -> bool:
     """Say whether a value has every entry of the block from its first to its last sample."""
     lengths = [int(np.ptp(place)) + 1 for place in x.places]
     return len(np.unique(x.numbers)) == x.channels * math.prod(lengths)
 
 
-def _reduction(op: str) -> Callable[..., Slid]:
-    def rule(reader: Reader, equation: Equation, name: str, x: Slid) -> Slid:
+def _reduction(op: str) -> Callable[..., SlidingValue[Tensor]]:
+    def rule(
+        reader: Reader, equation: Equation, name: str, x: SlidingValue[Tensor]
+    ) -> SlidingValue[Tensor]:
         axes = list(equation.eqn.params["axes"])
         if op != "ReduceSum" and any(varies(place, axes) for place in x.places):
             # as a pool, an extreme would hand its derivative to one of several equal entries
@@ -242,7 +258,9 @@ def _reduction(op: str) -> Callable[..., Slid]:
     return rule
 
 
-def _pool(reader: Reader, equation: Equation, name: str, x: Slid) -> Slid:
+def _pool(
+    reader: Reader, equation: Equation, name: str, x: SlidingValue[Tensor]
+) -> SlidingValue[Tensor]:
     """Move a window along the axes on which it does move; the others hold channels."""
     p = equation.eqn.params
     if any(n != 1 for n in p["base_dilation"]):
@@ -254,22 +272,28 @@ def _pool(reader: Reader, equation: Equation, name: str, x: Slid) -> Slid:
         "kernel_shape": [moves[k][0] for k in along],
         "strides": [moves[k][1] for k in along],
         "dilations": [moves[k][2] for k in along],
-        "pads": _ends([moves[k][3] for k in along]),
+        "pads": pads_of([moves[k][3] for k in along]),
     }
 
-    def pool(flat: Slid) -> Slid:
+    def pool(flat: SlidingValue[Tensor]) -> SlidingValue[Tensor]:
         if equation.op == "reduce_window_max":
             return reader.apply("MaxPool", name, flat, **attributes)
         # a sum over each window is a convolution of each channel with ones
-        ones = np.ones((flat.shape[1], 1, *attributes["kernel_shape"]), dtype_of(flat.tensor))
+        ones = np.ones(
+            (flat.shape[1], 1, *attributes["kernel_shape"]),
+            flat.tensor.dtype,
+        )
         return reader.apply("Conv", name, flat, Constant(ones), **attributes, group=len(ones))
 
     return _over(x, along, pool, equation.shape)
 
 
 def _over(
-    x: Slid, along: Sequence[int], operator: Callable[[Slid], Slid], shape: tuple[int, ...]
-) -> Slid:
+    x: SlidingValue[Tensor],
+    along: Sequence[int],
+    operator: Callable[[SlidingValue[Tensor]], SlidingValue[Tensor]],
+    shape: tuple[int, ...],
+) -> SlidingValue[Tensor]:
     """Apply an operator of channels first along some axes; the others hold the channels."""
     beside = [k for k in range(len(x.shape)) if k not in along]
     order, features = [*beside, *along], math.prod(x.shape[k] for k in beside)
@@ -280,27 +304,35 @@ def _over(
     return _moved(made, lambda a: a.reshape(lengths).transpose(back), shape)
 
 
-def _pad(reader: Reader, equation: Equation, name: str, x: Value, value: Value) -> Slid:
+def _pad(
+    reader: Reader, equation: Equation, name: str, x: Value, value: Value
+) -> SlidingValue[Tensor]:
     config = equation.eqn.params["padding_config"]
-    if not isinstance(x, Slid) or not isinstance(value, Known) or any(n for _, _, n in config):
+    if (
+        not isinstance(x, SlidingValue)
+        or not isinstance(value, Known)
+        or any(n for _, _, n in config)
+    ):
         raise equation.unsupported("pads between entries, or by what depends on the image")
     along = [k for k, (low, high, _) in enumerate(config) if (low, high) != (0, 0)]
     pads = [0, 0, *(config[k][0] for k in along), 0, 0, *(config[k][1] for k in along)]
 
-    def pad(flat: Slid) -> Slid:
+    def pad(flat: SlidingValue[Tensor]) -> SlidingValue[Tensor]:
         ends = Constant(np.array(pads, np.int64))
         return reader.apply("Pad", name, flat, ends, reader.constant(value))
 
     return _over(x, along, pad, equation.shape)
 
 
-def _concatenate(reader: Reader, equation: Equation, name: str, *inputs: Value) -> Slid:
+def _concatenate(
+    reader: Reader, equation: Equation, name: str, *inputs: Value
+) -> SlidingValue[Tensor]:
     given = [reader.constant(x) if isinstance(x, Known) else x for x in inputs]
     axis = equation.eqn.params["dimension"]
-    return joined(reader.slider, reader.node("Concat", name), given, axis)
+    return joined(reader.context, reader.call("Concat", name), given, axis)
 
 
-RULES: dict[str, Callable[..., Slid]] = {
+RULES: dict[str, Callable[..., SlidingValue[Tensor]]] = {
     "concatenate": _concatenate,
     "conv_general_dilated": _conv,
     "dot_general": _dot,

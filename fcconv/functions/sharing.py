@@ -10,17 +10,21 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import onnx_ir as ir
 
+import fcconv_jax
 from fcconv.errors import FcconvError
 from fcconv.functions.known import Known
-from fcconv.functions.network import computed
 from fcconv.functions.primitives import OPSET, Reader, known_result
+from fcconv.functions.target import Jax
 from fcconv.functions.trace import Equation, Trace
 from fcconv.functions.windows import for_each, of_all
+from fcconv.graph.rules.features import whole_map
 from fcconv.graph.rules.samples import Samples
-from fcconv.graph.rules.slider import Slider
-from fcconv.graph.rules.values import Slid
+from fcconv.graph.rules.values import SlidingValue
+from fcconv.graph.running.computing import Tensor
+
+PADS = "reads padding, which windows do not share"
+"""Why an equation that pads is not shared, where each window is to have its own padding."""
 
 FOLLOWS = "reads what each window has for itself"
 """Why an equation behind the first that windows do not share is not shared either."""
@@ -40,9 +44,9 @@ class Sharing:
         Whether what reads padding is each window's own.
     reader : Reader
         What the shared part becomes.
-    image : onnx_ir.Value
+    image : Tensor
         Its input.
-    values : dict of int to Known or Slid
+    values : dict of int to Known or SlidingValue
         What is known before windows part, by number; what is missing is each window's own.
     own : dict of int to (Equation, str)
         The equations that each window computes for itself, by their place, and why.
@@ -54,8 +58,8 @@ class Sharing:
     stride: tuple[int, ...]
     exact: bool
     reader: Reader
-    image: ir.Value
-    values: dict[int, Known | Slid] = field(default_factory=dict)
+    image: Tensor
+    values: dict[int, Known | SlidingValue[Tensor]] = field(default_factory=dict)
     own: dict[int, tuple[Equation, str]] = field(default_factory=dict)
 
     def follow(self) -> None:
@@ -74,14 +78,26 @@ class Sharing:
                 continue
             self.values.update(zip(equation.outputs, made, strict=True))
 
-    def _slid(self, equation: Equation, given: Sequence[Known | Slid]) -> list[Slid]:
+    def _slid(
+        self, equation: Equation, given: Sequence[Known | SlidingValue[Tensor]]
+    ) -> list[SlidingValue[Tensor]]:
         made = self.reader.slide(equation, given)
         for x in made:
             if x.unshared is not None:
                 raise equation.unsupported("reads a whole window where windows have no map")
-            if self.exact and any(any(axis.soiled) for axis in x.axes):
-                raise equation.unsupported("reads padding, which windows do not share")
+            if self.exact and any(any(axis.pad_margin) for axis in x.axes):
+                raise equation.unsupported(PADS)
         return made
+
+    @property
+    def pads(self) -> bool:
+        """Say whether padding is among what windows do not share."""
+        return any(reason.endswith(PADS) for reason in self.reasons)
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why each equation that is not shared is not."""
+        return [reason for _, reason in self.own.values()]
 
     def cells(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Count the windows in an image of a shape, along each spatial axis."""
@@ -94,7 +110,9 @@ class Sharing:
         """Compute the function for all windows of an image, each with axes of windows in front."""
         cells, outputs = self.cells(image.shape), dict.fromkeys(self.trace.outputs)
         own, read = self._of_each_window(outputs)
-        values = {n: x for n in (*read, *outputs) if isinstance(x := self.values.get(n), Slid)}
+        values = {
+            n: x for n in (*read, *outputs) if isinstance(x := self.values.get(n), SlidingValue)
+        }
         tensors = self._tensors(image, values.values())
         found = {}
         for n in filter(self._is_finished, outputs):
@@ -116,12 +134,14 @@ class Sharing:
             found.update(zip(left, made, strict=True))
         return [found[n] for n in self.trace.outputs]
 
-    def _tensors(self, image: Any, values: Iterable[Slid]) -> dict[ir.Value, Any]:
+    def _tensors(self, image: Any, values: Iterable[SlidingValue[Tensor]]) -> dict[Tensor, Any]:
         """Compute the tensors of some values, from the image with its channels first."""
         others = [axis for axis in range(image.ndim) if axis not in self.axes]
         first = image.transpose([*others, *self.axes])
         pixels = first.reshape(1, -1, *first.shape[len(others) :])
-        return computed(self.reader, self.image, pixels, [x.tensor for x in values])
+        wanted = [x.tensor for x in values]
+        arrays = self.reader.target.computed(wanted, {self.image: pixels})
+        return dict(zip(wanted, arrays, strict=True))
 
     def _of_each_window(self, outputs: Iterable[int]) -> tuple[list[Equation], set[int]]:
         """List the equations that each window computes, and the values that these start from."""
@@ -204,15 +224,11 @@ def sharing_of(
     """
     lengths = [patch.shape[axis] for axis in axes]
     channels = math.prod(n for axis, n in enumerate(patch.shape) if axis not in axes)
-    image = ir.Value(
-        name="image",
-        shape=ir.Shape([1, channels, *lengths]),
-        type=ir.TensorType(ir.DataType.from_numpy(np.dtype(patch.dtype))),
-    )
-    slider = Slider(OPSET, stride=stride, batch=1)
+    reader = Reader(Jax(fcconv_jax, OPSET), stride)
+    image = Tensor(np.dtype(patch.dtype))
     samples = tuple(map(Samples, lengths))
-    values: dict[int, Known | Slid] = {**known}
-    values[number] = slider.map(image, channels, samples, axes, patch.shape)
-    sharing = Sharing(trace, patch.shape, axes, stride, exact, Reader(slider), image, values)
+    values: dict[int, Known | SlidingValue[Tensor]] = {**known}
+    values[number] = whole_map(reader.context, image, channels, samples, axes, patch.shape)
+    sharing = Sharing(trace, patch.shape, axes, stride, exact, reader, image, values)
     sharing.follow()
     return sharing

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fcconv.graph.rules.values import Slid
+from fcconv.graph.rules.values import SlidingValue
 
 ENTRIES = 2**18
 """Entries of blocks that windows compute with at a time: what caches of a CPU hold."""
@@ -19,12 +19,12 @@ FEWEST = 16
 """Windows that are computed at a time at least, however large: a GPU wants several."""
 
 
-def block(x: Slid, tensor: Any, stride: Sequence[int], window: Sequence[Any]) -> Any:
+def block(x: SlidingValue[Any], tensor: Any, stride: Sequence[int], window: Sequence[Any]) -> Any:
     """Read what a value holds of one window.
 
     Parameters
     ----------
-    x : Slid
+    x : SlidingValue
         The value.
     tensor : array, shape (1, C, *S)
         The tensor that holds it for all windows.
@@ -40,7 +40,7 @@ def block(x: Slid, tensor: Any, stride: Sequence[int], window: Sequence[Any]) ->
     return ordered(x, part)
 
 
-def ordered(x: Slid, part: Any) -> Any:
+def ordered(x: SlidingValue[Any], part: Any) -> Any:
     """Put the entries of a block ``(C, *block, ...)`` in the order of the value."""
     rest = part.shape[1 + len(x.axes) :]
     flat = part.reshape(x.entries, *rest)
@@ -50,7 +50,7 @@ def ordered(x: Slid, part: Any) -> Any:
     return flat.reshape(*x.shape, *rest)
 
 
-def of_all(x: Slid, tensor: Any, stride: Sequence[int], cells: Sequence[int]) -> Any:
+def of_all(x: SlidingValue[Any], tensor: Any, stride: Sequence[int], cells: Sequence[int]) -> Any:
     """Read what a value of one sample holds of all windows, ``(*cells, *shape)``."""
     steps = [s // axis.step for s, axis in zip(stride, x.axes, strict=True)]
     part = tensor[0][:, *(slice(0, (n - 1) * r + 1, r) for n, r in zip(cells, steps, strict=True))]
@@ -61,7 +61,7 @@ def of_all(x: Slid, tensor: Any, stride: Sequence[int], cells: Sequence[int]) ->
 
 def for_each(
     function: Callable[..., Sequence[Any]],
-    values: Mapping[int, tuple[Slid, Any]],
+    values: Mapping[int, tuple[SlidingValue[Any], Any]],
     stride: Sequence[int],
     cells: Sequence[int],
 ) -> list[Any]:
@@ -71,7 +71,7 @@ def for_each(
     ----------
     function : callable
         Takes a block of each value, by number.
-    values : mapping of int to (Slid, array)
+    values : mapping of int to (SlidingValue, array)
         The values that windows share, and their tensors.
     stride, cells : sequence of int
         Pixels from window to window, and how many there are.

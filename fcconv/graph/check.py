@@ -11,7 +11,8 @@ import onnx
 import onnx_ir as ir
 
 from fcconv.errors import ModelError, UnsupportedError
-from fcconv.graph.node import Node
+from fcconv.graph.call import Call
+from fcconv.graph.node import Node, label
 
 OLDEST_OPSET = 7
 
@@ -47,7 +48,7 @@ def check_values(graph: ir.Graph, outer: frozenset[ir.Value] = frozenset()) -> N
         for value in ir_node.inputs:
             if value is not None and value.producer() is None and value not in known:
                 raise ModelError(
-                    f"{Node(ir_node, 0)} reads {value.name!r}, which no node makes and no "
+                    f"{label(ir_node)} reads {value.name!r}, which no node makes and no "
                     f"initialiser holds"
                 )
         for attribute in ir_node.attributes.values():
@@ -92,25 +93,28 @@ def check_node(node: Node) -> None:
         _check_window(node)
 
 
-def unfamiliar(node: Node, known: Collection[str]) -> str | None:
+def unfamiliar(node: Call, known: Collection[str]) -> str | None:
     """Say what a node asks for beyond the attributes that are known of its operator, if anything.
 
     An attribute that has its default value asks for nothing.
     """
     schema = find_schema(node)
+    if schema is None and "." in node.op:
+        return None  # an operator of our own, which is as it was written
     if schema is None:
         return f"opset {node.opset} has no operator of this type"
-    for name in node.ir.attributes:
+    for name in node.attributes:
         value = node.attribute(name)
         if not (name in known or name.startswith(INTERNAL) or value == schema.defaults.get(name)):
             return f"what it computes with {name}={value} is not known here"
     return None
 
 
-def find_schema(node: Node) -> Schema | None:
+def find_schema(node: Call) -> Schema | None:
     """Return what ONNX says about the operator of a node; None if it has none of its type."""
+    domain, _, op = node.op.rpartition(".")
     try:
-        return _schema(node.ir.op_type, node.opset, node.ir.domain)
+        return _schema(op, node.opset, domain)
     except (onnx.defs.SchemaError, TypeError):  # unknown, or of a version beyond 32 bits
         return None
 

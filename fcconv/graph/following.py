@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,9 +14,10 @@ import onnx_ir as ir
 
 import fcconv_numpy
 from fcconv.errors import UnsupportedError
+from fcconv.graph.call import computing
 from fcconv.graph.lengths import ARITHMETIC, MOVES, Length, as_lengths, length_of, lengths
 from fcconv.graph.local import Along, Local, Together
-from fcconv.graph.node import Node, computing
+from fcconv.graph.node import Node, constant_of, read_node
 from fcconv.graph.operators import OPERATORS
 from fcconv.graph.running.run import compute
 
@@ -25,6 +26,28 @@ READ = {"Expand": 1, "Reshape": 1, "Resize": 3, "Slice": 2}
 
 FEW = 64
 """Most entries of a constant that may shape a result."""
+
+
+def spread_of(node: Node, known: Mapping[ir.Value, Local | None]) -> Local | None:
+    """Say how a node's results depend on the image, as its operator's record says.
+
+    Parameters
+    ----------
+    node : Node
+        The node.
+    known : mapping of onnx_ir.Value to Local or None
+        How its inputs depend on the image, None where nobody knows; the others are constants.
+
+    Returns
+    -------
+    Local or None
+        None if the results are not local, or nobody knows.
+    """
+    given = [value for value in node.ir.inputs if value is not None]
+    inputs = {value: known[value] if value in known else constant_of(value) for value in given}
+    if any(x is None for x in inputs.values()):
+        return None
+    return _asked(node, [None if value is None else inputs[value] for value in node.ir.inputs])
 
 
 @dataclass
@@ -54,9 +77,9 @@ class Following:
     def to_the_end(self) -> Node | None:
         """Follow all nodes; return the first that is not local, or of which nobody knows."""
         for value in self.graph.initializers.values():
-            self.add(value, None if value.const_value is None else value.const_value.numpy())
+            self.add(value, constant_of(value))
         for ir_node in self.graph:
-            node = Node(ir_node, self.graph.opset_imports.get(ir_node.domain, 0))
+            node = read_node(ir_node, self.graph.opset_imports)
             if not self.step(node):
                 return node
         return None
@@ -65,7 +88,8 @@ class Following:
         """Note what is known of a value."""
         self.values[value] = known
         if isinstance(known, np.ndarray):
-            dtype = ir.DataType.from_numpy(np.dtype(np.int64 if _varies(known) else known.dtype))
+            found = ir.DataType.from_numpy(np.dtype(np.int64 if _varies(known) else known.dtype))
+            dtype = value.dtype or found
             self._types[value] = onnx.helper.make_tensor_type_proto(dtype.value, known.shape)
         elif known is not None and known.sizes is not None and value.dtype is not None:
             self._types[value] = onnx.helper.make_tensor_type_proto(value.dtype.value, known.sizes)
@@ -120,6 +144,8 @@ class Following:
         if not all(value in self._types for value in given):
             return {}
         types = {str(value.name): self._types[value] for value in given}
+        if node.ir.domain:  # of operators that are not ONNX's only those by entry are known here
+            return _of_entries(node.ir, types.values())
         data = {
             str(value.name): onnx.numpy_helper.from_array(_in_numbers(known))
             for value, known in zip(node.ir.inputs, inputs, strict=True)
@@ -146,15 +172,20 @@ class Following:
 
 def _spread(node: Node, inputs: Sequence[Any]) -> Local | None:
     """Say how a node's results depend on the image; None if they are not local."""
-    operator = OPERATORS.get(node.op)
-    if operator is None or operator.static or operator.spread is None:
-        return None
-    if any(isinstance(inputs[k], Local) for k in operator.structural if k < len(inputs)):
-        return None
     varying = [k for k, x in enumerate(inputs) if isinstance(x, np.ndarray) and _varies(x)]
     if any(k != READ.get(node.op) for k in varying):
         return None
     if not varying and not any(isinstance(x, Local) for x in inputs):
+        return None
+    return _asked(node, inputs)
+
+
+def _asked(node: Node, inputs: Sequence[Any]) -> Local | None:
+    """Ask an operator's record; None if it has none, or its results are not local."""
+    operator = OPERATORS.get(node.op)
+    if operator is None or operator.static or operator.spread is None:
+        return None
+    if any(isinstance(inputs[k], Local) for k in operator.structural if k < len(inputs)):
         return None
     with computing(node):  # whatever a network that others wrote holds
         return operator.spread(node, *inputs)
@@ -212,6 +243,16 @@ def _in_numbers(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return array
     numbers = [-1 if n is None else n.first for n in lengths(array)]
     return np.array(numbers, np.int64).reshape(array.shape)
+
+
+def _of_entries(node: ir.Node, inputs: Iterable[onnx.TypeProto]) -> dict[str, onnx.TypeProto]:
+    """Infer the type of what is made entry by entry."""
+    (made,) = node.outputs
+    sizes = [_sizes(told) for told in inputs]
+    if made.dtype is None or None in sizes:
+        return {}
+    shape = np.broadcast_shapes(*(n for n in sizes if n is not None))
+    return {str(made.name): onnx.helper.make_tensor_type_proto(made.dtype.value, shape)}
 
 
 def _lines(entries: Along | Together) -> list[Along]:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from fcconv.graph.receptive import Spread
 
 if TYPE_CHECKING:
-    from fcconv.graph.rules.values import Slid
+    from fcconv.graph.rules.values import SlidingValue
 
 Compute: TypeAlias = Callable[..., Any]
-"""``compute(backend, node, *inputs)`` gives an array, or a tuple of them; an input may be None."""
+"""``compute(backend, call, *inputs)`` gives an array, or a tuple of them; an input may be None."""
 
-SlideRule: TypeAlias = "Callable[..., Slid | tuple[Slid, ...]]"
-"""``slide(slider, node, *inputs)`` writes the sliding node; inputs are Slid, Constant or None."""
+SlideRule: TypeAlias = "Callable[..., SlidingValue[Any] | tuple[SlidingValue[Any], ...]]"
+"""``slide(context, call, *inputs)`` writes it for all windows; inputs are SlidingValue, Constant or
+None."""
 
 
 @dataclass(frozen=True)

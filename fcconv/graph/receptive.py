@@ -11,7 +11,7 @@ import numpy.typing as npt
 from fcconv.graph.local import Local
 
 if TYPE_CHECKING:
-    from fcconv.graph.node import Node
+    from fcconv.graph.call import Call
 
 Constant: TypeAlias = npt.NDArray[Any]
 Spread: TypeAlias = "Callable[..., Local | None]"
@@ -22,7 +22,7 @@ def of_first(rule: Callable[..., Local | None]) -> Spread:
     """Make a rule for operators of one value of the image, with constants beside it."""
 
     @functools.wraps(rule)
-    def spread(node: Node, x: Any, *constants: Any) -> Local | None:
+    def spread(node: Call, x: Any, *constants: Any) -> Local | None:
         if not isinstance(x, Local) or any(isinstance(other, Local) for other in constants):
             return None
         return rule(node, x, *constants)
@@ -30,7 +30,7 @@ def of_first(rule: Callable[..., Local | None]) -> Spread:
     return spread
 
 
-def entrywise(_node: Node, *inputs: Local | Constant | None) -> Local | None:
+def entrywise(_node: Call, *inputs: Local | Constant | None) -> Local | None:
     """Make each entry of the entries of its place; inputs broadcast."""
     given = [x for x in inputs if x is not None]
     rank = max(x.rank if isinstance(x, Local) else x.ndim for x in given)
@@ -42,7 +42,7 @@ def entrywise(_node: Node, *inputs: Local | Constant | None) -> Local | None:
     return made if made is not None and all(map(made.is_alike, constants)) else None
 
 
-def join(node: Node, *inputs: Local | Constant | None) -> Local | None:
+def join(node: Call, *inputs: Local | Constant | None) -> Local | None:
     """Put values side by side along an axis that is not of the image."""
     made = entrywise(node, *inputs)
     if made is None or not all(isinstance(x, Local) for x in inputs):
@@ -51,19 +51,19 @@ def join(node: Node, *inputs: Local | Constant | None) -> Local | None:
 
 
 @of_first
-def by_channel(_node: Node, x: Local, *_parameters: Constant | None) -> Local | None:
+def by_channel(_node: Call, x: Local, *_parameters: Constant | None) -> Local | None:
     """Make each entry of those at its place, and of constants of its channel."""
     return x if x.avoids(1) else None
 
 
 @of_first
-def by_image(_node: Node, x: Local, *_parameters: Constant | None) -> Local | None:
+def by_image(_node: Call, x: Local, *_parameters: Constant | None) -> Local | None:
     """Make of each image in the batch something by itself, in whatever way."""
     return x if x.avoids(*range(1, x.rank)) else None
 
 
 @of_first
-def window(node: Node, x: Local, weight: Constant | None = None, *_rest: Any) -> Local | None:
+def window(node: Call, x: Local, weight: Constant | None = None, *_rest: Any) -> Local | None:
     """Move the windows of a convolution or a pool along the axes from the third on."""
     if not x.avoids(1) or node.has_output(1):  # places of maxima are counted from the corner
         return None
@@ -84,7 +84,7 @@ def window(node: Node, x: Local, weight: Constant | None = None, *_rest: Any) ->
 
 @of_first
 def pad(
-    node: Node,
+    node: Call,
     x: Local,
     pads: Constant | None = None,
     _value: Constant | None = None,
@@ -98,21 +98,21 @@ def pad(
 
 
 @of_first
-def transpose(node: Node, x: Local) -> Local | None:
+def transpose(node: Call, x: Local) -> Local | None:
     """Put axes in another order."""
     perm = [x.place(axis) for axis in node.attribute("perm", tuple(range(x.rank))[::-1])]
     return x.moved(x.rank, perm.index)
 
 
 @of_first
-def squeeze(node: Node, x: Local, axes: Constant | None = None) -> Local | None:
+def squeeze(node: Call, x: Local, axes: Constant | None = None) -> Local | None:
     """Drop axes of length 1, which are named."""
     named = node.ints("axes", axes)
     return x.without(named) if named is not None and x.avoids(*named) else None
 
 
 @of_first
-def unsqueeze(node: Node, x: Local, axes: Constant | None = None) -> Local | None:
+def unsqueeze(node: Call, x: Local, axes: Constant | None = None) -> Local | None:
     """Add axes of length 1."""
     named = node.ints("axes", axes)
     rank = x.rank + len(named)
@@ -122,14 +122,14 @@ def unsqueeze(node: Node, x: Local, axes: Constant | None = None) -> Local | Non
 
 
 @of_first
-def gather(node: Node, x: Local, indices: Constant) -> Local | None:
+def gather(node: Call, x: Local, indices: Constant) -> Local | None:
     """Pick entries along an axis that is not of the image."""
     axis, more = x.place(node.attribute("axis", 0)), indices.ndim - 1
     return x.moved(x.rank + more, lambda a: a + more * (a > axis)) if x.avoids(axis) else None
 
 
 @of_first
-def tile(_node: Node, x: Local, repeats: Constant) -> Local | None:
+def tile(_node: Call, x: Local, repeats: Constant) -> Local | None:
     """Repeat what is not of the image."""
     return x if all(repeats[axis] == 1 for axis in x.along) else None
 
@@ -138,7 +138,7 @@ def mixing(default: int) -> Spread:
     """Make the rule of what mixes the entries along ``axis``."""
 
     @of_first
-    def spread(node: Node, x: Local, *_parameters: Constant | None) -> Local | None:
+    def spread(node: Call, x: Local, *_parameters: Constant | None) -> Local | None:
         return x if x.avoids(node.attribute("axis", default)) else None
 
     return spread
@@ -148,26 +148,26 @@ def mixing_from(default: int) -> Spread:
     """Make the rule of what mixes the entries along all axes from ``axis`` on."""
 
     @of_first
-    def spread(node: Node, x: Local, *_parameters: Constant | None) -> Local | None:
+    def spread(node: Call, x: Local, *_parameters: Constant | None) -> Local | None:
         return x if x.avoids(*range(x.place(node.attribute("axis", default)), x.rank)) else None
 
     return spread
 
 
-def softmax(node: Node, x: Local | Constant) -> Local | None:
+def softmax(node: Call, x: Local | Constant) -> Local | None:
     """Mix the entries along an axis, or, before opset 13, along all from there on."""
     rule = mixing(-1) if node.opset >= 13 else mixing_from(1)
     return rule(node, x)
 
 
 @of_first
-def along_axis(node: Node, x: Local, axis: Constant) -> Local | None:
+def along_axis(node: Call, x: Local, axis: Constant) -> Local | None:
     """Mix the entries along an axis that is an input."""
     return x if x.avoids(*node.ints("axis", axis)) else None
 
 
 @of_first
-def reduction(node: Node, x: Local, axes: Constant | None = None) -> Local | None:
+def reduction(node: Call, x: Local, axes: Constant | None = None) -> Local | None:
     """Reduce axes that are not of the image."""
     named = node.ints("axes", axes)
     if not named:
@@ -176,25 +176,25 @@ def reduction(node: Node, x: Local, axes: Constant | None = None) -> Local | Non
 
 
 @of_first
-def place_of_extreme(node: Node, x: Local) -> Local | None:
+def place_of_extreme(node: Call, x: Local) -> Local | None:
     """Find places along an axis that is not of the image."""
     return _reduced(node, x, [node.attribute("axis", 0)])
 
 
-def _reduced(node: Node, x: Local, axes: Sequence[int]) -> Local | None:
+def _reduced(node: Call, x: Local, axes: Sequence[int]) -> Local | None:
     if not x.avoids(*axes):
         return None
     return x if node.attribute("keepdims", 1) else x.without(axes)
 
 
 @of_first
-def gemm(node: Node, a: Local, b: Constant, c: Constant | None = None) -> Local | None:
+def gemm(node: Call, a: Local, b: Constant, c: Constant | None = None) -> Local | None:
     """Mix the last of two axes by a weight, and add a constant to each row."""
     rows = not node.attribute("transA", 0) and a.avoids(1)
     return a if rows and b.ndim == 2 and (c is None or a.is_alike(c)) else None
 
 
-def matmul(node: Node, a: Local | Constant, b: Local | Constant) -> Local | None:
+def matmul(node: Call, a: Local | Constant, b: Local | Constant) -> Local | None:
     """Mix the last axis of the first by the last but one of the second; axes before broadcast."""
     if min(x.rank if isinstance(x, Local) else x.ndim for x in (a, b)) < 2:
         return None

@@ -26,7 +26,7 @@ from fcconv.graph.local import Along, Local, Together
 from fcconv.graph.receptive import Constant, of_first
 
 if TYPE_CHECKING:
-    from fcconv.graph.node import Node
+    from fcconv.graph.call import Call
 
 TO_THE_END = 2**31 - 1
 """Ends of slices from here on mean all that is left."""
@@ -34,7 +34,7 @@ TO_THE_END = 2**31 - 1
 
 @of_first
 def cut(
-    node: Node,
+    node: Call,
     x: Local,
     starts: Constant | None = None,
     ends: Constant | None = None,
@@ -89,7 +89,7 @@ def _within_runs(
 
 
 @of_first
-def reshape(node: Node, x: Local, shape: Constant | None = None) -> Local | None:
+def reshape(node: Call, x: Local, shape: Constant | None = None) -> Local | None:
     """Deal out the axes of a value to those that are wanted."""
     wanted = lengths(node.attribute("shape") if shape is None else shape)
     empty = node.attribute("allowzero", 0) and any(map(_is_zero, wanted))
@@ -97,7 +97,7 @@ def reshape(node: Node, x: Local, shape: Constant | None = None) -> Local | None
 
 
 @of_first
-def flatten(node: Node, x: Local) -> Local | None:
+def flatten(node: Call, x: Local) -> Local | None:
     """Put the axes before ``axis`` into one, and the others into another."""
     axis = node.attribute("axis", 1)
     rows = [length_of(x, k) for k in range(axis + x.rank if axis < 0 else axis)]
@@ -233,7 +233,7 @@ def _runs_of(part: Along, wanted: Along) -> int:
     return number if runs is not None and runs.lies_like(wanted) else 0
 
 
-def expand(node: Node, x: Local | Constant, shape: Constant) -> Local | None:
+def expand(node: Call, x: Local | Constant, shape: Constant) -> Local | None:
     """Repeat entries; an axis of length 1 may become one of the image, all along which it is."""
     if not isinstance(x, Local):
         x = Local(x.ndim, {}, x.shape)

@@ -11,6 +11,7 @@ from fcconv.geometry import Ints, per_axis
 from fcconv.graph.files.load import load
 from fcconv.graph.rewriting.convolutionize import exact
 from fcconv.graph.rewriting.exact.network import natural_stride
+from fcconv.graph.rewriting.exact.patch import prepared
 from fcconv.graph.rewriting.shared import Stuck, slide
 from fcconv.graph.rewriting.sliding import SLIDING, Sliding
 from fcconv.graph.running.run import data_inputs, fixed_batch
@@ -18,7 +19,7 @@ from fcconv.graph.running.run import data_inputs, fixed_batch
 Steps = tuple[int, ...]
 
 
-def exactly(found: Sliding | Stuck, stride: Ints | None) -> tuple[Sliding, Steps]:
+def exact_at(found: Sliding | Stuck, stride: Ints | None) -> tuple[Sliding, Steps]:
     """Write the network that scores every window as its crop.
 
     Windows that stand further apart than they are long are read side by side
@@ -46,7 +47,7 @@ def exactly(found: Sliding | Stuck, stride: Ints | None) -> tuple[Sliding, Steps
     elif isinstance(found, Sliding):
         wanted = found.stride
     else:
-        wanted = natural_stride(found.patch, found.axes)
+        wanted = natural_stride(prepared(found.patch), found.axes)
     step = tuple(map(min, window, wanted))
     if isinstance(found, Stuck):
         return exact(found.patch, found, step), wanted

@@ -16,10 +16,10 @@ import onnx_ir as ir
 import fcconv_numpy
 from fcconv.backend import BACKENDS, ONNXRUNTIME, backend
 from fcconv.errors import ArgumentError, ModelError, UnsupportedError
-from fcconv.graph.node import Node
+from fcconv.graph.node import Node, operator_name
 from fcconv.graph.operators import OPERATORS
 from fcconv.graph.running.engines import compile as compiled
-from fcconv.graph.running.run import Program, data_inputs, spent_after
+from fcconv.graph.running.run import data_inputs, program_of, spent_after
 
 UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 BINARY = {"KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
@@ -203,7 +203,7 @@ def seen(model: ir.Model, shape: tuple[int, ...], engine: str) -> Seen:
 
 
 def _seen_here(model: ir.Model, shape: tuple[int, ...]) -> Seen:
-    program = Program(model)
+    program = program_of(model)
     zeros = _zeros(model, shape)
     found = {program.inputs[0]: (shape, zeros.dtype)}
 
@@ -243,7 +243,7 @@ def _workspace(node: ir.Node, extents: dict[ir.Value, Extent], engine: str) -> l
     most = backend(engine).column_bytes() if engine in BACKENDS else None
     if most is None:
         return [*read, *made]  # copies in the layout that the library prefers
-    operator = OPERATORS.get(Node(node, 0).op)
+    operator = OPERATORS.get(operator_name(node))
     workspace = "copies" if operator is None else operator.workspace
     if workspace == "columns":
         weight = node.inputs[1]

@@ -25,7 +25,7 @@ from fcconv.graph.running.compiled import Compiled
 from fcconv.graph.running.engines import compile as compiled
 from fcconv.graph.running.run import data_inputs, fixed_batch
 from fcconv.scanning.arguments import several
-from fcconv.scanning.exactly import exactly, why_cut_out
+from fcconv.scanning.exactly import exact_at, why_cut_out
 from fcconv.scanning.memory import seen
 from fcconv.scanning.network_layout import Layout
 
@@ -139,7 +139,7 @@ def as_network(
     if cut_out:
         return replace(_of(found, stride, "crops"), cut_out=cut_out)
     try:
-        sliding, wanted = exactly(found, stride)
+        sliding, wanted = exact_at(found, stride)
     except UnsupportedError as error:
         error.add_note(CUT_OUT)
         raise

@@ -15,7 +15,7 @@ import fcconv_numpy
 from fcconv.errors import UnsupportedError
 from fcconv.graph.check import unfamiliar
 from fcconv.graph.files.reference import by_reference
-from fcconv.graph.node import Node
+from fcconv.graph.node import Node, read_node
 from fcconv.graph.operators import OPERATORS
 from fcconv.graph.rules.writer import add_initializer, free_name, names_in
 from fcconv.graph.running.run import compute
@@ -41,7 +41,7 @@ def _fold(model: ir.Model, with_shapes: bool = False) -> None:
     pending = deque(graph)
     while pending:
         ir_node = pending.popleft()
-        node = Node(ir_node, graph.opset_imports.get(ir_node.domain, 0))
+        node = read_node(ir_node, graph.opset_imports)
         if node.op == "If":
             pending.extendleft(reversed(_take_branch(graph, ir_node, names)))
             continue
@@ -85,7 +85,7 @@ def _known_lengths(node: Node) -> Sequence[Array | None] | None:
     arrays = [_array(value) for value in options]
     if node.op not in ("Gather", "Slice") or shape is None or shape.op_type != "Shape":
         return None
-    lengths = _lengths(Node(shape, node.opset))
+    lengths = _lengths(read_node(shape, {"": node.opset}))
     if not lengths.size or any(array is None for array in arrays):
         return None
     places = np.arange(len(lengths))

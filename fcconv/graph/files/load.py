@@ -25,7 +25,7 @@ from fcconv.graph.check import check_node, check_values, check_version
 from fcconv.graph.files.fold import fold
 from fcconv.graph.files.protos import from_file, from_proto, reason
 from fcconv.graph.files.types import check_types
-from fcconv.graph.node import Node
+from fcconv.graph.node import read_node
 
 Source: TypeAlias = "str | Path | onnx.ModelProto | ir.Model | Any"
 """A path, a model in memory, or a ``torch.nn.Module``."""
@@ -121,7 +121,7 @@ def _check(model: ir.Model) -> None:
     if model.functions:
         _write_out_functions(model)
     for ir_node in model.graph.all_nodes():
-        node = Node(ir_node, model.opset_imports.get(ir_node.domain, 0))
+        node = read_node(ir_node, model.opset_imports)
         check_node(node)
         for attribute in list(ir_node.attributes.values()):
             if attribute.type == ir.AttributeType.TENSOR and not attribute.is_ref():

@@ -10,9 +10,9 @@ from onnx_ir.passes import common as passes
 
 import fcconv_numpy
 from fcconv.errors import FcconvError
-from fcconv.graph.node import Node
+from fcconv.graph.node import Node, read_node
 from fcconv.graph.operators.windows import window_of
-from fcconv.graph.running.run import Program, data_inputs
+from fcconv.graph.running.run import data_inputs, program_of
 
 LARGEST_INPUT = 2**26
 """Most numbers in an input that a run is shown."""
@@ -57,7 +57,7 @@ def _infer(model: ir.Model) -> None:
     infer(model)
     given = {n: dict(n.attributes) for n in model.graph if n.attributes.get_int("ceil_mode", 0)}
     for ir_node in given:
-        (x, *_), node = ir_node.inputs, Node(ir_node, model.graph.opset_imports.get("", 0))
+        (x, *_), node = ir_node.inputs, read_node(ir_node, model.graph.opset_imports)
         sizes = [] if x is None or x.shape is None else x.shape.dims[2:]
         kernel = node.attribute("kernel_shape")
         if not all(isinstance(n, int) for n in sizes):
@@ -108,7 +108,7 @@ def see_shapes(model: ir.Model) -> None:
         if v.dtype is not None
     ]
     try:
-        program = Program(model)
+        program = program_of(model)
         program.run(fcconv_numpy, program.parameters(fcconv_numpy), zeros, write_down)
     except FcconvError:
         return

@@ -9,7 +9,7 @@ import onnx
 import onnx_ir as ir
 
 from fcconv.errors import ModelError
-from fcconv.graph.node import Node
+from fcconv.graph.node import Node, read_node
 
 INTEGERS = {f"tensor({sign}int{bits})" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 
@@ -33,7 +33,7 @@ def check_types(graph: ir.Graph) -> None:
         for value in [*graph.inputs, *graph.initializers.values()]
     }
     for ir_node in graph:
-        node = Node(ir_node, graph.opset_imports.get(ir_node.domain, 0))
+        node = read_node(ir_node, graph.opset_imports)
         signature = _signature(ir_node.op_type, node.opset, ir_node.domain)
         bound = _bound(node, signature, known)
         for name, value in zip(signature.outputs, ir_node.outputs, strict=False):

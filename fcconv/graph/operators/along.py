@@ -14,15 +14,17 @@ from fcconv.graph.operator import Operator
 from fcconv.graph.operators.elementwise import rounded_once
 from fcconv.graph.operators.reductions import slide_along, slide_softmax, softmax_axes
 from fcconv.graph.operators.windows import power, root
-from fcconv.graph.rules.values import Constant, Slid
+from fcconv.graph.rules.values import Constant, SlidingValue
+from fcconv.graph.rules.writing import copy
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
-    from fcconv.graph.node import Node
-    from fcconv.graph.rules.slider import Slider
+    from fcconv.graph.call import Call
+    from fcconv.graph.rules.context import Context
+    from fcconv.graph.rules.values import T
 
 
-def _lp_normalization(backend: Backend[Any], node: Node, x: Any) -> Any:
+def _lp_normalization(backend: Backend[Any], node: Call, x: Any) -> Any:
     p = node.attribute("p", 2)
     (axis,) = node.axes([node.attribute("axis", -1)], x.ndim)
     norm = root(backend, p, backend.reduce_sum(power(backend, p, x), [axis]))
@@ -33,12 +35,12 @@ def _lp_normalization(backend: Backend[Any], node: Node, x: Any) -> Any:
     return backend.elementwise("quotient, or 0", rounded_once(function), x, norm)
 
 
-def _slide_lp_normalization(slider: Slider, node: Node, x: Slid) -> Slid:
+def _slide_lp_normalization(context: Context[T], node: Call, x: SlidingValue[T]) -> SlidingValue[T]:
     (axis,) = node.axes([node.attribute("axis", -1)], len(x.shape))
-    return slide_along(slider, node, x, (axis,), lambda t: slider.copy(node, [t], axis=1))
+    return slide_along(context, node, x, (axis,), lambda t: copy(context.target, node, [t], axis=1))
 
 
-def _hardmax(backend: Backend[Any], node: Node, x: Any) -> Any:
+def _hardmax(backend: Backend[Any], node: Call, x: Any) -> Any:
     xp, (axis, *others) = backend.namespace, softmax_axes(node, x)
     rows = xp.reshape(x, (*x.shape[:axis], -1)) if others else x
     place = backend.along(
@@ -53,7 +55,7 @@ def _hardmax(backend: Backend[Any], node: Node, x: Any) -> Any:
     return xp.reshape(ones, x.shape)
 
 
-def _cumulative_sum(backend: Backend[Any], node: Node, x: Any, given: Any) -> Any:
+def _cumulative_sum(backend: Backend[Any], node: Call, x: Any, given: Any) -> Any:
     """Add each entry to the one that lies 1, then 2, 4, ... places behind it."""
     xp = backend.namespace
     (axis,) = node.axes(node.ints("axis", given), x.ndim)
@@ -73,14 +75,16 @@ def _cumulative_sum(backend: Backend[Any], node: Node, x: Any, given: Any) -> An
     return xp.flip(turned, axis) if node.attribute("reverse", 0) else turned
 
 
-def _slide_cumulative_sum(slider: Slider, node: Node, x: Slid, given: Constant) -> Slid:
+def _slide_cumulative_sum(
+    context: Context[T], node: Call, x: SlidingValue[T], given: Constant
+) -> SlidingValue[T]:
     (axis,) = node.axes(node.ints("axis", given.array), len(x.shape))
 
     def emit(tensor: Any) -> Any:
-        first = slider.constant(np.array(1, np.int64), f"{node.name}/axis")
-        return slider.copy(node, [tensor, first])
+        first = context.target.constant(np.array(1, np.int64), f"{node.name}/axis")
+        return copy(context.target, node, [tensor, first])
 
-    return slide_along(slider, node, x, (axis,), emit)
+    return slide_along(context, node, x, (axis,), emit)
 
 
 OPERATORS = {

@@ -6,20 +6,20 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import onnx_ir as ir
 
 import fcconv_numpy
 from fcconv.errors import FcconvError, ShapeError
 from fcconv.graph import receptive
-from fcconv.graph.node import Node
+from fcconv.graph.call import Call
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators import elementwise, moves, reductions
-from fcconv.graph.rules.values import Constant, Slid
-from fcconv.graph.rules.writer import dtype_of
+from fcconv.graph.rules.features import unfold
+from fcconv.graph.rules.values import Constant, SlidingValue
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
-    from fcconv.graph.rules.slider import Slider
+    from fcconv.graph.rules.context import Context
+    from fcconv.graph.rules.values import T
 
 PARTS = {**elementwise.OPERATORS, **moves.OPERATORS, **reductions.OPERATORS}
 """The operators that others are put together from."""
@@ -34,7 +34,7 @@ Body: TypeAlias = Callable[..., Any]
 def _composed(body: Body, *attributes: str) -> Operator:
     """Make an operator of a body: its parts are computed, or written one by one."""
 
-    def compute(backend: Backend[Any], node: Node, *inputs: Any) -> Any:
+    def compute(backend: Backend[Any], node: Call, *inputs: Any) -> Any:
         def do(op: str, *inputs: Any, **attributes: Any) -> Any:
             kind = inputs[0].dtype if inputs[0].dtype.kind not in "iu" else np.float64
             given = [backend.asarray(np.array(x, kind)) if isinstance(x, float) else x
@@ -43,38 +43,40 @@ def _composed(body: Body, *attributes: str) -> Operator:
 
         return body(do, node, *inputs)
 
-    def slide(slider: Slider, node: Node, x: Slid, *parameters: Constant) -> Slid:
+    def slide(
+        context: Context[T], node: Call, x: SlidingValue[T], *parameters: Constant
+    ) -> SlidingValue[T]:
         def do(op: str, *inputs: Any, **attributes: Any) -> Any:
             part = _part(node, op, attributes)
             if isinstance(inputs[0], Constant):
                 array, *options = inputs
                 return Constant(PARTS[op].compute(fcconv_numpy, part, array.array, *options))
-            kind = dtype_of(inputs[0].tensor)
-            given = [x if isinstance(x, Slid | Constant)
+            kind = context.target.dtype(inputs[0].tensor)
+            given = [x if isinstance(x, SlidingValue | Constant)
                      else Constant(np.array(x, kind) if isinstance(x, float) else x)
                      for x in inputs]  # fmt: skip
             try:
-                made = PARTS[op].slide(slider, part, *given)
+                made = PARTS[op].slide(context, part, *given)
             except FcconvError as error:  # nobody knows the names of parts
                 raise type(error)(error.reason) from None
             return made[0] if isinstance(made, tuple) else made
 
-        own = slider.features(node, x, x.shape, "normalises over a whole window")
-        made: Slid = body(do, node, own, *parameters)
+        own = unfold(context, node, x, x.shape, "normalises over a whole window")
+        made: SlidingValue[T] = body(do, node, own, *parameters)
         return made
 
     return Operator(compute, slide, attributes=attributes, spread=receptive.by_image)
 
 
-def _part(node: Node, op: str, attributes: dict[str, Any]) -> Node:
-    return Node(ir.node(op, [], attributes, name=f"{node.name}/{op}"), node.opset)
+def _part(node: Call, op: str, attributes: dict[str, Any]) -> Call:
+    return Call(op, f"{node.name}/{op}", node.opset, attributes)
 
 
-def _instance_norm(do: Do, node: Node, x: Any, scale: Any, bias: Any) -> Any:
+def _instance_norm(do: Do, node: Call, x: Any, scale: Any, bias: Any) -> Any:
     return _normalised(do, node, x, x.shape[1], scale, bias)
 
 
-def _group_norm(do: Do, node: Node, x: Any, scale: Any, bias: Any) -> Any:
+def _group_norm(do: Do, node: Call, x: Any, scale: Any, bias: Any) -> Any:
     channels, groups = x.shape[1], node.attribute("num_groups")
     if groups < 1 or channels % groups:
         raise ShapeError(f"{channels} channels can't be divided into {groups} groups")
@@ -86,7 +88,7 @@ def _group_norm(do: Do, node: Node, x: Any, scale: Any, bias: Any) -> Any:
     return _normalised(do, node, x, groups, scale, bias)
 
 
-def _normalised(do: Do, node: Node, x: Any, groups: int, scale: Any, bias: Any) -> Any:
+def _normalised(do: Do, node: Call, x: Any, groups: int, scale: Any, bias: Any) -> Any:
     """Give the entries of each group of channels mean 0 and deviation 1; scale and shift them."""
     # attributes are float32, though those of a model in memory may hold more digits
     epsilon = float(np.float32(node.attribute("epsilon", 1e-5)))

@@ -17,13 +17,15 @@ import onnx_ir as ir
 from fcconv.backend import backend_of_namespace
 from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
-from fcconv.graph.rules.join import align
+from fcconv.graph.rules.align import align
+from fcconv.graph.rules.values import Constant, SlidingValue
+from fcconv.graph.rules.writing import copy
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
-    from fcconv.graph.node import Node
-    from fcconv.graph.rules.slider import Slider
-    from fcconv.graph.rules.values import Constant, Slid
+    from fcconv.graph.call import Call
+    from fcconv.graph.rules.context import Context
+    from fcconv.graph.rules.values import T
 
 SELU_ALPHA = 1.67326319217681884765625
 SELU_GAMMA = 1.05070102214813232421875
@@ -32,33 +34,35 @@ OF_SMALL_FLOATS = ("saturate", "round_mode")
 """Attributes of Cast that matter to floats of a byte or less, which are not computed with here."""
 
 
-def slide(slider: Slider, node: Node, *inputs: Slid | Constant | None) -> Slid:
+def slide(
+    context: Context[T], node: Call, *inputs: SlidingValue[T] | Constant | None
+) -> SlidingValue[T]:
     """Apply the same operator to the shared tensors."""
-    like, values = align(slider, node, [x for x in inputs if x is not None])
+    like, values = align(context, node, [x for x in inputs if x is not None])
     written = iter(values)
     arguments = [None if x is None else next(written) for x in inputs]
-    return replace(like, tensor=slider.copy(node, arguments))
+    return replace(like, tensor=copy(context.target, node, arguments))
 
 
 def _arithmetic(name: str) -> Operator:
     """Make an operator of the field, for two or more arguments from left to right."""
 
-    def compute(backend: Backend[Any], _node: Node, *xs: Any) -> Any:
+    def compute(backend: Backend[Any], _node: Call, *xs: Any) -> Any:
         return functools.reduce(getattr(backend, name), xs)
 
     return Operator(compute, slide, entrywise=True, slides_by_any=True, spread=receptive.entrywise)
 
 
-def _mean(backend: Backend[Any], _node: Node, *xs: Any) -> Any:
+def _mean(backend: Backend[Any], _node: Call, *xs: Any) -> Any:
     total = functools.reduce(backend.add, xs)
     return backend.divide(total, backend.asarray(np.asarray(len(xs), total.dtype)))
 
 
-def _neg(backend: Backend[Any], _node: Node, x: Any) -> Any:
+def _neg(backend: Backend[Any], _node: Call, x: Any) -> Any:
     return backend.subtract(backend.namespace.zeros_like(x), x)
 
 
-def _reciprocal(backend: Backend[Any], _node: Node, x: Any) -> Any:
+def _reciprocal(backend: Backend[Any], _node: Call, x: Any) -> Any:
     return backend.divide(backend.namespace.ones_like(x), x)
 
 
@@ -67,7 +71,7 @@ def _function(
 ) -> Operator:
     """Make an operator of ``function(xp, *xs, **attributes)``; attributes have `defaults`."""
 
-    def compute(backend: Backend[Any], node: Node, *xs: Any) -> Any:
+    def compute(backend: Backend[Any], node: Call, *xs: Any) -> Any:
         options = {name: node.attribute(name, default) for name, default in defaults.items()}
         key = " ".join([node.op, *(f"{name}={value}" for name, value in options.items())])
         return backend.elementwise(key, rounded_once(functools.partial(function, **options)), *xs)
@@ -143,7 +147,7 @@ def _shrunk(xp: Any, x: Any, lambd: float, bias: float) -> Any:
     return beyond.astype(x.dtype)
 
 
-def _clip(backend: Backend[Any], node: Node, x: Any, low: Any = None, high: Any = None) -> Any:
+def _clip(backend: Backend[Any], node: Call, x: Any, low: Any = None, high: Any = None) -> Any:
     limits = []
     for name, given in (("min", low), ("max", high)):
         attribute = node.attribute(name)
@@ -164,12 +168,12 @@ def _clipped(xp: Any, x: Any, present: str, ends: tuple[Any, ...]) -> Any:
     return xp.minimum(x, limits.pop(0)) if present[1] == "x" else x
 
 
-def _cast(backend: Backend[Any], node: Node, x: Any) -> Any:
+def _cast(backend: Backend[Any], node: Call, x: Any) -> Any:
     target = _numpy_dtype(node)
     return backend.elementwise(f"Cast {target}", lambda _xp, x: x.astype(target), x)
 
 
-def _numpy_dtype(node: Node) -> np.dtype[Any]:
+def _numpy_dtype(node: Call) -> np.dtype[Any]:
     try:
         target = ir.DataType(node.attribute("to"))
         dtype = target.numpy()

@@ -11,27 +11,34 @@ import numpy as np
 from fcconv.errors import ShapeError
 from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
-from fcconv.graph.rules.features import ELSEWHERE
-from fcconv.graph.rules.join import along_channels
+from fcconv.graph.rules.align import constant_for_channels
+from fcconv.graph.rules.features import (
+    ELSEWHERE,
+    apply_to_features,
+    check_by_image,
+    crop_to_read,
+    unfold,
+    whole_map,
+)
 from fcconv.graph.rules.layer import Layer
-from fcconv.graph.rules.slider import window_attributes
-from fcconv.graph.rules.values import Constant, Slid, flatten_order
-from fcconv.graph.rules.writer import dtype_of
+from fcconv.graph.rules.maps import cover_block
+from fcconv.graph.rules.values import Constant, SlidingValue, flatten_order
+from fcconv.graph.rules.writing import window_attributes
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-    import onnx_ir as ir
 
     from fcconv.backend import Backend
-    from fcconv.graph.node import Node
-    from fcconv.graph.rules.slider import Slider
+    from fcconv.graph.call import Call
+    from fcconv.graph.rules.context import Context
+    from fcconv.graph.rules.values import T
 
 
 LARGEST_KERNEL = 2**24
 """Most numbers of a kernel that repeats a weight."""
 
 
-def _gemm(backend: Backend[Any], node: Node, a: Any, b: Any, c: Any = None) -> Any:
+def _gemm(backend: Backend[Any], node: Call, a: Any, b: Any, c: Any = None) -> Any:
     xp = backend.namespace
     if a.ndim != 2 or b.ndim != 2:
         raise ShapeError(f"it multiplies matrices, got the shapes {a.shape} and {b.shape}")
@@ -53,7 +60,7 @@ def _scaled(backend: Backend[Any], x: Any, factor: float) -> Any:
     return backend.multiply(x, backend.asarray(np.array(factor, dtype)))
 
 
-def _matmul(backend: Backend[Any], _node: Node, a: Any, b: Any) -> Any:
+def _matmul(backend: Backend[Any], _node: Call, a: Any, b: Any) -> Any:
     inner = b.shape[-2] if b.ndim > 1 else b.shape[0]
     if a.shape[-1] != inner:
         raise ShapeError(f"the shapes {a.shape} and {b.shape} do not fit")
@@ -61,8 +68,8 @@ def _matmul(backend: Backend[Any], _node: Node, a: Any, b: Any) -> Any:
 
 
 def _slide_gemm(
-    slider: Slider, node: Node, a: Slid, b: Constant, c: Constant | None = None
-) -> Slid:
+    context: Context[T], node: Call, a: SlidingValue[T], b: Constant, c: Constant | None = None
+) -> SlidingValue[T]:
     if node.attribute("transA", 0) or len(a.shape) != 2:
         raise node.unsupported(f"its input of shape {a.shape} must be one row per image")
     if len(b.shape) != 2:
@@ -72,16 +79,20 @@ def _slide_gemm(
         raise ShapeError(f"{a.shape[1]} features do not fit a weight of {b.shape}")
     alpha = node.attribute("alpha", 1.0)  # beta is folded into C by then
     if c is None:
-        return _times(slider, node, _write_rows(slider, node, a, b.shape, matrix), alpha, "/alpha")
+        return _times(
+            context, node, _write_rows(context, node, a, b.shape, matrix), alpha, "/alpha"
+        )
     bias = _as_bias(c, len(matrix))
     if bias is None:
         raise node.unsupported(f"its C of shape {c.shape} is not a bias, one entry per output")
     if alpha == 1:
-        return _write_rows(slider, node, a, b.shape, matrix, bias)
-    product = _write_rows(slider, node, a, b.shape, matrix)
-    scaled = _times(slider, node, product, alpha, "/alpha")
-    addend = along_channels(slider, node, scaled, bias)
-    return replace(scaled, tensor=slider.emit(node, "Add", [scaled.tensor, addend], None, "/add"))
+        return _write_rows(context, node, a, b.shape, matrix, bias)
+    product = _write_rows(context, node, a, b.shape, matrix)
+    scaled = _times(context, node, product, alpha, "/alpha")
+    addend = constant_for_channels(context, node, scaled, bias)
+    return replace(
+        scaled, tensor=context.target.emit(node, "Add", [scaled.tensor, addend], None, "/add")
+    )
 
 
 def _as_bias(c: Constant, outputs: int) -> Constant | None:
@@ -93,15 +104,21 @@ def _as_bias(c: Constant, outputs: int) -> Constant | None:
     return Constant(np.broadcast_to(c.array.ravel(), (outputs,)))
 
 
-def _times(slider: Slider, node: Node, x: Slid, factor: float, suffix: str) -> Slid:
+def _times(
+    context: Context[T], node: Call, x: SlidingValue[T], factor: float, suffix: str
+) -> SlidingValue[T]:
     if factor == 1:
         return x
-    value = slider.constant(np.array(factor, dtype_of(x.tensor)), node.name + suffix)
-    return replace(x, tensor=slider.emit(node, "Mul", [x.tensor, value], None, suffix))
+    value = context.target.constant(
+        np.array(factor, context.target.dtype(x.tensor)), node.name + suffix
+    )
+    return replace(x, tensor=context.target.emit(node, "Mul", [x.tensor, value], None, suffix))
 
 
-def _slide_matmul(slider: Slider, node: Node, a: Slid | Constant, b: Slid | Constant) -> Slid:
-    if not isinstance(a, Slid) or not isinstance(b, Constant):
+def _slide_matmul(
+    context: Context[T], node: Call, a: SlidingValue[T] | Constant, b: SlidingValue[T] | Constant
+) -> SlidingValue[T]:
+    if not isinstance(a, SlidingValue) or not isinstance(b, Constant):
         raise node.unsupported(
             "it multiplies two values that depend on the pixels, as attention does, or a weight "
             "from the left: windows can't share it; score crops in batches instead"
@@ -111,72 +128,76 @@ def _slide_matmul(slider: Slider, node: Node, a: Slid | Constant, b: Slid | Cons
         raise node.unsupported(f"its weight of shape {b.shape} is not one matrix for all rows")
     if a.shape[-1] != len(weight):
         raise ShapeError(f"the shapes {a.shape} and {b.shape} do not fit")
-    return _write_rows(slider, node, a, b.shape, weight.T)
+    return _write_rows(context, node, a, b.shape, weight.T)
 
 
 def _write_rows(
-    slider: Slider,
-    node: Node,
-    x: Slid,
+    context: Context[T],
+    node: Call,
+    x: SlidingValue[T],
     shape: tuple[int, ...],
     matrix: npt.NDArray[Any],
     bias: Constant | None = None,
-) -> Slid:
+) -> SlidingValue[T]:
     """Write a dense layer over the last axis: over all of a block, pixel by pixel, or row by row.
 
     The parameters are those of :func:`write_dense`.
     """
     last, made = len(x.shape) - 1, (*x.shape[:-1], len(matrix))
-    if math.prod(x.shape[:-1]) == slider.batch:  # one row per image
-        return slider.reshaped(write_dense(slider, node, x, shape, matrix, bias), made)
+    if math.prod(x.shape[:-1]) == context.batch:  # one row per image
+        return write_dense(context, node, x, shape, matrix, bias).reshaped(made)
 
-    def emit(tensor: ir.Value) -> ir.Value:
-        return _write_pixelwise(slider, node, tensor, shape, matrix, bias)
+    def emit(tensor: T) -> T:
+        return _write_pixelwise(context, node, tensor, shape, matrix, bias)
 
-    pixels = slider.along_channels(node, x, [last], emit, [len(matrix)])
-    return pixels or _row_by_row(slider, node, x, matrix, bias)
+    pixels = apply_to_features(context, node, x, [last], emit, [len(matrix)])
+    return pixels or _row_by_row(context, node, x, matrix, bias)
 
 
 def _row_by_row(
-    slider: Slider, node: Node, x: Slid, matrix: npt.NDArray[Any], bias: Constant | None
-) -> Slid:
+    context: Context[T],
+    node: Call,
+    x: SlidingValue[T],
+    matrix: npt.NDArray[Any],
+    bias: Constant | None,
+) -> SlidingValue[T]:
     """Apply a dense layer to each row of features, as groups of one 1x1 convolution."""
-    rows = math.prod(x.shape[:-1]) // slider.batch
+    rows = math.prod(x.shape[:-1]) // context.batch
     if rows * matrix.size > LARGEST_KERNEL:
         raise node.unsupported(
             f"its weight would be written {rows} times, once for each row of features that a "
             f"window has for itself; {ELSEWHERE}"
         )
-    own = slider.features(node, x, x.shape, "has rows that are not pixels")
+    own = unfold(context, node, x, x.shape, "has rows that are not pixels")
     outputs, inputs = matrix.shape
     kernel = np.tile(matrix, (rows, 1)).reshape(rows * outputs, inputs, *(1,) * len(x.axes))
-    written = [own.tensor, slider.constant(kernel, f"{node.name}/rows")]
+    written = [own.tensor, context.target.constant(kernel, f"{node.name}/rows")]
     if bias is not None:
-        written.append(slider.constant(np.tile(bias.array, rows), f"{node.name}/bias"))
-    tensor = slider.emit(node, "Conv", written, {"group": rows})
-    slider.layers.append(Layer(node.name, "1x1", (inputs, outputs), kernel.shape, "C"))
-    shape = (slider.batch, rows * outputs)
-    made = slider.map(tensor, rows * outputs, own.axes, [None] * len(own.axes), shape)
-    return slider.reshaped(made, (*x.shape[:-1], outputs))
+        written.append(context.target.constant(np.tile(bias.array, rows), f"{node.name}/bias"))
+    tensor = context.target.emit(node, "Conv", written, {"group": rows})
+    context.layers.append(Layer(node.name, "1x1", (inputs, outputs), kernel.shape, "C"))
+    shape = (context.batch, rows * outputs)
+    made = whole_map(context, tensor, rows * outputs, own.axes, [None] * len(own.axes), shape)
+    return made.reshaped((*x.shape[:-1], outputs))
 
 
 def write_dense(
-    slider: Slider,
-    node: Node,
-    x: Slid,
+    context: Context[T],
+    node: Call,
+    x: SlidingValue[T],
     shape: tuple[int, ...],
     matrix: npt.NDArray[Any],
     bias: Constant | None = None,
-) -> Slid:
+) -> SlidingValue[T]:
     """Write a dense layer over all entries of a block as a convolution that covers it.
 
     Parameters
     ----------
-    slider : Slider
+    context : Slider
         What writes it.
-    node : Node
+    node : Call
         The dense layer.
-    x : Slid
+    x : SlidingValue
         Its input, features in any order.
     shape : tuple of int
         Shape of its weight.
@@ -185,42 +206,42 @@ def write_dense(
     bias : Constant, optional
         Bias of shape (O,).
     """
-    slider.check_by_image(node, x)
+    check_by_image(context, node, x)
     count = matrix.shape[1]  # entries of the first image of a batch
     if len(np.unique(x.numbers.ravel()[:count])) < count:  # one is read twice: as two features
-        x = slider.features(node, x, x.shape, "reads an entry twice")
-    x = slider.as_read(node, x)
+        x = unfold(context, node, x, x.shape, "reads an entry twice")
+    x = crop_to_read(context, node, x)
     numbers = x.numbers.ravel()[:count]
-    axes, slides = slider.covered(x)
+    axes, slides = cover_block(context, x)
     kernel = matrix
     if not np.array_equal(numbers, np.arange(x.entries)):
         kernel = np.zeros((len(matrix), x.entries), matrix.dtype)
         kernel[:, numbers] = matrix
     kernel = kernel.reshape(len(matrix), x.channels, *x.block)
-    inputs = [x.tensor, slider.constant(kernel, f"{node.name}/kernel")]
-    inputs += [] if bias is None else [slider.keep(bias, node)]
-    tensor = slider.emit(node, "Conv", inputs, window_attributes(slides))
+    inputs = [x.tensor, context.target.constant(kernel, f"{node.name}/kernel")]
+    inputs += [] if bias is None else [context.target.keep(bias, node)]
+    tensor = context.target.emit(node, "Conv", inputs, window_attributes(slides))
     method = "kernel" if math.prod(x.block) > 1 else "1x1"
     order = flatten_order(numbers, x.channels, x.block) if method == "kernel" else "C"
-    slider.layers.append(Layer(node.name, method, shape, kernel.shape, order))
-    shape = (slider.batch, len(matrix))
-    return slider.map(tensor, len(matrix), axes, [None] * len(axes), shape)
+    context.layers.append(Layer(node.name, method, shape, kernel.shape, order))
+    shape = (context.batch, len(matrix))
+    return whole_map(context, tensor, len(matrix), axes, [None] * len(axes), shape)
 
 
 def _write_pixelwise(
-    slider: Slider,
-    node: Node,
-    tensor: ir.Value,
+    context: Context[T],
+    node: Call,
+    tensor: T,
     shape: tuple[int, ...],
     matrix: npt.NDArray[Any],
     bias: Constant | None,
-) -> ir.Value:
+) -> T:
     """Write a dense layer over the channels of each pixel of a map."""
-    kernel = matrix.reshape(*matrix.shape, *(1,) * len(slider.stride))
-    inputs = [tensor, slider.constant(kernel, f"{node.name}/kernel")]
-    inputs += [] if bias is None else [slider.keep(bias, node)]
-    slider.layers.append(Layer(node.name, "1x1", shape, kernel.shape, "C"))
-    return slider.emit(node, "Conv", inputs)
+    kernel = matrix.reshape(*matrix.shape, *(1,) * len(context.stride))
+    inputs = [tensor, context.target.constant(kernel, f"{node.name}/kernel")]
+    inputs += [] if bias is None else [context.target.keep(bias, node)]
+    context.layers.append(Layer(node.name, "1x1", shape, kernel.shape, "C"))
+    return context.target.emit(node, "Conv", inputs)
 
 
 OPERATORS = {

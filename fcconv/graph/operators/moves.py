@@ -15,14 +15,15 @@ from fcconv.errors import ShapeError
 from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
 from fcconv.graph.reshaping import cut, expand, flatten, reshape
-from fcconv.graph.rules.join import joined
-from fcconv.graph.rules.values import Constant
+from fcconv.graph.rules.align import joined
+from fcconv.graph.rules.features import move_entries
+from fcconv.graph.rules.values import Constant, SlidingValue
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
-    from fcconv.graph.node import Node
-    from fcconv.graph.rules.slider import Slider
-    from fcconv.graph.rules.values import Slid
+    from fcconv.graph.call import Call
+    from fcconv.graph.rules.context import Context
+    from fcconv.graph.rules.values import T
 
 LARGEST = 2**28
 """Most entries that an operator may make out of few: a guard against absurd constants."""
@@ -40,16 +41,18 @@ OF_TRAINING = ("ratio", "seed")
 """Attributes of Dropout that matter while a network is trained."""
 
 
-def slide(slider: Slider, node: Node, x: Slid, *options: Constant | None) -> tuple[Slid, ...]:
+def slide(
+    context: Context[T], node: Call, x: SlidingValue[T], *options: Constant | None
+) -> tuple[SlidingValue[T], ...]:
     """Move the numbers of the entries of one window."""
-    return slider.moved(node, OPERATORS[node.op].compute, x, options)
+    return move_entries(context, node, OPERATORS[node.op].compute, x, options)
 
 
-def _identity(_backend: Backend[Any], _node: Node, x: Any) -> Any:
+def _identity(_backend: Backend[Any], _node: Call, x: Any) -> Any:
     return x
 
 
-def _dropout(backend: Backend[Any], node: Node, x: Any, *options: Any) -> Any:
+def _dropout(backend: Backend[Any], node: Call, x: Any, *options: Any) -> Any:
     training = options[1] if len(options) > 1 else None
     if training is not None and bool(np.any(training)):
         raise node.unsupported("it is in training mode: export the network for inference")
@@ -58,12 +61,14 @@ def _dropout(backend: Backend[Any], node: Node, x: Any, *options: Any) -> Any:
     return x
 
 
-def _slide_dropout(slider: Slider, node: Node, x: Slid, *options: Constant | None) -> Any:
-    made = slide(slider, node, x, *options)
+def _slide_dropout(
+    context: Context[T], node: Call, x: SlidingValue[T], *options: Constant | None
+) -> Any:
+    made = slide(context, node, x, *options)
     return made[0], Constant(np.ones(x.shape, bool))
 
 
-def _reshape(backend: Backend[Any], node: Node, x: Any, shape: Any = None) -> Any:
+def _reshape(backend: Backend[Any], node: Call, x: Any, shape: Any = None) -> Any:
     wanted = node.ints("shape", shape)
     if not node.attribute("allowzero", 0):
         if any(n == 0 and axis >= x.ndim for axis, n in enumerate(wanted)):
@@ -76,7 +81,7 @@ def _reshape(backend: Backend[Any], node: Node, x: Any, shape: Any = None) -> An
     return backend.namespace.reshape(x, wanted)
 
 
-def _flatten(backend: Backend[Any], node: Node, x: Any) -> Any:
+def _flatten(backend: Backend[Any], node: Call, x: Any) -> Any:
     axis = node.attribute("axis", 1)
     if axis != x.ndim:  # of all operators this one alone may end behind the last axis
         (axis,) = node.axes([axis], x.ndim)
@@ -84,14 +89,14 @@ def _flatten(backend: Backend[Any], node: Node, x: Any) -> Any:
     return backend.namespace.reshape(x, (rows, math.prod(x.shape[axis:])))
 
 
-def _transpose(backend: Backend[Any], node: Node, x: Any) -> Any:
+def _transpose(backend: Backend[Any], node: Call, x: Any) -> Any:
     axes = node.axes(node.attribute("perm", range(x.ndim)[::-1]), x.ndim)
     if sorted(axes) != list(range(x.ndim)):
         raise ShapeError(f"perm needs each of the {x.ndim} axes once, got {axes}")
     return backend.namespace.transpose(x, axes)
 
 
-def _squeeze(backend: Backend[Any], node: Node, x: Any, axes: Any = None) -> Any:
+def _squeeze(backend: Backend[Any], node: Call, x: Any, axes: Any = None) -> Any:
     named = node.ints("axes", axes)
     ones = [axis for axis, n in enumerate(x.shape) if n == 1]
     given = node.axes(ones if named is None else named, x.ndim)
@@ -100,14 +105,14 @@ def _squeeze(backend: Backend[Any], node: Node, x: Any, axes: Any = None) -> Any
     return backend.namespace.squeeze(x, given)
 
 
-def _unsqueeze(backend: Backend[Any], node: Node, x: Any, axes: Any = None) -> Any:
+def _unsqueeze(backend: Backend[Any], node: Call, x: Any, axes: Any = None) -> Any:
     new = node.ints("axes", axes)
     return backend.namespace.expand_dims(x, node.axes(new, x.ndim + len(new)))
 
 
 def _slice(
     _backend: Backend[Any],
-    node: Node,
+    node: Call,
     x: Any,
     starts: Any = None,
     ends: Any = None,
@@ -126,9 +131,9 @@ def _slice(
     return x[tuple(index)]
 
 
-def _split(backend: Backend[Any], node: Node, x: Any, split: Any = None) -> Any:
+def _split(backend: Backend[Any], node: Call, x: Any, split: Any = None) -> Any:
     (axis,) = node.axes([node.attribute("axis", 0)], x.ndim)
-    parts, sizes = len(node.ir.outputs), node.ints("split", split)
+    parts, sizes = len(node.asked), node.ints("split", split)
     if node.attribute("num_outputs", parts) != parts:
         raise ShapeError(f"num_outputs is {node.attribute('num_outputs')}, it has {parts} outputs")
     if sizes is None:
@@ -142,17 +147,19 @@ def _split(backend: Backend[Any], node: Node, x: Any, split: Any = None) -> Any:
     return tuple(backend.namespace.split(x, ends[:-1], axis=axis))
 
 
-def _concat(backend: Backend[Any], node: Node, *xs: Any) -> Any:
+def _concat(backend: Backend[Any], node: Call, *xs: Any) -> Any:
     (axis,) = node.axes([node.attribute("axis", 1)], xs[0].ndim)
     return backend.namespace.concatenate(xs, axis=axis)
 
 
-def _slide_concat(slider: Slider, node: Node, *inputs: Slid | Constant) -> Slid:
+def _slide_concat(
+    context: Context[T], node: Call, *inputs: SlidingValue[T] | Constant
+) -> SlidingValue[T]:
     (axis,) = node.axes([node.attribute("axis", 1)], len(inputs[0].shape))
-    return joined(slider, node, inputs, axis)
+    return joined(context, node, inputs, axis)
 
 
-def _gather(backend: Backend[Any], node: Node, x: Any, indices: Any) -> Any:
+def _gather(backend: Backend[Any], node: Call, x: Any, indices: Any) -> Any:
     (axis,) = node.axes([node.attribute("axis", 0)], x.ndim)
     size = x.shape[axis]
     if np.any(indices < -size) or np.any(indices >= size):
@@ -160,7 +167,7 @@ def _gather(backend: Backend[Any], node: Node, x: Any, indices: Any) -> Any:
     return backend.namespace.take(x, np.where(indices < 0, indices + size, indices), axis=axis)
 
 
-def _gather_nd(backend: Backend[Any], node: Node, x: Any, indices: Any) -> Any:
+def _gather_nd(backend: Backend[Any], node: Call, x: Any, indices: Any) -> Any:
     depth, kept = indices.shape[-1] if indices.ndim else 0, node.attribute("batch_dims", 0)
     alike = x.shape[:kept] == indices.shape[:kept]
     if not depth or not 0 <= kept < indices.ndim or kept + depth > x.ndim or not alike:
@@ -174,17 +181,17 @@ def _gather_nd(backend: Backend[Any], node: Node, x: Any, indices: Any) -> Any:
     return backend.namespace.take(rows, np.ravel_multi_index(places, sizes), axis=0)
 
 
-def _expand(backend: Backend[Any], node: Node, x: Any, shape: Any) -> Any:
+def _expand(backend: Backend[Any], node: Call, x: Any, shape: Any) -> Any:
     target = np.broadcast_shapes(x.shape, affordable(node, shape))
     return backend.namespace.broadcast_to(x, target)
 
 
-def _tile(backend: Backend[Any], node: Node, x: Any, repeats: Any) -> Any:
+def _tile(backend: Backend[Any], node: Call, x: Any, repeats: Any) -> Any:
     affordable(node, np.multiply(x.shape, repeats))
     return backend.namespace.tile(x, tuple(int(n) for n in repeats))
 
 
-def affordable(node: Node, shape: Any) -> tuple[int, ...]:
+def affordable(node: Call, shape: Any) -> tuple[int, ...]:
     """Check a shape that a constant asks for, before memory is asked for."""
     wanted = tuple(int(n) for n in np.ravel(shape))
     if math.prod(wanted) > LARGEST or min(wanted, default=0) < 0:
@@ -192,7 +199,7 @@ def affordable(node: Node, shape: Any) -> tuple[int, ...]:
     return wanted
 
 
-def _is_depth_first(node: Node) -> bool:
+def _is_depth_first(node: Call) -> bool:
     """Say whether the places of a block are the slowest part of the channels."""
     mode = node.attribute("mode", "DCR")
     if mode not in ("DCR", "CRD"):
@@ -200,7 +207,7 @@ def _is_depth_first(node: Node) -> bool:
     return bool(mode == "DCR")
 
 
-def _space_to_depth(backend: Backend[Any], node: Node, x: Any) -> Any:
+def _space_to_depth(backend: Backend[Any], node: Call, x: Any) -> Any:
     xp, size = backend.namespace, node.attribute("blocksize")
     n, c, h, w = x.shape
     cut = xp.reshape(x, (n, c, h // size, size, w // size, size))
@@ -210,7 +217,7 @@ def _space_to_depth(backend: Backend[Any], node: Node, x: Any) -> Any:
     )
 
 
-def _depth_to_space(backend: Backend[Any], node: Node, x: Any) -> Any:
+def _depth_to_space(backend: Backend[Any], node: Call, x: Any) -> Any:
     xp, size = backend.namespace, node.attribute("blocksize")
     n, c, h, w = x.shape
     deep = c // (size * size)
@@ -221,15 +228,15 @@ def _depth_to_space(backend: Backend[Any], node: Node, x: Any) -> Any:
     return xp.reshape(cut, (n, deep, h * size, w * size))
 
 
-def _shape(_backend: Backend[Any], node: Node, x: Any) -> Any:
+def _shape(_backend: Backend[Any], node: Call, x: Any) -> Any:
     return np.array(x.shape[node.attribute("start", 0) : node.attribute("end")], np.int64)
 
 
-def _size(_backend: Backend[Any], _node: Node, x: Any) -> Any:
+def _size(_backend: Backend[Any], _node: Call, x: Any) -> Any:
     return np.array(math.prod(x.shape), np.int64)
 
 
-def _constant(backend: Backend[Any], node: Node) -> Any:
+def _constant(backend: Backend[Any], node: Call) -> Any:
     for name, dtype in NUMBERS.items():
         value = node.attribute(name)
         if value is not None:
@@ -237,22 +244,22 @@ def _constant(backend: Backend[Any], node: Node) -> Any:
     raise node.unsupported("a constant needs a dense tensor or numbers")
 
 
-def _constant_of_shape(backend: Backend[Any], node: Node, shape: Any) -> Any:
+def _constant_of_shape(backend: Backend[Any], node: Call, shape: Any) -> Any:
     value = node.attribute("value")
     fill = np.zeros(1, np.float32) if value is None else value.numpy()
     return backend.asarray(np.full(affordable(node, shape), fill.ravel()[0], fill.dtype))
 
 
-def _range(backend: Backend[Any], node: Node, start: Any, limit: Any, delta: Any) -> Any:
+def _range(backend: Backend[Any], node: Call, start: Any, limit: Any, delta: Any) -> Any:
     affordable(node, [max(np.ceil((limit - start) / delta), 0)])
     return backend.asarray(np.arange(start, limit, delta, dtype=start.dtype))
 
 
-def _refuse_dynamic(_slider: Slider, node: Node, *_inputs: Any) -> Slid:
+def _refuse_dynamic(_context: Context[T], node: Call, *_inputs: Any) -> SlidingValue[T]:
     raise node.unsupported("its arguments depend on the pixels, not on shapes and constants")
 
 
-def _slide_shape(_slider: Slider, node: Node, *_inputs: Any) -> Slid:
+def _slide_shape(_context: Context[T], node: Call, *_inputs: Any) -> SlidingValue[T]:
     raise AssertionError(f"{node} is static")
 
 

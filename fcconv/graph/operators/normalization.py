@@ -13,19 +13,22 @@ from fcconv.errors import ShapeError
 from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators.elementwise import rounded_once
-from fcconv.graph.rules.values import Constant, Slid
+from fcconv.graph.rules.features import apply_to_features, unfold
+from fcconv.graph.rules.values import Constant, SlidingValue
+from fcconv.graph.rules.writing import along_last_axis, copy
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
-    from fcconv.graph.node import Node
-    from fcconv.graph.rules.slider import Slider
+    from fcconv.graph.call import Call
+    from fcconv.graph.rules.context import Context
+    from fcconv.graph.rules.values import T
 
 OF_TRAINING = "momentum"
 """The attribute of BatchNormalization that matters while a network is trained."""
 
 
 def _batch_norm(
-    backend: Backend[Any], node: Node, x: Any, scale: Any, bias: Any, mean: Any, variance: Any
+    backend: Backend[Any], node: Call, x: Any, scale: Any, bias: Any, mean: Any, variance: Any
 ) -> Any:
     _refuse_training(node)
     parameters = scale, bias, mean, variance
@@ -38,14 +41,14 @@ def _batch_norm(
     return backend.add(backend.multiply(backend.divide(centred, spread), scale), bias)
 
 
-def _refuse_training(node: Node) -> None:
+def _refuse_training(node: Call) -> None:
     """Refuse to normalise with the statistics of the batch.
 
     Before opset 14 a node is in training mode if it has the outputs that training asks for.
     """
-    of_old = node.opset < 14 and len(node.ir.outputs) > 1
+    of_old = node.opset < 14 and len(node.asked) > 1
     if node.attribute("training_mode", 0) or of_old:
-        asked = f" by its {len(node.ir.outputs)} outputs" if of_old else ""
+        asked = f" by its {len(node.asked)} outputs" if of_old else ""
         raise node.unsupported(
             f"it is in training mode{asked}: export the network for inference, with model.eval() "
             f"in PyTorch"
@@ -68,17 +71,21 @@ def _root(backend: Backend[Any], variance: Any, epsilon: float) -> Any:
     )
 
 
-def _slide_batch_norm(slider: Slider, node: Node, x: Slid, *parameters: Constant) -> Slid:
+def _slide_batch_norm(
+    context: Context[T], node: Call, x: SlidingValue[T], *parameters: Constant
+) -> SlidingValue[T]:
     _refuse_training(node)
     _check_parameters(x.shape, parameters)
-    values = [slider.keep(p, node) for p in parameters]
-    made = slider.along_channels(node, x, [1], lambda tensor: slider.copy(node, [tensor, *values]))
+    values = [context.target.keep(p, node) for p in parameters]
+    made = apply_to_features(
+        context, node, x, [1], lambda tensor: copy(context.target, node, [tensor, *values])
+    )
     if made is None:
         raise node.unsupported(f"its input of shape {x.shape} is not a map, channels first")
     return made
 
 
-def _lrn(backend: Backend[Any], node: Node, x: Any) -> Any:
+def _lrn(backend: Backend[Any], node: Call, x: Any) -> Any:
     size, alpha = node.attribute("size"), node.attribute("alpha", 1e-4)
     beta, offset = node.attribute("beta", 0.75), node.attribute("bias", 1.0)
     before = (size - 1) // 2
@@ -96,14 +103,16 @@ def _lrn(backend: Backend[Any], node: Node, x: Any) -> Any:
     )
 
 
-def _slide_lrn(slider: Slider, node: Node, x: Slid) -> Slid:
-    made = slider.along_channels(node, x, [1], lambda tensor: slider.copy(node, [tensor]))
+def _slide_lrn(context: Context[T], node: Call, x: SlidingValue[T]) -> SlidingValue[T]:
+    made = apply_to_features(
+        context, node, x, [1], lambda tensor: copy(context.target, node, [tensor])
+    )
     if made is None:
         raise node.unsupported(f"its input of shape {x.shape} is not a map, channels first")
     return made
 
 
-def _layer_norm(backend: Backend[Any], node: Node, x: Any, scale: Any, bias: Any = None) -> Any:
+def _layer_norm(backend: Backend[Any], node: Call, x: Any, scale: Any, bias: Any = None) -> Any:
     stash = ir.DataType(node.attribute("stash_type", ir.DataType.FLOAT)).numpy()
     wide = _cast(backend, x, stash) if x.dtype.itemsize < stash.itemsize else x
     (axis,) = node.axes([node.attribute("axis", -1)], x.ndim)
@@ -129,8 +138,12 @@ def _cast(backend: Backend[Any], x: Any, dtype: Any) -> Any:
 
 
 def _slide_layer_norm(
-    slider: Slider, node: Node, x: Slid, scale: Constant, bias: Constant | None = None
-) -> Slid:
+    context: Context[T],
+    node: Call,
+    x: SlidingValue[T],
+    scale: Constant,
+    bias: Constant | None = None,
+) -> SlidingValue[T]:
     if node.has_output(1) or node.has_output(2):
         raise node.unsupported("its mean and deviation as outputs are not computed")
     rank = len(x.shape)
@@ -145,15 +158,17 @@ def _slide_layer_norm(
 
     def emit(tensor: Any) -> Any:
         flat = [
-            slider.constant(np.broadcast_to(p.array, size).ravel(), f"{node.name}/parameter")
+            context.target.constant(
+                np.broadcast_to(p.array, size).ravel(), f"{node.name}/parameter"
+            )
             for p in parameters
         ]
-        return slider.channels_last(node, tensor, len(slider.stride), options, flat)
+        return along_last_axis(context.target, node, tensor, len(context.stride), options, flat)
 
-    made = slider.along_channels(node, x, range(axis, rank), emit)
+    made = apply_to_features(context, node, x, range(axis, rank), emit)
     if made is None:
-        own = slider.features(node, x, x.shape, "normalises over a whole window")
-        made = slider.along_channels(node, own, range(axis, rank), emit)
+        own = unfold(context, node, x, x.shape, "normalises over a whole window")
+        made = apply_to_features(context, node, own, range(axis, rank), emit)
     if made is None:
         raise node.unsupported(f"axis {axis} of shape {x.shape} is not the channels of a map")
     return made

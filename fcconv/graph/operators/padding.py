@@ -11,18 +11,22 @@ from fcconv.errors import ModelError, ShapeError
 from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators.windows import STILL
-from fcconv.graph.rules.values import Constant, Slid
+from fcconv.graph.rules.features import whole_map
+from fcconv.graph.rules.maps import as_map, move_windows, not_a_map
+from fcconv.graph.rules.values import Constant, SlidingValue
+from fcconv.graph.rules.writing import write_ints
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
-    from fcconv.graph.node import Node
-    from fcconv.graph.rules.slider import Slider
+    from fcconv.graph.call import Call
+    from fcconv.graph.rules.context import Context
+    from fcconv.graph.rules.values import T
 
 MODES = ("constant", "edge", "reflect", "wrap")
 
 
 def _pad(
-    backend: Backend[Any], node: Node, x: Any, pads: Any = None, value: Any = None, axes: Any = None
+    backend: Backend[Any], node: Call, x: Any, pads: Any = None, value: Any = None, axes: Any = None
 ) -> Any:
     xp = backend.namespace
     pairs = pad_pairs(node, x, pads, axes)
@@ -38,7 +42,7 @@ def _pad(
     return xp.pad(cut, wide, constant_values=xp.reshape(value, ()))
 
 
-def pad_pairs(node: Node, x: Any, pads: Any, axes: Any) -> list[tuple[int, int]]:
+def pad_pairs(node: Call, x: Any, pads: Any, axes: Any) -> list[tuple[int, int]]:
     """Read the padding before and after, for each axis of `x`."""
     rank = len(x.shape)
     along = node.axes(node.ints("axes", axes, tuple(range(rank))), rank)
@@ -51,7 +55,7 @@ def pad_pairs(node: Node, x: Any, pads: Any, axes: Any) -> list[tuple[int, int]]
     return pairs
 
 
-def _mode(node: Node) -> str:
+def _mode(node: Call) -> str:
     mode: str = node.attribute("mode", "constant")
     if mode not in MODES:
         raise ModelError(f"needs a mode of {', '.join(MODES)}, got {mode!r}")
@@ -59,37 +63,37 @@ def _mode(node: Node) -> str:
 
 
 def _slide_pad(
-    slider: Slider,
-    node: Node,
-    x: Slid,
+    context: Context[T],
+    node: Call,
+    x: SlidingValue[T],
     pads: Constant | None = None,
     value: Constant | None = None,
     axes: Constant | None = None,
-) -> Slid:
+) -> SlidingValue[T]:
     given = [None if c is None else c.array for c in (pads, axes)]
     pairs = pad_pairs(node, x, *given)
-    found = slider.as_map(node, x)
+    found = as_map(context, node, x)
     if pairs[0] != (0, 0):
         raise node.unsupported("it pads the batch")
     if any(pairs[axis] != (0, 0) for axis in found.beside):
-        raise slider.no_map(node, x)
+        raise not_a_map(node, x)
     whole, rows = found.whole, math.prod(x.shape[axis] for axis in found.beside)
     spec = found.of_tensor([(1, 1, 1, before, after) for before, after in pairs[2:]], STILL)
-    tensor, made, slides = slider.windows(node, whole, spec)
+    tensor, made, slides = move_windows(context, node, whole, spec)
     below, above = (n * rows for n in pairs[1])
     mode = _mode(node)
     if mode != "constant" and any(axis.scale > 1 for axis in whole.axes):
         raise node.unsupported(f"at this stride it can't pad by {mode}: take the default stride")
     ends = [0, below, *(s.before for s in slides), 0, above, *(s.after for s in slides)]
-    if slider.opset < 11:
+    if context.target.opset < 11:
         attributes = {"mode": mode, "pads": ends, "value": node.attribute("value", 0.0)}
-        tensor = slider.emit(node, "Pad", [tensor], attributes)
+        tensor = context.target.emit(node, "Pad", [tensor], attributes)
     else:
-        inputs = [tensor, slider.ints(ends, node, "/pads")]
-        inputs += [] if value is None else [slider.keep(value, node)]
-        tensor = slider.emit(node, "Pad", inputs, {"mode": mode})
+        inputs = [tensor, write_ints(context.target, ends, node, "/pads")]
+        inputs += [] if value is None else [context.target.keep(value, node)]
+        tensor = context.target.emit(node, "Pad", inputs, {"mode": mode})
     shape = found.shape(x.shape[1] + sum(pairs[1]), [axis.block for axis in made])
-    return slider.map(tensor, whole.channels + below + above, made, found.along, shape)
+    return whole_map(context, tensor, whole.channels + below + above, made, found.along, shape)
 
 
 OPERATORS = {

@@ -12,18 +12,21 @@ from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators import elementwise
 from fcconv.graph.operators.elementwise import rounded_once
-from fcconv.graph.rules.values import Constant, Slid
+from fcconv.graph.rules.features import apply_to_features
+from fcconv.graph.rules.values import Constant, SlidingValue
+from fcconv.graph.rules.writing import copy
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
-    from fcconv.graph.node import Node
-    from fcconv.graph.rules.slider import Slider
+    from fcconv.graph.call import Call
+    from fcconv.graph.rules.context import Context
+    from fcconv.graph.rules.values import T
 
 TYPES = tuple(np.dtype(name) for name in ("int8", "uint8", "int16", "uint16"))
 """What numbers are rounded to."""
 
 
-def _quantize(backend: Backend[Any], node: Node, x: Any, scale: Any, zero: Any = None) -> Any:
+def _quantize(backend: Backend[Any], node: Call, x: Any, scale: Any, zero: Any = None) -> Any:
     named = ir.DataType(node.attribute("output_dtype", 0) or ir.DataType.UINT8)
     target = np.dtype(named.numpy() if zero is None else zero.dtype)
     if target not in TYPES:
@@ -39,7 +42,7 @@ def _quantize(backend: Backend[Any], node: Node, x: Any, scale: Any, zero: Any =
     return backend.elementwise(f"QuantizeLinear {target}", rounded_once(function), x, *columns)
 
 
-def _dequantize(backend: Backend[Any], node: Node, x: Any, scale: Any, zero: Any = None) -> Any:
+def _dequantize(backend: Backend[Any], node: Call, x: Any, scale: Any, zero: Any = None) -> Any:
     if x.dtype.kind not in "iu" or node.attribute("output_dtype", 0):
         raise node.unsupported("only whole numbers are computed, and into the type of the scale")
 
@@ -51,7 +54,7 @@ def _dequantize(backend: Backend[Any], node: Node, x: Any, scale: Any, zero: Any
     return backend.elementwise("DequantizeLinear", rounded_once(function), x, *columns)
 
 
-def _column(backend: Backend[Any], node: Node, x: Any, parameter: Any) -> Any:
+def _column(backend: Backend[Any], node: Call, x: Any, parameter: Any) -> Any:
     """Let a parameter, one number or one per entry of an axis, broadcast over the input."""
     if len(parameter.shape) > 1:
         raise node.unsupported("it scales block by block, which is not computed")
@@ -63,13 +66,19 @@ def _column(backend: Backend[Any], node: Node, x: Any, parameter: Any) -> Any:
     return backend.namespace.reshape(parameter, (-1, *(1,) * (x.ndim - 1 - axis % x.ndim)))
 
 
-def _slide(slider: Slider, node: Node, x: Slid, *parameters: Constant | None) -> Slid:
+def _slide(
+    context: Context[T], node: Call, x: SlidingValue[T], *parameters: Constant | None
+) -> SlidingValue[T]:
     if all(p is None or p.array.size == 1 for p in parameters):
-        return elementwise.slide(slider, node, x, *parameters)
-    written = [None if p is None else slider.keep(p, node) for p in parameters]
+        return elementwise.slide(context, node, x, *parameters)
+    written = [None if p is None else context.target.keep(p, node) for p in parameters]
     (axis,) = node.axes([node.attribute("axis", 1)], len(x.shape))
-    made = slider.along_channels(
-        node, x, [axis], lambda tensor: slider.copy(node, [tensor, *written], axis=1)
+    made = apply_to_features(
+        context,
+        node,
+        x,
+        [axis],
+        lambda tensor: copy(context.target, node, [tensor, *written], axis=1),
     )
     if made is None:
         raise node.unsupported(

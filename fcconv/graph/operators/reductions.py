@@ -15,13 +15,15 @@ import numpy as np
 from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators.windows import power, root, slide_over_block
-from fcconv.graph.rules.values import Constant, Slid, varies
+from fcconv.graph.rules.features import apply_to_features, gather_features, unfold
+from fcconv.graph.rules.values import Constant, SlidingValue, varies
+from fcconv.graph.rules.writing import along_last_axis, reduce_channels, reduce_groups
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
-    from fcconv.graph.node import Node
-    from fcconv.graph.rules.features import Emit
-    from fcconv.graph.rules.slider import Slider
+    from fcconv.graph.call import Call
+    from fcconv.graph.rules.context import Context
+    from fcconv.graph.rules.values import T
 
 OF_EXTREMES = ("axis", "keepdims", "select_last_index")
 
@@ -36,7 +38,7 @@ POOLS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def _reduction(reduce: Callable[[Backend[Any], Any, tuple[int, ...]], Any]) -> Operator:
-    def compute(backend: Backend[Any], node: Node, x: Any, axes: Any = None) -> Any:
+    def compute(backend: Backend[Any], node: Call, x: Any, axes: Any = None) -> Any:
         along = _axes(node, x, axes)
         if not along:
             return x if node.attribute("noop_with_empty_axes", 0) else reduce(backend, x, ())
@@ -49,7 +51,7 @@ def _reduction(reduce: Callable[[Backend[Any], Any, tuple[int, ...]], Any]) -> O
     )
 
 
-def _axes(node: Node, x: Any, given: Any) -> tuple[int, ...]:
+def _axes(node: Call, x: Any, given: Any) -> tuple[int, ...]:
     """Return the axes that a node reduces, from 0 on; none given means all."""
     rank = len(x.shape)
     axes = node.ints("axes", given)
@@ -116,29 +118,37 @@ def _product(backend: Backend[Any], x: Any, axes: tuple[int, ...]) -> Any:
     return x
 
 
-def _slide_reduction(slider: Slider, node: Node, x: Slid, axes: Constant | None = None) -> Slid:
+def _slide_reduction(
+    context: Context[T], node: Call, x: SlidingValue[T], axes: Constant | None = None
+) -> SlidingValue[T]:
     along = _axes(node, x, None if axes is None else axes.array)
     if not along:
         return x
     if varies(x.where[0], along):
         raise node.unsupported("it reduces the batch")
-    made = _reduced_over_space(slider, node, x, along) or _reduced_features(slider, node, x, along)
+    made = _reduced_over_space(context, node, x, along) or _reduced_features(
+        context, node, x, along
+    )
     kept = [n for axis, n in enumerate(made.shape) if axis not in along]
-    return made if node.attribute("keepdims", 1) else slider.reshaped(made, tuple(kept))
+    return made if node.attribute("keepdims", 1) else made.reshaped(tuple(kept))
 
 
-def _reduced_features(slider: Slider, node: Node, x: Slid, along: tuple[int, ...]) -> Slid:
+def _reduced_features(
+    context: Context[T], node: Call, x: SlidingValue[T], along: tuple[int, ...]
+) -> SlidingValue[T]:
     """Reduce features of each pixel, or of each window, those that go together side by side."""
-    made = _reduced_groups(slider, node, x, along)
+    made = _reduced_groups(context, node, x, along)
     if made is None:
-        own = slider.features(node, x, x.shape, "reduces a whole window, or a part of it")
-        made = _reduced_groups(slider, node, own, along)
+        own = unfold(context, node, x, x.shape, "reduces a whole window, or a part of it")
+        made = _reduced_groups(context, node, own, along)
     if made is None:
         raise node.unsupported(f"the axes {along} of shape {x.shape} hold no features of a pixel")
     return made
 
 
-def _reduced_groups(slider: Slider, node: Node, x: Slid, along: tuple[int, ...]) -> Slid | None:
+def _reduced_groups(
+    context: Context[T], node: Call, x: SlidingValue[T], along: tuple[int, ...]
+) -> SlidingValue[T] | None:
     others = [axis for axis in range(len(x.shape)) if axis not in along]
     kept = [axis for axis in others if varies(x.where[1], [axis])]
     lengths = [x.shape[axis] for axis in kept]
@@ -146,26 +156,30 @@ def _reduced_groups(slider: Slider, node: Node, x: Slid, along: tuple[int, ...])
 
     def emit(tensor: Any) -> Any:
         if groups == 1:
-            return slider.reduce_channels(node, tensor)
-        return slider.reduce_groups(node, tensor, groups, len(x.axes))
+            return reduce_channels(context.target, node, tensor)
+        return reduce_groups(context.target, node, tensor, groups, len(x.axes))
 
-    return slider.along_channels(node, x, [*kept, *along], emit, [*lengths, *(1 for _ in along)])
+    return apply_to_features(
+        context, node, x, [*kept, *along], emit, [*lengths, *(1 for _ in along)]
+    )
 
 
-def _reduced_over_space(slider: Slider, node: Node, x: Slid, along: tuple[int, ...]) -> Slid | None:
+def _reduced_over_space(
+    context: Context[T], node: Call, x: SlidingValue[T], along: tuple[int, ...]
+) -> SlidingValue[T] | None:
     """Pool the block along the spatial axes of a map that run along some axes of a value."""
     others = [axis for axis in range(len(x.shape)) if axis not in along]
     over = [k for k, place in enumerate(x.places) if varies(place, along)]
     features = [axis for axis in others if varies(x.where[1], [axis])]
     if node.op not in POOLS or not over or any(varies(x.places[k], others) for k in over):
         return None
-    whole = slider.gathered(node, x, features)
+    whole = gather_features(context, node, x, features)
     if whole is None or not _is_each_once(whole, over, along):
         return None
-    return slide_over_block(slider, node, *POOLS[node.op], whole, over, along)
+    return slide_over_block(context, node, *POOLS[node.op], whole, over, along)
 
 
-def _is_each_once(x: Slid, over: list[int], along: tuple[int, ...]) -> bool:
+def _is_each_once(x: SlidingValue[T], over: list[int], along: tuple[int, ...]) -> bool:
     """Say whether some axes of a value have each sample along axes of the image once."""
     block = [x.block[k] for k in over]
     places = np.broadcast_arrays(*(x.places[k] for k in over))
@@ -176,11 +190,11 @@ def _is_each_once(x: Slid, over: list[int], along: tuple[int, ...]) -> bool:
     )
 
 
-def _softmax(backend: Backend[Any], node: Node, x: Any) -> Any:
+def _softmax(backend: Backend[Any], node: Call, x: Any) -> Any:
     return _along(backend, node, x, _softmax_over)
 
 
-def _log_softmax(backend: Backend[Any], node: Node, x: Any) -> Any:
+def _log_softmax(backend: Backend[Any], node: Call, x: Any) -> Any:
     def over(backend: Backend[Any], x: Any, axes: tuple[int, ...]) -> Any:
         shifted = backend.subtract(x, backend.reduce_max(x, axes))
         total = backend.reduce_sum(_exp(backend, shifted), axes)
@@ -204,48 +218,54 @@ def _log(backend: Backend[Any], x: Any) -> Any:
 
 def _along(
     backend: Backend[Any],
-    node: Node,
+    node: Call,
     x: Any,
     over: Callable[[Backend[Any], Any, tuple[int, ...]], Any],
 ) -> Any:
     return over(backend, x, softmax_axes(node, x))
 
 
-def softmax_axes(node: Node, x: Any) -> tuple[int, ...]:
+def softmax_axes(node: Call, x: Any) -> tuple[int, ...]:
     """Return the axes of one softmax: a single one, or before opset 13 all from `axis` on."""
     rank = len(x.shape)
     (axis,) = node.axes([node.attribute("axis", -1 if node.opset >= 13 else 1)], rank)
     return (axis,) if node.opset >= 13 else tuple(range(axis, rank))
 
 
-def slide_softmax(slider: Slider, node: Node, x: Slid) -> Slid:
+def slide_softmax(context: Context[T], node: Call, x: SlidingValue[T]) -> SlidingValue[T]:
     """Write a Softmax, or another operator that had the same change of axes in opset 13."""
 
     def emit(tensor: Any) -> Any:
-        if slider.opset >= 13:
-            return slider.emit(node, node.op, [tensor], {"axis": 1})
+        if context.target.opset >= 13:
+            return context.target.emit(node, node.op, [tensor], {"axis": 1})
         # before opset 13 it normalises over all axes from `axis` on: channels must be the last
-        rank = len(slider.stride)
-        return slider.channels_last(node, tensor, rank, {"axis": 1 + rank})
+        rank = len(context.stride)
+        return along_last_axis(context.target, node, tensor, rank, {"axis": 1 + rank})
 
-    return slide_along(slider, node, x, softmax_axes(node, x), emit)
+    return slide_along(context, node, x, softmax_axes(node, x), emit)
 
 
-def slide_along(slider: Slider, node: Node, x: Slid, along: tuple[int, ...], emit: Emit) -> Slid:
+def slide_along(
+    context: Context[T],
+    node: Call,
+    x: SlidingValue[T],
+    along: tuple[int, ...],
+    emit: Callable[[T], T],
+) -> SlidingValue[T]:
     """Write an operator that works along axes, and keeps their lengths, along the channels."""
     if varies(x.where[0], along):
         raise node.unsupported("it works along the batch")
     long = [axis for axis in along if x.shape[axis] > 1] or [along[0]]
-    made = slider.along_channels(node, x, long, emit)
+    made = apply_to_features(context, node, x, long, emit)
     if made is not None:
         return made
     if any(n > 1 for axis, n in enumerate(x.shape) if axis and axis not in along):
         raise node.unsupported(f"the axes {along} of shape {x.shape} are not the channels of a map")
-    own = slider.features(node, x, x.shape, "works along a whole window")
+    own = unfold(context, node, x, x.shape, "works along a whole window")
     return replace(own, tensor=emit(own.tensor))
 
 
-def _arg_max(backend: Backend[Any], node: Node, x: Any) -> Any:
+def _arg_max(backend: Backend[Any], node: Call, x: Any) -> Any:
     """Give the place of the largest entry along an axis, or for ArgMin of the smallest."""
     name = node.op.lower()
     (axis,) = node.axes([node.attribute("axis", 0)], x.ndim)
@@ -261,18 +281,18 @@ def _arg_max(backend: Backend[Any], node: Node, x: Any) -> Any:
     return made if node.attribute("keepdims", 1) else backend.namespace.squeeze(made, axis)
 
 
-def _slide_arg_max(slider: Slider, node: Node, x: Slid) -> Slid:
+def _slide_arg_max(context: Context[T], node: Call, x: SlidingValue[T]) -> SlidingValue[T]:
     (axis,) = node.axes([node.attribute("axis", 0)], len(x.shape))
     options = {"axis": 1, "keepdims": 1}
     if node.attribute("select_last_index", 0):
         options["select_last_index"] = 1
-    made = slider.along_channels(
-        node, x, [axis], lambda t: slider.emit(node, node.op, [t], options), [1]
+    made = apply_to_features(
+        context, node, x, [axis], lambda t: context.target.emit(node, node.op, [t], options), [1]
     )
     if made is None:
         raise node.unsupported(f"axis {axis} of shape {x.shape} is not the channels of a map")
     kept = tuple(n for a, n in enumerate(made.shape) if a != axis)
-    return made if node.attribute("keepdims", 1) else slider.reshaped(made, kept)
+    return made if node.attribute("keepdims", 1) else made.reshaped(kept)
 
 
 OPERATORS = {

@@ -17,12 +17,14 @@ from fcconv.graph.local import Local
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators.moves import affordable
 from fcconv.graph.receptive import of_first
+from fcconv.graph.rules.features import move_entries
+from fcconv.graph.rules.values import Constant, SlidingValue
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
-    from fcconv.graph.node import Node
-    from fcconv.graph.rules.slider import Slider
-    from fcconv.graph.rules.values import Constant, Slid
+    from fcconv.graph.call import Call
+    from fcconv.graph.rules.context import Context
+    from fcconv.graph.rules.values import T
 
 
 OF_OTHER_MODES = ("antialias", "cubic_coeff_a", "exclude_outside", "extrapolation_value")
@@ -31,7 +33,7 @@ OF_OTHER_MODES = ("antialias", "cubic_coeff_a", "exclude_outside", "extrapolatio
 PLACED = ("axes", "coordinate_transformation_mode", "keep_aspect_ratio_policy", "nearest_mode")
 
 
-def _resize(backend: Backend[Any], node: Node, x: Any, *options: Any) -> Any:
+def _resize(backend: Backend[Any], node: Call, x: Any, *options: Any) -> Any:
     if node.attribute("mode", "nearest") != "nearest":
         raise node.unsupported("it makes new pixels between others: only the nearest are taken")
     for axis, size in _sizes(node, x, options).items():
@@ -40,7 +42,7 @@ def _resize(backend: Backend[Any], node: Node, x: Any, *options: Any) -> Any:
     return x
 
 
-def _sizes(node: Node, x: Any, options: tuple[Any, ...]) -> dict[int, int]:
+def _sizes(node: Call, x: Any, options: tuple[Any, ...]) -> dict[int, int]:
     """Return the new length of each axis that is named."""
     if node.op == "Resize" and node.opset >= 11:
         _, scales, sizes, *_ = (*options, None, None, None)
@@ -62,7 +64,7 @@ def _sizes(node: Node, x: Any, options: tuple[Any, ...]) -> dict[int, int]:
     return {axis: int(size) for axis, size in wanted.items()}
 
 
-def _nearest(node: Node, length: int, size: int) -> npt.NDArray[np.int64]:
+def _nearest(node: Call, length: int, size: int) -> npt.NDArray[np.int64]:
     """Say which entry of `length` lies nearest to each of `size`."""
     old = node.op == "Upsample" or node.opset < 11
     places, factor = np.arange(size), size // length
@@ -89,7 +91,7 @@ def _nearest(node: Node, length: int, size: int) -> npt.NDArray[np.int64]:
 
 
 @of_first
-def _spread(node: Node, x: Local, *options: npt.NDArray[Any] | None) -> Local | None:
+def _spread(node: Call, x: Local, *options: npt.NDArray[Any] | None) -> Local | None:
     """Resize axes that are not of the image, of any mode."""
     sizes = options[2] if len(options) > 2 else None
     scales = options[1] if len(options) > 1 and sizes is None else None
@@ -105,8 +107,10 @@ def _spread(node: Node, x: Local, *options: npt.NDArray[Any] | None) -> Local | 
     return x
 
 
-def _slide(slider: Slider, node: Node, x: Slid, *options: Constant | None) -> tuple[Slid, ...]:
-    return slider.moved(node, _resize, x, options)
+def _slide(
+    context: Context[T], node: Call, x: SlidingValue[T], *options: Constant | None
+) -> tuple[SlidingValue[T], ...]:
+    return move_entries(context, node, _resize, x, options)
 
 
 OPERATORS = {

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx_ir as ir
 
 from fcconv import geometry, pools
 from fcconv.errors import ShapeError
@@ -20,17 +19,18 @@ from fcconv.geometry import Window
 from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators.elementwise import rounded_once
-from fcconv.graph.rules.features import ELSEWHERE
-from fcconv.graph.rules.samples import Slide
-from fcconv.graph.rules.slider import Map, window_attributes
-from fcconv.graph.rules.values import Constant, Slid, first
-from fcconv.graph.rules.writer import dtype_of
+from fcconv.graph.rules.features import ELSEWHERE, whole_map
+from fcconv.graph.rules.maps import Map, as_map, move_windows, not_a_map
+from fcconv.graph.rules.samples import AxisWindow
+from fcconv.graph.rules.values import Constant, SlidingValue, first
+from fcconv.graph.rules.writing import pad, window_attributes
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
-    from fcconv.graph.node import Node
-    from fcconv.graph.rules.slider import Slider
-    from fcconv.graph.rules.writer import Writer
+    from fcconv.graph.call import Call
+    from fcconv.graph.rules.context import Context
+    from fcconv.graph.rules.target import Target
+    from fcconv.graph.rules.values import T
 
 MOVES = ("kernel_shape", "strides", "dilations", "pads", "auto_pad")
 """Attributes that say how a window moves."""
@@ -67,7 +67,7 @@ class Moved:
         ]
 
 
-def window_of(node: Node, size: Sequence[int], kernel: Sequence[int]) -> Moved:
+def window_of(node: Call, size: Sequence[int], kernel: Sequence[int]) -> Moved:
     """Read the attributes of a convolution or a pool over an input of `size`."""
     rank = len(size)
     if not 1 <= rank <= 3:
@@ -97,7 +97,7 @@ def window_of(node: Node, size: Sequence[int], kernel: Sequence[int]) -> Moved:
     return Moved(window, asked)
 
 
-def _conv(backend: Backend[Any], node: Node, x: Any, weight: Any, bias: Any = None) -> Any:
+def _conv(backend: Backend[Any], node: Call, x: Any, weight: Any, bias: Any = None) -> Any:
     groups = node.attribute("group", 1)
     _check_weight(x.shape, weight.shape, None if bias is None else bias.shape, groups)
     moved = window_of(node, x.shape[2:], weight.shape[2:])
@@ -114,13 +114,13 @@ def _check_weight(shape: Ints, weight: Ints, bias: Ints | None, groups: int) -> 
         raise ShapeError(f"its bias needs the shape {weight[:1]}, got {bias}")
 
 
-def _max_pool(backend: Backend[Any], node: Node, x: Any) -> Any:
+def _max_pool(backend: Backend[Any], node: Call, x: Any) -> Any:
     if node.has_output(1):
         raise node.unsupported("the places of maxima are not computed")
     return backend.max_pool(x, window_of(node, x.shape[2:], node.attribute("kernel_shape")).window)
 
 
-def _average_pool(backend: Backend[Any], node: Node, x: Any) -> Any:
+def _average_pool(backend: Backend[Any], node: Call, x: Any) -> Any:
     size = x.shape[2:]
     moved = window_of(node, size, node.attribute("kernel_shape"))
     counted = [(0, n) for n in size]
@@ -129,7 +129,7 @@ def _average_pool(backend: Backend[Any], node: Node, x: Any) -> Any:
     return backend.avg_pool(x, moved.window, pools.count_samples(moved.window, counted))
 
 
-def _lp_pool(backend: Backend[Any], node: Node, x: Any) -> Any:
+def _lp_pool(backend: Backend[Any], node: Call, x: Any) -> Any:
     window = window_of(node, x.shape[2:], node.attribute("kernel_shape")).window
     return _norm(backend, node.attribute("p", 2), x, window)
 
@@ -153,46 +153,50 @@ def root(backend: Backend[Any], p: int, x: Any) -> Any:
     return backend.elementwise(f"root {p}", rounded_once(function), x)
 
 
-def _global_average(backend: Backend[Any], _node: Node, x: Any) -> Any:
+def _global_average(backend: Backend[Any], _node: Call, x: Any) -> Any:
     window = geometry.window(x.shape[2:], x.shape[2:])
     count = np.full(window.output, math.prod(x.shape[2:]), np.int64)
     return backend.avg_pool(x, window, count)
 
 
-def _global_max(backend: Backend[Any], _node: Node, x: Any) -> Any:
+def _global_max(backend: Backend[Any], _node: Call, x: Any) -> Any:
     return backend.max_pool(x, geometry.window(x.shape[2:], x.shape[2:]))
 
 
-def _global_lp(backend: Backend[Any], node: Node, x: Any) -> Any:
+def _global_lp(backend: Backend[Any], node: Call, x: Any) -> Any:
     window = geometry.window(x.shape[2:], x.shape[2:])
     return _norm(backend, node.attribute("p", 2), x, window)
 
 
 def _slide_conv(
-    slider: Slider, node: Node, x: Slid, weight: Constant, bias: Constant | None = None
-) -> Slid:
-    found = slider.as_map(node, x)
+    context: Context[T],
+    node: Call,
+    x: SlidingValue[T],
+    weight: Constant,
+    bias: Constant | None = None,
+) -> SlidingValue[T]:
+    found = as_map(context, node, x)
     groups = node.attribute("group", 1)
     _check_weight(x.shape, weight.shape, None if bias is None else bias.shape, groups)
     moved = window_of(node, x.shape[2:], weight.shape[2:])
     if any(x.shape[axis] > 1 or moved.window.output[axis - 2] > 1 for axis in found.beside):
-        raise slider.no_map(node, x)
+        raise not_a_map(node, x)
     spec = found.of_tensor(moved.spec, STILL)
-    tensor, axes, slides = slider.windows(node, found.whole, spec)
-    inputs = [tensor, _kernel(slider, node, weight, found, moved)]
+    tensor, axes, slides = move_windows(context, node, found.whole, spec)
+    inputs = [tensor, _kernel(context, node, weight, found, moved)]
     if bias is not None:
-        inputs.append(slider.keep(bias, node))
+        inputs.append(context.target.keep(bias, node))
     attributes = {**window_attributes(slides), "group": groups}
-    tensor = slider.emit(node, "Conv", inputs, attributes)
+    tensor = context.target.emit(node, "Conv", inputs, attributes)
     shape = found.shape(weight.shape[0], [axis.block for axis in axes])
-    return slider.map(tensor, weight.shape[0], axes, found.along, shape)
+    return whole_map(context, tensor, weight.shape[0], axes, found.along, shape)
 
 
-def _kernel(slider: Slider, node: Node, weight: Constant, found: Map, moved: Moved) -> Any:
+def _kernel(context: Context[T], node: Call, weight: Constant, found: Map[T], moved: Moved) -> Any:
     """Put the kernel's axes in the order of the tensor's; keep what reads the one row beside."""
     running = [axis for axis in found.along if axis is not None]
     if len(running) == len(found.along) and running == list(range(2, weight.array.ndim)):
-        return slider.keep(weight, node)
+        return context.target.keep(weight, node)
     array = weight.array
     for axis in found.beside:
         kernel, _, dilation, before, _ = moved.spec[axis - 2]
@@ -201,13 +205,13 @@ def _kernel(slider: Slider, node: Node, weight: Constant, found: Map, moved: Mov
         array = one if row else np.zeros_like(np.take(array, [0], axis))
     array = array.transpose(0, 1, *found.beside, *running)
     size = found.of_tensor(weight.shape[2:], 1)
-    return slider.constant(array.reshape(*array.shape[:2], *size), f"{node.name}/weight")
+    return context.target.constant(array.reshape(*array.shape[:2], *size), f"{node.name}/weight")
 
 
-def _slide_pool(slider: Slider, node: Node, x: Slid) -> Slid:
+def _slide_pool(context: Context[T], node: Call, x: SlidingValue[T]) -> SlidingValue[T]:
     if node.has_output(1):
         raise node.unsupported("the places of maxima are not computed")
-    found = slider.as_map(node, x)
+    found = as_map(context, node, x)
     moved = window_of(node, x.shape[2:], node.attribute("kernel_shape"))
     for axis in found.beside:
         kernel, stride, _, before, after = moved.spec[axis - 2]
@@ -217,7 +221,7 @@ def _slide_pool(slider: Slider, node: Node, x: Slid) -> Slid:
                 f"the image; {ELSEWHERE}"
             )
     whole = found.whole
-    tensor, axes, slides = slider.windows(node, whole, found.of_tensor(moved.spec, STILL))
+    tensor, axes, slides = move_windows(context, node, whole, found.of_tensor(moved.spec, STILL))
     kept = {
         name: node.attribute(name)
         for name in ("p", "count_include_pad")
@@ -225,37 +229,37 @@ def _slide_pool(slider: Slider, node: Node, x: Slid) -> Slid:
     }
     if node.attribute("count_include_pad", 0) and moved.asked != moved.window.padding:
         asked = found.of_tensor([after for _, after in moved.asked], 0)
-        tensor, slides = _pad_what_counts(slider, node, tensor, whole, asked, slides)
+        tensor, slides = _pad_what_counts(context, node, tensor, whole, asked, slides)
         kept = {}
-    tensor = pool(slider, node, node.op, tensor, whole.channels, slides, kept)
+    tensor = pool(context.target, node, node.op, tensor, whole.channels, slides, kept)
     shape = found.shape(x.shape[1], [axis.block for axis in axes])
-    return slider.map(tensor, whole.channels, axes, found.along, shape)
+    return whole_map(context, tensor, whole.channels, axes, found.along, shape)
 
 
 def _pad_what_counts(
-    slider: Slider,
-    node: Node,
-    tensor: ir.Value,
-    whole: Slid,
+    context: Context[T],
+    node: Call,
+    tensor: T,
+    whole: SlidingValue[T],
     asked: Sequence[int],
-    slides: list[Slide],
-) -> tuple[ir.Value, list[Slide]]:
+    slides: list[AxisWindow],
+) -> tuple[T, list[AxisWindow]]:
     """Write the padding that counts as a node of its own; the overhang, which does not, stays."""
     counted, left = [], []
     for slide, axis, after in zip(slides, whole.axes, asked, strict=True):
         after = min(after * axis.scale, slide.after)
         counted.append((slide.before, after))
         left.append(replace(slide, before=0, after=slide.after - after))
-    return slider.pad(node, tensor, counted), left
+    return pad(context.target, node, tensor, counted), left
 
 
 def pool(
-    writer: Writer,
-    node: Node,
+    target: Target[T],
+    node: Call,
     op: str,
     tensor: Any,
     channels: int,
-    slides: list[Slide],
+    slides: list[AxisWindow],
     options: dict[str, Any],
 ) -> Any:
     """Write a pool; an operator set without dilations gets a convolution with ones instead."""
@@ -265,59 +269,64 @@ def pool(
                 "its padding would be as long as its kernel, which engines refuse: try the "
                 "default stride"
             )
-        tensor = writer.pad(node, tensor, [(slide.before, slide.after) for slide in slides])
+        tensor = pad(target, node, tensor, [(slide.before, slide.after) for slide in slides])
         slides = [replace(slide, before=0, after=0) for slide in slides]
     attributes = {**window_attributes(slides), **options}
     if all(slide.dilation == 1 for slide in slides):
         del attributes["dilations"]
-        return writer.emit(node, op, [tensor], attributes)
+        return target.emit(node, op, [tensor], attributes)
     since = DILATED_SINCE[op]
-    if writer.opset >= since:
-        return writer.emit(node, op, [tensor], attributes)
+    if target.opset >= since:
+        return target.emit(node, op, [tensor], attributes)
     counted = options.get("count_include_pad", 0) or not any(s.before or s.after for s in slides)
     if op != "AveragePool" or not counted:
         raise node.unsupported(
             f"at this stride it needs the dilations of opset {since}: convert the model to it "
             f"(onnx.version_converter), or take the default stride"
         )
-    total = window_sums(writer, node, tensor, channels, slides, "/sum")
+    total = window_sums(target, node, tensor, channels, slides, "/sum")
     count = math.prod(slide.kernel for slide in slides)
-    divisor = writer.constant(np.array(count, dtype_of(tensor)), f"{node.name}/count")
-    return writer.emit(node, "Div", [total, divisor])
+    divisor = target.constant(np.array(count, target.dtype(tensor)), f"{node.name}/count")
+    return target.emit(node, "Div", [total, divisor])
 
 
 def window_sums(
-    writer: Writer, node: Node, tensor: Any, channels: int, slides: list[Slide], suffix: str = ""
+    target: Target[T],
+    node: Call,
+    tensor: Any,
+    channels: int,
+    slides: list[AxisWindow],
+    suffix: str = "",
 ) -> Any:
     """Write the sum over each window."""
-    ones = np.ones((channels, 1, *(s.kernel for s in slides)), dtype_of(tensor))
-    weight = writer.constant(ones, f"{node.name}/ones")
+    ones = np.ones((channels, 1, *(s.kernel for s in slides)), target.dtype(tensor))
+    weight = target.constant(ones, f"{node.name}/ones")
     attributes = {**window_attributes(slides), "group": channels}
-    return writer.emit(node, "Conv", [tensor, weight], attributes, suffix)
+    return target.emit(node, "Conv", [tensor, weight], attributes, suffix)
 
 
 def slide_over_block(
-    slider: Slider,
-    node: Node,
+    context: Context[T],
+    node: Call,
     op: str,
     options: dict[str, Any],
-    whole: Slid,
+    whole: SlidingValue[T],
     over: Sequence[int],
     along: Sequence[int],
-) -> Slid:
+) -> SlidingValue[T]:
     """Pool the block along spatial axes of a map: "Sum" or a pool and its attributes.
 
     The axes are `over` of the tensor, which run along the axes `along` of the value.
     """
     pairs = [
         axis.covered(stride) if k in over else axis.windowed(stride, *STILL)
-        for k, (axis, stride) in enumerate(zip(whole.axes, slider.stride, strict=True))
+        for k, (axis, stride) in enumerate(zip(whole.axes, context.stride, strict=True))
     ]
     slides = [slide for _, slide in pairs]
     if op == "Sum":
-        tensor = window_sums(slider, node, whole.tensor, whole.channels, slides)
+        tensor = window_sums(context.target, node, whole.tensor, whole.channels, slides)
     else:
-        tensor = pool(slider, node, op, whole.tensor, whole.channels, slides, options)
+        tensor = pool(context.target, node, op, whole.tensor, whole.channels, slides, options)
     where = [
         first(where, along) * (0 if k - 2 in over else 1) for k, where in enumerate(whole.where)
     ]
@@ -327,14 +336,14 @@ def slide_over_block(
 
 
 def _global_pool(op: str) -> Any:
-    def slide(slider: Slider, node: Node, x: Slid) -> Slid:
-        found = slider.as_map(node, x)
+    def slide(context: Context[T], node: Call, x: SlidingValue[T]) -> SlidingValue[T]:
+        found = as_map(context, node, x)
         if any(x.shape[axis] > 1 for axis in found.beside):
-            raise slider.no_map(node, x)
+            raise not_a_map(node, x)
         options = {"p": node.attribute("p", 2)} if op == "LpPool" else {}
         over = [k for k, axis in enumerate(found.along) if axis is not None]
         along = range(2, len(x.shape))
-        return slide_over_block(slider, node, op, options, found.whole, over, along)
+        return slide_over_block(context, node, op, options, found.whole, over, along)
 
     return slide
 

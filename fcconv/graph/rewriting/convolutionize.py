@@ -10,8 +10,9 @@ import onnx_ir as ir
 from fcconv.errors import ArgumentError
 from fcconv.geometry import Ints, per_axis
 from fcconv.graph.files.load import Source, load
-from fcconv.graph.node import Node
-from fcconv.graph.rewriting.exact.network import exactly, natural_stride
+from fcconv.graph.node import label
+from fcconv.graph.rewriting.exact.network import natural_stride, write_exactly
+from fcconv.graph.rewriting.exact.patch import prepared
 from fcconv.graph.rewriting.locality import find_locality
 from fcconv.graph.rewriting.shared import EXACT_INSTEAD, Stuck, declared, input_shape, slide
 from fcconv.graph.rewriting.sliding import Sliding, metadata
@@ -112,13 +113,13 @@ def exact(model: ir.Model, found: Sliding | Stuck, stride: Ints | None = None) -
     if isinstance(found, Sliding):
         dims = declared(found.model.graph.inputs[0])
         axes = tuple(axis for axis, n in enumerate(dims) if axis and not isinstance(n, int))
-        steps = found.stride
+        wanted: tuple[int, ...] | None = found.stride
     else:
         axes = found.axes
-        steps = (
-            natural_stride(model, axes) if stride is None else per_axis(stride, len(axes), "stride")
-        )
-    written, form = exactly(model, axes, steps)
+        wanted = None if stride is None else per_axis(stride, len(axes), "stride")
+    patch = prepared(model)
+    steps = natural_stride(patch, axes) if wanted is None else wanted
+    written, form = write_exactly(patch, axes, steps)
     window = tuple(int(shape[axis]) for axis in axes)
     known = find_locality(written.graph, axes, window)
     reach = tuple((0, n) for n in window) if known.outside is not None else known.reach
@@ -133,7 +134,7 @@ def exact(model: ir.Model, found: Sliding | Stuck, stride: Ints | None = None) -
         reasons=(),
         layers=(),
         patch=model,
-        ends=None if form.ends is None else str(Node(form.ends, 0)),
+        ends=None if form.ends is None else label(form.ends),
         cost=form.cost,
     )
     written.metadata_props.update(metadata(sliding))

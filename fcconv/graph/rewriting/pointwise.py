@@ -14,10 +14,11 @@ from onnx_ir.passes import common as passes
 
 from fcconv.graph.files.load import Source, read
 from fcconv.graph.files.shapes import infer_shapes
-from fcconv.graph.node import Node
+from fcconv.graph.node import Node, read_node
 from fcconv.graph.rewriting.rewritten import Rewritten, times
 from fcconv.graph.rules.layer import Layer
 from fcconv.graph.rules.writer import Writer, names_in
+from fcconv.graph.rules.writing import write_with_ints
 from fcconv.graph.running import engines
 
 MOST_AXES = 3
@@ -109,7 +110,7 @@ def pointwise(source: Source, *, window: Sequence[int] | None = None) -> Pointwi
     layers: list[Layer] = []
     left: list[str] = []
     for ir_node in list(model.graph):
-        node = Node(ir_node, model.graph.opset_imports.get("", 0))
+        node = read_node(ir_node, model.graph.opset_imports)
         if node.op not in ("Gemm", "MatMul"):
             continue
         made = _dense_weight(node)
@@ -156,9 +157,9 @@ def _replace(graph: ir.Graph, writer: Writer, node: Node, matrix: npt.NDArray[An
         operands.append(bias)
     if rank == 2:
         axes = {"axes": [2, 3]}
-        pixel = writer.with_ints(node, "Unsqueeze", x, 13, "/pixel", axes)
+        pixel = write_with_ints(writer, node, "Unsqueeze", x, 13, "/pixel", axes)
         scores = writer.emit(node, "Conv", [pixel, *operands])
-        made = writer.with_ints(node, "Squeeze", scores, 13, "/features", axes)
+        made = write_with_ints(writer, node, "Squeeze", scores, 13, "/features", axes)
     else:
         there, back = [0, rank - 1, *range(1, rank - 1)], [0, *range(2, rank), 1]
         first = writer.emit(node, "Transpose", [x], {"perm": there}, "/first")

@@ -12,10 +12,10 @@ import onnx_ir as ir
 
 from fcconv.errors import ArgumentError, ShapeError, UnsupportedError
 from fcconv.geometry import Ints, integer, per_axis
-from fcconv.graph.node import Node
+from fcconv.graph.node import label
 from fcconv.graph.operators import OPERATORS
 from fcconv.graph.rewriting.sliding import SLIDING, Sliding, metadata
-from fcconv.graph.rewriting.walk import Walk
+from fcconv.graph.rewriting.walk import Patch, Walked, write_sliding
 from fcconv.graph.rules.features import ONE_IMAGE
 from fcconv.graph.running.run import check_batch, data_inputs, of_one_image
 
@@ -73,7 +73,7 @@ def _product_of_pixels(model: ir.Model) -> str | None:
             continue
         count = sum(value in follows for value in ir_node.inputs)
         if count > 1 and ir_node.op_type in ("MatMul", "Einsum"):
-            return str(Node(ir_node, 0))
+            return label(ir_node)
         if count:
             follows.update(ir_node.outputs)
     return None
@@ -123,7 +123,7 @@ def _slid(
             return _slide(model, shape, axes, still, stride)
         except UnsupportedError as error:
             stuck.append(Stuck(axes, error, model))
-    names = [str(Node(ir_node, 0)) for ir_node in model.graph]
+    names = [label(ir_node) for ir_node in model.graph]
 
     def nodes_before(one: Stuck) -> int:
         return names.index(one.error.node) if one.error.node in names else len(names)
@@ -196,40 +196,47 @@ def _likely_axes(shape: tuple[Any, ...]) -> list[Axes]:
 def _slide(
     model: ir.Model, shape: tuple[Any, ...], axes: Axes, still: Axes, stride: Ints | None
 ) -> Sliding:
+    patch = Patch(model, shape, axes, still)
     if stride is None or (isinstance(stride, Sequence) and len(stride) != len(axes)):
         # of a stride for other axes than these one only hears if the network slides along these
-        alone = Walk(model, shape, axes, still, (0,) * len(axes))
-        apart = [slid.axes for slid in alone.outputs]
-        own = tuple(math.lcm(*(axis.apart for axis in same)) for same in zip(*apart, strict=True))
+        own = _own_stride(patch)
         stride = own if stride is None else stride
-    return _verdict(Walk(model, shape, axes, still, per_axis(stride, len(axes), "stride")))
+    steps = per_axis(stride, len(axes), "stride")
+    return _verdict(patch, steps, *write_sliding(patch, steps))
 
 
-def _verdict(walk: Walk) -> Sliding:
+def _own_stride(patch: Patch) -> tuple[int, ...]:
+    """Return the product of the network's strides along each axis: those of one window alone."""
+    _, alone = write_sliding(patch, (0,) * len(patch.axes))
+    along = zip(*(x.axes for x in alone.outputs), strict=True)
+    return tuple(math.lcm(*(samples.jump for samples in same)) for same in along)
+
+
+def _verdict(
+    patch: Patch, stride: tuple[int, ...], written: ir.Model, walked: Walked[ir.Value]
+) -> Sliding:
     """Say what a cell sees, and whether that is the window and nothing else."""
-    reach = tuple(
-        (min(a for a, _ in same), max(b for _, b in same))
-        for same in zip(*([a.reach for a in x.axes] for x in walk.outputs), strict=True)
-    )
+    along = list(zip(*(x.axes for x in walked.outputs), strict=True))
+    reach = tuple((min(a.reach[0] for a in same), max(a.reach[1] for a in same)) for same in along)
     inside = [
-        (max(start, 0), min(stop, n)) for (start, stop), n in zip(reach, walk.window, strict=True)
+        (max(start, 0), min(stop, n)) for (start, stop), n in zip(reach, patch.window, strict=True)
     ]
     margins = tuple(
-        (max(a for a, _ in same), max(b for _, b in same))
-        for same in zip(*([a.soiled for a in x.axes] for x in walk.outputs), strict=True)
+        (max(a.pad_margin[0] for a in same), max(a.pad_margin[1] for a in same)) for same in along
     )
     exact = not any(map(any, margins))
+    padded = walked.context.padded
     sliding = Sliding(
-        model=walk.written(),
-        window=walk.window,
-        stride=walk.stride,
+        model=written,
+        window=patch.window,
+        stride=stride,
         field=tuple(stop - start for start, stop in inside),
         reach=reach,
         margins=margins,
         exact=exact,
-        reasons=() if exact else tuple(f"{n} {why}" for n, why in walk.slider.padded.items()),
-        layers=tuple(walk.slider.layers),
-        patch=walk.model,
+        reasons=() if exact else tuple(f"{n} {why}" for n, why in padded.items()),
+        layers=tuple(walked.context.layers),
+        patch=patch.model,
     )
     sliding.model.metadata_props.update(metadata(sliding))
     return sliding

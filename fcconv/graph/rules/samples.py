@@ -1,17 +1,17 @@
 """Where the samples of sliding windows lie in a shared tensor: the sliding rule, integers only.
 
-Along one axis, a value of the patch network has ``block`` samples, ``apart`` pixels from one to the
+Along one axis, a value of the patch network has ``block`` samples, ``jump`` pixels from one to the
 next. In the sliding network one tensor holds the samples of all windows, ``step`` pixels from one
 to the next; windows start every ``stride`` pixels. Sample ``a`` of window ``i`` is entry
-``(i * stride + a * apart) / step`` of the tensor. An operator that strides by ``r`` makes
+``(i * stride + a * jump) / step`` of the tensor. An operator that strides by ``r`` makes
 
-    apart' = apart * r        step' = gcd(apart', stride)
+    jump' = jump * r        step' = gcd(jump', stride)
 
-and slides with stride ``step' / step``, its dilation and padding times ``apart / step``. With
+and slides with stride ``step' / step``, its dilation and padding times ``jump / step``. With
 ``stride`` = the product of all strides this is the fully convolutional network of Shelhamer, Long &
 Darrell (*Fully convolutional networks for semantic segmentation*, 2017, section 3.1), with 1 the
 filter dilation of their section 3.2. With 0 there is a single window, the patch itself: nothing is
-rescaled, and ``apart`` comes out as the product of all strides.
+rescaled, and ``jump`` comes out as the product of all strides.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
-class Slide:
+class AxisWindow:
     """How an operator slides along one axis of the tensor.
 
     Attributes
@@ -39,7 +39,7 @@ class Slide:
     before: int
     after: int
 
-    def padding_only(self) -> Slide:
+    def padding_only(self) -> AxisWindow:
         """Return the same without what is cut off."""
         return replace(self, before=max(self.before, 0), after=max(self.after, 0))
 
@@ -52,38 +52,38 @@ class Samples:
     ----------
     block : int
         Samples of one window.
-    apart : int
+    jump : int
         Pixels from one sample of a window to the next.
     step : int
-        Pixels from one entry of the tensor to the next; divides `apart` and the window stride.
+        Pixels from one entry of the tensor to the next; divides `jump` and the window stride.
     first, last : int
         The pixels that sample 0 reads, both included, from the window's first pixel on.
-    soiled : tuple of int
-        Pixels at the beginning and at the end of the image in which padding has a part in a sample:
-        one at pixel ``p`` is free of it if ``soiled[0] <= p <= last sample's pixel - soiled[1]``.
+    pad_margin : tuple of int
+        Pixels at each end of the image within which samples are affected by padding: one at pixel
+        ``p`` is free of it if ``pad_margin[0] <= p <= last sample's pixel - pad_margin[1]``.
     """
 
     block: int
-    apart: int = 1
+    jump: int = 1
     step: int = 1
     first: int = 0
     last: int = 0
-    soiled: tuple[int, int] = (0, 0)
+    pad_margin: tuple[int, int] = (0, 0)
 
     @property
     def scale(self) -> int:
         """Entries of the tensor from one sample of a window to the next."""
-        return self.apart // self.step
+        return self.jump // self.step
 
     @property
     def reach(self) -> tuple[int, int]:
         """Pixels that the block reads, from the first to one past the last."""
-        return self.first, self.last + (self.block - 1) * self.apart + 1
+        return self.first, self.last + (self.block - 1) * self.jump + 1
 
     def windowed(
         self, stride: int, kernel: int, r: int, dilation: int, before: int, after: int
-    ) -> tuple[Samples, Slide]:
-        """Move a window of `kernel` samples over the block by `r`; windows are `stride` apart.
+    ) -> tuple[Samples, AxisWindow]:
+        """Move a window of `kernel` samples over the block by `r`; windows are `stride` jump.
 
         What no window reads at the end is taken off the padding, or, where that becomes negative,
         cut off. So an image of ``X`` pixels gives ``(X - window) // step`` entries more than the
@@ -91,27 +91,27 @@ class Samples:
 
         Examples
         --------
-        >>> made, slide = Samples(block=8, apart=2, step=2).windowed(4, 3, 2, 1, 0, 0)
-        >>> made.block, made.apart, made.step, slide.stride
+        >>> made, slide = Samples(block=8, jump=2, step=2).windowed(4, 3, 2, 1, 0, 0)
+        >>> made.block, made.jump, made.step, slide.stride
         (3, 4, 4, 2)
         """
         extent = dilation * (kernel - 1)
         moves, unread = divmod(self.block + before + after - extent - 1, r)
         after -= unread
-        apart = self.apart * r
-        step = math.gcd(apart, stride)
+        jump = self.jump * r
+        step = math.gcd(jump, stride)
         made = Samples(
             block=moves + 1,
-            apart=apart,
+            jump=jump,
             step=step,
-            first=self.first - before * self.apart,
-            last=self.last + (extent - before) * self.apart,
-            soiled=(
-                max(self.soiled[0] + before * self.apart, 0),
-                max(self.soiled[1] + after * self.apart, 0),
+            first=self.first - before * self.jump,
+            last=self.last + (extent - before) * self.jump,
+            pad_margin=(
+                max(self.pad_margin[0] + before * self.jump, 0),
+                max(self.pad_margin[1] + after * self.jump, 0),
             ),
         )
-        slide = Slide(
+        slide = AxisWindow(
             kernel=kernel,
             stride=step // self.step,
             dilation=dilation * self.scale,
@@ -120,11 +120,11 @@ class Samples:
         )
         return made, slide
 
-    def covered(self, stride: int) -> tuple[Samples, Slide]:
+    def covered(self, stride: int) -> tuple[Samples, AxisWindow]:
         """Cover the whole block with one window: one sample a window is left."""
         return self.windowed(stride, self.block, stride // self.step or 1, 1, 0, 0)
 
-    def sliced(self, stride: int, start: int, count: int, every: int) -> tuple[Samples, Slide]:
+    def sliced(self, stride: int, start: int, count: int, every: int) -> tuple[Samples, AxisWindow]:
         """Keep `count` samples from `start` on, one in `every`."""
         cut = self.block - 1 - (start + (count - 1) * every)
         return self.windowed(stride, 1, every, 1, -start, -cut)
@@ -136,5 +136,5 @@ class Samples:
             self,
             first=min(a.first for a in same),
             last=max(a.last for a in same),
-            soiled=(max(a.soiled[0] for a in same), max(a.soiled[1] for a in same)),
+            pad_margin=(max(a.pad_margin[0] for a in same), max(a.pad_margin[1] for a in same)),
         )

@@ -6,16 +6,18 @@ import itertools
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import onnx_ir as ir
 
 from fcconv.errors import UnsupportedError
 from fcconv.graph.rules.samples import Samples
 
 Numbers: TypeAlias = npt.NDArray[np.int64]
+
+T = TypeVar("T")
+"""What a target knows a tensor by."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,12 @@ class Constant:
 
 
 @dataclass(frozen=True, eq=False)
-class Slid:
+class SlidingValue(Generic[T]):
     """A value of every window, held in one tensor ``(N, C, *S)``.
 
     Attributes
     ----------
-    tensor : onnx_ir.Value
+    tensor : handle of the target
         The tensor, channels first, its spatial axes in the order of the image's.
     channels : int
         Channels of the tensor.
@@ -64,7 +66,7 @@ class Slid:
         What to say of the node that put the batch elsewhere, should the images be needed apart.
     """
 
-    tensor: ir.Value
+    tensor: T
     channels: int
     axes: tuple[Samples, ...]
     shape: tuple[int, ...]
@@ -94,18 +96,25 @@ class Slid:
         """The sample along each spatial axis that stands at each place."""
         return self.where[2:]
 
-    def lies_like(self, other: Slid) -> bool:
+    def lies_like(self, other: SlidingValue[T]) -> bool:
         """Say whether the entries of two values lie alike."""
         return self.shape == other.shape and all(map(np.array_equal, self.where, other.where))
 
-    def spread(self, shape: tuple[int, ...]) -> Slid:
+    def spread(self, shape: tuple[int, ...]) -> SlidingValue[T]:
         """Broadcast a value."""
         more = (1,) * (len(shape) - len(self.shape))
         return replace(
             self, shape=shape, where=tuple(w.reshape(more + w.shape) for w in self.where)
         )
 
-    def varying(self, shape: tuple[int, ...], where: Sequence[Numbers]) -> Slid:
+    def reshaped(self, shape: tuple[int, ...]) -> SlidingValue[T]:
+        """Give a value another shape."""
+        if shape == self.shape:
+            return self
+        where = [np.broadcast_to(w, self.shape).reshape(shape) for w in self.where]
+        return self.varying(shape, where)
+
+    def varying(self, shape: tuple[int, ...], where: Sequence[Numbers]) -> SlidingValue[T]:
         """Put entries elsewhere."""
         return replace(self, shape=shape, where=tuple(map(opened, where)))
 
@@ -139,7 +148,7 @@ def first(array: npt.NDArray[Any], axes: Collection[int]) -> npt.NDArray[Any]:
 
 
 def varies(array: npt.NDArray[Any], axes: Collection[int]) -> bool:
-    """Say whether an array of `Slid.where` varies along some axes."""
+    """Say whether an array of `SlidingValue[T].where` varies along some axes."""
     return any(array.shape[axis] > 1 for axis in axes)
 
 
@@ -166,7 +175,7 @@ class Layout:
     places: tuple[Numbers, ...]
 
 
-def find_layout(x: Slid, along: Sequence[int]) -> Layout | None:
+def find_layout(x: SlidingValue[T], along: Sequence[int]) -> Layout | None:
     """Read off how a value lies in the block, with the features of a pixel along some axes.
 
     None if they are not features of one pixel: each entry must be the one that its place along the

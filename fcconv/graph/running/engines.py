@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import onnx_ir as ir
@@ -12,8 +13,8 @@ from fcconv.backend import backend as find_backend
 from fcconv.errors import BackendError, DtypeError
 from fcconv.graph.files.load import Source, load
 from fcconv.graph.running.compiled import Compiled, check_inputs, check_params
-from fcconv.graph.running.run import Program
-from fcconv.graph.running.session import Session
+from fcconv.graph.running.run import Program, program_of
+from fcconv.graph.running.session import open_session
 
 
 def compile(  # noqa: A001 - fcconv.compile, as re.compile
@@ -57,49 +58,53 @@ def compile(  # noqa: A001 - fcconv.compile, as re.compile
     (5, 1)
     """
     if backend == ONNXRUNTIME:
-        return Session(load(model, window))
+        return open_session(load(model, window))
     if backend not in BACKENDS:
         known = ", ".join(map(repr, BACKENDS))
         raise BackendError(f"unknown backend {backend!r}: use {known} or {ONNXRUNTIME!r}")
-    return OnBackend(Program(load(model, window)), backend)
+    return on_backend(program_of(load(model, window)), backend)
 
 
+@dataclass(eq=False, repr=False)
 class OnBackend(Compiled):
-    """A network that computes on a backend.
+    """A network that computes on a backend; :func:`on_backend` makes it."""
 
-    Parameters
-    ----------
-    program : Program
-        The network.
-    name : str
-        The backend.
+    engine: str
+    params: dict[str, Any]
+    inputs: Sequence[ir.Value]
+    _backend: ArrayBackend[Any]
+    _apply: Callable[..., Any]
+    _call: Callable[..., Any]
+
+    def apply(self, params: Mapping[str, Any], *inputs: Any) -> Any:
+        """Compute with other weights; see :meth:`Compiled.apply`."""
+        return self._apply(params, *inputs)
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Compute on arrays; see :meth:`Compiled.apply`."""
+        check_inputs(self.inputs, inputs)
+        return self._call(self.params, *map(self._backend.asarray, inputs))
+
+
+def on_backend(program: Program, name: str) -> OnBackend:
+    """Compile a network for a backend.
 
     Raises
     ------
     DtypeError
         If the backend has no arrays of the dtype of an input.
     """
+    backend = find_backend(name)
+    _check_dtypes(program.inputs, backend)
+    known = program.parameters(backend)
 
-    def __init__(self, program: Program, name: str) -> None:
-        backend = find_backend(name)
-        _check_dtypes(program.inputs, backend)
-        self.engine = name
-        self.inputs = program.inputs
-        self.params = program.parameters(backend)
-        self._program, self._backend = program, backend
-        self._call = backend.jit(self.apply)
-
-    def apply(self, params: Mapping[str, Any], *inputs: Any) -> Any:
-        """Compute with other weights; see :meth:`Compiled.apply`."""
-        check_inputs(self.inputs, inputs)
-        check_params(self.params, params)
-        outputs = self._program.run_batches(self._backend, params, inputs)
+    def apply(params: Mapping[str, Any], *inputs: Any) -> Any:
+        check_inputs(program.inputs, inputs)
+        check_params(known, params)
+        outputs = program.run_batches(backend, params, inputs)
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
-    def __call__(self, *inputs: Any) -> Any:
-        """Compute on arrays; see :meth:`Compiled.apply`."""
-        check_inputs(self.inputs, inputs)
-        return self._call(self.params, *map(self._backend.asarray, inputs))
+    return OnBackend(name, known, program.inputs, backend, apply, backend.jit(apply))
 
 
 def _check_dtypes(declared: Sequence[ir.Value], backend: ArrayBackend[Any]) -> None:
@@ -111,16 +116,16 @@ def _check_dtypes(declared: Sequence[ir.Value], backend: ArrayBackend[Any]) -> N
             raise DtypeError(f"input {value.name!r} needs dtype {dtype}, for which {hint}")
 
 
+@dataclass(eq=False)
 class ByArray:
     """A network on the backend of the arrays that it is called with."""
 
-    def __init__(self, model: ir.Model) -> None:
-        self._model = model
-        self._compiled: dict[str, Compiled] = {}
+    model: ir.Model
+    _compiled: dict[str, Compiled] = field(default_factory=dict)
 
     def __call__(self, *inputs: Any) -> Any:
         """Compute on arrays of one library."""
         name = next((found for found in map(library, inputs) if found), "numpy")
         if name not in self._compiled:
-            self._compiled[name] = compile(self._model, name)
+            self._compiled[name] = compile(self.model, name)
         return self._compiled[name](*inputs)

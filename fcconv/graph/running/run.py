@@ -15,8 +15,9 @@ import onnx_ir as ir
 import fcconv_numpy
 from fcconv.backend import Backend
 from fcconv.errors import ShapeError
+from fcconv.graph.call import Call, computing
 from fcconv.graph.check import unfamiliar
-from fcconv.graph.node import Node, computing
+from fcconv.graph.node import Node, read_node
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators import OPERATORS
 from fcconv.graph.running.entrywise import fits, in_blocks, is_unshared
@@ -39,29 +40,26 @@ class Step:
     spent: tuple[ir.Value, ...]
 
 
+@dataclass(frozen=True, eq=False)
 class Program:
-    """The nodes of a model in order, each with its operator.
+    """The nodes of a model in order, each with its operator; :func:`program_of` lists them.
 
-    Parameters
+    Attributes
     ----------
-    model : onnx_ir.Model
-        A checked model, see :mod:`fcconv.graph.files.load`.
-
-    Raises
-    ------
-    UnsupportedError
-        If a node's operator is not known.
+    graph : onnx_ir.Graph
+        The network.
+    constants : dict of onnx_ir.Value to array
+        Its weights, and what else is the same for all images.
+    inputs : list of onnx_ir.Value
+        What it reads.
+    steps : list of Step
+        Its nodes.
     """
 
-    def __init__(self, model: ir.Model) -> None:
-        self.graph = model.graph
-        self.constants: dict[ir.Value | None, npt.NDArray[Any]] = {
-            value: value.const_value.numpy()
-            for value in self.graph.initializers.values()
-            if value.const_value is not None
-        }
-        self.inputs = data_inputs(self.graph)
-        self.steps = list(_steps(self.graph))
+    graph: ir.Graph
+    constants: dict[ir.Value | None, npt.NDArray[Any]]
+    inputs: list[ir.Value]
+    steps: list[Step]
 
     def parameters(
         self, backend: Backend[Any], dtype: npt.DTypeLike | None = None
@@ -148,6 +146,28 @@ class Program:
             )
 
 
+def program_of(model: ir.Model) -> Program:
+    """List the nodes of a model in order, each with its operator.
+
+    Parameters
+    ----------
+    model : onnx_ir.Model
+        A checked model, see :mod:`fcconv.graph.files.load`.
+
+    Raises
+    ------
+    UnsupportedError
+        If a node's operator is not known.
+    """
+    graph = model.graph
+    constants: dict[ir.Value | None, npt.NDArray[Any]] = {
+        value: value.const_value.numpy()
+        for value in graph.initializers.values()
+        if value.const_value is not None
+    }
+    return Program(graph, constants, data_inputs(graph), list(_steps(graph)))
+
+
 def _in_blocks(
     step: Step,
     arguments: Sequence[Any],
@@ -172,7 +192,7 @@ def _in_blocks(
 
 
 def compute(
-    operator: Operator, backend: Backend[Any], node: Node, arguments: Sequence[Any]
+    operator: Operator, backend: Backend[Any], node: Call, arguments: Sequence[Any]
 ) -> tuple[Any, ...]:
     """Compute one node; errors begin with its name."""
     structural = [
@@ -194,7 +214,7 @@ def compute(
 
 def _steps(graph: ir.Graph) -> Iterator[Step]:
     for ir_node, spent in zip(graph, spent_after(graph), strict=True):
-        node = Node(ir_node, graph.opset_imports.get(ir_node.domain, 0))
+        node = read_node(ir_node, graph.opset_imports)
         yield Step(node, operator_of(node), spent)
 
 
@@ -211,7 +231,7 @@ def spent_after(graph: ir.Graph) -> list[tuple[ir.Value, ...]]:
     return [tuple(spent.get(node, ())) for node in nodes]
 
 
-def operator_of(node: Node) -> Operator:
+def operator_of(node: Call) -> Operator:
     """Look up the operator of a node.
 
     Raises

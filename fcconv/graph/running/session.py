@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,50 +19,20 @@ LARGE_WEIGHT = 2**20
 """Bytes from which on a weight is handed over to onnxruntime as it lies in memory."""
 
 
+@dataclass(eq=False, repr=False)
 class Session(Compiled):
-    """A network in onnxruntime; its weights can't be exchanged, and so `params` is empty.
+    """A network in onnxruntime, on the CPU; :func:`open_session` makes it.
 
-    Parameters
+    Attributes
     ----------
-    model : onnx_ir.Model
-        The network.
-    layouts : bool, default: True
-        Whether onnxruntime may copy weights into other layouts, which compute faster.
-
-    Raises
-    ------
-    BackendError
-        If onnxruntime is not installed.
-    UnsupportedError
-        If it refuses the network.
+    params : dict
+        Empty: onnxruntime keeps the weights to itself.
     """
 
-    engine = ONNXRUNTIME
-
-    def __init__(self, model: ir.Model, *, layouts: bool = True) -> None:
-        try:
-            import onnxruntime
-        except ModuleNotFoundError:
-            raise BackendError("onnxruntime is not installed: pip install onnxruntime") from None
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        # in the order of the network, in which what strips are cut from is soon read; the engine's
-        # own makes first what windows share, and keeps all of it
-        options.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED
-        options.enable_mem_pattern = False  # takes up to twice the memory, and as long
-        if not layouts:
-            level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-            options.graph_optimization_level = level
-            options.add_session_config_entry("session.disable_prepacking", "1")
-        written, weights = _without_weights(model)
-        with _named_errors():
-            held = [onnxruntime.OrtValue.ortvalue_from_numpy(w) for w in weights.values()]
-            options.add_external_initializers(list(weights), held)
-            self._session = onnxruntime.InferenceSession(
-                written, options, providers=["CPUExecutionProvider"]
-            )
-        self.inputs = data_inputs(model.graph)
-        self.params = {}
+    engine: str
+    params: dict[str, Any]
+    inputs: Sequence[ir.Value]
+    _session: Any
 
     def apply(self, params: Mapping[str, Any], *inputs: Any) -> Any:
         """Compute on arrays; `params` is to be empty, see :meth:`Compiled.apply`."""
@@ -78,6 +49,45 @@ class Session(Compiled):
         feed = {str(v.name): array for v, array in zip(self.inputs, arrays, strict=True)}
         with _named_errors():
             return list(self._session.run(None, feed))
+
+
+def open_session(model: ir.Model, *, layouts: bool = True) -> Session:
+    """Bring a network into onnxruntime.
+
+    Parameters
+    ----------
+    model : onnx_ir.Model
+        The network.
+    layouts : bool, default: True
+        Whether onnxruntime may copy weights into other layouts, which compute faster.
+
+    Raises
+    ------
+    BackendError
+        If onnxruntime is not installed.
+    UnsupportedError
+        If it refuses the network.
+    """
+    try:
+        import onnxruntime
+    except ModuleNotFoundError:
+        raise BackendError("onnxruntime is not installed: pip install onnxruntime") from None
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    # in the order of the network, in which what strips are cut from is soon read; the engine's
+    # own makes first what windows share, and keeps all of it
+    options.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED
+    options.enable_mem_pattern = False  # takes up to twice the memory, and as long
+    if not layouts:
+        level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+        options.graph_optimization_level = level
+        options.add_session_config_entry("session.disable_prepacking", "1")
+    written, weights = _without_weights(model)
+    with _named_errors():
+        held = [onnxruntime.OrtValue.ortvalue_from_numpy(w) for w in weights.values()]
+        options.add_external_initializers(list(weights), held)
+        session = onnxruntime.InferenceSession(written, options, providers=["CPUExecutionProvider"])
+    return Session(ONNXRUNTIME, {}, data_inputs(model.graph), session)
 
 
 def _without_weights(model: ir.Model) -> tuple[bytes, dict[str, Any]]:

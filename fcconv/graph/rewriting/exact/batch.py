@@ -11,21 +11,20 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 
 from fcconv.errors import FcconvError
+from fcconv.graph.following import spread_of
 from fcconv.graph.local import Local
-from fcconv.graph.node import Node
+from fcconv.graph.node import Node, read_node
 from fcconv.graph.operators import OPERATORS
+from fcconv.graph.rewriting.exact.batching import batching_of
 from fcconv.graph.rewriting.exact.parts import Axis
-from fcconv.graph.rules.writer import add_initializer, free_name
-
-RECURRENT = {"GRU": (2, 1), "LSTM": (2, 1, 1), "RNN": (2, 1)}
-"""The axis of the batch in each result of operators that have it behind time."""
+from fcconv.graph.rules.writer import Writer
+from fcconv.graph.rules.writing import write_ints
 
 
-def free_batch(graph: ir.Graph, image: ir.Value, names: set[str]) -> None:
+def free_batch(graph: ir.Graph, image: ir.Value, writer: Writer) -> None:
     """Let reshapes take any number of images, where the batch of one is told from other axes.
 
     Parameters
@@ -34,48 +33,43 @@ def free_batch(graph: ir.Graph, image: ir.Value, names: set[str]) -> None:
         The network; the shapes of its values are known.
     image : onnx_ir.Value
         Its input.
-    names : set of str
-        The names that are taken.
+    writer : Writer
+        What writes its initialisers.
     """
     places: dict[ir.Value, int] = {image: 0}
     for ir_node in graph:
-        node = Node(ir_node, graph.opset_imports.get(ir_node.domain, 0))
+        node = read_node(ir_node, graph.opset_imports)
         read = next((v for v in ir_node.inputs if v in places), None)
         operator = OPERATORS.get(node.op)
         if read is None or (operator is not None and operator.static):
             continue
         if node.op == "Reshape" and read is ir_node.inputs[0]:
-            place = _reshape(node, places[read], graph, names)
+            place = _reshape(node, places[read], writer)
             places[ir_node.outputs[0]] = place
             continue
-        made = RECURRENT.get(node.op) or [_followed(node, read, places)] * len(ir_node.outputs)
+        made = batching_of(node).results or [_followed(node, read, places)] * len(ir_node.outputs)
         places.update(zip(ir_node.outputs, made, strict=False))
 
 
 def _followed(node: Node, read: ir.Value, places: dict[ir.Value, int]) -> int:
     """Say which axis is the batch of what a node makes; where nobody knows, the same as before."""
-    operator = OPERATORS.get(node.op)
-    told = all(v is None or v in places or v.const_value is not None for v in node.ir.inputs)
-    if told and operator is not None and operator.spread is not None:
-        inputs = [_known(value, places) for value in node.ir.inputs]
-        try:
-            made = operator.spread(node, *inputs)
-        except FcconvError:
-            made = None
-        if made is not None:
-            return next(iter(made.along))
+    known = {v: _images(v, places[v]) for v in node.ir.inputs if v is not None and v in places}
+    try:
+        made = spread_of(node, known)
+    except FcconvError:
+        made = None
+    if made is not None:
+        return next(iter(made.along))
     shapes = read.shape, node.ir.outputs[0].shape
     return places[read] if len({len(shape or ()) for shape in shapes}) == 1 else 0
 
 
-def _known(value: ir.Value | None, places: dict[ir.Value, int]) -> Any:
-    if value is not None and value in places and value.shape is not None:
-        along: dict[int, Any] = {places[value]: Axis(0, 1, head=1)}
-        return Local(len(value.shape), along)
-    return None if value is None or value.const_value is None else value.const_value.numpy()
+def _images(value: ir.Value, place: int) -> Local | None:
+    along: dict[int, Any] = {place: Axis(0, 1, head=1)}
+    return None if value.shape is None else Local(len(value.shape), along)
 
 
-def _reshape(node: Node, place: int, graph: ir.Graph, names: set[str]) -> int:
+def _reshape(node: Node, place: int, writer: Writer) -> int:
     """Let a reshape make the batch what is left; return the axis that it becomes."""
     given, made = (_lengths(value) for value in (node.ir.inputs[0], node.ir.outputs[0]))
     if given is None or made is None:
@@ -86,9 +80,7 @@ def _reshape(node: Node, place: int, graph: ir.Graph, names: set[str]) -> int:
         return 0
     place = next((k for k in found if made[k] == 1), found[-1])
     numbers = [-1 if k == place else n for k, n in enumerate(made)]
-    name = free_name(f"{node.name}/shape", names)
-    shape = add_initializer(graph.initializers, name, np.array(numbers, np.int64))
-    node.ir.replace_input_with(1, shape)
+    node.ir.replace_input_with(1, write_ints(writer, numbers, node, "/shape"))
     return place
 
 

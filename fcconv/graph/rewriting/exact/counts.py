@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from fcconv.graph.rewriting.exact.strips import Strips, helper
 from fcconv.graph.rules.writer import Writer
+from fcconv.graph.rules.writing import write_ints, write_with_ints
 
 
 def strips_of(writer: Writer, image: ir.Value, axes: Mapping[int, tuple[int, int]]) -> Strips:
@@ -28,7 +29,7 @@ def strips_of(writer: Writer, image: ir.Value, axes: Mapping[int, tuple[int, int
 
     def length_of(axis: int) -> ir.Value:
         numbers = {"starts": [axis], "ends": [axis + 1], "axes": [0]}
-        return writer.with_ints(node, "Slice", shape, 10, "/length", numbers)
+        return write_with_ints(writer, node, "Slice", shape, 10, "/length", numbers)
 
     def count(axis: int, window: int, stride: int) -> ir.Value:
         made = length_of(axis)
@@ -53,6 +54,6 @@ def cut_to_windows(
             end = writer.emit(node, op, [end, constant], None, f"/{op}")
         ends.append(end)
     end = writer.emit(node, "Concat", ends, {"axis": 0}, "/ends")
-    starts = writer.ints([0] * len(axes), node, "/starts")
-    along_axes = writer.ints(list(axes), node, "/axes")
+    starts = write_ints(writer, [0] * len(axes), node, "/starts")
+    along_axes = write_ints(writer, list(axes), node, "/axes")
     return writer.emit(node, "Slice", [image, starts, end, along_axes], None, "/windows")

@@ -8,9 +8,9 @@ from typing import Any
 
 import onnx_ir as ir
 
+from fcconv.graph.following import spread_of
 from fcconv.graph.local import Local
-from fcconv.graph.node import Node, computing
-from fcconv.graph.operators import OPERATORS
+from fcconv.graph.node import Node, read_node
 from fcconv.graph.operators.windows import DILATED_SINCE
 from fcconv.graph.rewriting.exact.parts import Axis, Moves
 
@@ -42,32 +42,17 @@ class Followed:
         if not any(value in self.seen for value in ir_node.inputs if value is not None):
             return
         self.seen.update(ir_node.outputs)
-        made = self._made(Node(ir_node, self.opsets.get(ir_node.domain, 0)))
+        made = self._made(read_node(ir_node, self.opsets))
         if made is not None:
             self.locals.update((value, made) for value in ir_node.outputs)
 
     def _made(self, node: Node) -> Local | None:
-        operator = OPERATORS.get(node.op)
-        if operator is None or operator.static or operator.spread is None:
-            return None
-        inputs = [self._input(value) for value in node.ir.inputs]
-        if any(isinstance(inputs[k], Local) for k in operator.structural if k < len(inputs)):
-            return None
-        if any(x is NotImplemented for x in inputs):
-            return None
-        with computing(node):
-            made = operator.spread(node, *inputs)
+        seen = [value for value in node.ir.inputs if value is not None and value in self.seen]
+        known = {
+            value: at_rest(self.locals[value]) if value in self.locals else None for value in seen
+        }
+        made = spread_of(node, known)
         return made if made is not None and _can_be_written(node, made) else None
-
-    def _input(self, value: ir.Value | None) -> Any:
-        """Return what a rule is told of an input; NotImplemented if nothing can be said of it."""
-        if value is None:
-            return None
-        if value in self.locals:
-            return at_rest(self.locals[value])
-        if value in self.seen or value.const_value is None:
-            return NotImplemented
-        return value.const_value.numpy()
 
 
 def follow(

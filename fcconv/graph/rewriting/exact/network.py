@@ -7,12 +7,10 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from fcconv.errors import UnsupportedError
 from fcconv.graph.rewriting.exact.cost import Form, cheapest
 from fcconv.graph.rewriting.exact.counts import cut_to_windows, strips_of
 from fcconv.graph.rewriting.exact.follow import axes_of, follow
 from fcconv.graph.rewriting.exact.parts import BODY
-from fcconv.graph.rewriting.exact.patch import prepared
 from fcconv.graph.rewriting.exact.rewrite import Rewriter
 from fcconv.graph.rewriting.exact.strips import Parts
 from fcconv.graph.rules.writer import (
@@ -24,26 +22,24 @@ from fcconv.graph.rules.writer import (
 )
 from fcconv.graph.running.run import data_inputs
 
-OLDEST_OPSET = 11
-"""The operator set from which on numbers of slices and pads may be computed."""
 
-
-def natural_stride(model: ir.Model, axes: Sequence[int]) -> tuple[int, ...]:
-    """Return the product of the strides of what windows can share."""
-    patch = prepared(model)
+def natural_stride(patch: ir.Model, axes: Sequence[int]) -> tuple[int, ...]:
+    """Return the product of the strides of what windows can share, of a network as prepared."""
     (value,) = data_inputs(patch.graph)
     followed = follow(patch.graph, value, axes, [1] * len(axes))
     apart = [[axis.apart for axis in axes_of(local)] for local in followed.locals.values()]
     return tuple(math.lcm(*same) for same in zip(*apart, strict=True))
 
 
-def exactly(model: ir.Model, axes: Sequence[int], stride: Sequence[int]) -> tuple[ir.Model, Form]:
+def write_exactly(
+    patch: ir.Model, axes: Sequence[int], stride: Sequence[int]
+) -> tuple[ir.Model, Form]:
     """Rewrite a patch network so that every cell is the score of its window, cut out.
 
     Parameters
     ----------
-    model : onnx_ir.Model
-        The patch network; it is not changed.
+    patch : onnx_ir.Model
+        The patch network, see :func:`fcconv.graph.rewriting.exact.patch.prepared`; not changed.
     axes : sequence of int
         The axes of its input that slide.
     stride : sequence of int
@@ -57,20 +53,13 @@ def exactly(model: ir.Model, axes: Sequence[int], stride: Sequence[int]) -> tupl
     Raises
     ------
     UnsupportedError
-        If a node can't be computed for many windows at a time, or the operator set is too old.
+        If a node can't be computed for many windows at a time.
     """
-    opset = model.graph.opset_imports.get("", 0)
-    if opset < OLDEST_OPSET:
-        raise UnsupportedError(
-            f"exact windows need opset {OLDEST_OPSET}, the model is of {opset}: convert it with "
-            f"onnx.version_converter, or score windows as crops"
-        )
-    patch = prepared(model)
     (value,) = data_inputs(patch.graph)
     followed = follow(patch.graph, value, axes, stride)
     form = cheapest(patch.graph, followed)
     writer = Writer(
-        opset,
+        patch.graph.opset_imports.get("", 0),
         initializers=copied_initializers(patch.graph),
         names=names_in(patch),
     )
@@ -90,4 +79,4 @@ def exactly(model: ir.Model, axes: Sequence[int], stride: Sequence[int]) -> tupl
     for ir_node in patch.graph:
         rewriter.step(ir_node)
     outputs = [rewriter.output(output) for output in patch.graph.outputs]
-    return put_together(model, writer, image, outputs), form
+    return put_together(patch, writer, image, outputs), form

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
@@ -16,13 +16,18 @@ import onnx_ir as ir
 from fcconv.errors import FcconvError, UnsupportedError
 from fcconv.graph import receptive
 from fcconv.graph.files.shapes import infer_shapes, see_shapes
-from fcconv.graph.node import Node
+from fcconv.graph.node import Node, constant_of, read_node
 from fcconv.graph.operators import OPERATORS, moves, windows
 from fcconv.graph.rewriting.exact.batch import free_batch
+from fcconv.graph.rewriting.exact.batching import MIXES, batching_of
 from fcconv.graph.rewriting.locality import images_meet_at
-from fcconv.graph.rules.writer import TO_THE_END, add_initializer, free_name, names_in
+from fcconv.graph.rules.writer import Writer, names_in
+from fcconv.graph.rules.writing import TO_THE_END, write_ints, write_with_ints
 from fcconv.graph.running.run import data_inputs, fixed_batch
-from fcconv.graph.running.session import Session
+from fcconv.graph.running.session import open_session
+
+OLDEST_OPSET = 11
+"""The operator set from which on numbers of slices and pads may be computed."""
 
 GRAPHS = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
 
@@ -33,15 +38,35 @@ def prepared(model: ir.Model) -> ir.Model:
     Raises
     ------
     UnsupportedError
+        If it can't compute any number of images at a time, or its operator set is too old.
+    """
+    opset = model.graph.opset_imports.get("", 0)
+    if opset < OLDEST_OPSET:
+        raise UnsupportedError(
+            f"exact windows need opset {OLDEST_OPSET}, the model is of {opset}: convert it with "
+            f"onnx.version_converter, or score windows as crops"
+        )
+    patch = model.clone()
+    infer_shapes(patch)
+    if _without_sizes(patch.graph):
+        see_shapes(patch)
+    if _without_sizes(patch.graph):
+        _see_more_shapes(patch)
+    spell_out(patch)
+    return patch
+
+
+def spell_out(patch: ir.Model) -> None:
+    """Spell the sizes of a patch network out, whose shapes are known, and free its batch.
+
+    Raises
+    ------
+    UnsupportedError
         If it can't compute any number of images at a time.
     """
-    patch = model.clone()
-    graph, names = patch.graph, names_in(patch)
-    infer_shapes(patch)
-    if _without_sizes(graph):
-        see_shapes(patch)
-    if _without_sizes(graph):
-        _see_more_shapes(patch)
+    graph = patch.graph
+    opset = graph.opset_imports.get("", 0)
+    writer = Writer(opset, initializers=graph.initializers, names=names_in(patch))
     batch = fixed_batch(data_inputs(graph))
     if batch not in (None, 1):
         raise UnsupportedError(
@@ -49,24 +74,23 @@ def prepared(model: ir.Model) -> ir.Model:
             f"one that is free"
         )
     for ir_node in graph:
-        node = Node(ir_node, graph.opset_imports.get(ir_node.domain, 0))
+        node = read_node(ir_node, graph.opset_imports)
         _check_batches(node)
         operator = OPERATORS.get(node.op)
         if operator is not None and operator.spread is receptive.window:
             _spell_out_padding(node)
         elif node.op == "Slice":
-            _spell_out_ends(node, graph, names)
+            _spell_out_ends(node, writer)
         elif node.op == "Size":
-            _spell_out_size(node, graph, names)
+            _spell_out_size(node, writer)
         elif node.op == "Resize":
-            _free_sizes(node, graph, names)
+            _free_sizes(node, graph, writer)
     for value in data_inputs(graph):
         if batch == 1:
-            free_batch(graph, value, names)
+            free_batch(graph, value, writer)
         if value.shape is not None:
             value.shape = ir.Shape(["N", *value.shape.dims[1:]])
     _check_images(graph)
-    return patch
 
 
 def _check_images(graph: ir.Graph) -> None:
@@ -80,7 +104,7 @@ def _check_images(graph: ir.Graph) -> None:
         )
     if node is None or operator is None or operator.spread is None or node.op in moves.OPERATORS:
         return  # what only moves entries may bring images back to their places later
-    raise node.unsupported("it mixes the images of a batch, in which windows are to stand")
+    raise node.unsupported(MIXES)
 
 
 def _takes_images(node: Node) -> bool:
@@ -118,7 +142,7 @@ def _see_more_shapes(patch: ir.Model) -> None:
         return
     zeros = np.zeros([1, *(int(str(n)) for n in image.shape.dims[1:])], image.dtype.numpy())
     try:
-        made = Session(shown)(zeros)
+        made = open_session(shown)(zeros)
     except FcconvError:
         return
     arrays = made if isinstance(made, tuple) else (made,)
@@ -138,17 +162,10 @@ def sizes_of(value: ir.Value | None) -> tuple[int, ...] | None:
 
 def _check_batches(node: Node) -> None:
     """Refuse what can't be done for many windows at a time."""
-    if node.op.startswith(("Random", "Multinomial", "Bernoulli")):
-        raise node.unsupported("it draws random numbers, other ones for each window: remove it")
-    if node.op == "MeanVarianceNormalization" and 0 in node.attribute("axes", (0, 2, 3)):
-        raise node.unsupported("it mixes the images of a batch, in which windows are to stand")
-    if node.op in ("GatherND", "ScatterND") and not node.attribute("batch_dims", 0):
-        x = node.ir.inputs[0]
-        if x is not None and x.const_value is None:
-            raise node.unsupported(
-                "it tells entries by their images, of which there are more with windows in the "
-                "batch: index along one axis (Gather, ScatterElements)"
-            )
+    refusal = batching_of(node).refusal
+    reason = None if refusal is None else refusal(node)
+    if reason is not None:
+        raise node.unsupported(reason)
     inner = [a for a in node.ir.attributes.values() if a.type in GRAPHS]
     if inner:
         raise node.unsupported(
@@ -187,7 +204,7 @@ def _spell_out_padding(node: Node) -> None:
         node.ir.attributes[name] = ir.AttrInt64s(name, [int(n) for n in numbers])
 
 
-def _spell_out_ends(node: Node, graph: ir.Graph, names: set[str]) -> None:
+def _spell_out_ends(node: Node, writer: Writer) -> None:
     """Count the starts of a slice from the first entry, and its ends from the last."""
     sizes = sizes_of(node.ir.inputs[0])
     given = [v for v in node.ir.inputs[1:] if v is not None]
@@ -203,23 +220,19 @@ def _spell_out_ends(node: Node, graph: ir.Graph, names: set[str]) -> None:
         first.append(start)
         last.append(end - size or TO_THE_END)
     for position, numbers in ((1, first), (2, last)):
-        name = free_name(f"{node.name}/span", names)
-        value = add_initializer(graph.initializers, name, np.array(numbers, np.int64))
-        node.ir.replace_input_with(position, value)
+        node.ir.replace_input_with(position, write_ints(writer, numbers, node, "/span"))
 
 
-def _spell_out_size(node: Node, graph: ir.Graph, names: set[str]) -> None:
+def _spell_out_size(node: Node, writer: Writer) -> None:
     """Count the entries of one image, of which there are more with windows in the batch."""
     x, made = node.ir.inputs[0], node.ir.outputs[0]
     if x is None or x.shape is None or sizes_of(x) is None:
         raise node.unsupported("nothing tells how many entries one image has")
     entries = math.prod(n if isinstance(n, int) else 1 for n in x.shape.dims)
-    name = free_name(f"{node.name}/entries", names)
-    value = add_initializer(graph.initializers, name, np.array(entries))
-    made.replace_all_uses_with(value)
+    made.replace_all_uses_with(writer.constant(np.array(entries), f"{node.name}/entries"))
 
 
-def _free_sizes(node: Node, graph: ir.Graph, names: set[str]) -> None:
+def _free_sizes(node: Node, graph: ir.Graph, writer: Writer) -> None:
     """Let a resizing that names the length 1 of the batch keep whatever length it has."""
     x, sizes = node.ir.inputs[0], [*node.ir.inputs, None, None, None][3]
     wanted = node.ints("sizes", constant_of(sizes), ())
@@ -227,19 +240,14 @@ def _free_sizes(node: Node, graph: ir.Graph, names: set[str]) -> None:
         return
     if "axes" in node.ir.attributes or (isinstance(x.shape.dims[0], int) and x.shape.dims[0] > 1):
         return
-    name = free_name(f"{node.name}/sizes", names)
-    rest = add_initializer(graph.initializers, name, np.array(wanted[1:], np.int64))
-    zero, one = (
-        add_initializer(graph.initializers, free_name(f"{node.name}/{k}", names), np.array([k]))
-        for k in range(2)
-    )
-    shape = ir.node("Shape", [x], name=free_name(f"{node.name}/shape", names))
-    first = ir.node("Slice", [*shape.outputs, zero, one], name=free_name(node.name, names))
-    whole = ir.node("Concat", [*first.outputs, rest], {"axis": 0}, name=free_name(node.name, names))
-    for made in (shape, first, whole):
-        made.outputs[0].name = free_name(str(made.name), names)
-    graph.insert_before(node.ir, [shape, first, whole])
-    node.ir.replace_input_with(3, whole.outputs[0])
+    before = replace(writer, nodes=[])
+    shape = before.emit(node, "Shape", [x], suffix="/shape")
+    ends = {"starts": [0], "ends": [1]}
+    first = write_with_ints(before, node, "Slice", shape, 10, "/first", ends)
+    rest = write_ints(before, wanted[1:], node, "/rest")
+    whole = before.emit(node, "Concat", [first, rest], {"axis": 0}, "/sizes")
+    graph.insert_before(node.ir, before.nodes)
+    node.ir.replace_input_with(3, whole)
 
 
 def _keeps_one(node: Node, step: int) -> bool:
@@ -255,8 +263,3 @@ def spans(node: Node, rank: int) -> tuple[list[int], list[int], list[int], list[
     axes = node.ints("axes", given[2], tuple(range(len(starts))))
     steps = node.ints("steps", given[3], (1,) * len(starts))
     return list(starts), list(ends), [axis % rank for axis in axes], list(steps)
-
-
-def constant_of(value: ir.Value | None) -> Any:
-    """Return the array of a constant; None for any other value."""
-    return None if value is None or value.const_value is None else value.const_value.numpy()

@@ -15,19 +15,18 @@ from typing import Any
 import onnx_ir as ir
 
 from fcconv.errors import UnsupportedError
-from fcconv.graph.node import Node
+from fcconv.graph.call import Call
+from fcconv.graph.node import Node, constant_of, read_node
 from fcconv.graph.operators.padding import pad_pairs
 from fcconv.graph.operators.windows import DILATED_SINCE, pool
-from fcconv.graph.rewriting.exact.batch import RECURRENT
+from fcconv.graph.rewriting.exact.batching import batching_of
 from fcconv.graph.rewriting.exact.follow import STILL, Followed, axes_of, moves_of
 from fcconv.graph.rewriting.exact.parts import Axis, Moves
-from fcconv.graph.rewriting.exact.patch import constant_of, sizes_of, spans
+from fcconv.graph.rewriting.exact.patch import sizes_of, spans
 from fcconv.graph.rewriting.exact.strips import Key, Parts, Strips
-from fcconv.graph.rules.samples import Slide
-from fcconv.graph.rules.writer import TO_THE_END, Writer, free_name
-
-BESIDE = ("GatherElements", "GatherND", "GridSample", "ScatterElements")
-"""Operators whose further inputs have as many images as the first."""
+from fcconv.graph.rules.samples import AxisWindow
+from fcconv.graph.rules.writer import Writer, free_name
+from fcconv.graph.rules.writing import TO_THE_END, write_ints, write_with_ints
 
 
 @dataclass
@@ -59,7 +58,7 @@ class Rewriter:
 
     def step(self, ir_node: ir.Node) -> None:
         """Write what a node of the patch network becomes."""
-        node = Node(ir_node, self.followed.opsets.get(ir_node.domain, 0))
+        node = read_node(ir_node, self.followed.opsets)
         if ir_node in self.shared:
             self._write_parts(node)
         elif node.op == "Shape" and ir_node.inputs[0] in self.parts:
@@ -96,7 +95,7 @@ class Rewriter:
     def _parts_among(self, values: Iterable[ir.Value | None]) -> list[Parts]:
         return [self.parts[value] for value in values if value in self.parts]
 
-    def _brought_to(self, node: Node, x: Parts, axes: Sequence[Axis]) -> Mapping[Key, ir.Value]:
+    def _brought_to(self, node: Call, x: Parts, axes: Sequence[Axis]) -> Mapping[Key, ir.Value]:
         """Cut a value into the parts of another: the same samples shared, the same kept apart."""
         if [axis.spans for axis in x.axes] == [axis.spans for axis in axes]:
             return x.tensors
@@ -121,7 +120,7 @@ class Rewriter:
             and max(dilations) > 1
             and self.writer.opset < DILATED_SINCE[node.op]
         ):
-            slides = [Slide(*each) for each in zip(*numbers, strict=True)]
+            slides = [AxisWindow(*each) for each in zip(*numbers, strict=True)]
             channels = (sizes_of(node.ir.inputs[0]) or (0,))[0]
             return [pool(self.writer, node, node.op, tensor, channels, slides, {})]
         changed: dict[str, Any] = {
@@ -150,7 +149,7 @@ class Rewriter:
         if not axes:
             return [tensor]
         named = {"starts": starts, "ends": ends, "axes": axes, "steps": steps}
-        return [self.writer.with_ints(node, "Slice", tensor, 10, _suffix(key), named)]
+        return [write_with_ints(self.writer, node, "Slice", tensor, 10, _suffix(key), named)]
 
     def _padded(
         self, node: Node, tensor: ir.Value, moves: Mapping[int, Moves], key: Key
@@ -162,19 +161,19 @@ class Rewriter:
         if not any(map(any, pairs)):
             return [tensor]
         pads = [n for same in zip(*pairs, strict=True) for n in same]
-        ends = self.writer.ints(pads, node, "/pads")
+        ends = write_ints(self.writer, pads, node, "/pads")
         values = [self._fixed(value) for value in node.ir.inputs[2:3]]
         return self.copy(node, [tensor, ends, *values], _suffix(key))
 
     # Windows by themselves ------------------------------------------------------------------------
 
-    def whole(self, node: Node, value: ir.Value | None) -> ir.Value | None:
+    def whole(self, node: Call, value: ir.Value | None) -> ir.Value | None:
         """Let each window have all of a value, with windows in the batch."""
         if value is None or value not in self.parts or value in self.own:
             return self._fixed(value)
         x = self.parts[value]
         axes = [axis.parted(axis.block, 0) for axis in x.axes]
-        reader = Node(ir.node("Identity", [], name=f"{value.name}/whole"), node.opset)
+        reader = Call("Identity", f"{value.name}/whole", node.opset)
         (self.own[value],) = self._brought_to(reader, x, axes).values()
         return self.own[value]
 
@@ -192,13 +191,13 @@ class Rewriter:
             self._copy_whole(node)
             return
         whole = self.writer.emit(
-            node, "Concat", [self.strips.batch(), self.writer.ints(sizes, node, "/sizes")],
+            node, "Concat", [self.strips.batch(), write_ints(self.writer, sizes, node, "/sizes")],
             {"axis": 0}, "/whole",
         )  # fmt: skip
         start, end = node.attribute("start", 0), node.attribute("end", 1 + len(sizes))
         if (start, end) != (0, 1 + len(sizes)):
             numbers = {"starts": [start], "ends": [end], "axes": [0]}
-            whole = self.writer.with_ints(node, "Slice", whole, 10, "/part", numbers)
+            whole = write_with_ints(self.writer, node, "Slice", whole, 10, "/part", numbers)
         self.own[node.ir.outputs[0]] = whole
 
     def _copy_whole(self, node: Node) -> None:
@@ -209,14 +208,10 @@ class Rewriter:
 
     def _as_many(self, node: Node, inputs: list[ir.Value | None]) -> list[ir.Value | None]:
         """Repeat constants that stand for one image as often as there are windows."""
-        axis, places = 0, range(1, len(inputs))
-        if node.op in RECURRENT:  # lengths of sequences, and the states that it begins with
-            axis, places = 1 - node.attribute("layout", 0), range(4, min(len(inputs), 7))
-        elif node.op == "Concat" and node.attribute("axis", 0) != 0:
-            places = range(len(inputs))
-        elif node.op not in BESIDE:
+        beside = batching_of(node).beside
+        if beside is None:
             return inputs
-        made = list(inputs)
+        (places, axis), made = beside(node), list(inputs)
         for k in places:
             value = node.ir.inputs[k]
             constant = None if value is None else value.const_value
@@ -225,7 +220,7 @@ class Rewriter:
             if constant is None or not rank or constant.shape[place] != 1:
                 continue
             around = place, rank - 1 - place
-            before, behind = (self.writer.ints([1] * n, node, "/ones") for n in around)
+            before, behind = (write_ints(self.writer, [1] * n, node, "/ones") for n in around)
             lengths = [before, self.strips.batch(), behind]
             shape = self.writer.emit(node, "Concat", lengths, {"axis": 0}, "/shape")
             made[k] = self.writer.emit(node, "Expand", [inputs[k], shape], None, "/each")
@@ -234,7 +229,7 @@ class Rewriter:
     def output(self, value: ir.Value) -> ir.Value:
         """Put an output's features, in order, into the channels; one cell a window."""
         name = str(value.name)
-        node = Node(ir.node("Identity", [], name=name), self.writer.opset)
+        node = Call("Identity", name, self.writer.opset)
         if value not in self.followed.seen:
             raise UnsupportedError(f"the output {name!r} does not depend on the image")
         sizes = sizes_of(value)
@@ -275,7 +270,7 @@ class Rewriter:
         return list(written.outputs)
 
 
-def _as_it_is(node: Node, k: int, rank: int) -> Moves:
+def _as_it_is(node: Call, k: int, rank: int) -> Moves:
     """Read how a node moves along one of its axes."""
     ones, none = (1,) * rank, (0,) * 2 * rank
     pads = node.attribute("pads", none)

@@ -14,11 +14,12 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import onnx_ir as ir
 
+from fcconv.graph.call import Call
 from fcconv.graph.local import Local
-from fcconv.graph.node import Node
 from fcconv.graph.rewriting.exact.follow import axes_of
 from fcconv.graph.rewriting.exact.parts import BODY, Axis, Moves, ceil_div
-from fcconv.graph.rules.writer import TO_THE_END, Writer
+from fcconv.graph.rules.writer import Writer
+from fcconv.graph.rules.writing import TO_THE_END, write_ints, write_with_ints
 
 Key: TypeAlias = tuple[str, ...]
 """Which part along each axis of the image."""
@@ -101,13 +102,13 @@ class Strips:
     _once: dict[str, ir.Value] = field(default_factory=dict)
 
     def read(
-        self, node: Node, x: Parts, made: Sequence[Axis], moves: Sequence[Moves]
+        self, node: Call, x: Parts, made: Sequence[Axis], moves: Sequence[Moves]
     ) -> dict[Key, tuple[ir.Value, tuple[Moves, ...]]]:
         """Write what an operator reads to make each part, and tell how it moves there.
 
         Parameters
         ----------
-        node : Node
+        node : Call
             The operator.
         x : Parts
             What it reads.
@@ -134,7 +135,7 @@ class Strips:
                     read[_with(rest, part)] = cut, (*told, reading.moves)
         return {key: (self._written(node, cut), told) for key, (cut, told) in read.items()}
 
-    def _written(self, node: Node, cut: Cut) -> ir.Value:
+    def _written(self, node: Call, cut: Cut) -> ir.Value:
         """Write a slice, of all axes at once."""
         if not cut.ends:
             return cut.tensor
@@ -145,11 +146,11 @@ class Strips:
         }
         if any(step > 1 for _, _, step in cut.ends.values()):
             numbers["steps"] = [step for _, _, step in cut.ends.values()]
-        return self.writer.with_ints(node, "Slice", cut.tensor, 10, "/cut", numbers)
+        return write_with_ints(self.writer, node, "Slice", cut.tensor, 10, "/cut", numbers)
 
     def _samples(
         self,
-        node: Node,
+        node: Call,
         along: Mapping[str, Cut],
         axis: Axis,
         span: tuple[int, int],
@@ -170,7 +171,7 @@ class Strips:
         return self.writer.emit(node, "Concat", pieces, {"axis": where.axis}, "/samples")
 
     def _windows(
-        self, node: Node, body: Cut, axis: Axis, span: tuple[int, int], where: Place
+        self, node: Call, body: Cut, axis: Axis, span: tuple[int, int], where: Place
     ) -> Iterator[ir.Value]:
         """Yield samples of each window out of what windows share: windows, and samples behind them.
 
@@ -191,23 +192,23 @@ class Strips:
             yield self._written(node, taken)
             start += count * apart
 
-    def _runs(self, node: Node, body: Cut, where: Place, first: int, left: int) -> ir.Value:
+    def _runs(self, node: Call, body: Cut, where: Place, first: int, left: int) -> ir.Value:
         """Cut what is not read off both ends; beyond the last entry there are zeros."""
         tensor = self._written(node, body.along(where.axis, first, max(left, 0)))
         if left >= 0:
             return tensor
         pads = [0] * 2 * where.rank
         pads[where.rank + where.axis] = -left
-        return self.writer.with_ints(node, "Pad", tensor, 11, "/run", {"pads": pads})
+        return write_with_ints(self.writer, node, "Pad", tensor, 11, "/run", {"pads": pads})
 
-    def _split(self, node: Node, tensor: ir.Value, where: Place, run: int) -> ir.Value:
+    def _split(self, node: Call, tensor: ir.Value, where: Place, run: int) -> ir.Value:
         """Split an axis into windows and what lies in each one's run."""
-        shape = [self.writer.ints([0] * where.axis + [-1, run], node, "/runs")]
+        shape = [write_ints(self.writer, [0] * where.axis + [-1, run], node, "/runs")]
         if where.axis < where.rank - 1:
             shape.append(self._lengths(node, tensor, where.axis + 1))
         return self._reshaped(node, tensor, shape, "/split")
 
-    def _into_batch(self, node: Node, tensor: ir.Value, where: Place) -> ir.Value:
+    def _into_batch(self, node: Call, tensor: ir.Value, where: Place) -> ir.Value:
         """Move the windows along an axis into the batch, before those along later axes."""
         rank, front = where.rank + 1, [0, where.axis]
         if where.inner:
@@ -220,18 +221,18 @@ class Strips:
         return self._reshaped(node, turned, [self._minus_one(), lengths], "/batch")
 
     def _reshaped(
-        self, node: Node, tensor: ir.Value, shape: Sequence[ir.Value], suffix: str
+        self, node: Call, tensor: ir.Value, shape: Sequence[ir.Value], suffix: str
     ) -> ir.Value:
         lengths = shape[0]
         if len(shape) > 1:
             lengths = self.writer.emit(node, "Concat", shape, {"axis": 0}, f"{suffix} shape")
         return self.writer.emit(node, "Reshape", [tensor, lengths], None, suffix)
 
-    def _lengths(self, node: Node, tensor: ir.Value, first: int) -> ir.Value:
+    def _lengths(self, node: Call, tensor: ir.Value, first: int) -> ir.Value:
         """Read the lengths of a tensor from one axis on."""
         shape = self.writer.emit(node, "Shape", [tensor], None, "/shape")
         numbers = {"starts": [first], "ends": [TO_THE_END], "axes": [0]}
-        return self.writer.with_ints(node, "Slice", shape, 10, "/lengths", numbers)
+        return write_with_ints(self.writer, node, "Slice", shape, 10, "/lengths", numbers)
 
     def batch(self) -> ir.Value:
         """Count the windows of all images, as a list of one integer."""
@@ -239,9 +240,9 @@ class Strips:
             "all windows", lambda: self._multiplied("all windows", [self.images, *self.counts])
         )
 
-    def cells(self, node: Node, channels: int) -> ir.Value:
+    def cells(self, node: Call, channels: int) -> ir.Value:
         """Write the shape of scores, window by window: images, windows, channels."""
-        last = self.writer.ints([channels], node, "/channels")
+        last = write_ints(self.writer, [channels], node, "/channels")
         shape = [self._minus_one(), *self.counts, last]
         return self.writer.emit(node, "Concat", shape, {"axis": 0}, "/windows")
 
@@ -266,9 +267,9 @@ class Strips:
         return self._once[name]
 
 
-def helper(name: str) -> Node:
+def helper(name: str) -> Call:
     """Make a node that gives what is written for no operator its name."""
-    return Node(ir.node("Identity", [], name=name), 0)
+    return Call("Identity", name, 0)
 
 
 def _with(rest: tuple[Key, Key], part: str) -> Key:

@@ -5,31 +5,32 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import onnx_ir as ir
 
 from fcconv.errors import ShapeError
-from fcconv.graph.node import Node
-from fcconv.graph.rules.slider import Slider
+from fcconv.graph.call import Call
+from fcconv.graph.rules.context import Context
+from fcconv.graph.rules.features import gather_features, unfold
 from fcconv.graph.rules.values import (
     Constant,
     Numbers,
-    Slid,
+    SlidingValue,
+    T,
     feature_numbers,
     first,
     opened,
     varies,
 )
 
-Inputs = Sequence["Slid | Constant"]
-Aligned = tuple[Slid, list[ir.Value]]
+Inputs: TypeAlias = Sequence["SlidingValue[Any] | Constant"]
+Aligned: TypeAlias = tuple[SlidingValue[T], list[T]]
 """What the result is like but for its tensor, and the tensors of the inputs."""
 
 
-def align(slider: Slider, node: Node, inputs: Inputs) -> Aligned:
+def align(context: Context[T], node: Call, inputs: Inputs) -> Aligned[T]:
     """Bring values to one grid, for an operator that works entry by entry."""
     try:
         shape = np.broadcast_shapes(*(x.shape for x in inputs))
@@ -37,25 +38,27 @@ def align(slider: Slider, node: Node, inputs: Inputs) -> Aligned:
         shapes = ", ".join(str(x.shape) for x in inputs)
         raise node.unsupported(f"the shapes {shapes} do not broadcast") from None
     return (
-        _as_they_lie(slider, node, inputs, shape)
-        or _as_maps(slider, node, inputs, shape)
-        or _as_features(slider, node, inputs, shape)
+        _as_they_lie(context, node, inputs, shape)
+        or _as_maps(context, node, inputs, shape)
+        or _as_features(context, node, inputs, shape)
     )
 
 
 def _as_they_lie(
-    slider: Slider, node: Node, inputs: Inputs, shape: tuple[int, ...]
-) -> Aligned | None:
+    context: Context[T], node: Call, inputs: Inputs, shape: tuple[int, ...]
+) -> Aligned[T] | None:
     """Keep values that lie alike, in whatever order of entries."""
     slids = _slids(inputs)
     one = slids[0]
     alike = one.shape == shape and all(
         x.channels == one.channels and same_axes(x, one) and x.lies_like(one) for x in slids
     )
-    return _with_constants(slider, node, inputs, slids, merge(slids)) if alike else None
+    return _with_constants(context, node, inputs, slids, merge(slids)) if alike else None
 
 
-def _as_maps(slider: Slider, node: Node, inputs: Inputs, shape: tuple[int, ...]) -> Aligned | None:
+def _as_maps(
+    context: Context[T], node: Call, inputs: Inputs, shape: tuple[int, ...]
+) -> Aligned[T] | None:
     """Gather the features of each pixel; a value of one feature stands for all."""
     rank = len(shape)
     slids = [x.spread((1,) * (rank - len(x.shape)) + x.shape) for x in _slids(inputs)]
@@ -69,7 +72,7 @@ def _as_maps(slider: Slider, node: Node, inputs: Inputs, shape: tuple[int, ...])
     along = sorted(features | more)
     wide = [x if math.prod(x.shape[a] for a in along) == 1 else _widened(x, along, shape)
             for x in slids]  # fmt: skip
-    whole = _on_one_grid(slider, node, wide, along)
+    whole = _on_one_grid(context, node, wide, along)
     if whole is None:
         return None
     like = replace(
@@ -78,31 +81,31 @@ def _as_maps(slider: Slider, node: Node, inputs: Inputs, shape: tuple[int, ...])
         shape=shape,
         where=(whole[0].where[0], feature_numbers(shape, along), *whole[0].places),
     )
-    return _with_constants(slider, node, inputs, whole, like)
+    return _with_constants(context, node, inputs, whole, like)
 
 
-def _feature_axes(slids: Sequence[Slid]) -> set[int]:
+def _feature_axes(slids: Sequence[SlidingValue[T]]) -> set[int]:
     """Return the axes along which some value of one rank has several channels."""
     return {a for x in slids for a in range(len(x.shape)) if varies(x.where[1], [a])}
 
 
-def _consumes(slids: Sequence[Slid], axes: Collection[int]) -> bool:
+def _consumes(slids: Sequence[SlidingValue[T]], axes: Collection[int]) -> bool:
     """Say whether features along some axes would be all samples along an axis of the image."""
     others = set(range(len(slids[0].shape))) - {*axes}
     return any(varies(p, axes) and not varies(p, others) for x in slids for p in x.places)
 
 
-def _widened(x: Slid, along: Sequence[int], shape: tuple[int, ...]) -> Slid:
+def _widened(x: SlidingValue[T], along: Sequence[int], shape: tuple[int, ...]) -> SlidingValue[T]:
     return x.spread(tuple(shape[a] if a in along else n for a, n in enumerate(x.shape)))
 
 
 def _on_one_grid(
-    slider: Slider, node: Node, slids: Sequence[Slid], along: Sequence[int]
-) -> list[Slid] | None:
+    context: Context[T], node: Call, slids: Sequence[SlidingValue[T]], along: Sequence[int]
+) -> list[SlidingValue[T]] | None:
     """Gather the features of values whose pixels are the same; None if they are not."""
     whole = []
     for x in slids:
-        y = slider.gathered(node, x, along)
+        y = gather_features(context, node, x, along)
         if y is None:
             return None
         whole.append(y)
@@ -115,47 +118,59 @@ def _on_one_grid(
     return whole if alike else None
 
 
-def _as_features(slider: Slider, node: Node, inputs: Inputs, shape: tuple[int, ...]) -> Aligned:
+def _as_features(
+    context: Context[T], node: Call, inputs: Inputs, shape: tuple[int, ...]
+) -> Aligned[T]:
     """Give each window its own features."""
     why = "does not treat all samples of a window alike"
-    own = [slider.features(node, x, shape, why) for x in _slids(inputs)]
-    aligned = _with_constants(slider, node, inputs, own, merge(own))
+    own = [unfold(context, node, x, shape, why) for x in _slids(inputs)]
+    aligned = _with_constants(context, node, inputs, own, merge(own))
     if aligned is None:
         raise node.unsupported("a constant differs between the images of a batch")
     return aligned
 
 
 def _with_constants(
-    slider: Slider, node: Node, inputs: Inputs, slids: Sequence[Slid], like: Slid
-) -> Aligned | None:
+    context: Context[T],
+    node: Call,
+    inputs: Inputs,
+    slids: Sequence[SlidingValue[T]],
+    like: SlidingValue[T],
+) -> Aligned[T] | None:
     """Write the constants for the channels of `like`; None if one differs between samples."""
-    constants = [along_channels(slider, node, like, x) for x in inputs if isinstance(x, Constant)]
+    constants = [
+        constant_for_channels(context, node, like, x) for x in inputs if isinstance(x, Constant)
+    ]
     if None in constants:
         return None
     tensors = iter([x.tensor for x in slids])
     written = iter(constants)
-    values = [next(tensors) if isinstance(x, Slid) else next(written) for x in inputs]
+    values = [next(tensors) if isinstance(x, SlidingValue) else next(written) for x in inputs]
     return like, [value for value in values if value is not None]
 
 
-def along_channels(slider: Slider, node: Node, like: Slid, constant: Constant) -> ir.Value | None:
+def constant_for_channels(
+    context: Context[T], node: Call, like: SlidingValue[T], constant: Constant
+) -> T | None:
     """Write a constant for the channels of a tensor; None if it differs between samples."""
     if constant.array.size == 1 and constant.array.ndim <= 2 + len(like.axes):
-        return slider.keep(constant, node)
+        return context.target.keep(constant, node)
     array = opened(_ranked(constant.array, len(like.shape)))
     channel, entries = np.broadcast_arrays(like.where[1], array)
     line = np.zeros(like.channels, array.dtype)
     line[channel] = entries
     if not np.array_equal(line[channel], entries, equal_nan=line.dtype.kind == "f"):
         return None
-    return slider.constant(line.reshape(-1, *(1,) * len(like.axes)), f"{node.name}/constant")
+    return context.target.constant(
+        line.reshape(-1, *(1,) * len(like.axes)), f"{node.name}/constant"
+    )
 
 
 def _ranked(array: npt.NDArray[Any], rank: int) -> npt.NDArray[Any]:
     return array.reshape((1,) * (rank - array.ndim) + array.shape)
 
 
-def joined(slider: Slider, node: Node, inputs: Inputs, axis: int) -> Slid:
+def joined(context: Context[T], node: Call, inputs: Inputs, axis: int) -> SlidingValue[T]:
     """Join values along an axis."""
     slids = _slids(inputs)
     if len(slids) < len(inputs):
@@ -168,12 +183,12 @@ def joined(slider: Slider, node: Node, inputs: Inputs, axis: int) -> Slid:
         raise node.unsupported("it joins along the batch")
     return (
         _joined_parts(slids, axis)
-        or _joined_maps(slider, node, slids, axis)
-        or _joined_features(slider, node, slids, axis)
+        or _joined_maps(context, node, slids, axis)
+        or _joined_features(context, node, slids, axis)
     )
 
 
-def _joined_parts(slids: Sequence[Slid], axis: int) -> Slid | None:
+def _joined_parts(slids: Sequence[SlidingValue[T]], axis: int) -> SlidingValue[T] | None:
     """Join parts of one tensor: nothing is moved."""
     one = slids[0]
     if any(x.tensor is not one.tensor for x in slids):
@@ -184,43 +199,51 @@ def _joined_parts(slids: Sequence[Slid], axis: int) -> Slid | None:
     return one.varying(_joined_shape(slids, axis), where)
 
 
-def _joined_maps(slider: Slider, node: Node, slids: Sequence[Slid], axis: int) -> Slid | None:
+def _joined_maps(
+    context: Context[T], node: Call, slids: Sequence[SlidingValue[T]], axis: int
+) -> SlidingValue[T] | None:
     """Join the features of the pixels of maps on one grid."""
     along = sorted({axis} | _feature_axes(slids))
     if _consumes(slids, [axis]):
         return None
-    whole = _on_one_grid(slider, node, slids, along)
-    return None if whole is None else _concatenated(slider, node, whole, axis)
+    whole = _on_one_grid(context, node, slids, along)
+    return None if whole is None else _concatenated(context, node, whole, axis)
 
 
-def _joined_features(slider: Slider, node: Node, slids: Sequence[Slid], axis: int) -> Slid:
+def _joined_features(
+    context: Context[T], node: Call, slids: Sequence[SlidingValue[T]], axis: int
+) -> SlidingValue[T]:
     """Give each window its own features, and join them."""
-    own = [slider.features(node, x, x.shape, "joins what lies on different grids") for x in slids]
-    return _concatenated(slider, node, own, axis)
+    own = [unfold(context, node, x, x.shape, "joins what lies on different grids") for x in slids]
+    return _concatenated(context, node, own, axis)
 
 
-def _concatenated(slider: Slider, node: Node, whole: Sequence[Slid], axis: int) -> Slid:
+def _concatenated(
+    context: Context[T], node: Call, whole: Sequence[SlidingValue[T]], axis: int
+) -> SlidingValue[T]:
     """Put the channels of tensors on one grid beside each other."""
     starts = np.cumsum([0, *(x.channels for x in whole)]).tolist()
     numbers = [x.where[1] + start for x, start in zip(whole, starts, strict=False)]
     channel = _side_by_side(whole, numbers, axis)
     return replace(
         merge(whole),
-        tensor=slider.emit(node, "Concat", [x.tensor for x in whole], {"axis": 1}),
+        tensor=context.target.emit(node, "Concat", [x.tensor for x in whole], {"axis": 1}),
         channels=starts[-1],
         shape=_joined_shape(whole, axis),
         where=(whole[0].where[0], channel, *whole[0].places),
     )
 
 
-def _joined_shape(slids: Sequence[Slid], axis: int) -> tuple[int, ...]:
+def _joined_shape(slids: Sequence[SlidingValue[T]], axis: int) -> tuple[int, ...]:
     lengths = list(slids[0].shape)
     lengths[axis] = sum(x.shape[axis] for x in slids)
     return tuple(lengths)
 
 
-def _side_by_side(slids: Sequence[Slid], arrays: Sequence[Numbers], axis: int) -> Numbers:
-    """Join arrays of `Slid.where`."""
+def _side_by_side(
+    slids: Sequence[SlidingValue[T]], arrays: Sequence[Numbers], axis: int
+) -> Numbers:
+    """Join arrays of `SlidingValue[T].where`."""
     shape = list(np.broadcast_shapes(*(first(array, [axis]).shape for array in arrays)))
     wide = []
     for x, array in zip(slids, arrays, strict=True):
@@ -229,20 +252,20 @@ def _side_by_side(slids: Sequence[Slid], arrays: Sequence[Numbers], axis: int) -
     return np.concatenate(wide, axis=axis)
 
 
-def same_axes(x: Slid, y: Slid) -> bool:
+def same_axes(x: SlidingValue[T], y: SlidingValue[T]) -> bool:
     """Say whether the samples of two values lie on one grid."""
     return all(
-        (a.block, a.step) == (b.block, b.step) and (a.apart == b.apart or a.block == 1)
+        (a.block, a.step) == (b.block, b.step) and (a.jump == b.jump or a.block == 1)
         for a, b in zip(x.axes, y.axes, strict=True)
     )
 
 
-def merge(slids: Sequence[Slid]) -> Slid:
+def merge(slids: Sequence[SlidingValue[T]]) -> SlidingValue[T]:
     """Describe what an operator makes of values on one grid: it reads what any of them reads."""
     axes = tuple(same[0].merged(same) for same in zip(*(x.axes for x in slids), strict=True))
     unshared = next((x.unshared for x in slids if x.unshared), None)
     return replace(slids[0], axes=axes, unshared=unshared)
 
 
-def _slids(inputs: Iterable[Slid | Constant]) -> list[Slid]:
-    return [x for x in inputs if isinstance(x, Slid)]
+def _slids(inputs: Iterable[SlidingValue[T] | Constant]) -> list[SlidingValue[T]]:
+    return [x for x in inputs if isinstance(x, SlidingValue)]

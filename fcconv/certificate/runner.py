@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -20,73 +21,55 @@ Array: TypeAlias = npt.NDArray[Any]
 Ints: TypeAlias = tuple[int, ...]
 
 
-class Side:
-    """A network with its weights as arrays of one backend.
+@dataclass
+class Runner:
+    """A network in a finite field; :func:`runner_in` makes it.
 
-    Parameters
-    ----------
-    program : Program
-        The network.
-    backend : Backend
-        What computes.
-    dtype : data type, optional
-        What the weights are converted to first.
-    """
-
-    def __init__(self, program: Program, backend: Any, dtype: npt.DTypeLike | None = None) -> None:
-        self._program, self._backend = program, backend
-        self._weights = program.parameters(backend, dtype)
-
-    def run(self, images: Array, visit: Visit | None = None) -> list[Array]:
-        """Compute the outputs for a batch."""
-        return filled_up(
-            lambda batch: self._computed(batch, visit), images, fixed_batch(self._program.inputs)
-        )
-
-    def _computed(self, images: Any, visit: Visit | None) -> list[Any]:
-        return self._program.run_batches(self._backend, self._weights, [images], visit)
-
-
-class FieldSide(Side):
-    """A network in a finite field.
-
-    Parameters
+    Attributes
     ----------
     program : Program
         The network.
     field : Field
         What computes; both networks may share it, and the residues of the weights that both have.
-
-    Attributes
-    ----------
+    weights : dict of str to Residues
+        Its weights.
+    of_weights : float
+        A bound on the chance that these hide a difference.
     chance : float
         A bound on the chance that one of the runs so far hides a difference.
     types : list of data type
         Those of the outputs of the last run.
     """
 
-    def __init__(self, program: Program, field: Field) -> None:
-        before = field.false_agreement()
-        super().__init__(program, field)
-        self.field, self.chance = field, 0.0
-        self._of_weights = field.false_agreement() - before
-        self.types: list[np.dtype[Any]] = []
+    program: Program
+    field: Field
+    weights: dict[str, Residues]
+    of_weights: float
+    chance: float = 0.0
+    types: list[np.dtype[Any]] = dataclasses.field(default_factory=list)
 
     def run(self, images: Array, visit: Visit | None = None) -> list[Array]:
         """Compute the outputs for a batch; parts of a batch hide what they hide each by itself."""
-        before = self.field.false_agreement()
-        outputs = super().run(images, visit)
-        parts = -(-len(images) // (fixed_batch(self._program.inputs) or len(images)))
+        before, size = self.field.false_agreement(), fixed_batch(self.program.inputs)
+        outputs = pad_batch(lambda batch: self._computed(batch, visit), images, size)
+        parts = -(-len(images) // (size or len(images)))
         of_run = (self.field.false_agreement() - before) / parts
-        self.chance = max(self.chance, self._of_weights + of_run)
+        self.chance = max(self.chance, self.of_weights + of_run)
         return outputs
 
     def _computed(self, images: Array, visit: Visit | None) -> list[Array]:
-        declared = self._program.inputs[0].dtype
+        declared = self.program.inputs[0].dtype
         pixels = Residues(images, np.dtype(np.float32 if declared is None else declared.numpy()))
-        outputs = super()._computed(pixels, visit)
+        outputs = self.program.run_batches(self.field, self.weights, [pixels], visit)
         self.types = [output.dtype for output in outputs]
         return [output.numbers for output in outputs]
+
+
+def runner_in(field: Field, program: Program) -> Runner:
+    """Bring a network into a finite field."""
+    before = field.false_agreement()
+    weights = program.parameters(field)
+    return Runner(program, field, weights, field.false_agreement() - before)
 
 
 @dataclass(frozen=True)
@@ -148,7 +131,7 @@ class Grid:
         return [np.concatenate([line[:, :, place] for place in places]) for line in lines]
 
 
-def filled_up(
+def pad_batch(
     call: Callable[[Array], Sequence[Array]], images: Array, size: int | None
 ) -> list[Array]:
     """Call a network that computes `size` images at a time on any number of them."""
