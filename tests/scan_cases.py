@@ -53,6 +53,17 @@ def small_network(
     return graph.model(*made)
 
 
+def integer_network() -> onnx.ModelProto:
+    """Round the scores of a network to integers."""
+    model = small_network()
+    output = model.graph.output[0]
+    cast = onnx.helper.make_node("Cast", [output.name], ["whole"], to=onnx.TensorProto.INT32)
+    model.graph.node.append(cast)
+    output.name = "whole"
+    output.type.tensor_type.elem_type = onnx.TensorProto.INT32
+    return model
+
+
 def squeezing(layout: str = "first") -> onnx.ModelProto:
     """Put together a network that multiplies its map by what all of it excites."""
     graph, rng = Graph(*((2, 7, 8) if layout == "first" else (7, 8, 2))), np.random.default_rng(3)

@@ -10,7 +10,7 @@ import numpy as np
 
 from fcconv.errors import ImageError
 from fcconv.scanning.formats import open_file, reason
-from fcconv.scanning.images import Image
+from fcconv.scanning.images import Asked, Image
 from fcconv.scanning.layouts import find_axes, unit
 from fcconv.scanning.stored import Stored
 from fcconv.scanning.watched import Watched
@@ -81,12 +81,15 @@ def open_images(
         name += f", series {stored.series}"
     if page is not None:
         name += f", page {page}"
+    asked = Asked(layout, series, page)
     alpha = stored.alpha and layout is None and "C" in axes
     if "N" not in axes:
-        return [Image(name, stored, axes, at, alpha, watched)], False
+        return [Image(name, stored, axes, at, alpha, watched, asked)], False
     batch, axes = axes.index("N"), axes.replace("N", ".")
     return [
-        Image(f"{name}[{k}]", stored, axes, (*at[:batch], k, *at[batch + 1 :]), alpha, watched)
+        Image(
+            f"{name}[{k}]", stored, axes, (*at[:batch], k, *at[batch + 1 :]), alpha, watched, asked
+        )
         for k in range(shape[batch])
     ], True
 
