@@ -10,7 +10,7 @@ import functools
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
@@ -86,7 +86,10 @@ class Backend(Protocol[ArrayT]):
 
     @property
     def namespace(self) -> Any:
-        """The module whose functions only move entries: reshape, transpose, concatenate, take."""
+        """The module of NumPy's functions, of which networks ask for those that move entries.
+
+        Functions of entries (:meth:`elementwise`, :meth:`along`) ask for others.
+        """
         ...
 
     def matmul(self, a: ArrayT, b: ArrayT) -> ArrayT:
@@ -127,10 +130,7 @@ class Backend(Protocol[ArrayT]):
 
 
 class ArrayBackend(Backend[ArrayT], Protocol[ArrayT]):
-    """A backend that computes on the arrays of a library: one that a name or an array leads to.
-
-    Its arrays have NumPy's dtypes, or those that ``ml_dtypes`` adds to them.
-    """
+    """A backend that computes on the arrays of a library: one that a name or an array leads to."""
 
     @property
     def compiles(self) -> bool:
@@ -139,6 +139,18 @@ class ArrayBackend(Backend[ArrayT], Protocol[ArrayT]):
 
     def jit(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Compile a function of arrays for the shapes that it is called with, or return it."""
+        ...
+
+    def as_library(self, network: Any) -> Any:
+        """Give a compiled network the form that networks have in this library."""
+        ...
+
+    def copy(self, array: ArrayT) -> ArrayT:
+        """Make a new array of the same numbers, in native byte order."""
+        ...
+
+    def dtype(self, array: ArrayT) -> np.dtype[Any]:
+        """Name the dtype of an array in the terms of NumPy, or of ``ml_dtypes``."""
         ...
 
     def owns(self, kind: type) -> bool:
@@ -259,7 +271,7 @@ def backend(name_or_array: object) -> ArrayBackend[Any]:
     'fcconv_numpy'
     """
     name = name_or_array if isinstance(name_or_array, str) else library(name_or_array)
-    known = " or ".join(map(repr, BACKENDS))
+    known = either(map(repr, BACKENDS))
     if name is None:
         raise BackendError(
             f"needs the name of a backend ({known}) or an array, got {_named(type(name_or_array))}"
@@ -293,6 +305,12 @@ def backend_of_namespace(namespace: Any) -> ArrayBackend[Any]:
     return next(found for found in imported if found.namespace is namespace)
 
 
+def array_dtype(array: Any) -> np.dtype[Any]:
+    """Name the dtype of an array of any known library in the terms of NumPy."""
+    dtype = array.dtype
+    return dtype if isinstance(dtype, np.dtype) else backend(array).dtype(array)
+
+
 def to_numpy(array: Any) -> npt.NDArray[Any]:
     """Make a NumPy array of one of any known library, or of a number."""
     name = library(array)
@@ -301,7 +319,13 @@ def to_numpy(array: Any) -> npt.NDArray[Any]:
 
 def plain_arrays() -> str:
     """Say for errors which arrays are computed with."""
-    return f"{' or '.join(row.title for row in BACKENDS.values())} array"
+    return f"{either(row.title for row in BACKENDS.values())} array"
+
+
+def either(names: Iterable[str]) -> str:
+    """Join names for errors: "a, b or c"."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}"
 
 
 def check_alive(name: str, array: object) -> None:

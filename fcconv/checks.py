@@ -10,7 +10,15 @@ from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
 
 import numpy as np
 
-from fcconv.backend import ArrayBackend, ArrayT, Backend, backend_of_types, check_alive_on
+from fcconv.backend import (
+    Array,
+    ArrayBackend,
+    ArrayT,
+    array_dtype,
+    backend_of_types,
+    check_alive_on,
+    library,
+)
 from fcconv.errors import ArgumentError, DtypeError, FcconvError, ShapeError
 from fcconv.geometry import integer
 
@@ -39,7 +47,8 @@ def _describe(value: object) -> str:
     """Show an array as its dtype and shape, and anything else as it is, shortened."""
     shape = getattr(value, "shape", None)
     if shape is not None and not isinstance(value, np.generic):
-        return f"{getattr(value, 'dtype', '')}{shape}"
+        dtype = getattr(value, "dtype", "") if library(value) is None else array_dtype(value)
+        return f"{dtype}{tuple(shape)}"
     return reprlib.repr(value)
 
 
@@ -74,7 +83,12 @@ def _is_whole(value: object) -> bool:
     return kinds <= {int} or (kinds == {tuple} and all(map(_is_whole, entries)))
 
 
-def check_arrays(bias: ArrayT | None = None, **arrays: ArrayT) -> Backend[ArrayT]:
+def shape_of(array: Array) -> Shape:
+    """Return the shape as a plain tuple, which is hashed and printed the same for each library."""
+    return tuple(array.shape)
+
+
+def check_arrays(bias: ArrayT | None = None, **arrays: ArrayT) -> ArrayBackend[ArrayT]:
     """Check that the named arrays are of one library and one dtype; return their backend.
 
     A bias may be left out.
@@ -91,7 +105,7 @@ def check_arrays(bias: ArrayT | None = None, **arrays: ArrayT) -> Backend[ArrayT
         arrays["bias"] = bias
     given = arrays.values()
     backend: ArrayBackend[ArrayT] = backend_of_types(tuple(arrays), tuple(map(type, given)))
-    _check_dtypes(tuple(arrays), tuple([array.dtype for array in given]))
+    _check_dtypes(tuple(arrays), tuple(map(backend.dtype, given)))
     for name, array in arrays.items():
         check_alive_on(backend, name, array)
     return backend
@@ -108,7 +122,7 @@ def _check_dtypes(names: tuple[str, ...], dtypes: tuple[Any, ...]) -> None:
     if len({dtype.newbyteorder("=") for dtype in dtypes}) > 1:
         each = zip(names, dtypes, strict=True)
         which = ", ".join(f"{name} has dtype {dtype}" for name, dtype in each)
-        raise DtypeError(f"{which}: convert all of them to one dtype with .astype")
+        raise DtypeError(f"{which}: convert all of them to one dtype")
 
 
 def _has_arithmetic(dtype: Any) -> bool:

@@ -145,6 +145,21 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     return jax.jit(function)
 
 
+def as_library(network: Any) -> Any:
+    """Return the network: its weights are a pytree."""
+    return network
+
+
+def copy(array: jax.Array) -> jax.Array:
+    """Copy an array."""
+    return array.copy()
+
+
+def dtype(array: jax.Array) -> np.dtype[Any]:
+    """Return the dtype."""
+    return array.dtype
+
+
 def owns(kind: type) -> bool:
     """Say whether arrays of a type are JAX's, or stand for them while a function is traced."""
     return issubclass(kind, jax.Array | Tracer)

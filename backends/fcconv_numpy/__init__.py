@@ -146,6 +146,21 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def as_library(network: Any) -> Any:
+    """Return the network."""
+    return network
+
+
+def copy(array: Array) -> Array:
+    """Copy an array into native byte order, in C order."""
+    return array.astype(native(array.dtype), order="C")
+
+
+def dtype(array: Array) -> np.dtype[Any]:
+    """Return the dtype."""
+    return array.dtype
+
+
 def owns(kind: type) -> bool:
     """Say whether arrays of a type are NumPy's; masked ones and matrices would be wrong as such."""
     return issubclass(kind, np.ndarray) and not issubclass(kind, np.ma.MaskedArray | np.matrix)

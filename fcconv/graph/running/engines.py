@@ -7,7 +7,7 @@ from typing import Any
 
 import onnx_ir as ir
 
-from fcconv.backend import BACKENDS, ONNXRUNTIME, ArrayBackend, library
+from fcconv.backend import BACKENDS, ONNXRUNTIME, ArrayBackend, either, engines, library
 from fcconv.backend import backend as find_backend
 from fcconv.errors import BackendError, DtypeError
 from fcconv.graph.files.load import Source, load
@@ -26,8 +26,8 @@ def compile(  # noqa: A001 - fcconv.compile, as re.compile
     model : path, onnx.ModelProto, onnx_ir.Model, Sliding, Pointwise or torch.nn.Module
         The network.
     backend : str
-        What computes: a backend, "numpy" or "jax", or "onnxruntime". Without "jax" nothing is
-        compiled ahead, "numpy" computes node by node.
+        What computes: a backend, "numpy", "jax" or "torch", or "onnxruntime". Without "jax" nothing
+        is compiled ahead, "numpy" and "torch" compute node by node.
     window : sequence of int, optional
         Shape of one input without the batch, for a PyTorch module.
 
@@ -37,7 +37,9 @@ def compile(  # noqa: A001 - fcconv.compile, as re.compile
         Takes one array per input, in its declared shape with any batch, and returns the output, or
         a tuple of all outputs. It has `params`, the floating point weights by name, and
         ``apply(params, *inputs)``; under JAX a pure function of a pytree, which can be
-        differentiated, compiled and sharded. On onnxruntime `params` is empty.
+        differentiated, compiled and sharded. On "torch" it is a ``torch.nn.Module``, whose
+        parameters these are, to be moved, trained, compiled and exported as any other. On
+        onnxruntime `params` is empty.
 
     Raises
     ------
@@ -59,9 +61,12 @@ def compile(  # noqa: A001 - fcconv.compile, as re.compile
     if backend == ONNXRUNTIME:
         return Session(load(model, window))
     if backend not in BACKENDS:
-        known = ", ".join(map(repr, BACKENDS))
-        raise BackendError(f"unknown backend {backend!r}: use {known} or {ONNXRUNTIME!r}")
-    return OnBackend(Program(load(model, window)), backend)
+        known = either(map(repr, engines()))
+        raise BackendError(f"unknown backend {backend!r}: use {known}")
+    network: Compiled = find_backend(backend).as_library(
+        OnBackend(Program(load(model, window)), backend)
+    )
+    return network
 
 
 class OnBackend(Compiled):
@@ -93,7 +98,8 @@ class OnBackend(Compiled):
         """Compute with other weights; see :meth:`Compiled.apply`."""
         check_inputs(self.inputs, inputs)
         check_params(self.params, params)
-        outputs = self._program.run_batches(self._backend, params, inputs)
+        arrays = list(map(self._backend.asarray, inputs))
+        outputs = self._program.run_batches(self._backend, params, arrays)
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     def __call__(self, *inputs: Any) -> Any:
