@@ -212,6 +212,7 @@ class Row:
 BACKENDS = {
     "numpy": Row("NumPy", "numpy", "fcconv_numpy", "numpy.asarray"),
     "jax": Row("JAX", "jax", "fcconv_jax", "jax.numpy.asarray"),
+    "torch": Row("PyTorch", "torch", "fcconv_torch", "torch.asarray"),
 }
 """The backends by name, the reference first."""
 
@@ -252,7 +253,7 @@ def backend(name_or_array: object) -> ArrayBackend[Any]:
     Parameters
     ----------
     name_or_array : str or array
-        "numpy", "jax", or an array of one of these libraries (a tracer included).
+        "numpy", "jax", "torch", or an array of one of these libraries (a tracer included).
 
     Returns
     -------
