@@ -11,7 +11,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
@@ -157,6 +157,14 @@ class ArrayBackend(Backend[ArrayT], Protocol[ArrayT]):
         """Say whether this backend computes on arrays of a type."""
         ...
 
+    def device(self, array: ArrayT, /) -> str:
+        """Name the device where other arrays must lie, too; nothing if they may lie anywhere."""
+        ...
+
+    def on_device(self, name: str, /) -> AbstractContextManager[Any]:
+        """Give a context in which arrays are made on a device that :meth:`device` names."""
+        ...
+
     def is_deleted(self, array: ArrayT, /) -> bool:
         """Say whether an array has lost its numbers."""
         ...
@@ -171,6 +179,10 @@ class ArrayBackend(Backend[ArrayT], Protocol[ArrayT]):
 
     def double_precision(self) -> AbstractContextManager[None]:
         """Give a context in which arrays can be float64."""
+        ...
+
+    def without_gradients(self) -> AbstractContextManager[Any]:
+        """Give a context in which nothing is kept for gradients."""
         ...
 
     def column_bytes(self) -> int | None:
@@ -312,6 +324,11 @@ def array_dtype(array: Any) -> np.dtype[Any]:
     return dtype if isinstance(dtype, np.dtype) else backend(array).dtype(array)
 
 
+def without_gradients(engine: str) -> AbstractContextManager[Any]:
+    """Give a context in which an engine keeps nothing for gradients."""
+    return _module(engine).without_gradients() if engine in BACKENDS else nullcontext()
+
+
 def to_numpy(array: Any) -> npt.NDArray[Any]:
     """Make a NumPy array of one of any known library, or of a number."""
     name = library(array)
@@ -375,9 +392,12 @@ def backend_of_types(names: tuple[str, ...], types: tuple[type, ...]) -> ArrayBa
     return _module(str(first))
 
 
-@functools.cache
 def _module(name: str) -> ArrayBackend[Any]:
-    return cast("ArrayBackend[Any]", importlib.import_module(BACKENDS[name].package))
+    """Return the module of a backend, which is imported when it is first asked for."""
+    package = BACKENDS[name].package
+    # torch.compile follows this look-up, but neither a cache nor an import
+    found: Any = sys.modules.get(package) or importlib.import_module(package)
+    return cast("ArrayBackend[Any]", found)
 
 
 def _named(kind: type) -> str:

@@ -119,7 +119,7 @@ def _check_dtypes(names: tuple[str, ...], dtypes: tuple[Any, ...]) -> None:
             raise DtypeError(
                 f"{name} has dtype {dtype}: convert it to an integer or real floating point dtype"
             )
-    if len({dtype.newbyteorder("=") for dtype in dtypes}) > 1:
+    if len({dtype.name for dtype in dtypes}) > 1:  # the byte order may differ
         each = zip(names, dtypes, strict=True)
         which = ", ".join(f"{name} has dtype {dtype}" for name, dtype in each)
         raise DtypeError(f"{which}: convert all of them to one dtype")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 import numpy.typing as npt
 
@@ -185,5 +183,7 @@ def _tap_counts(window: Window, counted: list[tuple[int, int]]) -> list[list[int
 
 
 def _outer(counts: list[list[int]]) -> npt.NDArray[np.int64]:
-    product: npt.NDArray[np.int64] = functools.reduce(np.multiply.outer, map(np.asarray, counts))
+    product = np.ones((), np.int64)
+    for taps in counts:
+        product = product[..., None] * np.array(taps, np.int64)
     return product

@@ -165,6 +165,16 @@ def owns(kind: type) -> bool:
     return issubclass(kind, jax.Array | Tracer)
 
 
+def device(_array: jax.Array) -> str:
+    """Return nothing: what is made of numbers follows other arrays."""
+    return ""
+
+
+def on_device(_name: str) -> AbstractContextManager[None]:
+    """Change nothing."""
+    return nullcontext()
+
+
 def is_deleted(array: jax.Array) -> bool:
     """Say whether an array was deleted, or donated; what is being traced has no numbers to lose."""
     return not isinstance(array, Tracer) and array.is_deleted()
@@ -188,6 +198,11 @@ def double_precision() -> AbstractContextManager[None]:
     """Let arrays have 64 bits for as long as the context lasts."""
     allowed: AbstractContextManager[None] = jax.enable_x64(True)
     return allowed
+
+
+def without_gradients() -> AbstractContextManager[None]:
+    """Change nothing: gradients are asked for."""
+    return nullcontext()
 
 
 def column_bytes() -> None:

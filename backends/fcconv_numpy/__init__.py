@@ -166,6 +166,16 @@ def owns(kind: type) -> bool:
     return issubclass(kind, np.ndarray) and not issubclass(kind, np.ma.MaskedArray | np.matrix)
 
 
+def device(_array: Array) -> str:
+    """Return nothing: there is only the CPU."""
+    return ""
+
+
+def on_device(_name: str) -> AbstractContextManager[None]:
+    """Change nothing."""
+    return nullcontext()
+
+
 def is_deleted(_array: Array) -> bool:
     """Say no: an array keeps its numbers."""
     return False
@@ -183,6 +193,11 @@ def missing_dtype(_dtype: np.dtype[Any]) -> str:
 
 def double_precision() -> AbstractContextManager[None]:
     """Change nothing: arrays can always be float64."""
+    return nullcontext()
+
+
+def without_gradients() -> AbstractContextManager[None]:
+    """Change nothing: there are no gradients."""
     return nullcontext()
 
 

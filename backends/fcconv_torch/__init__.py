@@ -163,6 +163,16 @@ def owns(kind: type) -> bool:
     return issubclass(kind, torch.Tensor)
 
 
+def device(array: torch.Tensor) -> str:
+    """Name the device."""
+    return str(array.device)
+
+
+def on_device(name: str) -> AbstractContextManager[Any]:
+    """Make tensors on a device."""
+    return torch.device(name)
+
+
 def is_deleted(_array: torch.Tensor) -> bool:
     """Say no: a tensor keeps its numbers."""
     return False
@@ -185,6 +195,11 @@ def missing_dtype(dtype: np.dtype[Any]) -> str:
 def double_precision() -> AbstractContextManager[None]:
     """Change nothing: tensors can always be float64."""
     return nullcontext()
+
+
+def without_gradients() -> AbstractContextManager[Any]:
+    """Let no tensor record what it was made of."""
+    return torch.no_grad()
 
 
 def column_bytes() -> None:

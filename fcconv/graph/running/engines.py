@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 
 from fcconv.backend import BACKENDS, ONNXRUNTIME, ArrayBackend, either, engines, library
@@ -118,15 +119,19 @@ def _check_dtypes(declared: Sequence[ir.Value], backend: ArrayBackend[Any]) -> N
 
 
 class ByArray:
-    """A network on the backend of the arrays that it is called with."""
+    """A network on the backend of the arrays that it is called with, and on their device."""
 
     def __init__(self, model: ir.Model) -> None:
         self._model = model
-        self._compiled: dict[str, Compiled] = {}
+        self._compiled: dict[tuple[str, str], Compiled] = {}
 
     def __call__(self, *inputs: Any) -> Any:
         """Compute on arrays of one library."""
-        name = next((found for found in map(library, inputs) if found), "numpy")
-        if name not in self._compiled:
-            self._compiled[name] = compile(self._model, name)
-        return self._compiled[name](*inputs)
+        array = next(filter(library, inputs), np.empty(0))
+        name = str(library(array))
+        backend = find_backend(name)
+        key = name, backend.device(array)
+        with backend.on_device(key[1]):
+            if key not in self._compiled:
+                self._compiled[key] = OnBackend(Program(load(self._model)), name)
+            return self._compiled[key](*inputs)
