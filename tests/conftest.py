@@ -11,12 +11,14 @@ from hypothesis import HealthCheck, Phase, settings
 
 import fcconv
 import real_networks
-from fcconv.backend import BACKENDS, ArrayBackend, is_installed
+from fcconv.backend import BACKENDS, ArrayBackend
 from fcconv.graph.files import save as saving
 from fcconv.graph.rewriting.exact import cost
+from tested_backends import TESTED
 
 pytest.register_assert_rewrite(
-    *{p.stem for p in Path(__file__).parent.glob("*.py")} - {"conftest", "real_networks"}
+    *{p.stem for p in Path(__file__).parent.glob("*.py")}
+    - {"conftest", "real_networks", "tested_backends"}
 )
 
 PARTS = {
@@ -34,12 +36,6 @@ MISSING = {
     part: [name for name in needed if importlib.util.find_spec(name) is None]
     for part, needed in PARTS.items()
 }
-
-NEEDED = "numpy", "jax"
-"""Backends whose tests fail, and are not left out, where a library is missing."""
-
-HERE = [name for name in BACKENDS if name in NEEDED or is_installed(name)]
-"""The backends that are tested."""
 
 collect_ignore = [part for part, missing in MISSING.items() if missing]
 
@@ -67,14 +63,14 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         state = f"not run, without {', '.join(missing)}" if missing else "collected where asked for"
         terminalreporter.write_line(f"{part}: {state}")
     for name, row in BACKENDS.items():
-        state = "collected" if name in HERE else f"not run, without {row.library}"
+        state = "collected" if name in TESTED else f"not run, without {row.library}"
         terminalreporter.write_line(f"tests of every backend, on {name}: {state}")
     browser = all(map(shutil.which, ("chromium", "chromedriver")))
     state = "a browser is there" if browser else "skipped, without chromium and chromedriver"
     terminalreporter.write_line(f"test_page_browser.py: {state}")
 
 
-@pytest.fixture(scope="session", params=HERE)
+@pytest.fixture(scope="session", params=TESTED)
 def xp(request: pytest.FixtureRequest) -> ArrayBackend[Any]:
     """The backend to compute on."""
     return fcconv.backend(str(request.param))

@@ -18,6 +18,7 @@ import zarr
 
 import fcconv
 from comparing import assert_identical
+from fcconv.backend import BACKENDS
 from fcconv.cli import app
 from fcconv.errors import ArgumentError, BackendError, ImageError, UnsupportedError
 from fcconv.scanning import engine as engines

@@ -77,7 +77,7 @@ def conv1x1(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) ->
     n, c, *size = x.shape
     y = product(wide(weight), wide(x).reshape(n, c, math.prod(size)))
     y = y if bias is None else y + wide(bias)[:, None]
-    return narrow(y.reshape(n, len(weight), *size), x.dtype)
+    return narrow(y.reshape(n, weight.shape[0], *size), x.dtype)
 
 
 def max_pool(x: torch.Tensor, window: Window) -> torch.Tensor:

@@ -33,7 +33,7 @@ def convolve(
     """
     if groups == 1 and window.covers(tuple(x.shape[2:])):
         # a convolution moves the axes of all weights first, and takes up to 17 times as long
-        n, outputs, terms = len(x), len(weight), math.prod(weight.shape[1:])
+        n, outputs, terms = x.shape[0], weight.shape[0], math.prod(weight.shape[1:])
         y = linear(x.reshape(n, terms), weight.reshape(outputs, terms), bias)
         return y.reshape(n, outputs, *window.output)
     if is_whole(x) or 0 in x.shape or 0 in weight.shape:
@@ -123,7 +123,7 @@ def _by_columns(
     x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, window: Window, groups: int
 ) -> torch.Tensor:
     """Convolve by gathering windows and a product."""
-    n, outputs, terms = len(x), len(weight), math.prod(weight.shape[1:])
+    n, outputs, terms = x.shape[0], weight.shape[0], math.prod(weight.shape[1:])
     gathered = columns(x, window).reshape(n, groups, terms, math.prod(window.output))
     y = product(weight.reshape(groups, outputs // groups, terms), gathered)
     y = y.reshape(n, outputs, *window.output)

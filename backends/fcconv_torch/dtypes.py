@@ -27,8 +27,13 @@ def to_torch(dtype: np.dtype[Any]) -> torch.dtype:
 def find(dtype: np.dtype[Any]) -> torch.dtype | None:
     """Do the same, if there is one; of integers below a byte there is no more than the name."""
     found = getattr(torch, dtype.name, None)
-    known = isinstance(found, torch.dtype) and (dtype.isbuiltin == 1 or found.is_floating_point)
+    known = isinstance(found, torch.dtype) and (_is_numpys(dtype) or found.is_floating_point)
     return found if known else None
+
+
+def _is_numpys(dtype: np.dtype[Any]) -> bool:
+    """Say whether a dtype is NumPy's own; ``ml_dtypes`` adds others."""
+    return dtype.type.__module__ == "numpy"
 
 
 @functools.cache
@@ -76,7 +81,7 @@ def from_numpy(values: npt.ArrayLike) -> torch.Tensor:
     array = np.array(values)
     array = np.array(array, array.dtype.newbyteorder("="), order="C")
     dtype = to_torch(array.dtype)
-    if array.dtype.isbuiltin == 1:
+    if _is_numpys(array.dtype):
         return torch.from_numpy(array)
     bits = torch.from_numpy(array.view(f"u{array.itemsize}"))  # of ml_dtypes
     return bits.view(dtype)
@@ -85,7 +90,7 @@ def from_numpy(values: npt.ArrayLike) -> torch.Tensor:
 def to_numpy(array: torch.Tensor) -> npt.NDArray[Any]:
     """Copy a tensor from its device; one of the CPU shares its memory."""
     dtype = of_numpy(array.dtype)
-    if dtype.isbuiltin == 1:
+    if _is_numpys(dtype):
         return array.numpy(force=True)
     bits: torch.Tensor = array.detach().view(torch.uint8 if dtype.itemsize == 1 else torch.int16)
     return bits.numpy(force=True).view(dtype)
