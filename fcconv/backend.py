@@ -149,8 +149,8 @@ class ArrayBackend(Backend[ArrayT], Protocol[ArrayT]):
         """Make a new array of the same numbers, in native byte order."""
         ...
 
-    def dtype(self, array: ArrayT) -> np.dtype[Any]:
-        """Name the dtype of an array in the terms of NumPy, or of ``ml_dtypes``."""
+    def dtype(self, dtype: Any) -> np.dtype[Any]:
+        """Name a dtype of this library in the terms of NumPy, or of ``ml_dtypes``."""
         ...
 
     def owns(self, kind: type) -> bool:
@@ -321,7 +321,7 @@ def backend_of_namespace(namespace: Any) -> ArrayBackend[Any]:
 def array_dtype(array: Any) -> np.dtype[Any]:
     """Name the dtype of an array of any known library in the terms of NumPy."""
     dtype = array.dtype
-    return dtype if isinstance(dtype, np.dtype) else backend(array).dtype(array)
+    return dtype if isinstance(dtype, np.dtype) else backend(array).dtype(dtype)
 
 
 def without_gradients(engine: str) -> AbstractContextManager[Any]:
@@ -355,17 +355,16 @@ def check_alive(name: str, array: object) -> None:
         If it has not.
     """
     found = library(array)
-    if found is not None:
-        check_alive_on(_module(found), name, array)
+    if found is not None and _module(found).is_deleted(array):
+        raise deleted(name)
 
 
-def check_alive_on(backend: ArrayBackend[Any], name: str, array: object) -> None:
-    """Check the same of an array whose backend is known."""
-    if backend.is_deleted(array):
-        raise BackendError(
-            f"{name} was deleted, or given away as an argument that is donated (donate_argnums): "
-            f"make it again, or give away a copy"
-        )
+def deleted(name: str) -> BackendError:
+    """Make the error of an array that has lost its numbers."""
+    return BackendError(
+        f"{name} was deleted, or given away as an argument that is donated (donate_argnums): "
+        f"make it again, or give away a copy"
+    )
 
 
 @functools.lru_cache

@@ -16,7 +16,7 @@ from fcconv.backend import (
     ArrayT,
     array_dtype,
     backend_of_types,
-    check_alive_on,
+    deleted,
     library,
 )
 from fcconv.errors import ArgumentError, DtypeError, FcconvError, ShapeError
@@ -61,17 +61,16 @@ def remembered(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        plain = not kwargs and all(map(_is_plain, args))
-        return cached(*args) if plain else function(*args, **kwargs)
+        for value in args:  # small layers are called in microseconds
+            if type(value) not in _PLAIN and not _is_whole(value):
+                return function(*args, **kwargs)
+        return function(*args, **kwargs) if kwargs else cached(*args)
 
     return call
 
 
+_INTEGERS, _TUPLES = frozenset({int}), frozenset({tuple})
 _PLAIN = frozenset({int, bool, str, type(None)})
-
-
-def _is_plain(value: object) -> bool:
-    return type(value) in _PLAIN or _is_whole(value)
 
 
 def _is_whole(value: object) -> bool:
@@ -79,8 +78,9 @@ def _is_whole(value: object) -> bool:
     if type(value) is not tuple:
         return False
     entries = cast("tuple[object, ...]", value)
-    kinds = set(map(type, entries))
-    return kinds <= {int} or (kinds == {tuple} and all(map(_is_whole, entries)))
+    if _INTEGERS.issuperset(map(type, entries)):
+        return True
+    return _TUPLES.issuperset(map(type, entries)) and all(map(_is_whole, entries))
 
 
 def shape_of(array: Array) -> Shape:
@@ -104,16 +104,21 @@ def check_arrays(bias: ArrayT | None = None, **arrays: ArrayT) -> ArrayBackend[A
     if bias is not None:
         arrays["bias"] = bias
     given = arrays.values()
-    backend: ArrayBackend[ArrayT] = backend_of_types(tuple(arrays), tuple(map(type, given)))
-    _check_dtypes(tuple(arrays), tuple(map(backend.dtype, given)))
+    dtypes = tuple([getattr(array, "dtype", None) for array in given])
+    backend: ArrayBackend[ArrayT] = _checked(tuple(arrays), tuple(map(type, given)), dtypes)
     for name, array in arrays.items():
-        check_alive_on(backend, name, array)
+        if backend.is_deleted(array):
+            raise deleted(name)
     return backend
 
 
 @functools.lru_cache
-def _check_dtypes(names: tuple[str, ...], dtypes: tuple[Any, ...]) -> None:
-    """Check that there is arithmetic for the one dtype of the named arrays."""
+def _checked(
+    names: tuple[str, ...], types: tuple[type, ...], given: tuple[Any, ...]
+) -> ArrayBackend[Any]:
+    """Find the backend of the named arrays, and check that it has arithmetic for their dtype."""
+    backend = backend_of_types(names, types)
+    dtypes = [backend.dtype(dtype) for dtype in given]
     for name, dtype in zip(names, dtypes, strict=True):
         if not _has_arithmetic(dtype):
             raise DtypeError(
@@ -123,6 +128,7 @@ def _check_dtypes(names: tuple[str, ...], dtypes: tuple[Any, ...]) -> None:
         each = zip(names, dtypes, strict=True)
         which = ", ".join(f"{name} has dtype {dtype}" for name, dtype in each)
         raise DtypeError(f"{which}: convert all of them to one dtype")
+    return backend
 
 
 def _has_arithmetic(dtype: Any) -> bool:

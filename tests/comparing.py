@@ -31,7 +31,7 @@ def to_numpy(array: Any) -> npt.NDArray[Any]:
 def assert_same_kind(result: Any, backend: ArrayBackend[Any], dtype: str) -> None:
     """Check that a result stayed in its library, its dtype and on its device."""
     assert fcconv.backend(result) is backend, type(result)
-    assert backend.dtype(result).name == dtype, (result.dtype, dtype)
+    assert backend.dtype(result.dtype).name == dtype, (result.dtype, dtype)
     assert result.device == backend.asarray([0]).device, result.device
 
 

@@ -180,7 +180,7 @@ def test_networks_are_exported(sliding: fcconv.Sliding) -> None:
 @follows_caches
 def test_networks_are_compiled_whole(sliding: fcconv.Sliding) -> None:
     network, x = compiled(sliding.model), images(2, 31)
-    quick = torch.compile(network, fullgraph=True, backend="aot_eager")
+    quick: Any = torch.compile(network, fullgraph=True, backend="aot_eager")
     expected, found = network(x), quick(x)
     assert torch.equal(found, expected)
     gradients = [torch.autograd.grad(y.sum(), [*network.parameters()]) for y in (found, expected)]
@@ -320,7 +320,7 @@ def test_dtypes_are_named_as_in_numpy(dtype: str) -> None:
     for view in (array, array[::-1, ::2]):
         tensor = fcconv_torch.asarray(view)
         assert str(tensor.dtype) == f"torch.{dtype}"
-        assert fcconv_torch.dtype(tensor) == kind
+        assert fcconv_torch.dtype(tensor.dtype) == kind
         assert_identical(tensor, view, dtype)
     assert_identical(fcconv_torch.asarray(np.arange(3, dtype=">i4")), np.arange(3), "big-endian")
     held = fcconv_torch.asarray(array)
@@ -358,7 +358,7 @@ def test_unsigned_integers_are_those_of_numpy(dtype: str) -> None:
     for name, call in calls.items():
         expected = call(fcconv.backend("numpy"), a, b)
         found = call(fcconv_torch, *map(fcconv_torch.asarray, (a, b)))
-        assert fcconv_torch.dtype(found) == expected.dtype, name
+        assert fcconv_torch.dtype(found.dtype) == expected.dtype, name
         assert_identical(found, expected, name)
 
 

@@ -155,9 +155,9 @@ def copy(array: jax.Array) -> jax.Array:
     return array.copy()
 
 
-def dtype(array: jax.Array) -> np.dtype[Any]:
+def dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the dtype."""
-    return array.dtype
+    return dtype
 
 
 def owns(kind: type) -> bool:

@@ -156,9 +156,9 @@ def copy(array: Array) -> Array:
     return array.astype(native(array.dtype), order="C")
 
 
-def dtype(array: Array) -> np.dtype[Any]:
+def dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the dtype."""
-    return array.dtype
+    return dtype
 
 
 def owns(kind: type) -> bool:

@@ -31,12 +31,12 @@ def convolve(
 
     It has none of integers, and of no images, channels or outputs.
     """
-    if groups == 1 and window.covers(tuple(x.shape[2:])):
+    if groups == 1 and window.kernel == x.shape[2:] and not any(map(any, window.padding)):
         # a convolution moves the axes of all weights first, and takes up to 17 times as long
         n, outputs, terms = x.shape[0], weight.shape[0], math.prod(weight.shape[1:])
         y = linear(x.reshape(n, terms), weight.reshape(outputs, terms), bias)
         return y.reshape(n, outputs, *window.output)
-    if is_whole(x) or 0 in x.shape or 0 in weight.shape:
+    if not (x.is_floating_point() and x.numel() and weight.numel()):
         return _by_columns(x, weight, bias, window, groups)
     sides = [before for before, after in window.padding if before == after]
     if len(sides) < len(window.padding):

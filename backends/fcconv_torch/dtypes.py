@@ -15,6 +15,10 @@ SIGNED = {torch.uint16: torch.int16, torch.uint32: torch.int32, torch.uint64: to
 """Dtypes that have no arithmetic, and those whose sums and products have the same bits."""
 
 
+COMPUTED = frozenset({torch.float32, torch.float64})
+"""Dtypes that floats are computed in."""
+
+
 @functools.cache
 def to_torch(dtype: np.dtype[Any]) -> torch.dtype:
     """Look up the dtype of PyTorch that stands for one of NumPy, which has the same name."""
