@@ -158,7 +158,9 @@ def test_scans_keep_nothing_for_gradients(monkeypatch: pytest.MonkeyPatch) -> No
 
     convolution = fcconv_torch.conv
     monkeypatch.setattr(fcconv_torch, "conv", conv)
-    found = fcconv.scan(small_network(), picture(), engine="torch")
+    image = torch.from_numpy(picture())
+    found = fcconv.scan(small_network(), image, engine="torch")
+    assert_identical(found.scores, fcconv.scan(small_network(), picture()).scores, "scan")
     assert found.engine == "torch"
     assert kept
     assert not any(kept)
