@@ -22,6 +22,9 @@ class Compiled(Protocol):
     params : dict of str to array
         The floating point weights by name, as arrays of the backend: a pytree for JAX. Empty on
         onnxruntime, which keeps the weights to itself.
+    trainable : frozenset of str
+        Names of the weights that training changes: not the statistics that a BatchNormalization
+        keeps, nor single numbers.
 
     Examples
     --------
@@ -37,6 +40,7 @@ class Compiled(Protocol):
 
     engine: str
     params: dict[str, Any]
+    trainable: frozenset[str]
     inputs: Sequence[ir.Value]
 
     def apply(self, params: Mapping[str, Any], *inputs: Any) -> Any:
