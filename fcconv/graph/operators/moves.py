@@ -1,7 +1,7 @@
 """Operators that only move entries: reshape, transpose, slice, join and their kin.
 
-They slide without a node: what they do to the entries of one window is read off by doing it to the
-entries' numbers.
+They slide without writing a node: the operator is run on arrays of indices, which say where each
+entry of a window lies, and the moved indices are kept.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Writes the network that scores every window exactly: shared in parts, then each by itself.
 
-As long as operators say how far they see, values are written in parts. From there on windows stand
-in the batch, each with what it has of a value, and the patch network's own nodes follow as they
-are, whatever they compute.
+As long as operators say how far they see, values are written in parts. From the first node that
+does not, or where sharing stops paying, windows stand in the batch, each with its whole value, and
+the patch network's own nodes follow unchanged.
 """
 
 from __future__ import annotations
@@ -227,7 +227,7 @@ class Rewriter:
         return made
 
     def output(self, value: ir.Value) -> ir.Value:
-        """Put an output's features, in order, into the channels; one cell a window."""
+        """Put an output's features, in order, into the channels; one cell per window."""
         name = str(value.name)
         node = Call("Identity", name, self.writer.opset)
         if value not in self.followed.seen:
