@@ -211,7 +211,8 @@ def write_dense(
     """
     check_by_image(context, node, x)
     count = matrix.shape[1]  # entries of the first image of a batch
-    if len(np.unique(x.numbers.ravel()[:count])) < count:  # one is read twice: as two features
+    # a kernel has one weight for each entry: one that is read twice becomes two channels
+    if len(np.unique(x.numbers.ravel()[:count])) < count:
         x = unfold(context, node, x, x.shape, "reads an entry twice")
     x = crop_to_read(context, node, x)
     numbers = x.numbers.ravel()[:count]

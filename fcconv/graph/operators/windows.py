@@ -271,6 +271,7 @@ def pool(
                 "its padding would be as long as its kernel, which engines refuse: try the "
                 "default stride"
             )
+        # zeros that count may stand in the tensor; those that don't would enter the mean
         tensor = pad(target, node, tensor, [(slide.before, slide.after) for slide in slides])
         slides = [replace(slide, before=0, after=0) for slide in slides]
     attributes = {**window_attributes(slides), **options}

@@ -224,6 +224,7 @@ def _concatenated(
 ) -> SlidingValue[T]:
     """Put the channels of tensors on one grid beside each other."""
     starts = np.cumsum([0, *(x.channels for x in whole)]).tolist()
+    # the last start is the sum of all channels, and begins none
     numbers = [x.where[1] + start for x, start in zip(whole, starts, strict=False)]
     channel = _side_by_side(whole, numbers, axis)
     return replace(

@@ -147,7 +147,7 @@ def gather_features(
             layout.parts, x.axes, context.stride, phases.T, strict=True
         )
     ]
-    found = []
+    found = []  # one slice of the tensor for each phase
     for begins in phases.tolist():
         spec = [(a, *part) for a, part in zip(begins, parts, strict=True)]
         found.append(_slice(context, node, x.tensor, x.axes, spec))

@@ -172,6 +172,7 @@ class Rewriter:
         if value is None or value not in self.parts or value in self.own:
             return self._fixed(value)
         x = self.parts[value]
+        # where all samples are the head, every one of them is the window's own
         axes = [axis.parted(axis.block, 0) for axis in x.axes]
         reader = Call("Identity", f"{value.name}/whole", node.opset)
         (self.own[value],) = self._brought_to(reader, x, axes).values()
