@@ -77,7 +77,7 @@ WHOLE = {"write_empty_chunks": True}
 
 @dataclass(frozen=True, eq=False)
 class InFolder:
-    """Scores in a zarr group, a chunk a tile.
+    """Scores in a zarr group, one chunk per tile.
 
     Attributes
     ----------

@@ -23,7 +23,7 @@ OVERVIEW_BLOCK_ENTRIES = 2**24
 """Entries that an overview reads at a time, unless the file's own parts are larger."""
 
 ROW_PIXELS = 2**14
-"""Pixels of a row that are read together where nothing is stored in parts: they lie in a row."""
+"""Pixels of a row that are read together from arrays without chunks, whose rows are contiguous."""
 
 
 class Asked(NamedTuple):

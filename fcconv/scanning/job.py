@@ -124,7 +124,7 @@ class Job:
         Raises
         ------
         ImageError
-            If some do, and scores are integers, of which none says that there is no score.
+            If some do, and scores are integers, which have no NaN to mark a missing score.
         """
         if missing is None:
             return None
@@ -159,7 +159,7 @@ class Job:
         return [activated(self.activation, first), *others]
 
     def outputs(self, cut: Plan) -> dict[str, Output]:
-        """Describe the scores of all windows, a chunk a tile."""
+        """Describe the scores of all windows, one chunk per tile."""
         whole, one_tile = self.lead(len(self.images)), self.lead(1)
         return {
             name: Output((*whole, channels, *cut.cells), (*one_tile, channels, *cut.kept), dtype)

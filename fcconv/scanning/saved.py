@@ -173,7 +173,7 @@ def _understood(place: Path) -> Iterator[None]:
 
 
 def _outputs(record: Record, told: Mapping[str, Any]) -> dict[str, Output]:
-    """Describe the scores of all windows, a chunk a tile."""
+    """Describe the scores of all windows, one chunk per tile."""
     axes = zip(record["size"], record["window"], record["stride"], strict=True)
     cells = [(n - k) // s + 1 for n, k, s in axes]
     whole, one_tile = ((len(record["image"]),), (1,)) if told["batched"] else ((), ())

@@ -28,7 +28,7 @@ from fcconv.scanning.score_files import SCORE_FORMATS, suffixes
 
 SAID = {"fcconv": "version of fcconv", "network": "network, by a digest of nodes and weights,"}
 NEEDED = {"network": "give the file of the network that began it"}
-"""What parts of a record are in words, and what to give where they differ."""
+"""The entries of a record in words, and what a user should give where one differs."""
 
 DIGEST_DIGITS = 12
 """Digits of a digest that are told."""

@@ -1,4 +1,4 @@
-"""What a compiled network is on every engine, and what it checks before it computes."""
+"""The interface of a compiled network on every engine, and the checks before it computes."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Compiled(Protocol):
         """Compute on arrays, with the weights in `params`; see :meth:`apply`."""
 
     def __repr__(self) -> str:
-        """Say what computes, and what is taken."""
+        """Name the engine and the inputs."""
         taken = ", ".join(f"{v.name}: {v.dtype} {v.shape}" for v in self.inputs)
         return f"<network on {self.engine}, {taken}>"
 
