@@ -1026,7 +1026,7 @@ MUTATIONS = [
     Mutation(
         "one key for all",
         "fcconv/certificate/keys.py",
-        "yield int(self._rng.integers(2**63))",
+        "yield int(self.rng.integers(2**63))",
         "yield int(np.random.default_rng(0).integers(2**63))",
         f"{FORGERIES}::test_weights_that_are_chosen_for_a_known_key",
     ),
@@ -1236,7 +1236,7 @@ MUTATIONS = [
     Mutation(
         "a bound without a rounding",
         "fcconv/certificate/bounds.py",
-        "rounding = self._share * dot_bound(size, roundings, dtype)",
+        "rounding = self.share * dot_bound(size, roundings, dtype)",
         "rounding = 0.0",
         "test_bounds.py::test_errors_stay_within_their_bounds",
     ),
