@@ -29,6 +29,7 @@ from fcconv.weights import conv_to_dense, dense_to_conv, dense_to_conv1x1
 if TYPE_CHECKING:
     from fcconv.certificate.certify import certify
     from fcconv.certificate.report import Certificate
+    from fcconv.functions.export import from_jax
     from fcconv.functions.slide import slide
     from fcconv.graph.rewriting.convolutionize import convolutionize
     from fcconv.graph.rewriting.pointwise import Pointwise, pointwise
@@ -53,6 +54,7 @@ _NETWORKS = {
     "certify": "fcconv.certificate.certify",
     "compile": "fcconv.graph.running.engines",
     "convolutionize": "fcconv.graph.rewriting.convolutionize",
+    "from_jax": "fcconv.functions.export",
     "patch_of": "fcconv.graph.rewriting.weights",
     "pointwise": "fcconv.graph.rewriting.pointwise",
     "scan": "fcconv.scanning.scan",
@@ -92,6 +94,7 @@ __all__ = [
     "dense",
     "dense_to_conv",
     "dense_to_conv1x1",
+    "from_jax",
     "im2col",
     "max_pool",
     "patch_of",

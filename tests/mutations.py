@@ -1261,6 +1261,27 @@ MUTATIONS = [
         "if False:",
         "test_weights_home.py::test_copies_that_differ_are_refused",
     ),
+    Mutation(
+        "the last band of windows comes whole",
+        "fcconv/functions/exact.py",
+        "fresh = count - rows * (len(starts) - 1)",
+        "fresh = rows",
+        "test_slide.py::test_bands_of_windows_are_those_of_the_whole_image",
+    ),
+    Mutation(
+        "a case for the other one",
+        "fcconv/functions/composed.py",
+        "[which, *cases[::-1]]",
+        "[which, *cases]",
+        "test_from_jax.py::test_the_network_computes_the_function",
+    ),
+    Mutation(
+        "windows of a function that pads share nothing",
+        "fcconv/functions/slide.py",
+        "if self.exact and sharing.pads:",
+        "if False:",
+        "test_slide.py::test_windows_that_pad_share_most_multiplications",
+    ),
 ]
 
 

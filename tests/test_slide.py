@@ -16,6 +16,7 @@ from jax import lax
 import fcconv
 from comparing import assert_identical
 from fcconv import ArgumentError, FcconvError, UnsupportedError
+from fcconv.functions import exact as exact_form
 from strategies import seeds
 
 LAYOUTS = {"CHW": ("NCHW", "OIHW", "NCHW"), "HWC": ("NHWC", "HWIO", "NHWC")}
@@ -331,6 +332,45 @@ def test_padding_of_the_image_is_another_function() -> None:
     assert not shared.describe(image).own
     assert np.any(np.asarray(exact(image)) != np.asarray(shared(image)))
     assert np.array_equal(exact(image[:, :8, :8]), shared(image[:, :8, :8]))
+
+
+@pytest.mark.parametrize("windows", ["exact", "shared"])
+def test_windows_that_pad_share_most_multiplications(windows: str) -> None:
+    """Counted in what JAX computes, beside what `describe` says."""
+
+    def network(kernels: Any, x: Any) -> Any:
+        for kernel in kernels:
+            layout = LAYOUTS["HWC"]
+            made = lax.conv_general_dilated(
+                x[None], kernel, (1, 1), "SAME", dimension_numbers=layout
+            )
+            x = jax.nn.relu(made[0])
+            x = lax.reduce_window(x, -jnp.inf, lax.max, (2, 2, 1), (2, 2, 1), "VALID")
+        return x.mean((0, 1))
+
+    sizes = [(3, 3, 3, 32), (3, 3, 32, 64), (3, 3, 64, 64)]
+    kernels = [jnp.ones(size, jnp.float32) for size in sizes]
+    image = jax.ShapeDtypeStruct((256, 256, 3), jnp.float32)
+    slid = fcconv.slide(network, (64, 64, 3), stride=8, windows=windows)
+    crops = of_windows(network, (64, 64, 3), 8, (0, 1))
+
+    def count(f: Any) -> float:
+        found: Any = jax.jit(f).lower(kernels, image).cost_analysis()
+        return float(found["flops"])
+
+    ours, theirs = count(slid), count(crops)
+    assert ours < theirs / 3
+    cost = slid.describe(kernels, image).cost
+    assert (cost is not None) == (windows == "exact")
+    assert cost is None or cost.exact < cost.crops / 3
+
+
+def test_bands_of_windows_are_those_of_the_whole_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = integers(np.random.default_rng(3), 3, 23, 14)
+    slid = fcconv.slide(padded, (3, 8, 8), stride=2, spatial_axes=(1, 2))
+    whole = slid(image)
+    monkeypatch.setattr(exact_form, "ENTRIES", 1)
+    assert_equal(slid(image), whole)
 
 
 def f_that_refuses(x: Any) -> Any:

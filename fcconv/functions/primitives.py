@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -71,7 +71,7 @@ class Reader:
             raise equation.unsupported("has no rule")
         if any(np.dtype(v.dtype).kind == "c" for v in values):
             raise equation.unsupported("computes with complex numbers")
-        self.target.precision = _precision(equation)
+        self.target.precision = precision_of([equation])
         try:
             return [rule(self, equation, name, *inputs)]
         finally:
@@ -103,15 +103,23 @@ class Reader:
         return replace(like, tensor=self.target.add(by_entry(equation.eqn), tensors, dtype))
 
 
-def _precision(equation: Equation) -> str | None:
-    """Return the precision that the products of an equation are asked to have."""
-    asked = equation.eqn.params.get("precision")
-    if asked is None:
-        return None
-    both = {*asked} if isinstance(asked, tuple) else {asked}
-    if len(both) > 1 or not all(isinstance(p, lax.Precision) for p in both):
-        raise equation.unsupported("asks for a precision of its own kind")
-    return str(both.pop().name.lower())
+def precision_of(equations: Iterable[Equation]) -> str | None:
+    """Return the precision that the products of equations are asked to have.
+
+    Raises
+    ------
+    UnsupportedError
+        If that is not one precision.
+    """
+    found: set[Any] = set()
+    for equation in equations:
+        if "precision" in equation.eqn.params:
+            asked = equation.eqn.params["precision"]
+            found.update(asked if isinstance(asked, tuple) else [asked])
+            if len(found) > 1 or not all(p is None or isinstance(p, lax.Precision) for p in found):
+                raise equation.unsupported("asks for a precision of its own kind")
+    one = next(iter(found), None)
+    return None if one is None else str(one.name.lower())
 
 
 def _moved(x: SlidingValue[Tensor], move: Move, shape: tuple[int, ...]) -> SlidingValue[Tensor]:
@@ -181,14 +189,15 @@ def _conv(
         kernel,
         strides=list(p["window_strides"]),
         dilations=list(p["rhs_dilation"]),
-        pads=_ends(p["padding"]),
+        pads=pads_of(p["padding"]),
         group=p["feature_group_count"],
     )
     back = np.argsort(out)
     return _moved(made, lambda a: a.transpose(back), equation.shape)
 
 
-def _ends(padding: Sequence[tuple[int, int]]) -> list[int]:
+def pads_of(padding: Sequence[tuple[int, int]]) -> list[int]:
+    """Write padding as ONNX does: before each axis, then after each."""
     return [before for before, _ in padding] + [after for _, after in padding]
 
 
@@ -263,7 +272,7 @@ def _pool(
         "kernel_shape": [moves[k][0] for k in along],
         "strides": [moves[k][1] for k in along],
         "dilations": [moves[k][2] for k in along],
-        "pads": _ends([moves[k][3] for k in along]),
+        "pads": pads_of([moves[k][3] for k in along]),
     }
 
     def pool(flat: SlidingValue[Tensor]) -> SlidingValue[Tensor]:

@@ -23,6 +23,9 @@ from fcconv.graph.rules.samples import Samples
 from fcconv.graph.rules.values import SlidingValue
 from fcconv.graph.running.computing import Tensor
 
+PADS = "reads padding, which windows do not share"
+"""Why an equation that pads is not shared, where each window is to have its own padding."""
+
 FOLLOWS = "reads what each window has for itself"
 """Why an equation behind the first that windows do not share is not shared either."""
 
@@ -83,8 +86,18 @@ class Sharing:
             if x.unshared is not None:
                 raise equation.unsupported("reads a whole window where windows have no map")
             if self.exact and any(any(axis.pad_margin) for axis in x.axes):
-                raise equation.unsupported("reads padding, which windows do not share")
+                raise equation.unsupported(PADS)
         return made
+
+    @property
+    def pads(self) -> bool:
+        """Say whether padding is among what windows do not share."""
+        return any(reason.endswith(PADS) for reason in self.reasons)
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why each equation that is not shared is not."""
+        return [reason for _, reason in self.own.values()]
 
     def cells(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Count the windows in an image of a shape, along each spatial axis."""

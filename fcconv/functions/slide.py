@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 
-from fcconv.errors import ArgumentError
+from fcconv.errors import ArgumentError, UnsupportedError
 from fcconv.functions.arguments import (
     check_axes,
     check_image,
@@ -17,9 +18,11 @@ from fcconv.functions.arguments import (
     check_window,
     find_position,
 )
+from fcconv.functions.exact import ExactFunction, exact_function
 from fcconv.functions.sharing import FOLLOWS, Sharing, known_values, sharing_of
 from fcconv.functions.trace import traced
 from fcconv.geometry import MAX_PIXELS, Ints, integer, per_axis
+from fcconv.graph.rewriting.exact.cost import Cost
 
 WINDOWS = ("exact", "shared")
 
@@ -151,10 +154,13 @@ class SlidFunction:
             sharing.stride,
             sharing.cells(image.shape),
             len(sharing.trace.equations),
-            tuple(reason for _, reason in sharing.own.values()),
+            tuple(sharing.reasons),
+            sharing.cost if isinstance(sharing, ExactFunction) else None,
         )
 
-    def _shared(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Sharing, Any, Any]:
+    def _shared(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> tuple[Sharing | ExactFunction, Any, Any]:
         """Slide the function for some arguments; return the image, and how the result is built."""
         position = find_position(self.argnum, len(args))
         before, after = args[:position], args[position + 1 :]
@@ -172,9 +178,14 @@ class SlidFunction:
         share = functools.partial(sharing_of, trace, known, patch, number)
         axes = self.spatial_axes or _found_axes(share, self.window)
         check_size(image.shape, self.window, axes)
-        stride = per_axis(self.stride, len(axes), "stride")
-        sharing = share(axes=axes, stride=stride, exact=self.exact)
-        return sharing, image, jax.tree.structure(returned)
+        steps = per_axis(self.stride, len(axes), "stride")
+        structure = jax.tree.structure(returned)
+        sharing = share(axes=axes, stride=steps, exact=self.exact)
+        if self.exact and sharing.pads:
+            with suppress(UnsupportedError):  # else windows share what comes before the padding
+                slid = exact_function(trace, known, patch, number, axes, steps)
+                return slid, image, structure
+        return sharing, image, structure
 
 
 @dataclass(frozen=True)
@@ -190,6 +201,9 @@ class Description:
         Primitive operations of the function.
     own : tuple of str
         Those that each window computes for itself, and why; it holds where they begin.
+    cost : Cost, optional
+        Multiplications for each window, of a function that pads: at the ends of a window it is
+        each window's own what padding has a part in.
     """
 
     window: tuple[int, ...]
@@ -198,6 +212,7 @@ class Description:
     cells: tuple[int, ...]
     equations: int
     own: tuple[str, ...]
+    cost: Cost | None = None
 
     def __str__(self) -> str:
         """Say it in a few lines."""
@@ -205,6 +220,9 @@ class Description:
             f"windows of {self.window} along the axes {self.axes}, "
             f"{' and '.join(map(str, self.stride))} apart: {' x '.join(map(str, self.cells))}"
         )
+        if self.cost is not None:
+            said = [f"each window by itself from {node}" for node in self.own]
+            return "\n".join([first, f"multiplications: {self.cost.told()}", *said])
         if not self.own:
             return f"{first}\nall {self.equations} equations are shared"
         reasons = [reason for reason in dict.fromkeys(self.own) if reason != FOLLOWS]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,7 +88,8 @@ class Following:
         """Note what is known of a value."""
         self.values[value] = known
         if isinstance(known, np.ndarray):
-            dtype = ir.DataType.from_numpy(np.dtype(np.int64 if _varies(known) else known.dtype))
+            found = ir.DataType.from_numpy(np.dtype(np.int64 if _varies(known) else known.dtype))
+            dtype = value.dtype or found
             self._types[value] = onnx.helper.make_tensor_type_proto(dtype.value, known.shape)
         elif known is not None and known.sizes is not None and value.dtype is not None:
             self._types[value] = onnx.helper.make_tensor_type_proto(value.dtype.value, known.sizes)
@@ -143,6 +144,8 @@ class Following:
         if not all(value in self._types for value in given):
             return {}
         types = {str(value.name): self._types[value] for value in given}
+        if node.ir.domain:  # of operators that are not ONNX's only those by entry are known here
+            return _of_entries(node.ir, types.values())
         data = {
             str(value.name): onnx.numpy_helper.from_array(_in_numbers(known))
             for value, known in zip(node.ir.inputs, inputs, strict=True)
@@ -240,6 +243,16 @@ def _in_numbers(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return array
     numbers = [-1 if n is None else n.first for n in lengths(array)]
     return np.array(numbers, np.int64).reshape(array.shape)
+
+
+def _of_entries(node: ir.Node, inputs: Iterable[onnx.TypeProto]) -> dict[str, onnx.TypeProto]:
+    """Infer the type of what is made entry by entry."""
+    (made,) = node.outputs
+    sizes = [_sizes(told) for told in inputs]
+    if made.dtype is None or None in sizes:
+        return {}
+    shape = np.broadcast_shapes(*(n for n in sizes if n is not None))
+    return {str(made.name): onnx.helper.make_tensor_type_proto(made.dtype.value, shape)}
 
 
 def _lines(entries: Along | Together) -> list[Along]:

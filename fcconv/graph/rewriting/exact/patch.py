@@ -47,13 +47,26 @@ def prepared(model: ir.Model) -> ir.Model:
             f"onnx.version_converter, or score windows as crops"
         )
     patch = model.clone()
-    graph = patch.graph
-    writer = Writer(opset, initializers=graph.initializers, names=names_in(patch))
     infer_shapes(patch)
-    if _without_sizes(graph):
+    if _without_sizes(patch.graph):
         see_shapes(patch)
-    if _without_sizes(graph):
+    if _without_sizes(patch.graph):
         _see_more_shapes(patch)
+    spell_out(patch)
+    return patch
+
+
+def spell_out(patch: ir.Model) -> None:
+    """Spell the sizes of a patch network out, whose shapes are known, and free its batch.
+
+    Raises
+    ------
+    UnsupportedError
+        If it can't compute any number of images at a time.
+    """
+    graph = patch.graph
+    opset = graph.opset_imports.get("", 0)
+    writer = Writer(opset, initializers=graph.initializers, names=names_in(patch))
     batch = fixed_batch(data_inputs(graph))
     if batch not in (None, 1):
         raise UnsupportedError(
@@ -78,7 +91,6 @@ def prepared(model: ir.Model) -> ir.Model:
         if value.shape is not None:
             value.shape = ir.Shape(["N", *value.shape.dims[1:]])
     _check_images(graph)
-    return patch
 
 
 def _check_images(graph: ir.Graph) -> None:
