@@ -319,16 +319,23 @@ def _with_bias(y: Numbers, bias: Residues | None, prime: int) -> Numbers:
 
 
 def _window_sums(x: Numbers, window: Window, prime: int) -> Numbers:
-    """Add up each window, ``(N, C, *S')``, one axis after the other: nothing is unfolded."""
+    """Add up each window, ``(N, C, *S')``, one axis after the other: nothing is unfolded.
+
+    A sum is the difference of two running ones, so that a window as long as the image costs no more
+    than a short one.
+    """
     sums = np.pad(x.astype(np.int64, copy=False), [(0, 0), (0, 0), *window.padding])
     moves = zip(window.kernel, window.stride, window.dilation, window.output, strict=True)
     for axis, (kernel, stride, dilation, output) in enumerate(moves, 2):
-        taps = (
-            slice(tap * dilation, tap * dilation + (output - 1) * stride + 1, stride)
-            for tap in range(kernel)
-        )
-        parts = (sums[(slice(None),) * axis + (tap,)] for tap in taps)
-        sums = functools.reduce(np.add, parts) % prime
+        before, length, after = sums.shape[:axis], sums.shape[axis], sums.shape[axis + 1 :]
+        # a row of the taps that lie `dilation` apart, behind a first 0
+        ends = (dilation, -length % dilation)
+        padded = np.pad(sums, [ends if k == axis else (0, 0) for k in range(sums.ndim)])
+        running = padded.reshape(*before, -1, dilation, *after).cumsum(axis)
+        every = (slice(None),) * axis
+        totals = running[(*every, slice(kernel, None))] - running[(*every, slice(-kernel))]
+        starts = slice(0, (output - 1) * stride + 1, stride)
+        sums = totals.reshape(*before, -1, *after)[(*every, starts)] % prime
     return sums
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +16,10 @@ from fcconv_numpy.threads import blas_threads, share
 
 if TYPE_CHECKING:
     from fcconv.geometry import Window
+
+
+LONG = 8
+"""Windows that an entry is in from which on their maxima are made of those of shorter ones."""
 
 
 def pool(reduce: np.ufunc, x: Array, window: Window, blank: float, count: Array | None) -> Array:
@@ -64,12 +68,25 @@ def _reduced(reduce: np.ufunc, x: Array, window: Window, axis: int, cells: int) 
         only: Array = reduce.reduce(samples, axis=2 + axis, keepdims=True)
         return only
     span = (cells - 1) * stride + 1
-    first, *others = (
-        x[*before, a : a + span : stride] for a in range(0, kernel * dilation, dilation)
-    )
+    taps = list(range(0, kernel * dilation, dilation))
+    if reduce is np.maximum and kernel >= LONG * stride:
+        x, taps = _of_runs(x, taps, axis)
+    first, *others = (x[*before, a : a + span : stride] for a in taps)
     if not others:
         return first
     total: Array = reduce(first, others[0])
     for tap in others[1:]:
         reduce(total, tap, out=total)
     return total
+
+
+def _of_runs(x: Array, taps: Sequence[int], axis: int) -> tuple[Array, list[int]]:
+    """Take maxima of runs of taps, each twice as long as before; two of them make a window.
+
+    They may overlap: an entry counts once, however often it is in a maximum.
+    """
+    before, run = (slice(None),) * (2 + axis), 1
+    while 2 * run < len(taps):
+        x = np.maximum(x[*before, : -taps[run]], x[*before, taps[run] :])
+        run *= 2
+    return x, [0, taps[-run]]

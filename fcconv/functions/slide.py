@@ -183,7 +183,7 @@ class SlidFunction:
         sharing = share(axes=axes, stride=steps, exact=self.exact)
         if self.exact and sharing.pads:
             with suppress(UnsupportedError):  # else windows share what comes before the padding
-                slid = exact_function(trace, known, patch, number, axes, steps)
+                slid = exact_function(trace, known, patch, number, axes=axes, stride=steps)
                 return slid, image, structure
         return sharing, image, structure
 
