@@ -23,6 +23,7 @@ import tifffile
 import fcconv
 from fcconv.cli import app
 from fcconv.scanning.network import as_network
+from fcconv.scanning.network_layout import NetworkLayout
 from fcconv_bench import networks
 from fcconv_bench.crops import Scene
 from fcconv_bench.suite import Call, Facts, Prepared, Suite
