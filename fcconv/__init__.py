@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from fcconv.graph.running.engines import compile  # noqa: A004 - fcconv.compile, as re.compile
     from fcconv.scanning.preparation import Preparation
     from fcconv.scanning.result import Scan
+    from fcconv.scanning.saved import open_scan
     from fcconv.scanning.scan import scan
 
 __version__ = "0.1.0"
@@ -55,6 +56,7 @@ _NETWORKS = {
     "compile": "fcconv.graph.running.engines",
     "convolutionize": "fcconv.graph.rewriting.convolutionize",
     "from_jax": "fcconv.functions.export",
+    "open_scan": "fcconv.scanning.saved",
     "patch_of": "fcconv.graph.rewriting.weights",
     "pointwise": "fcconv.graph.rewriting.pointwise",
     "scan": "fcconv.scanning.scan",
@@ -97,6 +99,7 @@ __all__ = [
     "from_jax",
     "im2col",
     "max_pool",
+    "open_scan",
     "patch_of",
     "pointwise",
     "rounding",

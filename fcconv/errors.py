@@ -60,4 +60,4 @@ class ImageError(FcconvError, ValueError):
 
 
 class OutputError(FcconvError, OSError):
-    """A network, or scores, can't be written where they are to go."""
+    """A network, or scores, can't be written where they are to go, or read from there."""

@@ -23,6 +23,7 @@ from fcconv.checks import (
     check_channels,
     check_ndim,
     check_spatial,
+    shape_of,
 )
 from fcconv.errors import ShapeError
 from fcconv.geometry import Ints, Padding, Window
@@ -53,7 +54,7 @@ def dense(x: ArrayT, weight: ArrayT, bias: ArrayT | None = None) -> ArrayT:
     DtypeError
         If a dtype is neither integer nor real floating point, or the dtypes differ.
     BackendError
-        If an argument is no NumPy or JAX array, or the arrays are of different libraries.
+        If an argument is not an array of a backend's library, or two are of different ones.
 
     Examples
     --------
@@ -62,7 +63,7 @@ def dense(x: ArrayT, weight: ArrayT, bias: ArrayT | None = None) -> ArrayT:
     array([11, 17, 24])
     """
     backend = check_arrays(x=x, weight=weight, bias=bias)
-    _check_dense(x.shape, weight.shape, _shape(bias))
+    _check_dense(shape_of(x), shape_of(weight), _shape(bias))
     return backend.dense(x, weight, bias)
 
 
@@ -121,15 +122,16 @@ def conv(
     DtypeError
         If a dtype is neither integer nor real floating point, or the dtypes differ.
     BackendError
-        If an argument is no NumPy or JAX array, or the arrays are of different libraries.
+        If an argument is not an array of a backend's library, or two are of different ones.
 
     Notes
     -----
     The NumPy backend gathers windows as columns and multiplies (Chellapilla, Puri & Simard,
     *High performance convolutional neural networks for document processing*, 2006, section 3.1);
     the JAX backend calls ``lax.conv_general_dilated``, or on a CPU a product or shifted sums where
-    they were measured to be faster. Under JAX float32 means float32, unless
-    ``jax.default_matmul_precision`` says otherwise.
+    they were measured to be faster; the PyTorch backend calls ``torch.nn.functional.conv2d``, or a
+    product where the kernel covers the input. Under JAX and PyTorch float32 means float32, unless
+    ``jax.default_matmul_precision`` or ``torch.set_float32_matmul_precision`` say otherwise.
 
     Examples
     --------
@@ -142,7 +144,7 @@ def conv(
     (1, 1, 2, 2)
     """
     backend = check_arrays(x=x, weight=weight, bias=bias)
-    shapes = x.shape, weight.shape, _shape(bias)
+    shapes = shape_of(x), shape_of(weight), _shape(bias)
     window, groups = _conv_window(
         *shapes, stride=stride, padding=padding, dilation=dilation, groups=groups
     )
@@ -193,7 +195,7 @@ def conv1x1(x: ArrayT, weight: ArrayT, bias: ArrayT | None = None) -> ArrayT:
     DtypeError
         If a dtype is neither integer nor real floating point, or the dtypes differ.
     BackendError
-        If an argument is no NumPy or JAX array, or the arrays are of different libraries.
+        If an argument is not an array of a backend's library, or two are of different ones.
 
     Examples
     --------
@@ -202,7 +204,7 @@ def conv1x1(x: ArrayT, weight: ArrayT, bias: ArrayT | None = None) -> ArrayT:
     array([[[31, 42]]])
     """
     backend = check_arrays(x=x, weight=weight, bias=bias)
-    _check_conv1x1(x.shape, weight.shape, _shape(bias))
+    _check_conv1x1(shape_of(x), shape_of(weight), _shape(bias))
     matrix = cast("Any", weight).reshape(weight.shape[:2])
     return backend.conv1x1(x, matrix, bias)
 
@@ -255,7 +257,7 @@ def im2col(
     DtypeError
         If the dtype is neither integer nor real floating point.
     BackendError
-        If `x` is no NumPy or JAX array.
+        If `x` is not an array of a backend's library.
 
     Examples
     --------
@@ -265,10 +267,11 @@ def im2col(
             [1, 2, 3]]])
     """
     backend = check_arrays(x=x)
-    check_spatial(x.shape)
-    window = geometry.window(x.shape[2:], kernel, stride, padding, dilation)
+    shape = shape_of(x)
+    check_spatial(shape)
+    window = geometry.window(shape[2:], kernel, stride, padding, dilation)
     return backend.im2col(x, window)
 
 
 def _shape(bias: Array | None) -> Shape | None:
-    return None if bias is None else bias.shape
+    return None if bias is None else shape_of(bias)

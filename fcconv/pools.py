@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 import numpy.typing as npt
 
 from fcconv import geometry
-from fcconv.backend import ArrayT
+from fcconv.backend import ArrayT, array_dtype
 from fcconv.checks import (
     Shape,
     annotate_errors,
@@ -16,6 +14,7 @@ from fcconv.checks import (
     check_arrays,
     check_flag,
     check_spatial,
+    shape_of,
 )
 from fcconv.errors import DtypeError, ShapeError
 from fcconv.geometry import Ints, Padding, Window
@@ -61,7 +60,7 @@ def max_pool(
     DtypeError
         If the dtype is neither integer nor real floating point.
     BackendError
-        If `x` is no NumPy or JAX array.
+        If `x` is not an array of a backend's library.
 
     Examples
     --------
@@ -70,10 +69,10 @@ def max_pool(
     array([[[4, 8, 5]]])
     """
     backend = check_arrays(x=x)
-    check_spatial(x.shape)
+    check_spatial(shape_of(x))
     check_flag("ceil_mode", ceil_mode)
     window, _ = _moves(
-        x.shape[2:],
+        shape_of(x)[2:],
         kernel,
         stride=stride,
         padding=padding,
@@ -128,7 +127,7 @@ def avg_pool(
     DtypeError
         If the dtype is not real floating point: the mean of integers is not an integer.
     BackendError
-        If `x` is no NumPy or JAX array.
+        If `x` is not an array of a backend's library.
 
     Examples
     --------
@@ -137,15 +136,15 @@ def avg_pool(
     array([[[1., 2., 4., 5.]]])
     """
     backend = check_arrays(x=x)
-    if x.dtype.kind in "iu":
+    if array_dtype(x).kind in "iu":
         raise DtypeError(
             "the mean of integers is not an integer: convert x to a floating point dtype"
         )
-    check_spatial(x.shape)
+    check_spatial(shape_of(x))
     check_flag("ceil_mode", ceil_mode)
     check_flag("count_include_pad", count_include_pad)
     window, counts = _moves(
-        x.shape[2:],
+        shape_of(x)[2:],
         kernel,
         stride=stride,
         padding=padding,
@@ -200,5 +199,7 @@ def _tap_counts(window: Window, counted: list[tuple[int, int]]) -> list[list[int
 
 
 def _outer(counts: list[list[int]]) -> npt.NDArray[np.int64]:
-    product: npt.NDArray[np.int64] = functools.reduce(np.multiply.outer, map(np.asarray, counts))
+    product = np.ones((), np.int64)
+    for taps in counts:
+        product = product[..., None] * np.array(taps, np.int64)
     return product

@@ -49,6 +49,7 @@ IN_TILES = "test_tiles.py::test_definitions_hold_in_tiles"
 TILES = "test_plan.py::test_tiles_equal_the_whole_image"
 MISSING = "test_scan_missing.py"
 CUT_OUT = "test_scan_cut_out.py"
+PLACES = "test_scan_places.py"
 PEAKS = "test_scan_peaks.py::test_peaks_equal_those_of_brute_force"
 MODULAR = "backends/fcconv_modular/__init__.py"
 EXACT_PROOF = "test_exact_proof.py"
@@ -679,6 +680,83 @@ MUTATIONS = [
         "options.enable_mem_pattern = False",
         "options.enable_mem_pattern = True",
         "test_scan_limits.py::test_values_go_when_they_are_read",
+    ),
+    Mutation(
+        "probabilities add up to 1 along the first axis of the map",
+        "fcconv/scanning/activation.py",
+        "shifted / shifted.sum(axis=0)",
+        "shifted / shifted.sum(axis=1, keepdims=True)",
+        "test_scan_activation.py::test_probabilities_are_those_of_the_definition",
+    ),
+    Mutation(
+        "crops of a scan of probabilities keep their scores",
+        "fcconv/scanning/cut_out.py",
+        "job.activated(made)[0]",
+        "made[0]",
+        "test_scan_activation.py::test_peaks_and_audits_have_probabilities_of_crops",
+    ),
+    Mutation(
+        "a mask is looked up at the corners of windows",
+        "fcconv/scanning/places.py",
+        "* s + k / 2",
+        "* s",
+        f"{PLACES}::test_a_picture_of_any_resolution_marks_windows",
+    ),
+    Mutation(
+        "windows that reach out of a region are scored",
+        "fcconv/scanning/places.py",
+        "math.floor((stop - k) / s + 1e-9)",
+        "math.floor(stop / s + 1e-9)",
+        f"{PLACES}::test_windows_inside_a_region_are_scored",
+    ),
+    Mutation(
+        "a box that polygons touch lies inside as a whole",
+        "fcconv/scanning/areas.py",
+        "if shapely.covers(self.shape, box)",
+        "if shapely.intersects(self.shape, box)",
+        f"{PLACES}::test_polygons_hold_windows",
+    ),
+    Mutation(
+        "tiles without a wanted window are read",
+        "fcconv/scanning/tiles.py",
+        "if left_out == tile.windows",
+        "if left_out > tile.windows",
+        f"{PLACES}::test_tiles_without_a_wanted_window_are_not_read",
+    ),
+    Mutation(
+        "a run of another mask is gone on with",
+        "fcconv/scanning/places.py",
+        'told["mask"] = self.area.identity()',
+        'told["mask"] = ""',
+        f"{PLACES}::test_the_store_tells_the_places",
+    ),
+    Mutation(
+        "tiles of a scan that is opened are not compared with their digests",
+        "fcconv/scanning/saved.py",
+        "lost = sum(folder.read(chunk) is None for chunk in folder.chunks())",
+        "lost = 0",
+        "test_scan_saved.py::test_what_is_no_scan_is_refused_in_one_line",
+    ),
+    Mutation(
+        "what is mirrored is not read",
+        "fcconv/scanning/padded.py",
+        "first = max(min(part.start, n - 1 - beyond), 0) if beyond else part.start",
+        "first = min(part.start, n - 1)",
+        "test_scan_pad.py::test_a_padded_scan_is_that_of_the_padded_image",
+    ),
+    Mutation(
+        "new pixels have a value whatever they are made of",
+        "fcconv/scanning/padded.py",
+        "self._padded(missing[np.newaxis], more)[0]",
+        "np.pad(missing, [(0, n) for n in more])",
+        "test_scan_pad.py::test_pixels_without_a_value_are_repeated_as_such",
+    ),
+    Mutation(
+        "an engine is chosen for each of many images",
+        "fcconv/cli/many.py",
+        "engine = scans[0].engine",
+        "engine = job.engine",
+        "test_scan_many.py::test_the_network_is_compiled_once_and_one_engine_chosen",
     ),
     Mutation(
         "an audit draws the first windows",

@@ -34,7 +34,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 LANGUAGES = {"python", "pycon", "sh", "text"}
-COMMANDS = {"inspect", "convert", "verify", "scan"}
+COMMANDS = {"inspect", "convert", "verify", "scan", "show"}
 """What is run of the commands that pages print; the demo and benchmarks take minutes."""
 
 PEERS = {"equinox", "flax", "torch"}
@@ -107,6 +107,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     photo = np.asarray(ski.util.img_as_ubyte(small))
     Image.fromarray(photo).save(folder / "photo.png")
     tifffile.imwrite(folder / "slide.tif", photo[..., 1])
+    Image.fromarray(photo[..., 1]).save(folder / "photo-gray.png")
     return folder
 
 

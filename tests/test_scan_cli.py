@@ -17,7 +17,7 @@ import skimage as ski
 import tifffile
 
 import fcconv
-from fcconv.cli import app, scanning
+from fcconv.cli import app, wanted
 from fcconv.scanning.peaks import Peak, merge_peaks
 from fcconv.scanning.result import Scan
 from scan_cases import small_network
@@ -326,7 +326,7 @@ def test_the_strongest_peaks_are_kept_and_the_others_told_of(
     whole = json.loads(printed)
     assert (code, whole["weaker_left_out"]) == (0, False)
     assert len(whole["peaks"]) > 20
-    monkeypatch.setattr(scanning, "MOST_PEAKS", 7)
+    monkeypatch.setattr(wanted, "MOST_PEAKS", 7)
     code, printed, _ = run(capsys, *words, "--json", "--peaks", "p.csv")
     few = json.loads(printed)
     assert (code, few["weaker_left_out"]) == (0, True)

@@ -26,7 +26,7 @@ from fcconv.scanning.network import as_network
 from fcconv.scanning.scales import resized
 from graphs import Graph
 from regions import opened
-from scan_cases import Array, Recording, cut_into, of_crops, picture, small_network
+from scan_cases import Array, Recording, cut_into, integer_network, of_crops, picture, small_network
 from strategies import seeds
 
 BAD = {"NaN": np.nan, "infinite": -np.inf, "nodata": -9999.0}
@@ -152,17 +152,6 @@ def test_a_resumed_scan_counts_all_windows_without_a_score(suffix: str, tmp_path
     assert again.computed == 0
     count = with_bad_pixels(found, image).sum()
     assert count == found.unscored == again.unscored == np.isnan(found.scores[0]).sum()
-
-
-def integer_network() -> onnx.ModelProto:
-    """Round the scores of a network to integers."""
-    model = small_network()
-    output = model.graph.output[0]
-    cast = onnx.helper.make_node("Cast", [output.name], ["whole"], to=onnx.TensorProto.INT32)
-    model.graph.node.append(cast)
-    output.name = "whole"
-    output.type.tensor_type.elem_type = onnx.TensorProto.INT32
-    return model
 
 
 def test_integers_can_not_say_that_there_is_no_score() -> None:

@@ -146,9 +146,34 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def as_library(network: Any) -> Any:
+    """Return the network."""
+    return network
+
+
+def copy(array: Array) -> Array:
+    """Copy an array into native byte order, in C order."""
+    return array.astype(native(array.dtype), order="C")
+
+
+def dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the dtype."""
+    return dtype
+
+
 def owns(kind: type) -> bool:
     """Say whether arrays of a type are NumPy's; masked ones and matrices would be wrong as such."""
     return issubclass(kind, np.ndarray) and not issubclass(kind, np.ma.MaskedArray | np.matrix)
+
+
+def device(_array: Array) -> str:
+    """Return nothing: there is only the CPU."""
+    return ""
+
+
+def on_device(_name: str) -> AbstractContextManager[None]:
+    """Change nothing."""
+    return nullcontext()
 
 
 def is_deleted(_array: Array) -> bool:
@@ -168,6 +193,11 @@ def missing_dtype(_dtype: np.dtype[Any]) -> str:
 
 def double_precision() -> AbstractContextManager[None]:
     """Change nothing: arrays can always be float64."""
+    return nullcontext()
+
+
+def without_gradients() -> AbstractContextManager[None]:
+    """Change nothing: there are no gradients."""
     return nullcontext()
 
 

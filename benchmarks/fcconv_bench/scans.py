@@ -141,11 +141,10 @@ def _cut_out(image: Image, engine: str) -> Call:
 def _products(image: Image, _engine: str) -> Call:
     scene, rng = image.scene(), np.random.default_rng(0)
     model = scene.sliding.model
+    shape = NetworkLayout.of(model).shape(image.size)
     operands = [
         (rng.random((rows, terms), np.float32), rng.random((terms, columns), np.float32))
-        for rows, terms, columns in networks.products(
-            model, NetworkLayout.of(model).shape(image.size)
-        )
+        for rows, terms, columns in networks.products(model, shape)
     ]
     return lambda: [np.matmul(weight, x) for weight, x in operands]
 

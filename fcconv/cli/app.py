@@ -11,10 +11,12 @@ import click
 import fcconv
 from fcconv.backend import BACKENDS
 from fcconv.cli.options import (
+    EXPECTED,
     NETWORK,
     as_json,
     extra,
     integers_of,
+    said,
     seed_option,
     stride_of,
     stride_option,
@@ -22,7 +24,7 @@ from fcconv.cli.options import (
     windows_option,
 )
 from fcconv.cli.scan import scan
-from fcconv.errors import FcconvError
+from fcconv.cli.show import show
 
 USAGE_ERROR = 2
 
@@ -34,21 +36,12 @@ def run(arguments: Sequence[str]) -> int:
         return int(code or 0)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
-    except click.ClickException as error:
-        _complain(error.format_message())
     except click.Abort as error:
-        _complain("interrupted", error.__cause__ or error.__context__)
-    except (FcconvError, OSError) as error:
-        _complain(str(error), error)
-    except (MemoryError, RuntimeError) as error:  # of engines and codecs
-        _complain(f"{type(error).__name__}: {error}", error)
+        cause = error.__cause__ or error.__context__ or error
+        click.echo(f"fcconv: {said(cause, 'interrupted')}", err=True)
+    except EXPECTED as error:
+        click.echo(f"fcconv: {said(error)}", err=True)
     return USAGE_ERROR
-
-
-def _complain(message: str, error: BaseException | None = None) -> None:
-    sentences = [message, *getattr(error, "__notes__", ())]
-    one_line = " ".join(". ".join(sentences).split())
-    click.echo(f"fcconv: {one_line}", err=True)
 
 
 @click.group()
@@ -207,3 +200,4 @@ def verify(
 
 
 app.add_command(scan)
+app.add_command(show)

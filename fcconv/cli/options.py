@@ -1,14 +1,21 @@
-"""What several commands share: arguments, options, and how a missing library is shown."""
+"""What several commands share: arguments, options, and how errors are shown."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
+from fcconv.errors import FcconvError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
 NETWORK = click.Path(path_type=Path, exists=True)
+SCANNED = click.Path(path_type=Path, exists=True)
+FILE = click.Path(path_type=Path, dir_okay=False)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 stride_option = click.option(
     "--stride", metavar="S", help="Pixels from one window to the next: S, or one per axis, S,S."
@@ -30,6 +37,51 @@ seed_option = click.option(
     help="Repeat the proof by the seed that it printed. A seed that is known in advance does not "
     "protect against somebody who forges a network for it; left out, a new one is drawn.",
 )
+WANTED = (
+    click.option("--heatmap", type=FILE, help="Writes the scores over the image, a PNG."),
+    click.option(
+        "--report", type=FILE, help="Writes a page to look into the scores, an HTML file."
+    ),
+    click.option(
+        "--peaks",
+        type=FILE,
+        help="Writes the strongest windows, 100,000 at most: a .geojson or .csv. Peaks are looked "
+        "for with this option, the following three, --heatmap and --report.",
+    ),
+    click.option("--threshold", type=float, show_default="0.5", help="Lowest score of a peak."),
+    click.option(
+        "--overlap",
+        type=click.FloatRange(0, 1),
+        show_default="0.3",
+        help="Area that two peaks may share, in parts of what they cover.",
+    ),
+    click.option("--label", "only", multiple=True, help="Looks for peaks of this class only."),
+    as_json,
+)
+"""What can be asked for of a scan, new or opened."""
+
+
+def wanted_options(command: Command) -> Command:
+    """Give a command the options of :data:`WANTED`."""
+    for option in reversed(WANTED):
+        command = option(command)
+    return command
+
+
+EXPECTED = (click.ClickException, FcconvError, OSError, MemoryError, RuntimeError)
+"""Errors that are shown in a line; the last two are of engines and codecs."""
+
+
+def said(error: BaseException, message: str | None = None) -> str:
+    """Return what an error says, with its notes, in one line."""
+    if message is None:
+        if isinstance(error, click.ClickException):
+            message = error.format_message()
+        elif isinstance(error, FcconvError | OSError):
+            message = str(error)
+        else:
+            message = f"{type(error).__name__}: {error}"
+    return " ".join(". ".join([message, *getattr(error, "__notes__", ())]).split())
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,17 @@ import click
 from fcconv.backend import engines
 from fcconv.cli.options import (
     NETWORK,
-    as_json,
     extra,
     integers_of,
     seed_option,
     stride_of,
     stride_option,
+    wanted_options,
     window_option,
 )
-from fcconv.scanning.arguments import WINDOWS
+from fcconv.scanning.activation import ACTIVATIONS
+from fcconv.scanning.arguments import PADS, WINDOWS
 from fcconv.scanning.score_files import suffixes
-
-FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 class Numbers(click.ParamType[tuple[float, ...]]):
@@ -51,6 +51,26 @@ def _number(text: str) -> float:
     return float(above) / float(below or 1)
 
 
+class Region(click.ParamType[tuple[slice, ...]]):
+    """Pixels along each axis, from which to which: 0:100,50:90."""
+
+    name = "region"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[slice, ...]:
+        """Read them."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            ends = [[int(end) if end else None for end in p.split(":")] for p in value.split(",")]
+        except ValueError:
+            ends = []
+        if not ends or any(len(pair) != 2 for pair in ends):
+            self.fail(f"{value!r} is not START:STOP for each axis: 0:100,50:90", param, ctx)
+        return tuple(slice(*pair) for pair in ends)
+
+
 class Names(click.ParamType[tuple[str, ...]]):
     """Names with commas between them."""
 
@@ -68,11 +88,12 @@ class Names(click.ParamType[tuple[str, ...]]):
 
 @click.command()
 @click.argument("model", type=NETWORK)
-@click.argument("image", type=click.Path(path_type=Path, exists=True))
+@click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help=f"Where scores go: a {', '.join(suffixes()[:-1])} or {suffixes()[-1]}.",
+    help=f"Where scores go: a {', '.join(suffixes()[:-1])} or {suffixes()[-1]}; of several images "
+    f"a folder, in which each has a .zarr.",
 )
 @stride_option
 @window_option
@@ -117,41 +138,59 @@ class Names(click.ParamType[tuple[str, ...]]):
 @click.option("--page", type=int, help="Which page of a stack, time, image of a batch, from 0 on.")
 @click.option("--labels", type=Names(), help="Names of the network's classes: cat,dog.")
 @click.option(
+    "--activation",
+    type=click.Choice([*ACTIVATIONS, "none"]),
+    default="none",
+    show_default=True,
+    help="Makes probabilities of the scores, which are stored and shown in their place.",
+)
+@click.option(
     "--scales",
     type=Numbers(),
     default="1",
     help="Scans the image in several sizes: 1,0.5,0.25. Scores of each go to a file of its own, "
     "NAME-0.5.zarr; pictures show the one with the highest score.",
 )
-@click.option("--heatmap", type=FILE, help="Writes the scores over the image, a PNG.")
-@click.option("--report", type=FILE, help="Writes a page to look into the scores, an HTML file.")
 @click.option(
-    "--peaks",
-    type=FILE,
-    help="Writes the strongest windows, 100,000 at most: a .geojson or .csv. Peaks are looked for "
-    "with this option, the following three, --heatmap and --report.",
+    "--region",
+    type=Region(),
+    help="Scores windows inside a box of pixels only, from which to which along each axis, rows "
+    "before columns: 1000:3000,2000:5000.",
 )
-@click.option("--threshold", type=float, show_default="0.5", help="Lowest score of a peak.")
 @click.option(
-    "--overlap",
-    type=click.FloatRange(0, 1),
-    show_default="0.3",
-    help="Area that two peaks may share, in parts of what they cover.",
+    "--mask",
+    default="none",
+    show_default=True,
+    metavar="FILE|tissue|none",
+    help="Scores windows only whose centre a picture of any resolution marks, or lies in the "
+    "polygons of a .geojson; or tissue, by Otsu's threshold on its saturation.",
 )
-@click.option("--label", "only", multiple=True, help="Looks for peaks of this class only.")
+@click.option(
+    "--pad",
+    type=click.Choice(PADS),
+    help="Adds pixels at the ends of the image, the last ones again, mirrored, or 0, until windows "
+    "cover it.",
+)
+@wanted_options
 @click.option("--resume", is_flag=True, help="Goes on with a run that was cut off.")
 @click.option("--overwrite", is_flag=True, help="Replaces the scores of another run.")
 @seed_option
-@as_json
 def scan(
+    images: tuple[str, ...],
     stride: str | None,
     window: str | None,
     scale: tuple[float, ...] | None,
     resume: bool,
     overwrite: bool,
+    activation: str,
+    mask: str,
     **options: Any,
 ) -> int:
-    """Score every window of IMAGE with the network MODEL, in bounded memory."""
+    """Score every window of IMAGE with the network MODEL, in bounded memory.
+
+    Several images, or a pattern such as '*.tif', are scanned one after the other, each into a file
+    of its own; what fails is told in the end. --resume goes on with those that are not finished.
+    """
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other")
     if scale is not None and len(scale) != 1:
@@ -159,13 +198,20 @@ def scan(
     if resume and options["out"] is None:
         raise click.UsageError("--resume needs --out, the scores of the run to go on with")
     with extra("scan"):
+        from fcconv.cli.many import images_of, scan_many
         from fcconv.cli.scanning import Options, scan_and_show
-    return scan_and_show(
-        Options(
-            stride=stride_of(stride),
-            window=integers_of("--window", window),
-            scale=None if scale is None else scale[0],
-            existing="resume" if resume else "overwrite" if overwrite else "refuse",
-            **options,
-        )
+        from fcconv.cli.wanted import Wanted
+    wanted = Wanted(**{field.name: options.pop(field.name) for field in fields(Wanted)})
+    found, are_several = images_of(images)
+    asked = Options(
+        image=found[0],
+        wanted=wanted,
+        stride=stride_of(stride),
+        window=integers_of("--window", window),
+        scale=None if scale is None else scale[0],
+        activation=None if activation == "none" else activation,
+        mask=None if mask == "none" else mask,
+        existing="resume" if resume else "overwrite" if overwrite else "refuse",
+        **options,
     )
+    return scan_many(asked, found) if are_several else scan_and_show(asked)

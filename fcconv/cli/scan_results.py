@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from rich.table import Table
 
 from fcconv.cli.output import results
+from fcconv.report.picture import in_no_window
 from fcconv.scanning.layouts import unit
 from fcconv.scanning.peaks import Peak
 from fcconv.scanning.result import Scan
@@ -57,7 +58,8 @@ def facts(scans: Sequence[Scan], peaks: Peaks | None) -> dict[str, Any]:
 def _facts(found: Scan) -> dict[str, Any]:
     names = (
         *("size", "window", "stride", "windows", "exact", "reasons", "engine", "preparation"),
-        *("labels", "tiles", "computed", "seconds", "unscored", "scale", "notes"),
+        *("labels", "activation", "pad", "remainder", "tiles", "computed", "seconds", "unscored"),
+        *("outside", "scale", "notes"),
     )
     shapes = {name: list(scores.shape) for name, scores in found.outputs.items()}
     return {
@@ -97,12 +99,17 @@ def _table(found: Scan) -> Table:
         "without a score": f"{found.unscored:,} windows, in which {what} have no value"
         if found.unscored
         else "none",
+        **({"in no window": in_no_window(found)} if any(found.remainder) else {}),
+        **({"outside": f"{found.outside:,} windows, not asked for"} if found.outside else {}),
         "engine": found.engine,
         "tiles": f"{found.tiles}, {found.computed} of them in this run",
-        "time": f"{found.seconds:.2f} s",
     }
+    if found.computed:
+        rows["time"] = f"{found.seconds:.2f} s"
     for name, value in rows.items():
         table.add_row(name, value)
+    if found.activation is not None:
+        table.add_row("probabilities", f"by {found.activation}")
     for note in found.notes:
         table.add_row("note", note)
     for name, value in () if found.audit is None else found.audit.lines():

@@ -124,6 +124,8 @@ def _title(scan: Scan, heat: Heat, asked: int) -> list[str]:
         shown.append(f"the strongest of each {times(heat.factor[-2:])} windows")
     if shown:
         lines.append(f"Shown: {'; '.join(shown)}")
+    if scan.outside:
+        lines.append(f"Clear: {scan.outside:,} windows that were not asked for")
     return lines
 
 
@@ -161,7 +163,7 @@ def _panels(scan: Scan, heat: Heat, overview: npt.NDArray[Any], peaks: Sequence[
     figure.colorbar(
         ScalarMappable(Normalize(scale.low, scale.high), "inferno"),
         ax=drawn[:count],
-        label=f"score, {scale.words}",
+        label=f"{scan.measure}, {scale.words}",
         extend="both" if scale.ends_within else "neither",
         pad=0.02,
         aspect=30,
@@ -205,7 +207,7 @@ def _lines(scan: Scan, heat: Heat, overview: npt.NDArray[Any]) -> Figure:
     ]
     below.set_xlim(0, size)
     below.set_xlabel("samples", fontsize=8)
-    below.set_ylabel("score", fontsize=8)
+    below.set_ylabel(scan.measure, fontsize=8)
     legend = below.legend(
         lines,
         [str(k) for k, _ in enumerate(lines)],

@@ -22,6 +22,7 @@ from fcconv.report.picture import (
     apart,
     edges,
     extent,
+    in_no_window,
     palette,
     read_heat,
     rgb,
@@ -107,6 +108,7 @@ def write_page(
     heat = read_heat(scan, None, MAX_CLASSES, (_shrink(scan.cells, count),) * 2)
     text = pages.get_template("page.html.j2").render(
         scan=scan,
+        scored=_count(scan) - scan.outside - scan.unscored,
         heat=heat,
         extent=extent(scan),
         strongest=int(np.argmax(heat.highest)),
@@ -122,6 +124,11 @@ def write_page(
         times=times,
     )
     write_whole(path, text.encode())
+
+
+def _count(scan: Scan) -> int:
+    """Count the windows of all images."""
+    return int(math.prod(scan.scores.shape)) // len(scan.labels)
 
 
 def _shrink(cells: tuple[int, ...], classes: int) -> int:
@@ -182,9 +189,12 @@ def _facts(scan: Scan) -> list[tuple[str, str]]:
         ("Windows", f"{times(scan.cells)} = {math.prod(scan.cells):,}"),
         ("Scored", "each window by itself" if scan.windows == "crops" else "in shared passes"),
         ("Engine", scan.engine),
+        *([("Probabilities", f"by {scan.activation}")] if scan.activation else []),
         ("Preparation", scan.preparation),
         ("Tiles", f"{scan.tiles:,}, of which this run computed {scan.computed:,}"),
         ("Time", seconds),
+        *([("In no window", in_no_window(scan))] if any(scan.remainder) else []),
+        *([("Not asked for", f"{scan.outside:,} windows")] if scan.outside else []),
         *(("Note", note) for note in scan.notes),
     ]
     if scan.scale != 1:

@@ -23,6 +23,9 @@ Bytes: TypeAlias = npt.NDArray[np.uint8]
 LOW_PERCENTILE, HIGH_PERCENTILE = 0.5, 99.5
 """Percentiles between which pixels are stretched; scores end at the upper one."""
 
+ENDS = {1: ("sample",), 2: ("row", "column"), 3: ("plane", "row", "column")}
+"""What lies at the end of each axis, by their number."""
+
 
 class Scale(NamedTuple):
     """A colour scale.
@@ -227,6 +230,13 @@ def scoring(scan: Scan) -> str:
     if scan.exact:
         return f"{how}; every score equals that of its window, cut out"
     return f"{how}; scores differ from those of windows cut out"
+
+
+def in_no_window(scan: Scan) -> str:
+    """Say which pixels at the ends of the image have no part in any score."""
+    left = zip(scan.remainder, ENDS[len(scan.size)], strict=True)
+    listed = " and ".join(f"{n} {axis}{'s' * (n != 1)}" for n, axis in left if n)
+    return f"the last {listed} (--pad reaches them)"
 
 
 def times(numbers: Sequence[float]) -> str:

@@ -22,7 +22,9 @@ import numpy.typing as npt
 from fcconv.errors import BackendError, OutputError
 from fcconv.scanning.records import (
     ATTRIBUTE,
+    DESCRIBED,
     Record,
+    description_in,
     leftovers,
     read_json,
     record_in,
@@ -115,8 +117,25 @@ class InFolder:
                     remove(leftover)
             else:  # the group is there whole or not at all
                 made.replace(path)
+        return cls._of_group(path, outputs, record, "r+")
+
+    @classmethod
+    def reading(cls, path: Path, outputs: Mapping[str, Output], record: Record) -> InFolder:
+        """Open the group of a run that is finished; nothing is written.
+
+        Raises
+        ------
+        OutputError
+            If it is damaged.
+        """
+        return cls._of_group(path, outputs, record, "r")
+
+    @classmethod
+    def _of_group(
+        cls, path: Path, outputs: Mapping[str, Output], record: Record, mode: str
+    ) -> InFolder:
         try:
-            group = _zarr().open_group(path, mode="r+", use_consolidated=False)
+            group = _zarr().open_group(path, mode=mode, use_consolidated=False)
             # a tile is there if its files are, those that hold nothing but the fill value included
             arrays = {
                 name: group[stored].with_config(WHOLE)
@@ -155,6 +174,12 @@ class InFolder:
             for name, output in self.outputs.items():
                 self.arrays[name][output.place(chunk)] = scores[name]
             self.digests[chunk] = self._digest(chunk, scores)
+
+    def describe(self, description: Mapping[str, Any]) -> None:
+        """Write into the attributes what the scan is, unless it is there."""
+        if description_in(self.path) != description:
+            with writing(self.path):
+                _zarr().open_group(self.path, mode="r+").attrs[DESCRIBED] = description
 
     def chunks(self) -> Iterator[tuple[int, ...]]:
         """Name all tiles."""

@@ -50,7 +50,8 @@ class CutOut:
             starts = [k * step for k, step in zip(cell, job.step, strict=True)]
             ends = zip(starts, job.network.window, strict=True)
             windows.append(job.read(number, tuple(slice(a, a + n) for a, n in ends))[0])
-        scores = np.asarray(self._score(np.concatenate(windows, axis=1))[0], np.float64)
+        made = self._score(np.concatenate(windows, axis=1))
+        scores = np.asarray(job.activated(made)[0], np.float64)
         return scores.reshape(-1, len(places)).T
 
     @functools.cached_property

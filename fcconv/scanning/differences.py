@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -81,6 +82,21 @@ class Audit:
     edge: Compared | None
     changed: tuple[float, float] | None
     distances: tuple[tuple[int, int, Compared], ...]
+
+    @classmethod
+    def restored(cls, told: Mapping[str, Any]) -> Audit:
+        """Return what :func:`dataclasses.asdict` made a record of, which JSON may have held."""
+
+        def compared(name: str) -> Compared | None:
+            return None if told[name] is None else Compared(**told[name])
+
+        return cls(
+            Compared(**told["drawn"]),
+            compared("peaks"),
+            compared("edge"),
+            None if told["changed"] is None else tuple(told["changed"]),
+            tuple((start, stop, Compared(**found)) for start, stop, found in told["distances"]),
+        )
 
     def lines(self) -> Iterator[tuple[str, str]]:
         """Yield each statement as a name and what is found."""

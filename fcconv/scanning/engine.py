@@ -11,7 +11,15 @@ from typing import Protocol
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from fcconv.backend import BACKENDS, backend, engines, is_installed, to_numpy
+from fcconv.backend import (
+    BACKENDS,
+    backend,
+    either,
+    engines,
+    is_installed,
+    to_numpy,
+    without_gradients,
+)
 from fcconv.errors import BackendError, FcconvError, UnsupportedError
 from fcconv.graph.running.compiled import Compiled
 from fcconv.graph.running.run import fixed_batch
@@ -186,7 +194,8 @@ def by_crops(network: Network, stride: tuple[int, ...], engine: str, batch: int)
 def _outputs(call: Compiled, images: Array) -> list[Array]:
     """Call a network on images in its layout."""
     try:
-        made = call(images)
+        with without_gradients(call.engine):
+            made = call(images)
     except MemoryError as error:
         raise BackendError(
             f"a tile does not fit into memory ({error}): allow less memory"
@@ -210,7 +219,7 @@ def checked(engine: str) -> str:
         return engine
     if engine not in engines():
         raise BackendError(
-            f"unknown engine {engine!r}: use 'auto', {', '.join(map(repr, engines()))}"
+            f"unknown engine {engine!r}: use {either(map(repr, ('auto', *engines())))}"
         )
     if not is_installed(engine):
         raise BackendError(f"{engine} is not installed: pip install {engine}")

@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,14 @@ OVERVIEW_BLOCK_ENTRIES = 2**24
 
 ROW_PIXELS = 2**14
 """Pixels of a row that are read together where nothing is stored in parts: they lie in a row."""
+
+
+class Asked(NamedTuple):
+    """How an image was to be opened; see :func:`fcconv.scanning.opening.open_images`."""
+
+    layout: str | None = None
+    series: int | None = None
+    page: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +52,8 @@ class Image:
         Whether the last channel is opacity, which has to be full and is left out.
     watched : Watched
         Its files, as they were before they were opened.
+    asked : Asked
+        How it was to be opened.
     """
 
     name: str
@@ -52,6 +62,13 @@ class Image:
     at: tuple[int, ...]
     alpha: bool = False
     watched: Watched = field(default_factory=Watched)
+    asked: Asked = field(default_factory=Asked)
+    scale = 1.0
+
+    @property
+    def picture(self) -> Image:
+        """The picture that it is a size of: itself."""
+        return self
 
     @property
     def channels(self) -> int:

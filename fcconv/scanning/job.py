@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 import fcconv
-from fcconv.errors import ImageError
+from fcconv.errors import ArgumentError, ImageError, UnsupportedError
+from fcconv.scanning.activation import activated, check_activation
+from fcconv.scanning.areas import TISSUE
 from fcconv.scanning.arguments import check_type
 from fcconv.scanning.chunks import Output
 from fcconv.scanning.engine import Score, by_crops, one_pass
@@ -20,6 +22,8 @@ from fcconv.scanning.missing import Mask, windows_with
 from fcconv.scanning.network import Network, digest, explained, labels_of, shared_if_exact
 from fcconv.scanning.network_layout import Array
 from fcconv.scanning.opening import open_images
+from fcconv.scanning.padded import Opened, Padded
+from fcconv.scanning.places import Places, make_places
 from fcconv.scanning.plan import Plan, Tile, check_size
 from fcconv.scanning.preparation import Preparation, check_channels
 from fcconv.scanning.records import Record
@@ -35,7 +39,7 @@ class Job:
     ----------
     network : Network
         The network, and where its windows stand.
-    images : sequence of Image or Resized
+    images : sequence of Image, Resized or Padded
         One, or those of a batch; all of one size.
     batched : bool
         Whether they are a batch.
@@ -45,14 +49,20 @@ class Job:
         Whether windows share one pass, or one that scores each as its crop, or each is cut out.
     labels : tuple of str
         Names of the channels of the first output.
+    activation : {"softmax", "sigmoid"} or None
+        What the scores of the first output go through.
+    places : Places or None
+        Which windows are wanted; None for all.
     """
 
     network: Network
-    images: Sequence[Image | Resized]
+    images: Sequence[Opened]
     batched: bool
     preparation: Preparation
     windows: str
     labels: tuple[str, ...]
+    activation: str | None = None
+    places: Places | None = None
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -101,6 +111,13 @@ class Job:
             prepared[:, missing] = 0
         return prepared, missing
 
+    def unwanted(self, tile: Tile) -> Mask | None:
+        """Find the cells of a tile that are not wanted; None if all are."""
+        if self.places is None:
+            return None
+        wanted = self.places.wanted(tile.cells)
+        return None if wanted.all() else ~wanted
+
     def without_score(self, number: int, tile: Tile, missing: Mask | None) -> Mask | None:
         """Find the cells of a tile whose windows contain a pixel without a value; None if none do.
 
@@ -136,6 +153,11 @@ class Job:
             return by_crops(self.network, self.step, engine, batch)
         return one_pass(self.network, self.step, engine)
 
+    def activated(self, made: Sequence[Array]) -> list[Array]:
+        """Return the scores ``(K, *cells)`` of each output as they are kept."""
+        first, *others = made
+        return [activated(self.activation, first), *others]
+
     def outputs(self, cut: Plan) -> dict[str, Output]:
         """Describe the scores of all windows, a chunk a tile."""
         whole, one_tile = self.lead(len(self.images)), self.lead(1)
@@ -146,7 +168,7 @@ class Job:
 
     def record(self, engine: str, cut: Plan, batch: int) -> Record:
         """Write down, for JSON, all that the scores depend on; threads may change last bits."""
-        return {
+        record = {
             "fcconv": fcconv.__version__,
             "network": digest(self.network.model),
             "image": [image.identity() for image in self.images],
@@ -159,6 +181,9 @@ class Job:
             "tile": list(cut.kept),
             "batch": batch,
         }
+        if self.activation is not None:  # a record without one is as it always was
+            record["activation"] = self.activation
+        return record if self.places is None else {**record, **self.places.record()}
 
 
 def make_job(
@@ -171,6 +196,10 @@ def make_job(
     labels: Sequence[str] | None = None,
     series: int | None = None,
     page: int | None = None,
+    activation: str | None = None,
+    region: Sequence[slice] | None = None,
+    mask: Any = None,
+    pad: str | None = None,
 ) -> Job:
     """Check what is to be scanned; see :func:`fcconv.scanning.scan.scan`."""
     steps = (
@@ -178,16 +207,28 @@ def make_job(
         if preparation is None
         else check_type(preparation, Preparation, "preparation")
     )
-    images: Sequence[Image | Resized]
+    opened: Sequence[Image | Resized]
     with explained(network):
         if isinstance(image, Image | Resized):
             _check_left_out(layout=layout, series=series, page=page)
-            images, batched = [image], False
+            opened, batched = [image], False
         else:
-            images, batched = open_images(image, len(network.window), layout, series, page)
+            opened, batched = open_images(image, len(network.window), layout, series, page)
+        images: Sequence[Opened] = opened
+        if pad is not None:
+            images = [Padded(one, network.window, network.stride, pad) for one in opened]
         prepared = steps.resolved(images[0].dtype, images[0].bits, images[0].nodata)
         check_channels(images[0], prepared, network.layout.channels)
     check_size(images[0].size, network.window)
+    check_activation(activation, network.outputs, network.patch)
+    places = make_places(images[0], network.window, network.stride, region, mask)
+    if places is not None:
+        _check_nan(network)
+    if len(images) > 1 and isinstance(mask, str) and mask == TISSUE:
+        raise UnsupportedError(
+            f"mask 'tissue' (--mask tissue) is that of one image, here are {len(images)}: page "
+            f"(--page) takes one of them"
+        )
     return Job(
         network,
         images,
@@ -195,7 +236,19 @@ def make_job(
         prepared,
         "crops" if network.cut_out else windows or shared_if_exact(network),
         labels_of(network, labels),
+        activation,
+        places,
     )
+
+
+def _check_nan(network: Network) -> None:
+    """Check that scores can say that there is none."""
+    for name, (_, dtype) in network.outputs.items():
+        if dtype.kind in "iub":
+            raise ArgumentError(
+                f"region and mask (--region, --mask) leave windows without scores, but those of "
+                f"the output {name!r} are {dtype}, which has no NaN to say so: leave them out"
+            )
 
 
 def _check_left_out(**given: Any) -> None:

@@ -20,6 +20,7 @@ from fcconv.scanning.records import (
     Record,
     beside,
     chunks_of,
+    describe_beside,
     discard,
     record_beside,
     write_record,
@@ -75,6 +76,10 @@ class InFile:
             discard(self.folder.path)
         return _opened(self.path, self.folder.outputs)
 
+    def describe(self, description: Mapping[str, Any]) -> None:
+        """Write beside the file what the scan is."""
+        _describe(self.path, description)
+
     def _joined(self) -> list[Path]:
         """Copy the chunks of each output into one file, tile after tile."""
         outputs, names = self.folder.outputs, stored_names(self.folder.outputs)
@@ -98,12 +103,15 @@ class Finished:
 
     Attributes
     ----------
+    path : Path
+        The file.
     outputs : mapping of str to Output
         What it holds.
     arrays : mapping of str to array
         The array of each output, which is read by region.
     """
 
+    path: Path
     outputs: Mapping[str, Output]
     arrays: Mapping[str, Any]
 
@@ -113,6 +121,10 @@ class Finished:
 
     def write(self, chunk: tuple[int, ...], scores: Mapping[str, Array]) -> None:
         """Take nothing: there is no tile left."""
+
+    def describe(self, description: Mapping[str, Any]) -> None:
+        """Write beside the file what the scan is."""
+        _describe(self.path, description)
 
     def finish(self) -> Mapping[str, Any]:
         """Return the arrays."""
@@ -131,7 +143,13 @@ def open_finished(path: Path, outputs: Mapping[str, Output]) -> Finished:
         told = record_beside(path)
         if told is None or _digest(path) != told[1]:
             raise _damaged(path)
-    return Finished(outputs, _opened(path, outputs))
+    return Finished(path, outputs, _opened(path, outputs))
+
+
+def _describe(path: Path, description: Mapping[str, Any]) -> None:
+    """Write beside a file what its scan is."""
+    with writing(path):
+        describe_beside(path, description)
 
 
 def _opened(path: Path, outputs: Mapping[str, Output]) -> Mapping[str, Any]:

@@ -15,8 +15,7 @@ from fcconv.scanning.layouts import unit
 from fcconv.scanning.missing import are_finite
 
 if TYPE_CHECKING:
-    from fcconv.scanning.images import Image
-    from fcconv.scanning.scales import Resized
+    from fcconv.scanning.padded import Opened
 
 LUMA = (0.299, 0.587, 0.114)
 """Shares of red, green and blue in grey: Recommendation ITU-R BT.601, section 2.5.1."""
@@ -208,7 +207,7 @@ class Preparation:
         return made
 
 
-def check_channels(image: Image | Resized, preparation: Preparation, needed: int) -> None:
+def check_channels(image: Opened, preparation: Preparation, needed: int) -> None:
     """Check that an image has the channels that a network reads, once it is prepared.
 
     Raises

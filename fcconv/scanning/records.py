@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ CHUNKED = ".zarr"
 
 ATTRIBUTE = "fcconv"
 """Under which the record stands in the attributes of a zarr group."""
+
+DESCRIBED = "fcconv-scan"
+"""Under which stands what a finished scan is beyond its record, in either place."""
 
 
 @contextmanager
@@ -76,6 +79,30 @@ def record_beside(out: Path) -> tuple[Record, str] | None:
     told = read_json(beside(out))
     run, digest = told.get("run"), told.get("blake2b")
     return (run, digest) if isinstance(run, dict) and isinstance(digest, str) else None
+
+
+def record_of(out: Path) -> Record | None:
+    """Read what the run was whose scores are there; None without any."""
+    told = record_beside(out)
+    return record_in(chunks_of(out)) or (told and told[0])
+
+
+def description_in(out: Path) -> dict[str, Any] | None:
+    """Read what a finished scan is beyond its record; None if nothing tells."""
+    if out.suffix == CHUNKED:
+        told = read_json(out / "zarr.json").get("attributes")
+    else:
+        told = read_json(beside(out))
+    found = told.get(DESCRIBED) if isinstance(told, dict) else None
+    return found if isinstance(found, dict) else None
+
+
+def describe_beside(out: Path, description: Mapping[str, Any]) -> None:
+    """Write what :func:`description_in` reads of a file of scores."""
+    told = {**read_json(beside(out)), DESCRIBED: description}
+    made = out.with_name(f".{out.name}.fcconv-description")
+    made.write_text(json.dumps(told, indent=1), encoding="utf-8")
+    made.replace(beside(out))
 
 
 def write_record(path: Path, record: Record, digest: str) -> None:

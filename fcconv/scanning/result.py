@@ -72,6 +72,10 @@ class Scan(Windows):
     unscored : int
         Windows that have no score, of all images: NaN in every output, because they contain a
         pixel without a value.
+    outside : int
+        Windows that have no score, of all images, because a region or a mask left them out.
+    pad : {"edge", "reflect", "constant"} or None
+        What was added at the ends of the image, whose `size` counts it, until windows covered it.
     scale : float
         Size of the scanned image in parts of the picture that peaks are about.
     notes : tuple of str
@@ -87,6 +91,8 @@ class Scan(Windows):
         and any window has a score.
     cut_out : CutOut or None
         Scores some windows again, each cut out.
+    activation : {"softmax", "sigmoid"} or None
+        What made probabilities of the scores of the first output; None if nothing did.
     """
 
     outputs: Mapping[str, Any]
@@ -109,6 +115,9 @@ class Scan(Windows):
     layers: tuple[Layer, ...] = ()
     audit: Audit | None = None
     cut_out: CutOut | None = None
+    activation: str | None = None
+    outside: int = 0
+    pad: str | None = None
 
     def __repr__(self) -> str:
         """Say what was scanned and how, without the scores."""
@@ -127,6 +136,11 @@ class Scan(Windows):
     def scores(self) -> Any:
         """The scores of the first output."""
         return next(iter(self.outputs.values()))
+
+    @property
+    def measure(self) -> str:
+        """What `scores` are: "score", or "probability" after an activation."""
+        return "score" if self.activation is None else "probability"
 
     def peaks(
         self,
@@ -174,7 +188,8 @@ class Scan(Windows):
         ------
         ArgumentError
             If there is no such label or image, `threshold` is not a number, `overlap` is not one
-            from 0 to 1, `most` is not an integer from 0 on, or `progress` is not a function.
+            from 0 to 1, `most` is not an integer from 0 on, `progress` is not a function, or
+            `exact` needs the network of a scan that was opened.
 
         Examples
         --------
@@ -201,6 +216,11 @@ class Scan(Windows):
             raise ArgumentError(f"progress needs a function, got {progress!r}")
         if not channels:
             return []
+        if exact and not self.exact and self.cut_out is None:
+            raise ArgumentError(
+                "exact=True cuts windows out, which takes the network, and this scan was opened "
+                "without it: scan again with existing='resume', which computes what is missing only"
+            )
         criterion = Criterion(self.window, self.stride, lowest, shared)
         cells, scores = find_peaks(
             self.scores, lead, channels, criterion, progress or (lambda part: None)

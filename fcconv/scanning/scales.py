@@ -23,7 +23,7 @@ def resized(image: Image, scale: float) -> Resized:
 
     Parameters
     ----------
-    image : Image
+    picture : Image
         The image, with two spatial axes.
     scale : float
         Size to have, in parts of the image's.
@@ -51,58 +51,63 @@ class Resized:
 
     Attributes
     ----------
-    image : Image
+    picture : Image
         The image, with two spatial axes.
     scale : float
         Its size, in parts of the image's.
     """
 
-    image: Image
+    picture: Image
     scale: float
 
     @property
     def name(self) -> str:
         """What errors call it."""
-        return f"{self.image.name} times {self.scale:g}"
+        return f"{self.picture.name} times {self.scale:g}"
 
     @property
     def size(self) -> tuple[int, ...]:
         """Pixels along each axis: pixel i is what lies from i / scale to (i + 1) / scale."""
-        return tuple(max(math.floor(n * self.scale + 1e-9), 1) for n in self.image.size)
+        return tuple(max(math.floor(n * self.scale + 1e-9), 1) for n in self.picture.size)
 
     @property
     def channels(self) -> int:
         """Channels, without opacity."""
-        return self.image.channels
+        return self.picture.channels
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Data type of the pixels."""
-        return self.image.dtype
+        return self.picture.dtype
 
     @property
     def bits(self) -> int | None:
         """How many bits of a pixel are in use, if the file says so."""
-        return self.image.bits
+        return self.picture.bits
 
     @property
     def nodata(self) -> float | None:
         """The number that its file uses for pixels without a value."""
-        return self.image.nodata
+        return self.picture.nodata
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What is to be said of the image."""
-        return self.image.notes
+        return self.picture.notes
+
+    @property
+    def asked(self) -> Any:
+        """See :class:`fcconv.scanning.images.Image`."""
+        return self.picture.asked
 
     @property
     def other_channels(self) -> Any:
         """See :class:`fcconv.scanning.images.Image`."""
-        return self.image.other_channels
+        return self.picture.other_channels
 
     def identity(self) -> str:
         """Return what tells this image from another."""
-        return f"{self.image.identity()}, times {self.scale!r}"
+        return f"{self.picture.identity()}, times {self.scale!r}"
 
     def bytes(self, pixels: Sequence[int]) -> int:
         """Count the bytes that reading a region of so many pixels takes."""
@@ -110,11 +115,11 @@ class Resized:
         around = 2 * (math.ceil(max(ratio, 1)) + 1)
         covered = [math.ceil(n * ratio) + around for n in pixels]
         made = math.prod(covered) + math.prod(pixels)  # in float32; and what has no value
-        return self.image.bytes(covered) + (4 * self.channels + 1) * made
+        return self.picture.bytes(covered) + (4 * self.channels + 1) * made
 
     def overview(self, most: int) -> np.ndarray:
         """Return the whole image before it is resized, in few pixels."""
-        return self.image.overview(most)
+        return self.picture.overview(most)
 
     def read_valid(
         self, region: tuple[slice, ...], nodata: float | None
@@ -126,7 +131,7 @@ class Resized:
         places = [self._place(k, part) for k, part in enumerate(region)]
         covered, box = tuple(part for part, _ in places), [ends for _, ends in places]
         size = tuple(part.stop - part.start for part in region)
-        source, missing = self.image.read_valid(covered, nodata)
+        source, missing = self.picture.read_valid(covered, nodata)
         made = np.stack([_resized(plane, size, box) for plane in source])
         if self.dtype.kind in "iu":
             limits = np.iinfo(self.dtype)
@@ -137,7 +142,7 @@ class Resized:
 
     def _place(self, axis: int, part: slice) -> tuple[slice, tuple[float, float]]:
         """Find what a region covers along an axis: the pixels to read, and its place in them."""
-        n, ratio = self.image.size[axis], 1 / self.scale
+        n, ratio = self.picture.size[axis], 1 / self.scale
         around = math.ceil(max(ratio, 1)) + 1  # what the filter reaches to
         first = max(math.floor(part.start * ratio) - around, 0)
         last = min(math.ceil(part.stop * ratio) + around, n)

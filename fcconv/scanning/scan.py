@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
-
-import numpy as np
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from fcconv.errors import ArgumentError
 from fcconv.geometry import Ints
@@ -19,39 +15,16 @@ from fcconv.scanning import cutting
 from fcconv.scanning.arguments import WINDOWS, as_path
 from fcconv.scanning.audit import audited, check_audit
 from fcconv.scanning.cut_out import CutOut
-from fcconv.scanning.engine import Score, checked
-from fcconv.scanning.job import Job, make_job
+from fcconv.scanning.engine import checked
+from fcconv.scanning.job import make_job
 from fcconv.scanning.lock import locked
 from fcconv.scanning.memory import parse_bytes
-from fcconv.scanning.missing import Mask, count_unscored, masked
 from fcconv.scanning.network import as_network
-from fcconv.scanning.network_layout import Array
-from fcconv.scanning.pipeline import pipeline
-from fcconv.scanning.plan import Plan, Tile
 from fcconv.scanning.preparation import Preparation
 from fcconv.scanning.result import Scan
-from fcconv.scanning.scales import Resized
-from fcconv.scanning.store import Store, check_count, check_out, open_store, recorded
-
-
-class Progress(NamedTuple):
-    """How far a scan is.
-
-    Attributes
-    ----------
-    tiles, all_tiles : int
-        Tiles that are finished, and all.
-    windows, all_windows : int
-        Windows of these.
-    before : int
-        How many of the windows an earlier run scored: finished tiles are checked first.
-    """
-
-    tiles: int
-    all_tiles: int
-    windows: int
-    all_windows: int
-    before: int
+from fcconv.scanning.saved import description
+from fcconv.scanning.store import check_count, check_out, open_store, recorded
+from fcconv.scanning.tiles import Progress, score_tiles
 
 
 def scan(
@@ -69,7 +42,11 @@ def scan(
     series: int | None = None,
     page: int | None = None,
     labels: Sequence[str] | None = None,
+    activation: str | None = None,
     existing: str = "refuse",
+    region: Sequence[slice] | None = None,
+    mask: Any = None,
+    pad: str | None = None,
     audit: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Scan:
@@ -84,7 +61,7 @@ def scan(
     network : Sliding, path, onnx.ModelProto, onnx_ir.Model or torch.nn.Module
         The network; a patch classifier is made sliding first, if it can be.
     image : array or path
-        Pixels ``(C, *S)`` or ``(N, C, *S)``: an array of NumPy or JAX, or whatever is sliced like
+        Pixels ``(C, *S)`` or ``(N, C, *S)``: an array of a backend, or whatever is sliced like
         one (a memmap, zarr, h5py, dask), read by region; or a file: PNG, JPEG, BMP, WebP, TIFF and
         its pyramids, npy, zarr, WAV, NIfTI.
     stride : int or sequence of int, optional
@@ -94,8 +71,8 @@ def scan(
         Shape of one input without the batch, for a PyTorch module, or where the network leaves it
         free.
     engine : str
-        What computes: a backend, "numpy" or "jax", "onnxruntime", or "auto", which times those that
-        are there on a small tile, and takes the fastest.
+        What computes: a backend, "numpy", "jax" or "torch", "onnxruntime", or "auto", which times
+        those that are there on a small tile, and takes the fastest.
     memory : int or str
         Bytes for pixels, values and scores on the way, such as "512MB" or "2GiB"; libraries,
         weights, and scores that stay in memory come on top. Tiles stay near 64 MB, as larger ones
@@ -120,9 +97,25 @@ def scan(
         time, the image of a batch; counted with the last of these axes fastest.
     labels : sequence of str, optional
         Names of the channels of the first output.
+    activation : {"softmax", "sigmoid"}, optional
+        Makes probabilities of the scores of the first output, among its classes or for each by
+        itself, where the network has none. They are what is stored, shown, and compared with a
+        threshold, and the store says so: a run resumes with the same activation only. By default
+        scores are kept as the network gives them.
     existing : {"refuse", "resume", "overwrite"}
         What to do with scores that are there: "resume" goes on with a run of the same arguments,
         in its tiles and on its engine, and computes again what has been damaged since.
+    region : sequence of slice, optional
+        Pixels along each axis: only windows that lie in them as a whole are scored. All others are
+        NaN, and tiles with none are neither read nor computed. The map is that of the whole image.
+    mask : path, array or "tissue", optional
+        Only windows whose centre it marks are scored: a picture of any resolution that covers the
+        image, where 0 and NaN mark nothing; the polygons of a ``.geojson``, in pixels of the image;
+        or "tissue", what is more saturated than Otsu's threshold.
+    pad : {"edge", "reflect", "constant"}, optional
+        Adds pixels at the ends of the axes, as `numpy.pad` does, until windows cover the image:
+        otherwise its last pixels, fewer than a stride, may be in none (`Scan.remainder`). An image
+        that is smaller than the window has one window then.
     audit : int, optional
         So many windows are also cut out and scored, and compared with the pass: `Scan.audit`. Half
         are drawn at random, the others are the strongest peaks and the closest decisions.
@@ -178,6 +171,10 @@ def scan(
         labels=labels,
         series=series,
         page=page,
+        activation=activation,
+        region=region,
+        mask=mask,
+        pad=pad,
     )
     if audit is not None:
         check_audit(audit, job.windows)
@@ -196,91 +193,38 @@ def scan(
         store = open_store(target, outputs, record, existing)
         try:
             tally = score_tiles(job, job.score(chosen, batch), cut, store, report)
-            found = store.finish()
+            scores = store.finish()
         except BaseException as error:
             if target is not None and recorded(target) == record:
                 error.add_note("The tiles that are finished are kept: resume goes on from there")
             raise
-    first = next(iter(found.values()))
-    compared = None if audit is None else audited(job, first, audit, cut_out)
-    return Scan(
-        outputs=found,
-        labels=job.labels,
-        size=job.size,
-        window=scored.window,
-        stride=scored.stride,
-        windows=job.windows,
-        exact=scored.exact or job.windows == "crops",
-        reasons=scored.reasons,
-        engine=chosen,
-        preparation=str(job.preparation),
-        tiles=len(cut) * len(job.images),
-        computed=tally.computed,
-        seconds=time.perf_counter() - begin,
-        unscored=tally.unscored,
-        scale=image.scale if isinstance(image, Resized) else 1.0,
-        notes=(*filter(None, [scored.cut_out]), *job.images[0].notes),
-        images=tuple(job.images),
-        layers=scored.layers,
-        audit=compared,
-        cut_out=cut_out,
-    )
-
-
-class Tally(NamedTuple):
-    """What became of the tiles: how many were computed, and all windows without a score."""
-
-    computed: int
-    unscored: int
-
-
-def score_tiles(
-    job: Job, score: Score, cut: Plan, store: Store, report: Callable[[Progress], None]
-) -> Tally:
-    """Score the tiles that are not finished."""
-    names = list(job.outputs(cut))
-    tiles = list(itertools.product(range(len(job.images)), cut))
-    done = Progress(0, len(tiles), 0, math.prod(cut.cells) * len(job.images), 0)
-    unscored = 0
-    report(done)
-
-    def chunk(number: int, tile: Tile) -> tuple[int, ...]:
-        return (*job.lead(number), 0, *tile.index)
-
-    def count(tile: Tile, scores: Iterable[Array]) -> None:
-        """Count a tile as finished, by its scores of each output."""
-        nonlocal done, unscored
-        unscored += count_unscored(scores, len(cut.axes))
-        done = done._replace(tiles=done.tiles + 1, windows=done.windows + tile.windows)
-
-    left: list[tuple[int, Tile]] = []
-    for number, tile in tiles:
-        finished = store.read(chunk(number, tile))  # once
-        if finished is None:
-            left.append((number, tile))
-            continue
-        count(tile, finished.values())
-        done = done._replace(before=done.windows)
-        report(done)
-
-    def read(item: tuple[int, Tile]) -> tuple[Tile, Array, Mask | None]:
-        number, tile = item
-        pixels, missing = job.read(number, tile.pixels)
-        return tile, pixels, job.without_score(number, tile, missing)
-
-    def compute(item: tuple[Tile, Array, Mask | None]) -> list[Array]:
-        tile, pixels, without = item
-        if without is not None and without.all():
-            return job.blank(without.shape)
-        made = [np.ascontiguousarray(scores) for scores in score(pixels, tile.inner)]
-        return made if without is None else [masked(scores, without) for scores in made]
-
-    def write(item: tuple[int, Tile], made: list[Array]) -> None:
-        number, tile = item
-        scores = (x.reshape(*job.lead(1), *x.shape) for x in made)
-        store.write(chunk(number, tile), dict(zip(names, scores, strict=True)))
-        count(tile, made)
-        report(done)
-
-    pipeline(left, read, compute, write)
-    return Tally(len(left), unscored)
+        first = next(iter(scores.values()))
+        asked = () if job.places is None else job.places.notes
+        notes = (*filter(None, [scored.cut_out]), *job.images[0].notes, *asked)
+        found = Scan(
+            outputs=scores,
+            labels=job.labels,
+            activation=job.activation,
+            size=job.size,
+            window=scored.window,
+            stride=scored.stride,
+            windows=job.windows,
+            exact=scored.exact or job.windows == "crops",
+            reasons=scored.reasons,
+            engine=chosen,
+            preparation=str(job.preparation),
+            tiles=len(cut) * len(job.images),
+            computed=tally.computed,
+            seconds=time.perf_counter() - begin,
+            unscored=tally.unscored,
+            outside=tally.outside,
+            scale=job.images[0].scale,
+            pad=pad,
+            notes=notes,
+            images=tuple(job.images),
+            layers=scored.layers,
+            audit=None if audit is None else audited(job, first, audit, cut_out),
+            cut_out=cut_out,
+        )
+        store.describe(description(found, job.images[0].asked, record))
+    return found

@@ -21,6 +21,7 @@ from fcconv.scanning.records import (
     discard,
     record_beside,
     record_in,
+    record_of,
     writing,
 )
 from fcconv.scanning.score_files import SCORE_FORMATS, suffixes
@@ -49,6 +50,10 @@ class Store(Protocol):
 
     def finish(self) -> Mapping[str, Any]:
         """Return all scores, when every tile is written."""
+        ...
+
+    def describe(self, description: Mapping[str, Any]) -> None:
+        """Keep what the finished scan is beyond its record."""
         ...
 
 
@@ -94,6 +99,9 @@ class InMemory:
         """Return the arrays."""
         return self.arrays
 
+    def describe(self, description: Mapping[str, Any]) -> None:
+        """Keep nothing: who has the arrays has the scan."""
+
 
 def open_store(
     out: Path | None, outputs: Mapping[str, Output], record: Record, existing: str
@@ -136,10 +144,7 @@ def open_store(
 
 def recorded(out: Path | None) -> Record | None:
     """Read what the run was whose scores are there; None without any."""
-    if out is None:
-        return None
-    told = record_beside(out)
-    return record_in(chunks_of(out)) or (told and told[0])
+    return None if out is None else record_of(out)
 
 
 def check_count(out: Path | None, outputs: Mapping[str, Output]) -> None:

@@ -33,6 +33,13 @@ class Windows:
             (n - k) // s + 1 for n, k, s in zip(self.size, self.window, self.stride, strict=True)
         )
 
+    @property
+    def remainder(self) -> tuple[int, ...]:
+        """Pixels at the end of each axis, fewer than the stride, that no window reaches."""
+        return tuple(
+            (n - k) % s for n, k, s in zip(self.size, self.window, self.stride, strict=True)
+        )
+
     def box(self, *cell: int) -> Box:
         """Return the pixels of a window.
 

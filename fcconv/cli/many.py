@@ -1,0 +1,164 @@
+"""``fcconv scan`` of several images: one job each, with one network, and a table of all."""
+
+from __future__ import annotations
+
+import glob
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from fcconv.cli.network import print_json
+from fcconv.cli.options import EXPECTED, said
+from fcconv.cli.output import results
+from fcconv.cli.scan_results import Peaks, facts
+from fcconv.cli.scanning import Options, network_of, outs_of, scans_of
+from fcconv.cli.wanted import find_peaks
+from fcconv.report.blocks import ranges
+from fcconv.scanning.network import Network
+from fcconv.scanning.records import CHUNKED
+from fcconv.scanning.result import Scan
+from fcconv.scanning.score_files import suffixes
+from fcconv.scanning.store import recorded
+
+FAILED = 1
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of an image: its scans, one a size, and their peaks; or why there are none."""
+
+    image: Path
+    scans: Sequence[Scan] = ()
+    peaks: Peaks | None = None
+    error: str = ""
+
+
+def images_of(words: Sequence[str]) -> tuple[list[Path], bool]:
+    """Find the images that were named, and say whether they may be several.
+
+    Raises
+    ------
+    click.BadParameter
+        If one does not exist, or a pattern fits none.
+    """
+    images: list[Path] = []
+    for word in words:
+        found = [Path(word)]
+        if not found[0].exists():  # pathlib's pattern would take hidden files, too
+            found = sorted(map(Path, glob.glob(word)))  # noqa: PTH207
+        if not found:
+            missing = "fits no file" if glob.has_magic(word) else "does not exist"
+            raise click.BadParameter(f"{word} {missing}", param_hint="IMAGE")
+        images += found
+    is_pattern = any(glob.has_magic(word) and not Path(word).exists() for word in words)
+    return images, len(words) > 1 or is_pattern
+
+
+def scan_many(options: Options, images: Sequence[Path]) -> int:
+    """Scan images one after the other; 1 means that some failed."""
+    folder = _checked(options, images)
+    network = network_of(options)
+    folder.mkdir(exist_ok=True)
+    jobs = [replace(options, image=image, out=_out(folder, image)) for image in images]
+    for job in jobs:
+        outs_of(job)
+    done = list(_done(jobs, network))
+    failed = [one for one in done if one.error]
+    if options.wanted.as_json:
+        made = [
+            {"image": str(one.image), **facts(one.scans, one.peaks)}
+            for one in done
+            if not one.error
+        ]
+        print_json({"images": made, "failed": {str(one.image): one.error for one in failed}})
+    else:
+        _show(done, failed, folder)
+    return FAILED if failed else 0
+
+
+def _checked(options: Options, images: Sequence[Path]) -> Path:
+    """Return the folder of all scores, after checking that each image has a place in it."""
+    wanted, out = options.wanted, options.out
+    for option, path in (
+        ("--heatmap", wanted.heatmap),
+        ("--report", wanted.report),
+        ("--peaks", wanted.peaks),
+    ):
+        if path is not None:
+            raise click.UsageError(
+                f"{option} is of one image, here are {len(images)}: leave it out, and then make it "
+                f"of each by fcconv show"
+            )
+    if out is None:
+        raise click.UsageError(f"{len(images)} images need --out, a folder for their scores")
+    if out.suffix in suffixes() or (out.exists() and not out.is_dir()):
+        raise click.BadParameter(
+            f"{out} takes the scores of one image, here are {len(images)}: name a folder",
+            param_hint="--out",
+        )
+    stems: dict[str, Path] = {}
+    for image in images:
+        other = stems.setdefault(image.stem, image)
+        if other is not image:
+            raise click.BadParameter(
+                f"scores of {other} and {image} would both go to {_out(out, image)}: scan them "
+                f"into two folders",
+                param_hint="IMAGE",
+            )
+    return out
+
+
+def _out(folder: Path, image: Path) -> Path:
+    return folder / f"{image.stem}{CHUNKED}"
+
+
+def _done(jobs: Sequence[Options], network: Network) -> Iterator[Done]:
+    """Scan each image; the engine that is chosen for the first stays for those that follow."""
+    engine = jobs[0].engine
+    for job in jobs:
+        if recorded(job.out) is None:  # there is nothing to resume
+            job = replace(job, existing="refuse" if job.existing == "resume" else job.existing)
+            job = replace(job, engine=engine)
+        try:
+            scans = scans_of(job, network)
+            engine = scans[0].engine
+            peaks = find_peaks(job.wanted, scans) if job.wanted.asks_for_peaks else None
+        except EXPECTED as error:
+            yield Done(job.image, error=said(error))
+        else:
+            yield Done(job.image, scans, peaks)
+
+
+def _show(done: Sequence[Done], failed: Sequence[Done], folder: Path) -> None:
+    """Print a line for each image, and why those failed that did."""
+    console = results()
+    table = Table(title="Scans", title_justify="left")
+    for heading in ("image", "windows", "without a score", "highest", "peaks", "tiles", "time"):
+        table.add_column(heading, justify="left" if heading == "image" else "right")
+    for one in done:
+        table.add_row(str(one.image), *(["failed"] if one.error else _row(one)))
+    console.print(table)
+    for one in failed:
+        console.print(f"Failed: {one.image}: {one.error}", soft_wrap=True)
+    console.print(
+        f"Written: {len(done) - len(failed)} of {len(done)} into {folder}", soft_wrap=True
+    )
+
+
+def _row(one: Done) -> list[str]:
+    cells = sum(math.prod(scan.cells) for scan in one.scans)
+    without = sum(scan.unscored + scan.outside for scan in one.scans)
+    highest = max(float(ranges(scan.scores, scan.lead())[1].max()) for scan in one.scans)
+    computed = sum(scan.computed for scan in one.scans)
+    return [
+        f"{cells:,}",
+        f"{without:,}" if without else "none",
+        f"{highest:.3g}" if math.isfinite(highest) else "none",
+        "" if one.peaks is None else f"{len(one.peaks.listed):,}" + " or more" * one.peaks.cut,
+        f"{sum(scan.tiles for scan in one.scans):,}, {computed:,} computed",
+        f"{sum(scan.seconds for scan in one.scans):.2f} s",
+    ]

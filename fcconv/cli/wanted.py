@@ -1,0 +1,159 @@
+"""What is wanted of a scan, new or opened: peaks, pictures, a page; found and written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from fcconv.certificate.report import Certificate
+from fcconv.cli.network import print_json
+from fcconv.cli.output import progress
+from fcconv.cli.scan_results import Peaks, facts, show
+from fcconv.errors import OutputError
+from fcconv.report.blocks import ranges
+from fcconv.report.files import PEAK_FORMATS, check_writable, peak_format
+from fcconv.report.heatmap import write_heatmap
+from fcconv.report.page import write_page
+from fcconv.scanning.peaks import Peak, merge_peaks
+from fcconv.scanning.result import Scan
+
+MOST_PEAKS = 100_000
+"""Peaks that are written, and looked at again where there are several sizes."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the command line asks for of a scan; its options say what each is."""
+
+    heatmap: Path | None
+    report: Path | None
+    peaks: Path | None
+    threshold: float | None
+    overlap: float | None
+    only: tuple[str, ...]
+    as_json: bool
+
+    @property
+    def lowest(self) -> float:
+        """The lowest score of a peak."""
+        return 0.5 if self.threshold is None else self.threshold
+
+    @property
+    def shared(self) -> float:
+        """The area that two peaks may share."""
+        return 0.3 if self.overlap is None else self.overlap
+
+    @property
+    def asks_for_peaks(self) -> bool:
+        """Whether peaks are looked for: to be written, drawn or printed."""
+        files = (self.peaks, self.heatmap, self.report)
+        return bool(self.only) or any(
+            value is not None for value in (*files, self.threshold, self.overlap)
+        )
+
+    def check_files(self, read: Sequence[Path]) -> None:
+        """Check where files are to go, none of which may be one that is read."""
+        suffixes = {
+            "--heatmap": (self.heatmap, (".png",)),
+            "--report": (self.report, (".html", ".htm")),
+            "--peaks": (self.peaks, tuple(PEAK_FORMATS)),
+        }
+        for option, (path, known) in suffixes.items():
+            if path is None:
+                continue
+            if path.resolve() in [other.resolve() for other in read]:
+                raise click.BadParameter(f"it would replace {path}, an input", param_hint=option)
+            if path.suffix.lower() not in known:
+                raise click.BadParameter(
+                    f"{path} needs to end in {' or '.join(known)}", param_hint=option
+                )
+            if not path.parent.is_dir():
+                raise click.BadParameter(f"there is no folder {path.parent}", param_hint=option)
+            check_writable(path)
+
+    def check_classes(self, labels: Sequence[str], rank: int) -> None:
+        """Check that what is asked for can be had of these classes, along so many axes."""
+        for label in self.only:
+            if label not in labels:
+                raise click.BadParameter(
+                    f"there is no class {label!r}: it has {', '.join(labels)}", param_hint="--label"
+                )
+        for option, number in (("--threshold", self.lowest), ("--overlap", self.shared)):
+            if math.isnan(number):
+                raise click.BadParameter("needs a number, got NaN", param_hint=option)
+        if rank != 2 and self.report is not None:
+            raise click.BadParameter(f"a page shows two axes, not {rank}", param_hint="--report")
+        if self.peaks is not None:
+            try:
+                peak_format(self.peaks.name, rank)
+            except OutputError as error:
+                raise click.BadParameter(str(error), param_hint="--peaks") from error
+
+
+def deliver(
+    wanted: Wanted,
+    scans: Sequence[Scan],
+    written: Sequence[Path | None],
+    certificate: Certificate | None = None,
+) -> None:
+    """Find the peaks of one image in several sizes, write files, and print all there is."""
+    peaks = find_peaks(wanted, scans) if wanted.asks_for_peaks else None
+    shown = max(scans, key=_highest) if len(scans) > 1 else scans[0]
+    _write(wanted, shown, peaks.listed if peaks else (), certificate)
+    if wanted.as_json:
+        print_json(facts(scans, peaks))
+    else:
+        show(scans, peaks, (*written, wanted.heatmap, wanted.report, wanted.peaks))
+
+
+def find_peaks(wanted: Wanted, scans: Sequence[Scan]) -> Peaks:
+    """Find the peaks of each class in all sizes of the image, the strongest of them."""
+    labels = wanted.only or scans[0].labels
+    found = [_peaks_of(wanted, scan, labels) for scan in scans]
+    cut = [peaks[-1].score for peaks in found if len(peaks) > MOST_PEAKS]
+    if len(scans) == 1:
+        (merged,) = found
+    else:  # a peak can suppress weaker ones only: down to the highest cut all are known
+        of_label = ([p for peaks in found for p in peaks if p.label == name] for name in labels)
+        apart = [peak for peaks in of_label for peak in merge_peaks(peaks, wanted.shared)]
+        merged = sorted(apart, key=lambda peak: -peak.score)
+        merged = [peak for peak in merged if peak.score >= max(cut, default=-math.inf)]
+    is_cut = bool(cut) or len(merged) > MOST_PEAKS
+    return Peaks(merged[:MOST_PEAKS], is_cut, wanted.lowest, wanted.only)
+
+
+def _peaks_of(wanted: Wanted, scan: Scan, labels: Sequence[str]) -> list[Peak]:
+    """Find the peaks of some classes in one size of the image, one more than are wanted."""
+    with progress() as bar:
+        task = bar.add_task("peaks", total=1)
+        return scan.peaks(
+            labels,
+            wanted.lowest,
+            overlap=wanted.shared,
+            most=MOST_PEAKS + 1,
+            progress=lambda part: bar.update(task, completed=part),
+        )
+
+
+def _write(
+    wanted: Wanted, found: Scan, peaks: Sequence[Peak], certificate: Certificate | None
+) -> None:
+    """Write the files asked for."""
+    if wanted.peaks is not None:
+        found.write_peaks(wanted.peaks, peaks)
+    if wanted.heatmap is None and wanted.report is None:
+        return
+    overview = found.overview()
+    if wanted.heatmap is not None:
+        write_heatmap(wanted.heatmap, found, overview, peaks=peaks)
+    if wanted.report is not None:
+        write_page(wanted.report, found, overview, certificate, found.layers, peaks)
+
+
+def _highest(found: Scan) -> float:
+    """Return the highest score, by which one of several sizes is chosen for pictures."""
+    return float(ranges(found.scores, ())[1].max())

@@ -1,0 +1,284 @@
+"""Where in an image windows are wanted: what a picture marks, polygons hold, or tissue covers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fcconv.errors import BackendError, ImageError, UnsupportedError
+from fcconv.scanning.images import Image
+from fcconv.scanning.missing import Mask
+from fcconv.scanning.opening import open_images
+
+TISSUE = "tissue"
+"""The mask that is found in the image itself."""
+
+POLYGONS = (".geojson", ".json")
+"""Suffixes of files that hold polygons."""
+
+SIDE = 8192
+"""Pixels of a picture along an axis, at most; of a larger one every n-th is read."""
+
+TISSUE_SIDE, MEDIAN = 1024, 5
+"""Pixels along an axis in which tissue is looked for, and the side of what the median is of."""
+
+FEW = 1024
+"""Points that are looked at one by one."""
+
+Places = npt.NDArray[np.float64]
+"""Places along an axis of the image, in pixels, in ascending order."""
+
+
+class Area(Protocol):
+    """A part of an image."""
+
+    @property
+    def note(self) -> str:
+        """What it is, in words."""
+        ...
+
+    def identity(self) -> str:
+        """Return what tells it from another."""
+        ...
+
+    def holds(self, rows: Places, columns: Places) -> Mask:
+        """Say which points of a grid lie in it, ``(rows, columns)``."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Marked:
+    """What the pixels of a picture mark, which covers the whole image, in any resolution.
+
+    Attributes
+    ----------
+    marks : array of bool, shape (h, w)
+        The picture.
+    size : tuple of int
+        Pixels of the image.
+    name : str
+        What it is called.
+    """
+
+    marks: Mask
+    size: tuple[int, ...]
+    name: str
+
+    @property
+    def note(self) -> str:
+        """What it is, in words."""
+        height, width = self.marks.shape
+        return f"{self.name}, {height:,} x {width:,} pixels: {_part(self.marks.mean())}"
+
+    def identity(self) -> str:
+        """Return a digest of all pixels."""
+        return _digest(repr(self.marks.shape).encode() + np.packbits(self.marks).tobytes())
+
+    def holds(self, rows: Places, columns: Places) -> Mask:
+        """Look up each point; see :class:`Area`."""
+        y, x = (
+            np.minimum((places * (n / pixels)).astype(np.intp), n - 1)
+            for places, n, pixels in zip((rows, columns), self.marks.shape, self.size, strict=True)
+        )
+        if not self.marks[y[0] : y[-1] + 1, x[0] : x[-1] + 1].any():
+            return np.zeros((len(rows), len(columns)), bool)
+        return self.marks[np.ix_(y, x)]
+
+
+@dataclass(frozen=True, eq=False)
+class Polygons:
+    """What polygons hold, in pixels of the image, x before y as in all GeoJSON.
+
+    Attributes
+    ----------
+    shape : shapely.Geometry
+        All of them, prepared.
+    size : tuple of int
+        Pixels of the image.
+    name : str
+        The file.
+    """
+
+    shape: Any
+    size: tuple[int, ...]
+    name: str
+
+    @property
+    def note(self) -> str:
+        """What it is, in words."""
+        import shapely
+
+        height, width = self.size
+        within = shapely.intersection(self.shape, shapely.box(0, 0, width, height))
+        return f"{self.name}, polygons: {_part(within.area / (height * width))}"
+
+    def identity(self) -> str:
+        """Return a digest of all corners."""
+        import shapely
+
+        return _digest(shapely.to_wkb(self.shape))
+
+    def holds(self, rows: Places, columns: Places) -> Mask:
+        """Look at all points of a box at once where it lies inside or outside as a whole."""
+        import shapely
+
+        box = shapely.box(columns[0], rows[0], columns[-1], rows[-1])
+        count = (len(rows), len(columns))
+        if not shapely.intersects(self.shape, box):
+            return np.zeros(count, bool)
+        if shapely.covers(self.shape, box):
+            return np.ones(count, bool)
+        if len(rows) * len(columns) <= FEW:
+            return np.asarray(shapely.intersects_xy(self.shape, columns, rows[:, np.newaxis]))
+        if len(rows) < len(columns):
+            halves = (self.holds(rows, part) for part in np.array_split(columns, 2))
+            return np.concatenate([*halves], axis=1)
+        return np.concatenate([self.holds(part, columns) for part in np.array_split(rows, 2)])
+
+
+def open_area(mask: Any, image: Image) -> Area:
+    """Open what says where windows are wanted.
+
+    Parameters
+    ----------
+    mask : path, array or "tissue"
+        A picture, in which 0 and NaN mark nothing and all else does; polygons of a ``.geojson``; or
+        the tissue of the image, see :func:`find_tissue`.
+    image : Image
+        The image.
+
+    Raises
+    ------
+    ImageError
+        If it can't be read, or does not cover the image.
+    UnsupportedError
+        If the image has not two axes, or no colours to tell tissue by.
+    BackendError
+        If a library is not installed.
+    """
+    if len(image.size) != 2:
+        raise UnsupportedError(
+            f"mask (--mask) lies over the two axes of a picture, {image.name} has "
+            f"{len(image.size)}: leave it out; region (--region) takes any axes"
+        )
+    if isinstance(mask, str) and mask == TISSUE:
+        return find_tissue(image)
+    if isinstance(mask, str | os.PathLike) and Path(mask).suffix.lower() in POLYGONS:
+        return _read_polygons(Path(mask), image.size)
+    return _read_marks(mask, image)
+
+
+def _read_marks(mask: Any, image: Image) -> Marked:
+    """Read a picture whose pixels mark something, which must have the proportions of the image."""
+    try:
+        opened, batched = open_images(mask, 2)
+    except ImageError as error:
+        raise error.about("mask (--mask)") from None
+    (height, width), (rows, columns) = opened[0].size, image.size
+    # a size may be rounded by up to a pixel, along each axis
+    if batched or abs(height / rows - width / columns) > 1 / rows + 1 / columns:
+        raise ImageError(
+            f"mask (--mask): {opened[0].name} of {height} x {width} pixels has not the proportions "
+            f"of the image of {rows} x {columns}: give one that covers the whole image, in any size"
+        )
+    pixels = opened[0].overview(SIDE)
+    marks = ((pixels != 0) & (pixels == pixels)).any(axis=0)
+    return Marked(marks, image.size, f"mask {opened[0].name}")
+
+
+def find_tissue(image: Image) -> Marked:
+    """Find tissue by its colours: what is more saturated than Otsu's threshold.
+
+    In at most 1,024 pixels along an axis, of which each has the median saturation ``(max - min) /
+    max`` of 5 x 5 of them. Of a pyramid a small level is read, else the whole image.
+
+    Parameters
+    ----------
+    image : Image
+        With red, green and blue.
+
+    Raises
+    ------
+    UnsupportedError
+        If it has other channels.
+    BackendError
+        If scikit-image is not installed.
+    """
+    try:
+        from skimage.filters import threshold_otsu
+        from skimage.filters.rank import median
+    except ModuleNotFoundError as error:
+        raise _missing(error) from None
+    if image.channels != 3:
+        raise UnsupportedError(
+            f"mask 'tissue' (--mask tissue) tells tissue by its colours, but {image.name} has "
+            f"{image.channels} channel{'s' * (image.channels != 1)}, not red, green and blue: give "
+            f"the file of a mask"
+        )
+    pixels = np.nan_to_num(image.overview(TISSUE_SIDE).astype(np.float32))
+    high, low = pixels.max(axis=0), pixels.min(axis=0)
+    saturation = np.divide(high - low, high, out=np.zeros_like(high), where=high > 0)
+    levels = median(np.rint(255 * saturation).astype(np.uint8), np.ones((MEDIAN, MEDIAN), np.uint8))
+    threshold = int(threshold_otsu(levels))
+    name = f"tissue: saturation above {threshold / 255:.2f} (Otsu's threshold)"
+    return Marked(levels > threshold, image.size, name)
+
+
+def _read_polygons(path: Path, size: tuple[int, ...]) -> Polygons:
+    """Read the polygons of a GeoJSON file; points and lines hold nothing, and are left out."""
+    try:
+        import shapely
+    except ModuleNotFoundError as error:
+        raise _missing(error) from None
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        found = [shapely.geometry.shape(geometry) for geometry in _geometries(told)]
+    except OSError as error:
+        raise ImageError(f"mask (--mask): {path} can't be read: {error.strerror}") from None
+    except Exception as error:  # shapely raises anything on what is no geometry
+        raise ImageError(
+            f"mask (--mask): {path} is not GeoJSON, or damaged ({error}): export polygons again"
+        ) from None
+    if not found:
+        raise ImageError(f"mask (--mask): {path} holds no polygon: export areas, not points")
+    whole = shapely.union_all(shapely.make_valid(np.array(found)))
+    shapely.prepare(whole)
+    return Polygons(whole, size, f"mask {path.name}")
+
+
+def _geometries(told: Any) -> Iterator[Any]:
+    """Yield the polygons of what a GeoJSON file holds; QuPath also writes bare lists."""
+    if isinstance(told, list):
+        parts = told
+    elif told["type"] in ("FeatureCollection", "GeometryCollection"):
+        parts = told["features" if told["type"] == "FeatureCollection" else "geometries"]
+    elif told["type"] == "Feature":
+        parts = [told["geometry"]]
+    else:
+        if told["type"] in ("Polygon", "MultiPolygon"):
+            yield told
+        return
+    for part in parts:
+        if part is not None:
+            yield from _geometries(part)
+
+
+def _part(part: float) -> str:
+    return f"{100 * float(part):.3g} % of the image"
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def _missing(error: ModuleNotFoundError) -> BackendError:
+    library = {"skimage": "scikit-image"}.get(str(error.name), error.name)
+    return BackendError(f"{library} is not installed: pip install 'fcconv[mask]'")

@@ -1,0 +1,107 @@
+"""An image with a few more pixels at its ends, so that windows reach its last ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from fcconv.errors import ArgumentError
+from fcconv.scanning.arguments import PADS
+from fcconv.scanning.images import Image
+from fcconv.scanning.missing import Mask
+from fcconv.scanning.scales import Resized
+
+
+class Padded:
+    """An image that windows cover as a whole, each region padded where it goes beyond the original.
+
+    Parameters
+    ----------
+    image : Image or Resized
+        The original.
+    window, stride : sequence of int
+        Pixels of a window, and from one window to the next, along each axis.
+    pad : {"edge", "reflect", "constant"}
+        What the new pixels are, at the end of each axis; 0 is before anything is done to pixels.
+
+    Raises
+    ------
+    ArgumentError
+        If `pad` is none of these.
+    """
+
+    def __init__(
+        self, image: Image | Resized, window: Sequence[int], stride: Sequence[int], pad: str
+    ) -> None:
+        if pad not in PADS:
+            raise ArgumentError(f"pad is {', '.join(map(repr, PADS))} or None, got {pad!r}")
+        self._image, self._pad = image, pad
+        self.size = tuple(
+            k + max(-(-(n - k) // s), 0) * s
+            for n, k, s in zip(image.size, window, stride, strict=True)
+        )
+        self.name, self.channels, self.dtype = image.name, image.channels, image.dtype
+        self.bits, self.nodata, self.asked = image.bits, image.nodata, image.asked
+        self.scale, self.picture, self.other_channels = (
+            image.scale,
+            image.picture,
+            image.other_channels,
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was decided about the file, and how many pixels are new."""
+        more = [n - m for n, m in zip(self.size, self._image.size, strict=True)]
+        if not any(more):
+            return self._image.notes
+        said = f"padded ({self._pad}) by {' x '.join(map(str, more))} at the ends of the axes"
+        return (*self._image.notes, said)
+
+    def identity(self) -> str:
+        """Return what tells this image from another."""
+        return f"{self._image.identity()}, padded to {self.size}, {self._pad}"
+
+    def bytes(self, pixels: Sequence[int]) -> int:
+        """Count the bytes that reading a region of so many pixels takes."""
+        return self._image.bytes(pixels) + math.prod(pixels) * self.channels * self.dtype.itemsize
+
+    def overview(self, most: int) -> np.ndarray:
+        """Return the whole image in few pixels, with its new ones."""
+        small = self._image.overview(most)
+        sizes = zip(self.size, self._image.size, small.shape[1:], strict=True)
+        more = [round(m * n / before) - m for n, before, m in sizes]
+        return self._padded(small, more)
+
+    def read_valid(
+        self, region: tuple[slice, ...], nodata: float | None
+    ) -> tuple[np.ndarray, Mask | None]:
+        """Read a region; see :meth:`fcconv.scanning.source.Source.read_valid`.
+
+        The new pixels have a value where those have one that they are made of.
+        """
+        read, own, more = [], [], []
+        for part, n in zip(region, self._image.size, strict=True):
+            beyond = max(part.stop - n, 0)
+            # what is mirrored may lie before the region
+            first = max(min(part.start, n - 1 - beyond), 0) if beyond else part.start
+            read.append(slice(first, part.stop - beyond))
+            own.append(slice(part.start - first, part.stop - first))
+            more.append(beyond)
+        pixels, missing = self._image.read_valid(tuple(read), nodata)
+        if missing is not None:
+            missing = self._padded(missing[np.newaxis], more)[0][tuple(own)]
+        return self._padded(pixels, more)[:, *own], missing
+
+    def _padded(self, pixels: np.ndarray, more: Sequence[int]) -> np.ndarray:
+        """Add pixels at the end of the axes of ``(C, *S)``."""
+        if not any(more):
+            return pixels
+        mode: Any = self._pad
+        return np.pad(pixels, [(0, 0), *((0, n) for n in more)], mode)
+
+
+Opened: TypeAlias = Image | Resized | Padded
+"""An image that can be scanned."""

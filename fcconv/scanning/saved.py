@@ -1,0 +1,242 @@
+"""Scans that were done, opened again from where their scores went."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fcconv.errors import FcconvError, ImageError, OutputError
+from fcconv.graph.rules.layer import Layer
+from fcconv.scanning.arguments import as_path
+from fcconv.scanning.chunks import InFolder, Output
+from fcconv.scanning.differences import Audit
+from fcconv.scanning.images import Asked
+from fcconv.scanning.joined import open_finished
+from fcconv.scanning.layouts import unit
+from fcconv.scanning.opening import open_images
+from fcconv.scanning.padded import Opened, Padded
+from fcconv.scanning.records import CHUNKED, Record, chunks_of, description_in, record_of
+from fcconv.scanning.result import Scan
+from fcconv.scanning.scales import Resized
+from fcconv.scanning.score_files import suffixes
+
+TUPLES = ("labels", "reasons", "notes")
+PLAIN = ("exact", "scale", "unscored", "outside", "activation", "pad")
+"""What a description says of a scan as it is, of several words and of one."""
+
+SEAL = "blake2b"
+"""Under which stands the digest of a description and its record."""
+
+OTHER = "the picture is not known to be the one that was scanned: {} now, {} then"
+
+
+def description(scan: Scan, asked: Asked, record: Record) -> dict[str, Any]:
+    """Write down, for JSON, what a scan is beyond its record: what showing it needs.
+
+    Nothing of it depends on how often the run was cut off.
+    """
+    told = {
+        **{name: getattr(scan, name) for name in PLAIN},
+        **{name: list(getattr(scan, name)) for name in TUPLES},
+        "outputs": [
+            [name, scores.shape[-len(scan.size) - 1], np.dtype(scores.dtype).name]
+            for name, scores in scan.outputs.items()
+        ],
+        "batched": bool(scan.lead()),
+        "layers": [asdict(layer) for layer in scan.layers],
+        "audit": None if scan.audit is None else asdict(scan.audit),
+        "opened": asked._asdict(),
+    }
+    return {**json.loads(json.dumps(told)), SEAL: _seal(record, told)}  # as it will be read
+
+
+def open_scan(path: str | os.PathLike[str], image: Any = None) -> Scan:
+    """Open a scan that was done, from where its scores went.
+
+    Every tile is read once, and compared with its digest. What needs the network can't be done
+    again: peaks with the scores of their crops, and certificates.
+
+    Parameters
+    ----------
+    path : path
+        The `out` of :func:`fcconv.scan`: a ``.zarr`` folder, a ``.npy`` or ``.npz`` file.
+    image : array or path, optional
+        What was scanned, for pictures; it is opened as it was then (`layout`, `series`, `page`). If
+        its file is another, or was written since, a note of the scan says so.
+
+    Returns
+    -------
+    Scan
+        The same as `scan` returned, but that no tile was computed.
+
+    Raises
+    ------
+    OutputError
+        If there is no scan, or it is not finished, damaged, or of an older version.
+    ImageError
+        If the image can't be read, or has another size.
+    BackendError
+        If a library is not installed.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np, fcconv
+    >>> from fcconv.demo.network import load_faces
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     image, out = np.zeros((1, 100, 200), np.float32), f"{folder}/scores.npy"
+    ...     _ = fcconv.scan(load_faces(), image, engine="numpy", out=out)
+    ...     found = open_scan(out, image)
+    >>> found.scores.shape, found.computed
+    ((1, 26, 59), 0)
+    """
+    place = as_path(path, "path")
+    record, told = _told(place)
+    with _understood(place):
+        made = _outputs(record, told)
+        audit = told["audit"]
+        facts: dict[str, Any] = {
+            **{name: told[name] for name in PLAIN},
+            **{name: tuple(told[name]) for name in TUPLES},
+            **{name: tuple(record[name]) for name in ("size", "window", "stride")},
+            **{name: record[name] for name in ("windows", "engine", "preparation")},
+            "layers": tuple(_layer(layer) for layer in told["layers"]),
+            "audit": None if audit is None else Audit.restored(audit),
+        }
+        asked = Asked(**told["opened"])
+        identities = [str(one) for one in record["image"]]
+        tiles = math.prod(next(iter(made.values())).counts)
+        scores = _scores(place, made, record)
+    images: Sequence[Opened] = ()
+    if image is not None:
+        images, other = _images(image, asked, facts, identities)
+        facts["notes"] += other
+    return Scan(outputs=scores, tiles=tiles, computed=0, seconds=0.0, images=tuple(images), **facts)
+
+
+def _seal(record: Record, told: Mapping[str, Any]) -> str:
+    return hashlib.blake2b(json.dumps([record, told], sort_keys=True).encode()).hexdigest()
+
+
+def _told(place: Path) -> tuple[Record, dict[str, Any]]:
+    """Read what a scan is.
+
+    Raises
+    ------
+    OutputError
+        If that is not said.
+    """
+    if place.suffix not in suffixes():
+        raise OutputError(f"{place} is not a scan: give what a scan wrote, {_named()}")
+    chunks = chunks_of(place)
+    if not place.exists() and not chunks.exists():
+        raise OutputError(f"{place} does not exist: give what a scan wrote, {_named()}")
+    record, told = record_of(place), description_in(place)
+    if record is None:
+        raise OutputError(f"{place} does not say of which scan it is: give what a scan wrote")
+    if told is None or not place.exists():
+        raise OutputError(
+            f"{place} is not finished, or of a version that could not open scans again: run that "
+            f"scan with --resume (existing='resume'), which computes only what is missing"
+        )
+    seal = told.pop(SEAL, None)
+    if seal != _seal(record, told):
+        raise OutputError(f"{place} is damaged in what it says of its scan: overwrite it")
+    return record, told
+
+
+def _named() -> str:
+    *others, last = suffixes()
+    return f"a {', '.join(others)} or {last}"
+
+
+@contextmanager
+def _understood(place: Path) -> Iterator[None]:
+    """Turn what another version says, or does not say, into an error that names the scan."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        if isinstance(error, FcconvError):
+            raise
+        raise OutputError(
+            f"{place} is of a version that says other things of its scan ({error!r}): run that "
+            f"scan with --resume (existing='resume')"
+        ) from None
+
+
+def _outputs(record: Record, told: Mapping[str, Any]) -> dict[str, Output]:
+    """Describe the scores of all windows, a chunk a tile."""
+    axes = zip(record["size"], record["window"], record["stride"], strict=True)
+    cells = [(n - k) // s + 1 for n, k, s in axes]
+    whole, one_tile = ((len(record["image"]),), (1,)) if told["batched"] else ((), ())
+    return {
+        name: Output(
+            (*whole, channels, *cells), (*one_tile, channels, *record["tile"]), np.dtype(dtype)
+        )
+        for name, channels, dtype in told["outputs"]
+    }
+
+
+def _layer(told: Mapping[str, Any]) -> Layer:
+    shapes = {name: tuple(told[name]) for name in ("before", "after")}
+    return Layer(**{**told, **shapes})
+
+
+def _images(
+    image: Any, asked: Asked, facts: Mapping[str, Any], identities: Sequence[str]
+) -> tuple[Sequence[Opened], tuple[str, ...]]:
+    """Open what was scanned, and say in a note where it may be another.
+
+    Raises
+    ------
+    ImageError
+        If it can't be read, or has another size.
+    """
+    size, scale = facts["size"], facts["scale"]
+    opened, _ = open_images(image, len(size), *asked)
+    sized = [one if scale == 1 else Resized(one, scale) for one in opened]
+    images: Sequence[Opened] = sized
+    if facts["pad"] is not None:
+        images = [Padded(one, facts["window"], facts["stride"], facts["pad"]) for one in sized]
+    if len(images) != len(identities) or images[0].size != size:
+        raise ImageError(
+            f"{images[0].name} is not what was scanned: {len(images)} of {images[0].size} "
+            f"{unit(len(size))}, the scan is of {len(identities)} of {size}"
+            + ("" if scale == 1 else f", {scale:g} times its size")
+        )
+    for one, then in zip(images, identities, strict=True):
+        now = one.identity()
+        if now != then:
+            return images, (OTHER.format(now, then),)
+    return images, ()
+
+
+def _scores(place: Path, made: Mapping[str, Output], record: Record) -> Mapping[str, Any]:
+    """Open the scores, checked tile by tile.
+
+    Raises
+    ------
+    OutputError
+        If a tile is missing or damaged.
+    """
+    if place.suffix != CHUNKED:
+        scores = open_finished(place, made).finish()
+        if any((scores[n].shape, scores[n].dtype) != (y.shape, y.dtype) for n, y in made.items()):
+            raise OutputError(f"{place} does not hold the scores of its scan: overwrite it")
+        return scores
+    folder = InFolder.reading(place, made, record)
+    lost = sum(folder.read(chunk) is None for chunk in folder.chunks())
+    if lost:
+        raise OutputError(
+            f"{place} has {lost} tiles that are missing or damaged: run that scan with --resume "
+            f"(existing='resume'), which computes them"
+        )
+    return folder.finish()
