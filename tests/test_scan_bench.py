@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,11 @@ import pytest
 
 import fcconv
 from fcconv.graph.files.load import load
+from fcconv_bench import measure as measuring
 from fcconv_bench import networks, peaks, scans
 from fcconv_bench.crops import Scene, random_image
 from fcconv_bench.passes import Picture
+from fcconv_bench.ways import Way
 
 
 def test_multiplications_are_those_of_the_layers() -> None:
@@ -94,7 +98,26 @@ def test_exact_windows_are_those_of_a_plain_loop() -> None:
 
 
 def test_crops_of_a_part_count_in_proportion() -> None:
-    case = Picture(networks.colour, 32, 3, 256, 4)
-    prepared = case.prepare("crops", "numpy")
-    assert prepared.facts.calls == case.scene().windows / 1024
+    case, way = Picture(networks.colour, 32, 3, 256, 4), Way("crops", "numpy")
+    prepared = way.prepare(case)
     assert prepared.call()[0][0].size == 1024
+    row = measuring.row("networks", case, way, [1.0, 2.0, 3.0], prepared.facts)
+    assert row.seconds == 2 * case.scene().windows / 1024
+
+
+@pytest.mark.slow
+def test_what_contenders_write_goes_when_all_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # of processes that begin
+    image = scans.Image(scans.FILE, networks.colour, (600, 600), 4)
+    ways = [Way(scans.SCAN, "numpy", is_resident=True)]
+    suite = replace(scans.suite(), cases=(image,), contenders=lambda _: ways)
+    begun: list[str] = []
+    (scanned,) = measuring.measure(suite, [], 1, begun.append)
+    assert begun == [image.name, "memory of scan, numpy"]
+    assert scanned.seconds > 0
+    if sys.platform.startswith("linux"):
+        assert scanned.extra_bytes
+    assert not list(tmp_path.iterdir())

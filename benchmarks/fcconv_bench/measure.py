@@ -105,7 +105,7 @@ def _timed(
             able = {c: worker for c, worker in workers.items() if c.can(case)}
             facts = {c: worker.submit(prepare, c, case).result() for c, worker in able.items()}
             times = _in_turn(able, case, rounds)
-            rows += [_row(suite.name, case, c, times[c], facts[c]) for c in able]
+            rows += [row(suite.name, case, c, times[c], facts[c]) for c in able]
     return rows
 
 
@@ -121,7 +121,8 @@ def _in_turn(
     return times
 
 
-def _row(suite: str, case: Any, contender: Contender[Any], times: list[float], facts: Facts) -> Row:
+def row(suite: str, case: Any, contender: Contender[Any], times: list[float], facts: Facts) -> Row:
+    """Sum up the times of calls, of which so many make a case as the facts say."""
     quartiles = statistics.quantiles(times, n=4, method="inclusive")
     low, median, high = (seconds * facts.calls for seconds in quartiles)
     return Row(
