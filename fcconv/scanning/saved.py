@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -39,7 +40,9 @@ SEAL = "blake2b"
 OTHER = "the picture is not known to be the one that was scanned: {} now, {} then"
 
 
-def description(scan: Scan, asked: Asked, record: Record) -> dict[str, Any]:
+def description(
+    scan: Scan, asked: Asked, record: Record, skipped: Sequence[bool]
+) -> dict[str, Any]:
     """Write down, for JSON, what a scan is beyond its record: what showing it needs.
 
     Nothing of it depends on how often the run was cut off.
@@ -55,6 +58,7 @@ def description(scan: Scan, asked: Asked, record: Record) -> dict[str, Any]:
         "layers": [asdict(layer) for layer in scan.layers],
         "audit": None if scan.audit is None else asdict(scan.audit),
         "opened": asked._asdict(),
+        "skipped": np.packbits(skipped).tobytes().hex() if any(skipped) else "",
     }
     return {**json.loads(json.dumps(told)), SEAL: _seal(record, told)}  # as it will be read
 
@@ -114,7 +118,8 @@ def open_scan(path: str | os.PathLike[str], image: Any = None) -> Scan:
         asked = Asked(**told["opened"])
         identities = [str(one) for one in record["image"]]
         tiles = math.prod(next(iter(made.values())).counts)
-        scores = _scores(place, made, record)
+        skipped = np.unpackbits(np.frombuffer(bytes.fromhex(told["skipped"]), np.uint8))
+        scores = _scores(place, made, record, skipped.tolist())
     images: Sequence[Opened] = ()
     if image is not None:
         images, other = _images(image, asked, facts, identities)
@@ -219,7 +224,9 @@ def _images(
     return images, ()
 
 
-def _scores(place: Path, made: Mapping[str, Output], record: Record) -> Mapping[str, Any]:
+def _scores(
+    place: Path, made: Mapping[str, Output], record: Record, skipped: Sequence[int]
+) -> Mapping[str, Any]:
     """Open the scores, checked tile by tile.
 
     Raises
@@ -233,7 +240,12 @@ def _scores(place: Path, made: Mapping[str, Output], record: Record) -> Mapping[
             raise OutputError(f"{place} does not hold the scores of its scan: overwrite it")
         return scores
     folder = InFolder.reading(place, made, record)
-    lost = sum(folder.read(chunk) is None for chunk in folder.chunks())
+    tiles = itertools.zip_longest(folder.chunks(), skipped[: math.prod(folder.digests.shape[:-1])])
+    for chunk, is_skipped in tiles:
+        if is_skipped:
+            folder.skip(chunk)
+    kept = (chunk for chunk in folder.chunks() if chunk not in folder.skipped)
+    lost = sum(folder.read(chunk) is None for chunk in kept)
     if lost:
         raise OutputError(
             f"{place} has {lost} tiles that are missing or damaged: run that scan with --resume "

@@ -226,5 +226,5 @@ def scan(
             audit=None if audit is None else audited(job, first, audit, cut_out),
             cut_out=cut_out,
         )
-        store.describe(description(found, job.images[0].asked, record))
+        store.describe(description(found, job.images[0].asked, record, tally.skipped))
     return found
