@@ -226,7 +226,7 @@ def test_pixels_without_a_value_are_counted_apart() -> None:
 
 
 @pytest.mark.parametrize("suffix", [".zarr", ".npy"])
-def test_the_store_tells_the_places(suffix: str, tmp_path: Path) -> None:
+def test_the_store_tells_the_selection(suffix: str, tmp_path: Path) -> None:
     mask, other = np.tri(27, 33, dtype=bool), np.tri(27, 33, k=-1, dtype=bool)
     given: dict[str, Any] = {"network": NETWORK, "image": picture(), "engine": "numpy"}
     given |= {"out": tmp_path / f"x{suffix}"}

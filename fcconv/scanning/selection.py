@@ -22,7 +22,7 @@ LOOKED = 2**20
 
 
 @dataclass(frozen=True, eq=False)
-class Places(Windows):
+class Selection(Windows):
     """The windows of an image that are wanted.
 
     Attributes
@@ -125,13 +125,13 @@ class Places(Windows):
         ]
 
 
-def make_places(
+def make_selection(
     image: Opened,
     window: tuple[int, ...],
     stride: tuple[int, ...],
     region: Sequence[slice] | None,
     mask: Any,
-) -> Places | None:
+) -> Selection | None:
     """Check what is wanted of an image; None if all of it is.
 
     Raises
@@ -150,7 +150,7 @@ def make_places(
     # a padded image is larger than the picture, a resized one may have lost part of a pixel
     sizes = zip(image.picture.size, image.size, strict=True)
     size = [max(n, math.ceil(resized / image.scale)) for n, resized in sizes]
-    places = Places(
+    selection = Selection(
         image.size,
         window,
         stride,
@@ -158,8 +158,8 @@ def make_places(
         None if region is None else _checked(region, size),
         None if mask is None else open_area(mask, image.picture),
     )
-    places.check_any()
-    return places
+    selection.check_any()
+    return selection
 
 
 def _checked(region: Any, size: Sequence[int]) -> tuple[tuple[int, int], ...]:
