@@ -279,7 +279,7 @@ def refusals(folder: Path) -> dict[str, tuple[dict[str, Any], str]]:
         "one axis": ({"region": (box,)}, "needs a slice of pixels for each of 2 axes"),
         "no slices": ({"region": 5}, "needs a slice of pixels for each of 2 axes, got 5"),
         "steps": ({"region": (slice(0, 20, 2), box)}, "without steps"),
-        "small": ({"region": (slice(0, 5), box)}, r"of \(5, 20\) pixels holds no window of"),
+        "small": ({"region": (slice(0, 5), box)}, "of 5 x 20 pixels holds no window of 7 x 8"),
         "both": (
             {"mask": np.eye(27, 33, dtype=bool), "region": (slice(0, 8), slice(20, 33))},
             rf"in the region, {centre}",

@@ -154,7 +154,10 @@ def _told(place: Path) -> tuple[Record, dict[str, Any]]:
         )
     seal = told.pop(SEAL, None)
     if seal != _seal(record, told):
-        raise OutputError(f"{place} is damaged in what it says of its scan: overwrite it")
+        raise OutputError(
+            f"{place} is damaged in what it says of its scan: run that scan with --resume "
+            f"(existing='resume'), or overwrite it"
+        )
     return record, told
 
 
@@ -211,11 +214,16 @@ def _images(
     images: Sequence[Opened] = sized
     if facts["pad"] is not None:
         images = [Padded(one, facts["window"], facts["stride"], facts["pad"]) for one in sized]
-    if len(images) != len(identities) or images[0].size != size:
+    if len(images) != len(identities):
         raise ImageError(
-            f"{images[0].name} is not what was scanned: {len(images)} of {images[0].size} "
-            f"{unit(len(size))}, the scan is of {len(identities)} of {size}"
-            + ("" if scale == 1 else f", {scale:g} times its size")
+            f"image is not what was scanned: {len(images)} of them, the scan is of "
+            f"{len(identities)}: give what was scanned"
+        )
+    if images[0].size != size:
+        as_then = "" if sized[0] is images[0] and scale == 1 else ", scaled and padded as then,"
+        raise ImageError(
+            f"{images[0].name} of {images[0].size} {unit(len(size))}{as_then} is not what was "
+            f"scanned, which has {size}: give what was scanned"
         )
     for one, then in zip(images, identities, strict=True):
         now = one.identity()

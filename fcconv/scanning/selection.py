@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,9 +91,10 @@ class Selection(Windows):
         ):
             return
         if self.area is None:
+            sides = _times(stop - start for start, stop in self.region or ())
             raise ArgumentError(
-                f"region (--region) of {self._sides()} pixels holds no window of "
-                f"{tuple(n / self.scale for n in self.window)}: give a larger one"
+                f"region (--region) of {sides} pixels holds no window of "
+                f"{_times(n / self.scale for n in self.window)}: give a larger one"
             )
         within = "" if self.region is None else ", in the region,"
         raise ImageError(
@@ -101,9 +102,6 @@ class Selection(Windows):
             f"{self.stride} apart: give a mask that marks what is to be scored, in pixels of the "
             f"image"
         )
-
-    def _sides(self) -> tuple[int, ...]:
-        return tuple(stop - start for start, stop in self.region or ())
 
     def _inside(self, cells: Box) -> Box:
         """Return the part of some cells whose windows lie in the region."""
@@ -123,6 +121,10 @@ class Selection(Windows):
             (np.arange(part.start, part.stop) * s + k / 2) / self.scale
             for part, k, s in zip(cells, self.window, self.stride, strict=True)
         ]
+
+
+def _times(numbers: Iterable[float]) -> str:
+    return " x ".join(f"{n:,g}" for n in numbers)
 
 
 def make_selection(
