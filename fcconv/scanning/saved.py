@@ -20,7 +20,6 @@ from fcconv.graph.rules.layer import Layer
 from fcconv.scanning.arguments import as_path
 from fcconv.scanning.chunks import InFolder, Output
 from fcconv.scanning.differences import Audit
-from fcconv.scanning.images import Asked
 from fcconv.scanning.joined import Finished
 from fcconv.scanning.layouts import unit
 from fcconv.scanning.opening import open_images
@@ -29,6 +28,7 @@ from fcconv.scanning.records import CHUNKED, Record, chunks_of, description_in, 
 from fcconv.scanning.result import Scan
 from fcconv.scanning.scales import Resized
 from fcconv.scanning.score_files import suffixes
+from fcconv.scanning.stored import Asked
 
 TUPLES = ("labels", "reasons", "notes")
 PLAIN = ("exact", "scale", "unscored", "outside", "activation", "pad")
