@@ -5,6 +5,7 @@ Each mutation is one replacement in a copy of the sources, and names the tests t
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -53,6 +54,11 @@ SELECTION = "test_scan_selection.py"
 PEAKS = "test_scan_peaks.py::test_peaks_equal_those_of_brute_force"
 MODULAR = "backends/fcconv_modular/__init__.py"
 EXACT_PROOF = "test_exact_proof.py"
+TORCH = "backends/fcconv_torch/__init__.py"
+TORCH_CONV = "backends/fcconv_torch/convolution.py"
+TORCH_DTYPES = "backends/fcconv_torch/dtypes.py"
+TORCH_NETWORK = "backends/fcconv_torch/network.py"
+OF_TORCH = "test_torch_backend.py::test_"
 FORGERIES = "test_forgeries.py"
 
 
@@ -1361,6 +1367,73 @@ MUTATIONS = [
         "test_slide.py::test_windows_that_pad_share_most_multiplications",
     ),
 ]
+
+if importlib.util.find_spec("torch") is not None:
+    MUTATIONS += [
+        Mutation(
+            "PyTorch: a padded kernel as large as the input is a product, too",
+            TORCH_CONV,
+            "window.kernel == x.shape[2:] and not any(map(any, window.padding))",
+            "window.kernel == x.shape[2:]",
+            OF_TORCH + "a_kernel_as_large_as_its_input",
+        ),
+        Mutation(
+            "PyTorch: padding with zeros wins",
+            "backends/fcconv_torch/pooling.py",
+            "-torch.inf",
+            "0",
+            MAX_POOL,
+        ),
+        Mutation(
+            "PyTorch: unsigned integers have the order of signed ones",
+            TORCH,
+            "narrow(function(signed(x) ^ first) ^ first, x.dtype)",
+            "narrow(function(signed(x)), x.dtype)",
+            OF_TORCH + "unsigned_integers_are_those_of_numpy",
+        ),
+        Mutation(
+            "PyTorch: tensors share the memory of NumPy's arrays",
+            TORCH_DTYPES,
+            "array = np.array(given,",
+            "array = np.asarray(given,",
+            OF_TORCH + "dtypes_are_named_as_in_numpy",
+        ),
+        Mutation(
+            "PyTorch: a scan keeps what gradients need",
+            TORCH,
+            "return torch.no_grad()",
+            "return torch.enable_grad()",
+            OF_TORCH + "scans_keep_nothing_for_gradients",
+        ),
+        Mutation(
+            "PyTorch: what a network makes of numbers lies on the CPU",
+            TORCH_NETWORK,
+            "        return nullcontext()\n    return device",
+            "        return nullcontext()\n    return nullcontext()",
+            OF_TORCH + "it_moves_as_a_module_does",
+        ),
+        Mutation(
+            "PyTorch: a folder of parameters hides what a module has",
+            TORCH_NETWORK,
+            "if not folder or (found is None and hasattr(root, folder)):",
+            "if not folder:",
+            OF_TORCH + "names_that_modules_have_themselves_get_another_path",
+        ),
+        Mutation(
+            "PyTorch: the weights of a compiled network are constants",
+            TORCH_NETWORK,
+            "self._traced(*self.params.values(), *inputs)",
+            "self._traced(*(w.clone().detach() for w in self.params.values()), *inputs)",
+            OF_TORCH + "networks_are_compiled_whole",
+        ),
+        Mutation(
+            "PyTorch: pads are in the order of the axes",
+            "backends/fcconv_torch/namespace.py",
+            "for width in reversed(widths)",
+            "for width in widths",
+            OF_TORCH + "pads_are_those_of_numpy",
+        ),
+    ]
 
 
 def unchanged_passes() -> bool:
