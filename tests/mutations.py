@@ -754,8 +754,8 @@ MUTATIONS = [
     Mutation(
         "an engine is chosen for each of many images",
         "fcconv/cli/many.py",
-        "engine = scans[0].engine",
-        "engine = job.engine",
+        'if job.engine == "auto":',
+        "if False:",
         "test_scan_many.py::test_the_network_is_compiled_once_and_one_engine_chosen",
     ),
     Mutation(
