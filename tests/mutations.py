@@ -752,6 +752,13 @@ MUTATIONS = [
         "test_scan_pad.py::test_pixels_without_a_value_are_repeated_as_such",
     ),
     Mutation(
+        "what JAX is told to compute on is where its weights lie only",
+        "fcconv/scanning/engine.py",
+        "with without_gradients(engine.name), engine.on_device():",
+        "with without_gradients(engine.name):",
+        "test_devices.py::test_jax_computes_on_the_device_that_it_is_told",
+    ),
+    Mutation(
         "an engine is chosen for each of many images",
         "fcconv/cli/many.py",
         'if job.engine == "auto":',
