@@ -162,7 +162,20 @@ class ArrayBackend(Backend[ArrayT], Protocol[ArrayT]):
         ...
 
     def on_device(self, name: str, /) -> AbstractContextManager[Any]:
-        """Give a context in which arrays are made on a device that :meth:`device` names."""
+        """Give a context in which arrays are made on a device that :meth:`device` names.
+
+        The same holds for a name that :meth:`check_device` lets pass.
+        """
+        ...
+
+    def check_device(self, name: str, /) -> None:
+        """Check that there is a device of this name, which a user chose, to compute on.
+
+        Raises
+        ------
+        BackendError
+            If there is none.
+        """
         ...
 
     def is_deleted(self, array: ArrayT, /) -> bool:
@@ -327,6 +340,11 @@ def array_dtype(array: Any) -> np.dtype[Any]:
 def without_gradients(engine: str) -> AbstractContextManager[Any]:
     """Give a context in which an engine keeps nothing for gradients."""
     return _module(engine).without_gradients() if engine in BACKENDS else nullcontext()
+
+
+def on_device(engine: str, name: str) -> AbstractContextManager[Any]:
+    """Give a context in which an engine computes on a device; on its own, if that has no name."""
+    return _module(engine).on_device(name) if engine in BACKENDS else nullcontext()
 
 
 def to_numpy(array: Any) -> npt.NDArray[Any]:

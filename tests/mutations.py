@@ -325,8 +325,8 @@ MUTATIONS = [
     Mutation(
         "a backend does not compile",
         "fcconv/graph/running/engines.py",
-        "apply, backend.jit(apply))",
-        "apply, apply)",
+        "call = backend.jit(apply)",
+        "call = apply",
         "test_backends.py::test_it_computes_networks",
     ),
     Mutation(
@@ -758,10 +758,17 @@ MUTATIONS = [
         "test_scan_pad.py::test_pixels_without_a_value_are_repeated_as_such",
     ),
     Mutation(
+        "what JAX is told to compute on is where its weights lie only",
+        "fcconv/scanning/engine.py",
+        "with without_gradients(engine.name), engine.on_device():",
+        "with without_gradients(engine.name):",
+        "test_devices.py::test_jax_computes_on_the_device_that_it_is_told",
+    ),
+    Mutation(
         "an engine is chosen for each of many images",
         "fcconv/cli/many.py",
-        "engine = scans[0].engine",
-        "engine = job.engine",
+        'if job.engine == "auto":',
+        "if False:",
         "test_scan_many.py::test_the_network_is_compiled_once_and_one_engine_chosen",
     ),
     Mutation(

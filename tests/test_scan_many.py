@@ -13,6 +13,7 @@ import fcconv
 from comparing import assert_identical
 from fcconv.cli import app
 from fcconv.graph.rewriting.sliding import Sliding
+from fcconv.graph.running.engines import Engine
 from fcconv.scanning.saved import open_scan
 from scan_cases import picture, small_network
 from score_files import names_in, tree
@@ -94,7 +95,7 @@ def test_the_network_is_compiled_once_and_one_engine_chosen(
     compiled: list[Any] = []
     as_it_was = Sliding.compiled
 
-    def watched(sliding: Sliding, engine: str, *, patch: bool = False) -> Any:
+    def watched(sliding: Sliding, engine: Engine, *, patch: bool = False) -> Any:
         compiled.append(as_it_was(sliding, engine, patch=patch))
         return compiled[-1]
 

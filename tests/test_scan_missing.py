@@ -19,6 +19,7 @@ import fcconv
 from comparing import assert_identical
 from fcconv.cli import app
 from fcconv.errors import ArgumentError, ImageError
+from fcconv.graph.running.engines import Engine
 from fcconv.scanning.cutting import planned
 from fcconv.scanning.job import make_job
 from fcconv.scanning.missing import are_finite, without_value
@@ -227,7 +228,7 @@ def test_batches_are_filled_only_for_those_who_compile(
     network = small_network(pad=1)
     image = picture()
     sliding = fcconv.convolutionize(network)
-    kind, sizes = type(sliding.compiled(engine, patch=True)), []
+    kind, sizes = type(sliding.compiled(Engine(engine), patch=True)), []
     compute = kind.__call__
 
     def noting(compiled: fcconv.Compiled, crops: Any) -> Any:

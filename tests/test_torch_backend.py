@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -24,6 +25,7 @@ import fcconv_torch
 from comparing import assert_identical, to_numpy
 from fcconv import geometry, rounding
 from fcconv.demo.network import SHAPE, load_faces
+from fcconv.graph.running.engines import Engine
 from fcconv_torch import namespace
 from fcconv_torch.convolution import in_whole_float32, summed_product
 from fcconv_torch.dtypes import of_numpy
@@ -310,6 +312,35 @@ def test_it_trains_a_sliding_network(sliding: fcconv.Sliding) -> None:
     assert all(p.grad.abs().max().item() > 0 for p in network.parameters())
     descent.step()
     assert network(x).square().mean().item() < before.item()
+
+
+# devices that are named
+
+
+def test_it_computes_on_the_device_that_it_is_told() -> None:
+    engine = Engine("torch", device="meta")  # which every machine has, and which holds no numbers
+    network = engine.compile(load_faces())
+    assert {weight.device.type for weight in network.params.values()} == {"meta"}
+    found = fcconv.scan(small_network(), picture(), engine="torch", device="cpu")
+    expected = fcconv.scan(small_network(), picture(), engine="numpy")
+    assert found.computed_by == "torch (cpu)"
+    assert_identical(found.scores, expected.scores, "torch")
+
+
+@pytest.mark.parametrize(
+    ("device", "why"),
+    [
+        ("meta", "Cannot copy out of meta tensor"),
+        ("gpu", "Expected one of cpu, cuda"),
+        ("cuda:-1", "Invalid device string"),
+        ("cuda:999", ""),  # other words with and without CUDA
+    ],
+)
+def test_devices_that_are_not_there_are_refused(device: str, why: str) -> None:
+    said = f"device (--device) {device!r}: PyTorch can't compute there: {why}"
+    with pytest.raises(fcconv.BackendError, match=re.escape(said)) as refused:
+        fcconv.scan(small_network(), picture(), engine="torch", device=device)
+    assert "\n" not in str(refused.value)
 
 
 # dtypes, and what other devices compute

@@ -14,12 +14,14 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 import jax
+import jax.extend
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 from jax import lax
 from jax.core import Tracer
 
+from fcconv.errors import BackendError
 from fcconv_jax.convolution import convolve
 
 if TYPE_CHECKING:
@@ -170,9 +172,34 @@ def device(_array: jax.Array) -> str:
     return ""
 
 
-def on_device(_name: str) -> AbstractContextManager[None]:
-    """Change nothing."""
-    return nullcontext()
+def on_device(name: str) -> AbstractContextManager[Any]:
+    """Make arrays, and compute what is committed to no device, on the one that has this name."""
+    return jax.default_device(_device(name)) if name else nullcontext()
+
+
+def check_device(name: str) -> None:
+    """Check that there is such a device."""
+    _device(name)
+
+
+def _device(name: str) -> Any:
+    """Find a device by its platform, and its number there unless it is the first: "cuda:1".
+
+    Raises
+    ------
+    BackendError
+        If there is none.
+    """
+    platform, _, number = name.partition(":")
+    try:
+        there = enumerate(jax.local_devices(backend=platform))
+        return {str(number): device for number, device in there}[number or "0"]
+    except (RuntimeError, KeyError):
+        found = jax.extend.backend.backends()
+        here = [f"{p}:{i}" for p, c in found.items() for i in range(len(c.local_devices()))]
+        raise BackendError(
+            f"device (--device) {name!r}: JAX has no such device here, but {', '.join(here)}"
+        ) from None
 
 
 def is_deleted(array: jax.Array) -> bool:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
+from fcconv.errors import BackendError
 from fcconv_numpy.columns import gather
 from fcconv_numpy.convolution import convolve, moves_nothing
 from fcconv_numpy.dtypes import Array, native, wide
@@ -174,6 +175,13 @@ def device(_array: Array) -> str:
 def on_device(_name: str) -> AbstractContextManager[None]:
     """Change nothing."""
     return nullcontext()
+
+
+def check_device(name: str) -> NoReturn:
+    """Refuse every device: there is only the CPU."""
+    raise BackendError(
+        f"device (--device) {name!r} is one of 'jax' or 'torch': NumPy has the CPU alone"
+    )
 
 
 def is_deleted(_array: Array) -> bool:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from fcconv.errors import BackendError
 from fcconv_torch import namespace as namespace
 from fcconv_torch.convolution import columns, convolve, linear, product
 from fcconv_torch.dtypes import (
@@ -172,8 +173,19 @@ def device(array: torch.Tensor) -> str:
 
 
 def on_device(name: str) -> AbstractContextManager[Any]:
-    """Make tensors on a device."""
-    return torch.device(name)
+    """Make tensors on a device; on the default one, if it has no name."""
+    return torch.device(name) if name else nullcontext()
+
+
+def check_device(name: str) -> None:
+    """Check that numbers come back from a device."""
+    try:
+        torch.zeros(1, device=name).cpu()
+    except (RuntimeError, AssertionError) as error:  # the latter where PyTorch is built without it
+        said = str(error).splitlines()[0].partition(". ")[0]
+        raise BackendError(
+            f"device (--device) {name!r}: PyTorch can't compute there: {said}"
+        ) from None
 
 
 def is_deleted(_array: torch.Tensor) -> bool:

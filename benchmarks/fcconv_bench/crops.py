@@ -13,6 +13,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 import fcconv
+from fcconv.graph.running.engines import Engine
 from fcconv.scanning.engine import by_crops, one_pass
 from fcconv.scanning.network import as_network
 from fcconv.scanning.network_layout import NetworkLayout
@@ -53,12 +54,12 @@ class Scene:
     def one_pass(self, engine: str) -> Call:
         """Return the call that scores the image at once."""
         network = as_network(self.sliding)
-        return partial(one_pass(network, network.stride, engine), self.image)
+        return partial(one_pass(network, network.stride, Engine(engine)), self.image)
 
     def crops(self, engine: str) -> Call:
         """Return the call that scores each window by itself."""
         network = as_network(self.sliding)
-        score = by_crops(network, network.stride, engine, min(BATCH, self.windows))
+        score = by_crops(network, network.stride, Engine(engine), min(BATCH, self.windows))
         return partial(score, self.image)
 
     def one_pass_multiplications(self) -> int:

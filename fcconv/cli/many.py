@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.table import Table
@@ -118,14 +119,20 @@ def _out(folder: Path, image: Path) -> Path:
 
 def _done(jobs: Sequence[Options], network: Network) -> Iterator[Done]:
     """Scan each image; the engine that is chosen for the first stays for those that follow."""
-    engine = jobs[0].engine
+    chosen: dict[str, Any] = {}
     for job in jobs:
         if recorded(job.out) is None:  # there is nothing to resume
             job = replace(job, existing="refuse" if job.existing == "resume" else job.existing)
-            job = replace(job, engine=engine)
+            job = replace(job, **chosen)
         try:
             scans = scans_of(job, network)
-            engine = scans[0].engine
+            if job.engine == "auto":
+                found = scans[0]
+                chosen = {
+                    "engine": found.engine,
+                    "providers": found.providers or None,
+                    "device": found.device,
+                }
             peaks = find_peaks(job.wanted, scans) if job.wanted.asks_for_peaks else None
         except EXPECTED as error:
             yield Done(job.image, error=said(error))

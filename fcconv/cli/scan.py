@@ -105,6 +105,17 @@ class Names(click.ParamType[tuple[str, ...]]):
     help="What computes; auto takes the fastest that is there.",
 )
 @click.option(
+    "--providers",
+    type=Names(),
+    metavar="P,P",
+    help="What onnxruntime computes by, the first that can: cuda, tensorrt, coreml, directml, cpu, "
+    "or a name of its own. The CPU takes what is left.",
+)
+@click.option(
+    "--device",
+    help="Where jax or torch computes, as each names it: cpu, cuda:1, for jax gpu, for torch mps.",
+)
+@click.option(
     "--memory", default="512MB", show_default=True, help="Bytes for pixels, values and scores."
 )
 @click.option(

@@ -59,7 +59,7 @@ def _facts(found: Scan) -> dict[str, Any]:
     names = (
         *("size", "window", "stride", "windows", "exact", "reasons", "engine", "preparation"),
         *("labels", "activation", "pad", "remainder", "tiles", "computed", "seconds", "unscored"),
-        *("outside", "scale", "notes"),
+        *("outside", "scale", "notes", "providers", "device"),
     )
     shapes = {name: list(scores.shape) for name, scores in found.outputs.items()}
     return {
@@ -101,7 +101,7 @@ def _table(found: Scan) -> Table:
         else "none",
         **({"in no window": in_no_window(found)} if any(found.remainder) else {}),
         **({"outside": f"{found.outside:,} windows, not asked for"} if found.outside else {}),
-        "engine": found.engine,
+        "engine": found.computed_by,
         "tiles": f"{found.tiles}, {found.computed} of them in this run",
     }
     if found.computed:

@@ -18,6 +18,7 @@ from fcconv.cli.wanted import Wanted, deliver
 from fcconv.graph.rewriting.sliding import Sliding
 from fcconv.scanning import scan as scanning
 from fcconv.scanning import tiles
+from fcconv.scanning.engine import checked
 from fcconv.scanning.images import Image
 from fcconv.scanning.network import Network, as_network, explained, labels_of
 from fcconv.scanning.opening import open_images
@@ -38,6 +39,8 @@ class Options:
     stride: int | tuple[int, ...] | None
     window: tuple[int, ...] | None
     engine: str
+    providers: tuple[str, ...] | None
+    device: str | None
     memory: str
     windows: str | None
     audit: int | None
@@ -72,6 +75,7 @@ def scan_and_show(options: Options) -> int:
 
 def network_of(options: Options) -> Network:
     """Make the network slide, and check what is asked for of it before anything is computed."""
+    checked(options.engine, options.providers, options.device)
     network = as_network(options.model, options.stride, options.window, options.windows)
     options.wanted.check_classes(labels_of(network, options.labels), len(network.window))
     if len(set(options.scales)) < len(options.scales):
@@ -139,6 +143,8 @@ def _scan(options: Options, network: Network, image: Image | Resized, out: Path 
             network,
             image,
             engine=options.engine,
+            providers=options.providers,
+            device=options.device,
             memory=options.memory,
             out=out,
             windows=options.windows,

@@ -188,7 +188,7 @@ def _facts(scan: Scan) -> list[tuple[str, str]]:
         ("Stride", f"{times(scan.stride)} pixels"),
         ("Windows", f"{times(scan.cells)} = {math.prod(scan.cells):,}"),
         ("Scored", "each window by itself" if scan.windows == "crops" else "in shared passes"),
-        ("Engine", scan.engine),
+        ("Engine", scan.computed_by),
         *([("Probabilities", f"by {scan.activation}")] if scan.activation else []),
         ("Preparation", scan.preparation),
         ("Tiles", f"{scan.tiles:,}, of which this run computed {scan.computed:,}"),

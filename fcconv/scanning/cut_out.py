@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fcconv.graph.running.engines import Engine
 from fcconv.scanning.cutting import planned
 from fcconv.scanning.differences import Floats
 from fcconv.scanning.engine import Cropped, by_crops
@@ -26,14 +27,14 @@ class CutOut:
     ----------
     job : Job
         What was scanned.
-    engine : str
+    engine : Engine
         What computes.
     memory : int
         Bytes that a batch may take.
     """
 
     job: Job
-    engine: str
+    engine: Engine
     memory: int
 
     def __call__(self, places: Places) -> Floats:
@@ -58,5 +59,5 @@ class CutOut:
     def _score(self) -> Cropped:
         """What scores as many windows as fit into the memory; made when it is first asked."""
         network = self.job.network
-        _, batch = planned(replace(self.job, windows="crops"), self.memory, self.engine)
+        _, batch = planned(replace(self.job, windows="crops"), self.memory, self.engine.name)
         return by_crops(network, network.window, self.engine, batch)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from fcconv.errors import ArgumentError
+from fcconv.graph.running.engines import Engine
 from fcconv.graph.running.run import fixed_batch
 from fcconv.scanning.engine import Score, fastest
 from fcconv.scanning.job import Job
@@ -48,7 +49,7 @@ def fastest_engine(job: Job, memory: int) -> str:
 
     def make(engine: str) -> Score:
         _, batch = planned(job, memory, engine)
-        return job.score(engine, min(batch, math.prod(cut.scored)))
+        return job.score(Engine(engine), min(batch, math.prod(cut.scored)))
 
     return fastest(make, pixels, share)
 

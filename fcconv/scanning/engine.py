@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -22,7 +22,9 @@ from fcconv.backend import (
 )
 from fcconv.errors import BackendError, FcconvError, UnsupportedError
 from fcconv.graph.running.compiled import Compiled
+from fcconv.graph.running.engines import Engine, find_engine
 from fcconv.graph.running.run import fixed_batch
+from fcconv.graph.running.session import Session
 from fcconv.scanning.network import Network
 from fcconv.scanning.network_layout import Array, NetworkLayout
 
@@ -32,6 +34,11 @@ AUTO_ENGINE_SECONDS = 2.0
 
 class Score(Protocol):
     """What scores a tile."""
+
+    @property
+    def call(self) -> Compiled:
+        """The network that does."""
+        ...
 
     def __call__(self, pixels: Array, cells: tuple[slice, ...] = ()) -> tuple[Array, ...]:
         """Score pixels ``(C, *S)``.
@@ -50,26 +57,29 @@ class Shared:
 
     Attributes
     ----------
+    engine : Engine
+        What computes.
     call : Compiled
-        A network that slides.
+        A network that slides, on this engine.
     layout : NetworkLayout
         How it wants its images.
     every : tuple of int
         Of its cells, one in so many is kept along each axis.
     """
 
+    engine: Engine
     call: Compiled
     layout: NetworkLayout
     every: tuple[int, ...]
 
     def __call__(self, pixels: Array, cells: tuple[slice, ...] = ()) -> tuple[Array, ...]:
         """Score all cells, and return some; see :class:`Score`."""
-        outputs = _outputs(self.call, self.layout.arranged(pixels[None]))
+        outputs = _outputs(self.engine, self.call, self.layout.arranged(pixels[None]))
         kept = tuple(slice(None, None, n) for n in self.every)
         return tuple(scores[0][:, *kept][:, *cells] for scores in outputs)
 
 
-def one_pass(network: Network, stride: tuple[int, ...], engine: str) -> Shared:
+def one_pass(network: Network, stride: tuple[int, ...], engine: Engine) -> Shared:
     """Let windows share a pass.
 
     Parameters
@@ -78,12 +88,12 @@ def one_pass(network: Network, stride: tuple[int, ...], engine: str) -> Shared:
         A network that slides, by its own stride.
     stride : tuple of int
         Pixels from one window of a tile to the next, a multiple of that.
-    engine : str
+    engine : Engine
         What computes.
     """
     sliding = network.sliding
     every = tuple(n // m for n, m in zip(stride, sliding.stride, strict=True))
-    return Shared(sliding.compiled(engine), network.layout, every)
+    return Shared(engine, sliding.compiled(engine), network.layout, every)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,8 +102,10 @@ class Cropped:
 
     Attributes
     ----------
+    engine : Engine
+        What computes.
     call : Compiled
-        The patch network.
+        The patch network, on this engine.
     layout : NetworkLayout
         How it wants its images.
     window, stride : tuple of int
@@ -106,6 +118,7 @@ class Cropped:
         Whether it is compiled anew for each size of a batch.
     """
 
+    engine: Engine
     call: Compiled
     layout: NetworkLayout
     window: tuple[int, ...]
@@ -146,7 +159,7 @@ class Cropped:
                 : end - start
             ]
         windows[count:] = windows[count - 1]
-        made = _outputs(self.call, batch)
+        made = _outputs(self.engine, self.call, batch)
         if any(scores.shape[:1] != batch.shape[:1] for scores in made):
             raise UnsupportedError(
                 f"the network makes {', '.join(str(scores.shape) for scores in made)} of "
@@ -166,7 +179,7 @@ class Cropped:
         return calls * self.fixed
 
 
-def by_crops(network: Network, stride: tuple[int, ...], engine: str, batch: int) -> Cropped:
+def by_crops(network: Network, stride: tuple[int, ...], engine: Engine, batch: int) -> Cropped:
     """Let windows be cut out.
 
     Parameters
@@ -175,26 +188,27 @@ def by_crops(network: Network, stride: tuple[int, ...], engine: str, batch: int)
         The network, of which the patch network scores.
     stride : tuple of int
         Pixels from one window of a tile to the next.
-    engine : str
+    engine : Engine
         What computes.
     batch : int
         Most windows that are scored together.
     """
     return Cropped(
+        engine,
         network.patch_compiled(engine),
         network.layout,
         network.window,
         stride,
         batch,
         fixed=fixed_batch(network.patch.graph.inputs) or 1,
-        compiles=engine in BACKENDS and backend(engine).compiles,
+        compiles=engine.name in BACKENDS and backend(engine.name).compiles,
     )
 
 
-def _outputs(call: Compiled, images: Array) -> list[Array]:
+def _outputs(engine: Engine, call: Compiled, images: Array) -> list[Array]:
     """Call a network on images in its layout."""
     try:
-        with without_gradients(call.engine):
+        with without_gradients(engine.name), engine.on_device():
             made = call(images)
     except MemoryError as error:
         raise BackendError(
@@ -207,23 +221,28 @@ def _outputs(call: Compiled, images: Array) -> list[Array]:
     return [to_numpy(scores) for scores in (made if isinstance(made, tuple) else (made,))]
 
 
-def checked(engine: str) -> str:
-    """Check the name of an engine, or "auto".
+def checked(engine: str, providers: Any = None, device: Any = None) -> Engine:
+    """Check the name of an engine, or "auto", and what it is to compute on.
 
     Raises
     ------
     BackendError
-        If it is unknown or not installed.
+        If it is unknown or not installed, or providers or a device are not there, or of another.
+    ArgumentError
+        If providers or a device are no names.
     """
-    if engine == "auto":
-        return engine
-    if engine not in engines():
+    if engine not in ("auto", *engines()):
         raise BackendError(
             f"unknown engine {engine!r}: use {either(map(repr, ('auto', *engines())))}"
         )
-    if not is_installed(engine):
+    if engine != "auto" and not is_installed(engine):
         raise BackendError(f"{engine} is not installed: pip install {engine}")
-    return engine
+    return find_engine(engine, providers, device)
+
+
+def providers_of(score: Score) -> tuple[str, ...]:
+    """Name the providers by which onnxruntime scores, if they were chosen."""
+    return score.call.asked and score.call.providers if isinstance(score.call, Session) else ()
 
 
 def fastest(make: Callable[[str], Score], pixels: Array, share: float) -> str:

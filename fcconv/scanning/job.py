@@ -10,6 +10,7 @@ import numpy as np
 
 import fcconv
 from fcconv.errors import ArgumentError, ImageError, UnsupportedError
+from fcconv.graph.running.engines import Engine
 from fcconv.scanning.activation import activated, check_activation
 from fcconv.scanning.areas import TISSUE
 from fcconv.scanning.arguments import check_type
@@ -147,7 +148,7 @@ class Job:
             for channels, dtype in self.network.outputs.values()
         ]
 
-    def score(self, engine: str, batch: int) -> Score:
+    def score(self, engine: Engine, batch: int) -> Score:
         """Make what scores a tile."""
         if self.windows == "crops":
             return by_crops(self.network, self.step, engine, batch)
@@ -166,7 +167,7 @@ class Job:
             for name, (channels, dtype) in self.network.outputs.items()
         }
 
-    def record(self, engine: str, cut: Plan, batch: int) -> Record:
+    def record(self, engine: Engine, cut: Plan, batch: int) -> Record:
         """Write down, for JSON, all that the scores depend on; threads may change last bits."""
         record = {
             "fcconv": fcconv.__version__,
@@ -177,12 +178,17 @@ class Job:
             "window": list(self.network.window),
             "stride": list(self.network.stride),
             "windows": self.windows,
-            "engine": engine,
+            "engine": engine.name,
             "tile": list(cut.kept),
             "batch": batch,
         }
-        if self.activation is not None:  # a record without one is as it always was
+        # what was not asked for is not said, as it never was
+        if self.activation is not None:
             record["activation"] = self.activation
+        if engine.providers:
+            record["providers"] = list(engine.providers)
+        if engine.device:
+            record["device"] = engine.device
         return record if self.selection is None else {**record, **self.selection.record()}
 
 

@@ -22,7 +22,7 @@ from fcconv.graph.rewriting.shared import EXACT_INSTEAD, Stuck, slide
 from fcconv.graph.rewriting.sliding import Sliding, from_metadata
 from fcconv.graph.rules.layer import Layer
 from fcconv.graph.running.compiled import Compiled
-from fcconv.graph.running.engines import compile as compiled
+from fcconv.graph.running.engines import Engine
 from fcconv.graph.running.run import data_inputs, fixed_batch
 from fcconv.scanning.arguments import check_sequence
 from fcconv.scanning.exactly import exact_at, why_cut_out
@@ -96,16 +96,16 @@ class Network:
         """What tells the network from others: the sliding one, where there is one."""
         return self.patch if isinstance(self.slid, Stuck) else self.slid.model
 
-    def patch_compiled(self, engine: str) -> Compiled:
+    def patch_compiled(self, engine: Engine) -> Compiled:
         """Return what scores windows that are cut out, on an engine; compiled once for each."""
         if isinstance(self.slid, Sliding):
             return self.slid.compiled(engine, patch=True)
         if engine not in self._engines:
-            self._engines[engine] = compiled(self.patch, engine)
+            self._engines[engine] = engine.compile(self.patch)
         return self._engines[engine]
 
     @functools.cached_property
-    def _engines(self) -> dict[str, Compiled]:
+    def _engines(self) -> dict[Engine, Compiled]:
         return {}
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fcconv.errors import ArgumentError
+from fcconv.graph.running.providers import in_words
 from fcconv.scanning.arguments import as_integer, as_number
 from fcconv.scanning.cut_out import CutOut
 from fcconv.scanning.differences import Audit
@@ -69,6 +70,11 @@ class Scan(Windows):
         Windows that have no score, of all images, because a region or a mask left them out.
     pad : {"edge", "reflect", "constant"} or None
         What was added at the ends of the image, whose `size` counts it, until windows covered it.
+    providers : tuple of str
+        What onnxruntime computed by, each what those before it could not; empty for the CPU, unless
+        others were asked for.
+    device : str or None
+        Where the backend was told to compute.
     scale : float
         Size of the scanned image in parts of the picture that peaks are about.
     notes : tuple of str
@@ -111,6 +117,8 @@ class Scan(Windows):
     activation: str | None = None
     outside: int = 0
     pad: str | None = None
+    providers: tuple[str, ...] = ()
+    device: str | None = None
 
     def __repr__(self) -> str:
         """Say what was scanned and how, without the scores."""
@@ -122,13 +130,18 @@ class Scan(Windows):
             f"<Scan of {self.size} {unit(len(self.size))}: {self.cells} windows of {self.window}, "
             f"{self.stride} apart; scores: {arrays}; {len(self.labels)} "
             f"{'class' if len(self.labels) == 1 else 'classes'}: {few}; windows {self.windows}, "
-            f"{'exact' if self.exact else 'not exact'}; {self.engine}, {self.seconds:.3g} s>"
+            f"{'exact' if self.exact else 'not exact'}; {self.computed_by}, {self.seconds:.3g} s>"
         )
 
     @property
     def scores(self) -> Any:
         """The scores of the first output."""
         return next(iter(self.outputs.values()))
+
+    @property
+    def computed_by(self) -> str:
+        """The engine, and what it computed on, if that was chosen."""
+        return in_words(self.engine, self.providers or (self.device and (self.device,)) or ())
 
     @property
     def measure(self) -> str:

@@ -30,8 +30,8 @@ from fcconv.scanning.scales import Resized
 from fcconv.scanning.score_files import suffixes
 from fcconv.scanning.stored import Asked
 
-TUPLES = ("labels", "reasons", "notes")
-PLAIN = ("exact", "scale", "unscored", "outside", "activation", "pad")
+TUPLES = ("labels", "reasons", "notes", "providers")
+PLAIN = ("exact", "scale", "unscored", "outside", "activation", "pad", "device")
 """What a description says of a scan as it is, of several words and of one."""
 
 SEAL = "blake2b"

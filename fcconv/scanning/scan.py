@@ -11,20 +11,25 @@ from fcconv.errors import ArgumentError
 from fcconv.geometry import Ints
 from fcconv.graph.files.load import Source
 from fcconv.graph.rewriting.sliding import Sliding
+from fcconv.graph.running.engines import Engine
 from fcconv.scanning import cutting
 from fcconv.scanning.arguments import WINDOWS, as_path
 from fcconv.scanning.audit import audited, check_audit
 from fcconv.scanning.cut_out import CutOut
-from fcconv.scanning.engine import checked
+from fcconv.scanning.engine import checked, providers_of
 from fcconv.scanning.job import make_job
 from fcconv.scanning.lock import locked
 from fcconv.scanning.memory import parse_bytes
 from fcconv.scanning.network import as_network
 from fcconv.scanning.preparation import Preparation
+from fcconv.scanning.records import Record
 from fcconv.scanning.result import Scan
 from fcconv.scanning.saved import description
 from fcconv.scanning.store import check_count, check_out, open_store, recorded
 from fcconv.scanning.tiles import Progress, score_tiles
+
+NOT_STARTED = "{} is there, but onnxruntime could not start it, and computed by the others"
+"""What is noted of a provider that was asked for."""
 
 
 def scan(
@@ -34,6 +39,8 @@ def scan(
     stride: Ints | None = None,
     window: Sequence[int] | None = None,
     engine: str = "auto",
+    providers: Sequence[str] | None = None,
+    device: str | None = None,
     memory: int | str = "512MB",
     out: str | os.PathLike[str] | None = None,
     windows: str | None = None,
@@ -73,6 +80,12 @@ def scan(
     engine : str
         What computes: a backend, "numpy", "jax" or "torch", "onnxruntime", or "auto", which times
         those that are there on a small tile, and takes the fastest.
+    providers : sequence of str, optional
+        What "onnxruntime" computes by, as `compile` takes it: "cuda", "tensorrt", "coreml",
+        "directml", "cpu", or a name of its own. `Scan.providers` says which it got.
+    device : str, optional
+        Where "jax" or "torch" computes, as each names it: "cpu", "cuda:1", for JAX "gpu" or "tpu",
+        for PyTorch "mps"; by default where each does by itself.
     memory : int or str
         Bytes for pixels, values and scores on the way, such as "512MB" or "2GiB"; libraries,
         weights, and scores that stay in memory come on top. Tiles stay near 64 MB, as larger ones
@@ -141,7 +154,8 @@ def scan(
     ArgumentError
         If an argument makes no sense.
     BackendError
-        If an engine or a library is not installed.
+        If an engine, a provider, a device or a library is not there, or providers or a device are
+        given for an engine that has none.
 
     Examples
     --------
@@ -153,7 +167,7 @@ def scan(
     """
     if existing not in ("refuse", "resume", "overwrite"):
         raise ArgumentError(f"existing is 'refuse', 'resume' or 'overwrite', got {existing!r}")
-    budget, chosen = parse_bytes(memory), checked(engine)
+    budget, chosen = parse_bytes(memory), checked(engine, providers, device)
     target = None if out is None else as_path(out, "out")
     if progress is not None and not callable(progress):
         raise ArgumentError(f"progress needs a function, got {progress!r}")
@@ -180,11 +194,9 @@ def scan(
         check_audit(audit, job.windows)
     begin = time.perf_counter()
     before = recorded(target) if existing == "resume" else None
-    if chosen == "auto":
-        chosen = (
-            checked(str(before.get("engine"))) if before else cutting.fastest_engine(job, budget)
-        )
-    cut, batch = cutting.planned_before(job, before) or cutting.planned(job, budget, chosen)
+    if chosen.name == "auto":
+        chosen = _engine_before(before) if before else Engine(cutting.fastest_engine(job, budget))
+    cut, batch = cutting.planned_before(job, before) or cutting.planned(job, budget, chosen.name)
     cut_out = CutOut(job, chosen, budget)
     record = {} if target is None else job.record(chosen, cut, batch)
     report, outputs = progress or (lambda _: None), job.outputs(cut)
@@ -192,7 +204,8 @@ def scan(
     with locked(target):
         store = open_store(target, outputs, record, existing)
         try:
-            tally = score_tiles(job, job.score(chosen, batch), cut, store, report)
+            score = job.score(chosen, batch)
+            tally = score_tiles(job, score, cut, store, report)
             scores = store.finish()
         except BaseException as error:
             if target is not None and recorded(target) == record:
@@ -200,7 +213,13 @@ def scan(
             raise
         first = next(iter(scores.values()))
         asked = () if job.selection is None else job.selection.notes
-        notes = (*filter(None, [scored.cut_out]), *job.images[0].notes, *asked)
+        got = providers_of(score)
+        notes = (
+            *filter(None, [scored.cut_out]),
+            *(NOT_STARTED.format(name) for name in chosen.providers if name not in got),
+            *job.images[0].notes,
+            *asked,
+        )
         found = Scan(
             outputs=scores,
             labels=job.labels,
@@ -211,7 +230,9 @@ def scan(
             windows=job.windows,
             exact=scored.exact or job.windows == "crops",
             reasons=scored.reasons,
-            engine=chosen,
+            engine=chosen.name,
+            providers=got,
+            device=chosen.device or None,
             preparation=str(job.preparation),
             tiles=len(cut) * len(job.images),
             computed=tally.computed,
@@ -228,3 +249,8 @@ def scan(
         )
         store.describe(description(found, job.images[0].asked, record, tally.skipped))
     return found
+
+
+def _engine_before(record: Record) -> Engine:
+    """Find the engine of an earlier run, on what it computed."""
+    return checked(str(record.get("engine")), record.get("providers"), record.get("device"))

@@ -26,7 +26,11 @@ from fcconv.scanning.records import (
 )
 from fcconv.scanning.score_files import SCORE_FORMATS, suffixes
 
-SAID = {"fcconv": "version of fcconv", "network": "network, by a digest of nodes and weights,"}
+SAID = {
+    "fcconv": "version of fcconv",
+    "network": "network, by a digest of nodes and weights,",
+    "providers": "list of providers",
+}
 NEEDED = {"network": "give the file of the network that began it"}
 """The entries of a record in words, and what a user should give where one differs."""
 

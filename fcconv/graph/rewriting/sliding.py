@@ -114,16 +114,16 @@ class Sliding(Rewritten):
         """What scores windows that are cut out: the patch network, or without one this itself."""
         return self.model if self.patch is None else self.patch
 
-    def compiled(self, engine: str, *, patch: bool = False) -> Compiled:
+    def compiled(self, engine: engines.Engine, *, patch: bool = False) -> Compiled:
         """Return the network, or what scores its crops, on an engine; compiled once for each."""
         model = self.cropping if patch else self.model
         key = engine, model is self.patch
         if key not in self._engines:
-            self._engines[key] = engines.compile(model, engine)
+            self._engines[key] = engine.compile(model)
         return self._engines[key]
 
     @functools.cached_property
-    def _engines(self) -> dict[tuple[str, bool], Compiled]:
+    def _engines(self) -> dict[tuple[engines.Engine, bool], Compiled]:
         return {}
 
     def __call__(self, images: Any) -> Any:

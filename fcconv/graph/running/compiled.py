@@ -75,12 +75,17 @@ class Compiled(Protocol):
 
     def __repr__(self) -> str:
         """Name the engine and the inputs."""
-        taken = ", ".join(f"{v.name}: {v.dtype} {v.shape}" for v in self.inputs)
-        return f"<network on {self.engine}, {taken}>"
+        return described(self.engine, self.inputs)
 
     def __reduce__(self) -> Any:
         """Refuse to be pickled: it is compiled again in each process."""
         return _refuse_to_pickle()
+
+
+def described(computed_by: str, inputs: Sequence[ir.Value]) -> str:
+    """Say what computes a network, and what that takes."""
+    taken = ", ".join(f"{v.name}: {v.dtype} {v.shape}" for v in inputs)
+    return f"<network on {computed_by}, {taken}>"
 
 
 def _refuse_to_pickle() -> NoReturn:

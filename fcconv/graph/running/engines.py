@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
-from fcconv.backend import BACKENDS, ONNXRUNTIME, ArrayBackend, either, engines, library
+from fcconv.backend import BACKENDS, ONNXRUNTIME, ArrayBackend, either, engines, library, on_device
 from fcconv.backend import backend as find_backend
-from fcconv.errors import BackendError, DtypeError
+from fcconv.errors import ArgumentError, BackendError, DtypeError
 from fcconv.graph.files.load import Source, load
 from fcconv.graph.running.compiled import Compiled, check_inputs, check_params
+from fcconv.graph.running.providers import find_providers
 from fcconv.graph.running.run import Program, program_of
 from fcconv.graph.running.session import open_session
 
 
 def compile(  # noqa: A001 - fcconv.compile, as re.compile
-    model: Source, backend: str = "numpy", *, window: Sequence[int] | None = None
+    model: Source,
+    backend: str = "numpy",
+    *,
+    window: Sequence[int] | None = None,
+    providers: Sequence[str] | None = None,
 ) -> Compiled:
     """Make a network callable on arrays.
 
@@ -32,6 +38,10 @@ def compile(  # noqa: A001 - fcconv.compile, as re.compile
         is compiled ahead, "numpy" and "torch" compute node by node.
     window : sequence of int, optional
         Shape of one input without the batch, for a PyTorch module.
+    providers : sequence of str, optional
+        What onnxruntime computes by, the first that can: "cuda", "tensorrt", "coreml", "directml",
+        "cpu", or a name of its own, such as "OpenVINOExecutionProvider". What none of them can
+        compute, the CPU does, as it does everything if they are left out.
 
     Returns
     -------
@@ -41,14 +51,18 @@ def compile(  # noqa: A001 - fcconv.compile, as re.compile
         ``apply(params, *inputs)``; under JAX a pure function of a pytree, which can be
         differentiated, compiled and sharded. On "torch" it is a ``torch.nn.Module``, whose
         parameters these are, to be moved, trained, compiled and exported as any other. On
-        onnxruntime `params` is empty.
+        onnxruntime `params` is empty, and what is printed of it says by which providers it
+        computes, if they were chosen.
 
     Raises
     ------
     BackendError
-        If the backend is unknown or not installed.
+        If the backend or a provider is unknown or not installed, or providers are not for
+        onnxruntime.
     UnsupportedError
         If an operator is not known.
+    ArgumentError
+        If `providers` is no list of names.
     ModelError
         If the source is not a valid network.
 
@@ -60,15 +74,73 @@ def compile(  # noqa: A001 - fcconv.compile, as re.compile
     >>> network(np.zeros((5, 1, 25, 25), np.float32)).shape
     (5, 1)
     """
-    if backend == ONNXRUNTIME:
-        return open_session(load(model, window))
-    if backend not in BACKENDS:
+    if backend not in engines():
         known = either(map(repr, engines()))
         raise BackendError(f"unknown backend {backend!r}: use {known}")
-    network: Compiled = find_backend(backend).as_library(
-        on_backend(program_of(load(model, window)), backend)
-    )
-    return network
+    return find_engine(backend, providers).compile(model, window)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What computes a network, and on what.
+
+    Attributes
+    ----------
+    name : str
+        A backend, or "onnxruntime".
+    providers : tuple of str
+        What onnxruntime computes by; the CPU, if empty.
+    device : str
+        Where a backend computes; where its library does by itself, if empty.
+    """
+
+    name: str
+    providers: tuple[str, ...] = ()
+    device: str = ""
+
+    def compile(self, model: Source, window: Sequence[int] | None = None) -> Compiled:
+        """Make a network callable; see :func:`compile`."""
+        loaded = load(model, window)
+        if self.name == ONNXRUNTIME:
+            return open_session(loaded, self.providers)
+        with self.on_device():
+            network: Compiled = find_backend(self.name).as_library(
+                on_backend(program_of(loaded), self.name)
+            )
+        return network
+
+    def on_device(self) -> AbstractContextManager[Any]:
+        """Give a context in which a network is made and computed on the device."""
+        return on_device(self.name, self.device)
+
+
+def find_engine(name: str, providers: Any = None, device: Any = None) -> Engine:
+    """Find an engine by its name, and what it is to compute on.
+
+    Raises
+    ------
+    ArgumentError
+        If providers or a device are no names.
+    BackendError
+        If they are not there, or of another engine.
+    """
+    if providers is not None and name != ONNXRUNTIME:
+        raise BackendError(
+            f"providers (--providers) are those of {ONNXRUNTIME!r}, not of {name!r}: name it as "
+            f"the engine (--engine)"
+        )
+    found = () if providers is None else find_providers(providers)
+    if device is None:
+        return Engine(name, found)
+    if not isinstance(device, str) or not device:
+        raise ArgumentError(f"device needs a name such as 'cuda:0', got {device!r}")
+    if name not in BACKENDS:
+        raise BackendError(
+            f"device (--device) {device!r} is one of 'jax' or 'torch', not of {name!r}: "
+            + ("give providers (--providers)" if name == ONNXRUNTIME else "name one (--engine)")
+        )
+    find_backend(name).check_device(device)
+    return Engine(name, found, device)
 
 
 @dataclass(eq=False, repr=False)

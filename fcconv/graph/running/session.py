@@ -11,8 +11,9 @@ import numpy as np
 import onnx_ir as ir
 
 from fcconv.backend import ONNXRUNTIME, to_numpy
-from fcconv.errors import BackendError, UnsupportedError
-from fcconv.graph.running.compiled import Compiled, check_inputs, check_params
+from fcconv.errors import UnsupportedError
+from fcconv.graph.running.compiled import Compiled, check_inputs, check_params, described
+from fcconv.graph.running.providers import CPU, in_words, load_onnxruntime
 from fcconv.graph.running.run import data_inputs, in_batches
 
 MIN_EXTERNAL_BYTES = 2**20
@@ -21,18 +22,23 @@ MIN_EXTERNAL_BYTES = 2**20
 
 @dataclass(eq=False, repr=False)
 class Session(Compiled):
-    """A network in onnxruntime, on the CPU; :func:`open_session` makes it.
+    """A network in onnxruntime; :func:`open_session` makes it.
 
     Attributes
     ----------
     params, trainable : dict, frozenset
         Empty: onnxruntime keeps the weights to itself.
+    asked, providers : tuple of str
+        The providers that were asked for, none for the CPU's alone, and those that it could start:
+        each computes the nodes that the ones before it can't.
     """
 
     engine: str
     params: dict[str, Any]
     trainable: frozenset[str]
     inputs: Sequence[ir.Value]
+    asked: tuple[str, ...]
+    providers: tuple[str, ...]
     _session: Any
 
     def apply(self, params: Mapping[str, Any], *inputs: Any) -> Any:
@@ -46,19 +52,28 @@ class Session(Compiled):
         outputs = in_batches(self._run, self.inputs, list(map(to_numpy, inputs)), np.concatenate)
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
+    def __repr__(self) -> str:
+        """Say by which providers it computes, where they were chosen, and what is taken."""
+        return described(in_words(self.engine, self.asked and self.providers), self.inputs)
+
     def _run(self, arrays: Sequence[Any]) -> list[Any]:
         feed = {str(v.name): array for v, array in zip(self.inputs, arrays, strict=True)}
         with _named_errors():
             return list(self._session.run(None, feed))
 
 
-def open_session(model: ir.Model, *, layouts: bool = True) -> Session:
+def open_session(
+    model: ir.Model, providers: tuple[str, ...] = (), *, layouts: bool = True
+) -> Session:
     """Bring a network into onnxruntime.
 
     Parameters
     ----------
     model : onnx_ir.Model
         The network.
+    providers : tuple of str
+        What computes, as :func:`~fcconv.graph.running.providers.find_providers` names it; the CPU,
+        if left out.
     layouts : bool, default: True
         Whether onnxruntime may copy weights into other layouts, which compute faster.
 
@@ -69,10 +84,7 @@ def open_session(model: ir.Model, *, layouts: bool = True) -> Session:
     UnsupportedError
         If it refuses the network.
     """
-    try:
-        import onnxruntime
-    except ModuleNotFoundError:
-        raise BackendError("onnxruntime is not installed: pip install onnxruntime") from None
+    onnxruntime = load_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     # in the order of the network, in which what strips are cut from is soon read; the engine's
@@ -87,8 +99,14 @@ def open_session(model: ir.Model, *, layouts: bool = True) -> Session:
     with _named_errors():
         held = [onnxruntime.OrtValue.ortvalue_from_numpy(w) for w in weights.values()]
         options.add_external_initializers(list(weights), held)
-        session = onnxruntime.InferenceSession(written, options, providers=["CPUExecutionProvider"])
-    return Session(ONNXRUNTIME, {}, frozenset(), data_inputs(model.graph), session)
+        session = onnxruntime.InferenceSession(
+            written,
+            options,
+            providers=providers or (CPU,),
+            enable_fallback=0,  # which would print what fails, and go on with the CPU
+        )
+    got = tuple(session.get_providers())
+    return Session(ONNXRUNTIME, {}, frozenset(), data_inputs(model.graph), providers, got, session)
 
 
 def _without_weights(model: ir.Model) -> tuple[bytes, dict[str, Any]]:
