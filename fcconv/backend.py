@@ -10,8 +10,8 @@ import functools
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Array(Protocol):
-    """What the doors ask of an array of any library."""
+    """What public functions ask of an array of any library."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -44,7 +44,7 @@ ArrayT = TypeVar("ArrayT", bound=Array)
 
 
 class Backend(Protocol[ArrayT]):
-    """What a backend module offers. The doors have checked every argument before they call it.
+    """What a backend module offers. Whoever calls it has checked every argument.
 
     Arrays are channels first, ``x (N, C, *S)`` and ``weight (O, C/groups, *K)``, of one dtype,
     which is also the result's (in native byte order).
@@ -86,7 +86,10 @@ class Backend(Protocol[ArrayT]):
 
     @property
     def namespace(self) -> Any:
-        """The module whose functions only move entries: reshape, transpose, concatenate, take."""
+        """The module of NumPy's functions, of which networks ask for those that move entries.
+
+        Functions of entries (:meth:`elementwise`, :meth:`along`) ask for others.
+        """
         ...
 
     def matmul(self, a: ArrayT, b: ArrayT) -> ArrayT:
@@ -127,10 +130,7 @@ class Backend(Protocol[ArrayT]):
 
 
 class ArrayBackend(Backend[ArrayT], Protocol[ArrayT]):
-    """A backend that computes on the arrays of a library: one that a name or an array leads to.
-
-    Its arrays have NumPy's dtypes, or those that ``ml_dtypes`` adds to them.
-    """
+    """A backend that computes on the arrays of a library: one that a name or an array leads to."""
 
     @property
     def compiles(self) -> bool:
@@ -141,8 +141,28 @@ class ArrayBackend(Backend[ArrayT], Protocol[ArrayT]):
         """Compile a function of arrays for the shapes that it is called with, or return it."""
         ...
 
+    def as_library(self, network: Any) -> Any:
+        """Give a compiled network the form that networks have in this library."""
+        ...
+
+    def copy(self, array: ArrayT) -> ArrayT:
+        """Make a new array of the same numbers, in native byte order."""
+        ...
+
+    def dtype(self, dtype: Any) -> np.dtype[Any]:
+        """Name a dtype of this library in the terms of NumPy, or of ``ml_dtypes``."""
+        ...
+
     def owns(self, kind: type) -> bool:
         """Say whether this backend computes on arrays of a type."""
+        ...
+
+    def device(self, array: ArrayT, /) -> str:
+        """Name the device where other arrays must lie, too; nothing if they may lie anywhere."""
+        ...
+
+    def on_device(self, name: str, /) -> AbstractContextManager[Any]:
+        """Give a context in which arrays are made on a device that :meth:`device` names."""
         ...
 
     def is_deleted(self, array: ArrayT, /) -> bool:
@@ -159,6 +179,10 @@ class ArrayBackend(Backend[ArrayT], Protocol[ArrayT]):
 
     def double_precision(self) -> AbstractContextManager[None]:
         """Give a context in which arrays can be float64."""
+        ...
+
+    def without_gradients(self) -> AbstractContextManager[Any]:
+        """Give a context in which nothing is kept for gradients."""
         ...
 
     def column_bytes(self) -> int | None:
@@ -200,6 +224,7 @@ class Row:
 BACKENDS = {
     "numpy": Row("NumPy", "numpy", "fcconv_numpy", "numpy.asarray"),
     "jax": Row("JAX", "jax", "fcconv_jax", "jax.numpy.asarray"),
+    "torch": Row("PyTorch", "torch", "fcconv_torch", "torch.asarray"),
 }
 """The backends by name, the reference first."""
 
@@ -240,7 +265,7 @@ def backend(name_or_array: object) -> ArrayBackend[Any]:
     Parameters
     ----------
     name_or_array : str or array
-        "numpy", "jax", or an array of one of these libraries (a tracer included).
+        "numpy", "jax", "torch", or an array of one of these libraries (a tracer included).
 
     Returns
     -------
@@ -259,7 +284,7 @@ def backend(name_or_array: object) -> ArrayBackend[Any]:
     'fcconv_numpy'
     """
     name = name_or_array if isinstance(name_or_array, str) else library(name_or_array)
-    known = " or ".join(map(repr, BACKENDS))
+    known = either(map(repr, BACKENDS))
     if name is None:
         raise BackendError(
             f"needs the name of a backend ({known}) or an array, got {_named(type(name_or_array))}"
@@ -293,6 +318,17 @@ def backend_of_namespace(namespace: Any) -> ArrayBackend[Any]:
     return next(found for found in imported if found.namespace is namespace)
 
 
+def array_dtype(array: Any) -> np.dtype[Any]:
+    """Name the dtype of an array of any known library in the terms of NumPy."""
+    dtype = array.dtype
+    return dtype if isinstance(dtype, np.dtype) else backend(array).dtype(dtype)
+
+
+def without_gradients(engine: str) -> AbstractContextManager[Any]:
+    """Give a context in which an engine keeps nothing for gradients."""
+    return _module(engine).without_gradients() if engine in BACKENDS else nullcontext()
+
+
 def to_numpy(array: Any) -> npt.NDArray[Any]:
     """Make a NumPy array of one of any known library, or of a number."""
     name = library(array)
@@ -301,7 +337,13 @@ def to_numpy(array: Any) -> npt.NDArray[Any]:
 
 def plain_arrays() -> str:
     """Say for errors which arrays are computed with."""
-    return f"{' or '.join(row.title for row in BACKENDS.values())} array"
+    return f"{either(row.title for row in BACKENDS.values())} array"
+
+
+def either(names: Iterable[str]) -> str:
+    """Join names for errors: "a, b or c"."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}"
 
 
 def check_alive(name: str, array: object) -> None:
@@ -313,17 +355,16 @@ def check_alive(name: str, array: object) -> None:
         If it has not.
     """
     found = library(array)
-    if found is not None:
-        check_alive_on(_module(found), name, array)
+    if found is not None and _module(found).is_deleted(array):
+        raise deleted(name)
 
 
-def check_alive_on(backend: ArrayBackend[Any], name: str, array: object) -> None:
-    """Check the same of an array whose backend is known."""
-    if backend.is_deleted(array):
-        raise BackendError(
-            f"{name} was deleted, or given away as an argument that is donated (donate_argnums): "
-            f"make it again, or give away a copy"
-        )
+def deleted(name: str) -> BackendError:
+    """Make the error of an array that has lost its numbers."""
+    return BackendError(
+        f"{name} was deleted, or given away as an argument that is donated (donate_argnums): "
+        f"make it again, or give away a copy"
+    )
 
 
 @functools.lru_cache
@@ -350,9 +391,12 @@ def backend_of_types(names: tuple[str, ...], types: tuple[type, ...]) -> ArrayBa
     return _module(str(first))
 
 
-@functools.cache
 def _module(name: str) -> ArrayBackend[Any]:
-    return cast("ArrayBackend[Any]", importlib.import_module(BACKENDS[name].package))
+    """Return the module of a backend, which is imported when it is first asked for."""
+    package = BACKENDS[name].package
+    # torch.compile follows this look-up, but neither a cache nor an import
+    found: Any = sys.modules.get(package) or importlib.import_module(package)
+    return cast("ArrayBackend[Any]", found)
 
 
 def _named(kind: type) -> str:

@@ -1,4 +1,4 @@
-"""What the doors check before a backend computes, and how their errors name the call."""
+"""What public functions check before a backend computes, and how their errors name the call."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
 
 import numpy as np
 
-from fcconv.backend import ArrayBackend, ArrayT, Backend, backend_of_types, check_alive_on
+from fcconv.backend import (
+    Array,
+    ArrayBackend,
+    ArrayT,
+    array_dtype,
+    backend_of_types,
+    deleted,
+    library,
+)
 from fcconv.errors import ArgumentError, DtypeError, FcconvError, ShapeError
 from fcconv.geometry import integer
 
@@ -19,7 +27,7 @@ R = TypeVar("R")
 Shape: TypeAlias = tuple[int, ...]
 
 
-def door(function: Callable[P, R]) -> Callable[P, R]:
+def annotate_errors(function: Callable[P, R]) -> Callable[P, R]:
     """Let every fcconv error that leaves `function` begin with the call: names, dtypes, shapes."""
     signature = inspect.signature(function)
 
@@ -39,30 +47,30 @@ def _describe(value: object) -> str:
     """Show an array as its dtype and shape, and anything else as it is, shortened."""
     shape = getattr(value, "shape", None)
     if shape is not None and not isinstance(value, np.generic):
-        return f"{getattr(value, 'dtype', '')}{shape}"
+        dtype = getattr(value, "dtype", "") if library(value) is None else array_dtype(value)
+        return f"{dtype}{tuple(shape)}"
     return reprlib.repr(value)
 
 
-def remembered(function: Callable[P, R]) -> Callable[P, R]:
+def cache_by_shape(function: Callable[P, R]) -> Callable[P, R]:
     """Remember what a function of shapes and integers returns: layers are called again and again.
 
     Where an argument is something else the function is called: ``1.0 == 1`` is not an integer.
     """
-    cached = functools.lru_cache(maxsize=4096, typed=True)(function)
+    cached: Callable[..., R] = functools.lru_cache(maxsize=4096, typed=True)(function)
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        plain = not kwargs and all(map(_is_plain, args))
-        return cached(*args) if plain else function(*args, **kwargs)
+        for value in (*args, *kwargs.values()):  # small layers are called in microseconds
+            if type(value) not in _PLAIN and not _is_whole(value):
+                return function(*args, **kwargs)
+        return cached(*args, **kwargs)
 
     return call
 
 
+_INTEGERS, _TUPLES = frozenset({int}), frozenset({tuple})
 _PLAIN = frozenset({int, bool, str, type(None)})
-
-
-def _is_plain(value: object) -> bool:
-    return type(value) in _PLAIN or _is_whole(value)
 
 
 def _is_whole(value: object) -> bool:
@@ -70,11 +78,17 @@ def _is_whole(value: object) -> bool:
     if type(value) is not tuple:
         return False
     entries = cast("tuple[object, ...]", value)
-    kinds = set(map(type, entries))
-    return kinds <= {int} or (kinds == {tuple} and all(map(_is_whole, entries)))
+    if _INTEGERS.issuperset(map(type, entries)):
+        return True
+    return _TUPLES.issuperset(map(type, entries)) and all(map(_is_whole, entries))
 
 
-def check_arrays(bias: ArrayT | None = None, **arrays: ArrayT) -> Backend[ArrayT]:
+def shape_of(array: Array) -> Shape:
+    """Return the shape as a plain tuple, which is hashed and printed the same for each library."""
+    return tuple(array.shape)
+
+
+def check_arrays(bias: ArrayT | None = None, **arrays: ArrayT) -> ArrayBackend[ArrayT]:
     """Check that the named arrays are of one library and one dtype; return their backend.
 
     A bias may be left out.
@@ -90,25 +104,31 @@ def check_arrays(bias: ArrayT | None = None, **arrays: ArrayT) -> Backend[ArrayT
     if bias is not None:
         arrays["bias"] = bias
     given = arrays.values()
-    backend: ArrayBackend[ArrayT] = backend_of_types(tuple(arrays), tuple(map(type, given)))
-    _check_dtypes(tuple(arrays), tuple([array.dtype for array in given]))
+    dtypes = tuple([getattr(array, "dtype", None) for array in given])
+    backend: ArrayBackend[ArrayT] = _checked(tuple(arrays), tuple(map(type, given)), dtypes)
     for name, array in arrays.items():
-        check_alive_on(backend, name, array)
+        if backend.is_deleted(array):
+            raise deleted(name)
     return backend
 
 
 @functools.lru_cache
-def _check_dtypes(names: tuple[str, ...], dtypes: tuple[Any, ...]) -> None:
-    """Check that there is arithmetic for the one dtype of the named arrays."""
+def _checked(
+    names: tuple[str, ...], types: tuple[type, ...], given: tuple[Any, ...]
+) -> ArrayBackend[Any]:
+    """Find the backend of the named arrays, and check that it has arithmetic for their dtype."""
+    backend = backend_of_types(names, types)
+    dtypes = [backend.dtype(dtype) for dtype in given]
     for name, dtype in zip(names, dtypes, strict=True):
         if not _has_arithmetic(dtype):
             raise DtypeError(
                 f"{name} has dtype {dtype}: convert it to an integer or real floating point dtype"
             )
-    if len({dtype.newbyteorder("=") for dtype in dtypes}) > 1:
+    if len({dtype.name for dtype in dtypes}) > 1:  # the byte order may differ
         each = zip(names, dtypes, strict=True)
         which = ", ".join(f"{name} has dtype {dtype}" for name, dtype in each)
-        raise DtypeError(f"{which}: convert all of them to one dtype with .astype")
+        raise DtypeError(f"{which}: convert all of them to one dtype")
+    return backend
 
 
 def _has_arithmetic(dtype: Any) -> bool:

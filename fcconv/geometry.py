@@ -21,7 +21,7 @@ Ints: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
 Padding: TypeAlias = str | SupportsIndex | Sequence[SupportsIndex | Sequence[SupportsIndex]]
 """An integer, one integer per axis, one ``(before, after)`` pair per axis, "valid" or "same"."""
 
-LARGEST = 2**31 - 1
+MAX_PIXELS = 2**31 - 1
 """Most pixels that an argument may name; sums of a few stay within 64 bits."""
 
 
@@ -68,7 +68,7 @@ class Window:
         return first, first + (stop - 1 - start) * self.stride[axis] + self.extent[axis]
 
 
-def integer(value: Any, name: str, minimum: int, largest: int = LARGEST) -> int:
+def integer(value: Any, name: str, minimum: int, largest: int = MAX_PIXELS) -> int:
     """Return `value` as an int within bounds, or raise an ArgumentError that calls it `name`.
 
     Examples

@@ -16,19 +16,20 @@ from fcconv import geometry
 from fcconv.backend import Array, ArrayT
 from fcconv.checks import (
     Shape,
+    annotate_errors,
+    cache_by_shape,
     check_arrays,
     check_bias,
     check_channels,
     check_ndim,
     check_spatial,
-    door,
-    remembered,
+    shape_of,
 )
 from fcconv.errors import ShapeError
 from fcconv.geometry import Ints, Padding, Window
 
 
-@door
+@annotate_errors
 def dense(x: ArrayT, weight: ArrayT, bias: ArrayT | None = None) -> ArrayT:
     """Apply a dense (fully connected) layer to the last axis.
 
@@ -53,7 +54,7 @@ def dense(x: ArrayT, weight: ArrayT, bias: ArrayT | None = None) -> ArrayT:
     DtypeError
         If a dtype is neither integer nor real floating point, or the dtypes differ.
     BackendError
-        If an argument is no NumPy or JAX array, or the arrays are of different libraries.
+        If an argument is not an array of a backend's library, or two are of different ones.
 
     Examples
     --------
@@ -62,11 +63,11 @@ def dense(x: ArrayT, weight: ArrayT, bias: ArrayT | None = None) -> ArrayT:
     array([11, 17, 24])
     """
     backend = check_arrays(x=x, weight=weight, bias=bias)
-    _check_dense(x.shape, weight.shape, _shape(bias))
+    _check_dense(shape_of(x), shape_of(weight), _shape(bias))
     return backend.dense(x, weight, bias)
 
 
-@remembered
+@cache_by_shape
 def _check_dense(x: Shape, weight: Shape, bias: Shape | None) -> None:
     check_ndim("x", x, "(..., I)", at_least=1)
     check_ndim("weight", weight, "(O, I)", exactly=2)
@@ -75,7 +76,7 @@ def _check_dense(x: Shape, weight: Shape, bias: Shape | None) -> None:
     check_bias(bias, weight[0])
 
 
-@door
+@annotate_errors
 def conv(
     x: ArrayT,
     weight: ArrayT,
@@ -121,15 +122,16 @@ def conv(
     DtypeError
         If a dtype is neither integer nor real floating point, or the dtypes differ.
     BackendError
-        If an argument is no NumPy or JAX array, or the arrays are of different libraries.
+        If an argument is not an array of a backend's library, or two are of different ones.
 
     Notes
     -----
     The NumPy backend gathers windows as columns and multiplies (Chellapilla, Puri & Simard,
     *High performance convolutional neural networks for document processing*, 2006, section 3.1);
     the JAX backend calls ``lax.conv_general_dilated``, or on a CPU a product or shifted sums where
-    they were measured to be faster. Under JAX float32 means float32, unless
-    ``jax.default_matmul_precision`` says otherwise.
+    they were measured to be faster; the PyTorch backend calls ``torch.nn.functional.conv2d``, or a
+    product where the kernel covers the input. Under JAX and PyTorch float32 means float32, unless
+    ``jax.default_matmul_precision`` or ``torch.set_float32_matmul_precision`` say otherwise.
 
     Examples
     --------
@@ -142,16 +144,19 @@ def conv(
     (1, 1, 2, 2)
     """
     backend = check_arrays(x=x, weight=weight, bias=bias)
-    shapes = x.shape, weight.shape, _shape(bias)
-    window, groups = _conv_window(*shapes, stride, padding, dilation, groups)
+    shapes = shape_of(x), shape_of(weight), _shape(bias)
+    window, groups = _conv_window(
+        *shapes, stride=stride, padding=padding, dilation=dilation, groups=groups
+    )
     return backend.conv(x, weight, bias, window, groups)
 
 
-@remembered
+@cache_by_shape
 def _conv_window(
     x: Shape,
     weight: Shape,
     bias: Shape | None,
+    *,
     stride: Ints,
     padding: Padding,
     dilation: Ints,
@@ -164,7 +169,7 @@ def _conv_window(
     return geometry.window(x[2:], weight[2:], stride, padding, dilation), groups
 
 
-@door
+@annotate_errors
 def conv1x1(x: ArrayT, weight: ArrayT, bias: ArrayT | None = None) -> ArrayT:
     """Mix the channels of each pixel: a convolution whose kernel is one pixel.
 
@@ -190,7 +195,7 @@ def conv1x1(x: ArrayT, weight: ArrayT, bias: ArrayT | None = None) -> ArrayT:
     DtypeError
         If a dtype is neither integer nor real floating point, or the dtypes differ.
     BackendError
-        If an argument is no NumPy or JAX array, or the arrays are of different libraries.
+        If an argument is not an array of a backend's library, or two are of different ones.
 
     Examples
     --------
@@ -199,12 +204,12 @@ def conv1x1(x: ArrayT, weight: ArrayT, bias: ArrayT | None = None) -> ArrayT:
     array([[[31, 42]]])
     """
     backend = check_arrays(x=x, weight=weight, bias=bias)
-    _check_conv1x1(x.shape, weight.shape, _shape(bias))
+    _check_conv1x1(shape_of(x), shape_of(weight), _shape(bias))
     matrix = cast("Any", weight).reshape(weight.shape[:2])
     return backend.conv1x1(x, matrix, bias)
 
 
-@remembered
+@cache_by_shape
 def _check_conv1x1(x: Shape, weight: Shape, bias: Shape | None) -> None:
     check_spatial(x)
     ones = (1,) * (len(x) - 2)
@@ -215,7 +220,7 @@ def _check_conv1x1(x: Shape, weight: Shape, bias: Shape | None) -> None:
     check_bias(bias, weight[0])
 
 
-@door
+@annotate_errors
 def im2col(
     x: ArrayT,
     kernel: Ints,
@@ -252,7 +257,7 @@ def im2col(
     DtypeError
         If the dtype is neither integer nor real floating point.
     BackendError
-        If `x` is no NumPy or JAX array.
+        If `x` is not an array of a backend's library.
 
     Examples
     --------
@@ -262,10 +267,11 @@ def im2col(
             [1, 2, 3]]])
     """
     backend = check_arrays(x=x)
-    check_spatial(x.shape)
-    window = geometry.window(x.shape[2:], kernel, stride, padding, dilation)
+    shape = shape_of(x)
+    check_spatial(shape)
+    window = geometry.window(shape[2:], kernel, stride, padding, dilation)
     return backend.im2col(x, window)
 
 
 def _shape(bias: Array | None) -> Shape | None:
-    return None if bias is None else bias.shape
+    return None if bias is None else shape_of(bias)

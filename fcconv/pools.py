@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 import numpy.typing as npt
 
 from fcconv import geometry
-from fcconv.backend import ArrayT
-from fcconv.checks import Shape, check_arrays, check_flag, check_spatial, door, remembered
+from fcconv.backend import ArrayT, array_dtype
+from fcconv.checks import (
+    Shape,
+    annotate_errors,
+    cache_by_shape,
+    check_arrays,
+    check_flag,
+    check_spatial,
+    shape_of,
+)
 from fcconv.errors import DtypeError, ShapeError
 from fcconv.geometry import Ints, Padding, Window
 
 
-@door
+@annotate_errors
 def max_pool(
     x: ArrayT,
     kernel: Ints,
@@ -54,7 +60,7 @@ def max_pool(
     DtypeError
         If the dtype is neither integer nor real floating point.
     BackendError
-        If `x` is no NumPy or JAX array.
+        If `x` is not an array of a backend's library.
 
     Examples
     --------
@@ -63,13 +69,21 @@ def max_pool(
     array([[[4, 8, 5]]])
     """
     backend = check_arrays(x=x)
-    check_spatial(x.shape)
+    check_spatial(shape_of(x))
     check_flag("ceil_mode", ceil_mode)
-    window, _ = _moves(x.shape[2:], kernel, stride, padding, dilation, ceil_mode, False)
+    window, _ = _moves(
+        shape_of(x)[2:],
+        kernel,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        ceil_mode=ceil_mode,
+        count_include_pad=False,
+    )
     return backend.max_pool(x, window)
 
 
-@door
+@annotate_errors
 def avg_pool(
     x: ArrayT,
     kernel: Ints,
@@ -113,7 +127,7 @@ def avg_pool(
     DtypeError
         If the dtype is not real floating point: the mean of integers is not an integer.
     BackendError
-        If `x` is no NumPy or JAX array.
+        If `x` is not an array of a backend's library.
 
     Examples
     --------
@@ -122,22 +136,30 @@ def avg_pool(
     array([[[1., 2., 4., 5.]]])
     """
     backend = check_arrays(x=x)
-    if x.dtype.kind in "iu":
+    if array_dtype(x).kind in "iu":
         raise DtypeError(
             "the mean of integers is not an integer: convert x to a floating point dtype"
         )
-    check_spatial(x.shape)
+    check_spatial(shape_of(x))
     check_flag("ceil_mode", ceil_mode)
     check_flag("count_include_pad", count_include_pad)
-    arguments = kernel, stride, padding, dilation, ceil_mode, count_include_pad
-    window, counts = _moves(x.shape[2:], *arguments)
+    window, counts = _moves(
+        shape_of(x)[2:],
+        kernel,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        ceil_mode=ceil_mode,
+        count_include_pad=count_include_pad,
+    )
     return backend.avg_pool(x, window, _outer(counts))
 
 
-@remembered
+@cache_by_shape
 def _moves(
     size: Shape,
     kernel: Ints,
+    *,
     stride: Ints | None,
     padding: Padding,
     dilation: Ints,
@@ -177,5 +199,7 @@ def _tap_counts(window: Window, counted: list[tuple[int, int]]) -> list[list[int
 
 
 def _outer(counts: list[list[int]]) -> npt.NDArray[np.int64]:
-    product: npt.NDArray[np.int64] = functools.reduce(np.multiply.outer, map(np.asarray, counts))
+    product = np.ones((), np.int64)
+    for taps in counts:
+        product = product[..., None] * np.array(taps, np.int64)
     return product

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from fcconv import geometry
-from fcconv.backend import Array, ArrayT
-from fcconv.checks import check_arrays, check_channels, check_ndim, door
+from fcconv.backend import ArrayT
+from fcconv.checks import annotate_errors, check_arrays, check_channels, check_ndim, shape_of
 from fcconv.errors import ArgumentError, ShapeError
 from fcconv.geometry import Ints, Padding, Window
 
 _LAYOUTS = {1: "CW", 2: "CHW", 3: "CDHW"}
 
 
-@door
+@annotate_errors
 def dense_to_conv(weight: ArrayT, shape: Sequence[int], order: str = "CHW") -> ArrayT:
     """Turn the weight of a dense layer into a kernel that covers the layer's whole input.
 
@@ -49,7 +48,7 @@ def dense_to_conv(weight: ArrayT, shape: Sequence[int], order: str = "CHW") -> A
     DtypeError
         If the dtype is neither integer nor real floating point.
     BackendError
-        If `weight` is no NumPy or JAX array.
+        If `weight` is not an array of a backend's library.
 
     Examples
     --------
@@ -59,7 +58,7 @@ def dense_to_conv(weight: ArrayT, shape: Sequence[int], order: str = "CHW") -> A
     <BLANKLINE>
             [[2, 4]]]])
     """
-    check_arrays(weight=weight)
+    backend = check_arrays(weight=weight)
     check_ndim("weight", weight.shape, "(O, I)", exactly=2)
     shape = _block(shape)
     layout = _LAYOUTS[len(shape) - 1]
@@ -76,12 +75,12 @@ def dense_to_conv(weight: ArrayT, shape: Sequence[int], order: str = "CHW") -> A
         )
     flattened = [shape[layout.index(axis)] for axis in order]
     back = [1 + order.index(axis) for axis in layout]
-    moved = _native(weight).reshape(weight.shape[0], *flattened).transpose(0, *back)
-    kernel: ArrayT = moved.copy()
-    return kernel
+    xp = backend.namespace
+    block = xp.reshape(weight, (weight.shape[0], *flattened))
+    return backend.copy(xp.transpose(block, (0, *back)))
 
 
-@door
+@annotate_errors
 def dense_to_conv1x1(weight: ArrayT, rank: int = 2) -> ArrayT:
     """Turn the weight of a dense layer into a 1x1 kernel: its features become channels.
 
@@ -106,7 +105,7 @@ def dense_to_conv1x1(weight: ArrayT, rank: int = 2) -> ArrayT:
     DtypeError
         If the dtype is neither integer nor real floating point.
     BackendError
-        If `weight` is no NumPy or JAX array.
+        If `weight` is not an array of a backend's library.
 
     Examples
     --------
@@ -114,16 +113,15 @@ def dense_to_conv1x1(weight: ArrayT, rank: int = 2) -> ArrayT:
     >>> dense_to_conv1x1(np.ones((10, 64))).shape
     (10, 64, 1, 1)
     """
-    check_arrays(weight=weight)
+    backend = check_arrays(weight=weight)
     check_ndim("weight", weight.shape, "(O, I)", exactly=2)
     rank = geometry.integer(rank, "rank", 1)
     if rank > 3:
         raise ArgumentError(f"rank needs 1, 2 or 3 spatial axes, got {rank}")
-    kernel: ArrayT = _native(weight).reshape(*weight.shape, *(1,) * rank).copy()
-    return kernel
+    return backend.copy(backend.namespace.reshape(weight, (*weight.shape, *(1,) * rank)))
 
 
-@door
+@annotate_errors
 def conv_to_dense(
     weight: ArrayT,
     shape: Sequence[int],
@@ -160,7 +158,7 @@ def conv_to_dense(
     DtypeError
         If the dtype is neither integer nor real floating point.
     BackendError
-        If `weight` is no NumPy or JAX array.
+        If `weight` is not an array of a backend's library.
 
     Examples
     --------
@@ -169,23 +167,18 @@ def conv_to_dense(
     array([[1, 2, 0, 0],
            [0, 0, 1, 2]])
     """
-    check_arrays(weight=weight)
+    backend = check_arrays(weight=weight)
     shape = _block(shape)
     check_ndim(
         "weight", weight.shape, "(O, C/groups, *K) for shape (C, *S)", exactly=len(shape) + 1
     )
     groups = check_channels("shape", shape[0], weight.shape, groups)
     window = geometry.window(shape[1:], weight.shape[2:], stride, padding, dilation)
-    index = _matrix_index(weight.shape, shape, window, groups)
-    flat = _native(weight).reshape(math.prod(weight.shape))
-    arrays = flat.__array_namespace__()
-    matrix: ArrayT = arrays.concat([flat, arrays.zeros(1, dtype=flat.dtype)])[index]
+    index = _matrix_index(shape_of(weight), shape, window, groups)
+    xp = backend.namespace
+    flat = xp.reshape(backend.copy(weight), (math.prod(weight.shape),))
+    matrix: ArrayT = xp.take(xp.pad(flat, [(0, 1)]), index, axis=0)
     return matrix
-
-
-def _native(weight: Array) -> Any:
-    """Put a weight into native byte order, as every result is."""
-    return cast("Any", weight).astype(weight.dtype.newbyteorder("="), copy=False)
 
 
 def _block(shape: Sequence[int]) -> tuple[int, ...]:

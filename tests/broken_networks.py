@@ -129,6 +129,12 @@ def types_mixed_later(m: onnx.ModelProto) -> None:
     m.graph.node[3].input[0] = "c"
 
 
+def shape_times_a_float(m: onnx.ModelProto) -> None:
+    m.graph.node.insert(1, node("Shape", ["a"], ["s"], name="shape"))
+    m.graph.node.insert(2, node("Mul", ["s", "w"], ["c"], name="product"))
+    m.graph.output.add(name="c")
+
+
 def twice_an_attribute(m: onnx.ModelProto) -> None:
     for version in (1, 2):
         m.graph.node[1].attribute.add(name="axis", type=onnx.AttributeProto.INT, i=version)
@@ -199,6 +205,7 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "empty constant": (empty_constant, "nothing (Constant) needs one attribute, got 0"),
     "mixed types": (mixed_types, "conv (Conv): it mixes the types FLOAT and DOUBLE"),
     "types mixed later": (types_mixed_later, "dense (MatMul): it mixes the types INT32 and FLOAT"),
+    "a shape times a float": (shape_times_a_float, "(Mul): it mixes the types INT64 and FLOAT"),
     "twice an attribute": (twice_an_attribute, "relu (Relu) has two attributes 'axis'"),
     "attribute of a function": (of_a_function, "relu (Relu): its body is that of a function"),
     "undefined in a branch": (conditional(branch("nowhere")), "in (Relu) reads 'nowhere'"),

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import fcconv
 from fcconv import rounding
 from fcconv.backend import ArrayBackend
+from fcconv.backend import to_numpy as of_library
 
 
 def compute(backend: ArrayBackend[Any], function: Callable[..., Any], *arrays: Any) -> Any:
@@ -24,13 +25,13 @@ def compute(backend: ArrayBackend[Any], function: Callable[..., Any], *arrays: A
 
 def to_numpy(array: Any) -> npt.NDArray[Any]:
     """Bring a result of any backend to NumPy; this alone may change its library."""
-    return np.asarray(array)
+    return of_library(array)
 
 
 def assert_same_kind(result: Any, backend: ArrayBackend[Any], dtype: str) -> None:
     """Check that a result stayed in its library, its dtype and on its device."""
     assert fcconv.backend(result) is backend, type(result)
-    assert result.dtype.name == dtype, (result.dtype, dtype)
+    assert backend.dtype(result.dtype).name == dtype, (result.dtype, dtype)
     assert result.device == backend.asarray([0]).device, result.device
 
 

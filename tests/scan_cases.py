@@ -13,7 +13,7 @@ import numpy.typing as npt
 import onnx
 
 import fcconv
-from fcconv.backend import ONNXRUNTIME, engines
+from fcconv.backend import ONNXRUNTIME
 from fcconv.scanning.cutting import planned, ways
 from fcconv.scanning.job import Job, make_job
 from fcconv.scanning.network import as_network
@@ -21,12 +21,13 @@ from fcconv.scanning.plan import Plan
 from graphs import Graph
 from sliding_windows import listed
 from strategies import integers
+from tested_backends import TESTED
 
 Array: TypeAlias = npt.NDArray[Any]
 
 WINDOWS = {1: (11,), 2: (7, 8), 3: (5, 4, 6)}
 SIZES = {1: (90,), 2: (27, 33), 3: (11, 10, 13)}
-TYPES = {engine: "float32" if engine == ONNXRUNTIME else "float64" for engine in engines()}
+TYPES = {**dict.fromkeys(TESTED, "float64"), ONNXRUNTIME: "float32"}
 
 
 def small_network(
@@ -117,7 +118,9 @@ def memory_for(
     layout: str | None = None,
 ) -> int:
     """Find an amount of memory that cuts an image into that many tiles, or as many as it can."""
-    job = make_job(as_network(network, stride, windows=windows), image, windows, None, layout, None)
+    job = make_job(
+        as_network(network, stride, windows=windows), image, windows=windows, layout=layout
+    )
     memory = 2**20
     cut, _ = planned(job, memory, engine)
     most = math.prod(cut.cells)

@@ -37,7 +37,7 @@ def test_regions_are_those_of_the_array(data: st.DataObject) -> None:
     array = randoms(*shape)
     stored = Counted(array, chunks)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(caching, "KEPT", data.draw(st.sampled_from([1, 100, 10**6])))
+        patch.setattr(caching, "MAX_CACHED_BYTES", data.draw(st.sampled_from([1, 100, 10**6])))
         read = cached(stored)
     for _ in range(3):
         index: list[int | slice] = []
@@ -56,9 +56,9 @@ def test_arrays_in_memory_stay_as_they_are() -> None:
 
 
 def test_peaks_and_pictures_read_each_chunk_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peaks, "BLOCK", 2000)
-    monkeypatch.setattr(blocks, "PIECE", 2000)
-    monkeypatch.setattr(caching, "KEPT", 2 * 5 * 20 * 16 * 17 * 4)  # two rows of chunks
+    monkeypatch.setattr(peaks, "BLOCK_SCORES", 2000)
+    monkeypatch.setattr(blocks, "SCORES_PER_READ", 2000)
+    monkeypatch.setattr(caching, "MAX_CACHED_BYTES", 2 * 5 * 20 * 16 * 17 * 4)  # two rows of chunks
     array = randoms(20, 50, 70)
     stored = Counted(array, (20, 16, 17))
     scan = make_scan(stored, (8, 8), (2, 2))

@@ -11,8 +11,9 @@ import pytest
 
 import fcconv
 from comparing import to_numpy
-from fcconv.backend import BACKENDS, engines
+from fcconv.backend import ONNXRUNTIME
 from fcconv.demo.network import SHAPE, load_faces
+from tested_backends import TESTED
 
 
 def windows(count: int) -> Any:
@@ -28,7 +29,7 @@ def fixed() -> onnx.ModelProto:
     return network
 
 
-@pytest.mark.parametrize("engine", engines())
+@pytest.mark.parametrize("engine", [*TESTED, ONNXRUNTIME])
 def test_engines_agree(engine: str) -> None:
     x = windows(5)
     expected = fcconv.compile(load_faces())(x)
@@ -38,7 +39,7 @@ def test_engines_agree(engine: str) -> None:
     assert np.abs(to_numpy(found) - expected).max() <= 1e-4
 
 
-@pytest.mark.parametrize("engine", list(BACKENDS))
+@pytest.mark.parametrize("engine", TESTED)
 def test_a_fixed_batch_is_free_all_the_same(engine: str, fixed: onnx.ModelProto) -> None:
     compiled = fcconv.compile(fixed, engine)
     x = windows(6)
@@ -70,7 +71,7 @@ def test_results_stay_in_the_library_of_the_input() -> None:
     assert isinstance(sliding(jax.numpy.asarray(image)), jax.Array)
 
 
-@pytest.mark.parametrize("engine", engines())
+@pytest.mark.parametrize("engine", [*TESTED, ONNXRUNTIME])
 def test_inputs_are_checked(engine: str) -> None:
     compiled = fcconv.compile(load_faces(), engine)
     with pytest.raises(fcconv.ShapeError, match=r"input 'window' needs the shape .*got"):

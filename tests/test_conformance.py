@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeAlias
 
 import jax
@@ -17,8 +17,9 @@ from onnx import TensorProto, numpy_helper
 
 import fcconv
 from claimed import CLAIMED, EXCEPTIONS, OTHER_TYPES, WITHOUT_CASE
+from comparing import to_numpy
 from fcconv.backend import ArrayBackend, library
-from fcconv.errors import UnsupportedError
+from fcconv.errors import DtypeError, UnsupportedError
 from fcconv.graph.files.load import load
 from fcconv.graph.operators import OPERATORS
 from fcconv.graph.running.run import Program, program_of
@@ -36,7 +37,8 @@ def test_every_claim_is_written_down() -> None:
 
 @pytest.mark.parametrize("operator", CLAIMED)
 def test_gives_the_numbers_of_onnx(xp: ArrayBackend[Any], operator: str) -> None:
-    cases = [case for name, case in _claimed().items() if _operator(name) == operator]
+    named = [case for name, case in _claimed().items() if _operator(name) == operator]
+    cases = [case for case in named if not _misses(xp, case)]
     networks, inputs = zip(*(_network(xp, case) for case in cases), strict=True)
 
     def compute(inputs: Any) -> list[Any]:
@@ -51,7 +53,15 @@ def test_gives_the_numbers_of_onnx(xp: ArrayBackend[Any], operator: str) -> None
         made = result if isinstance(result, tuple) else (result,)
         for found, expected in zip(made, _arrays(case, 1), strict=True):
             rtol, atol = (0, 0) if expected.dtype.kind in "iub" else (case.rtol, case.atol)
-            np.testing.assert_allclose(found, expected, rtol, atol, err_msg=case.name, strict=True)
+            np.testing.assert_allclose(
+                to_numpy(found), expected, rtol, atol, err_msg=case.name, strict=True
+            )
+
+
+def test_refuses_dtypes_that_a_library_has_not(xp: ArrayBackend[Any]) -> None:
+    for case in filter(partial(_misses, xp), _claimed().values()):
+        with pytest.raises(DtypeError, match=r"input .* needs dtype .*, for which .* arrays"):
+            _compute(xp, case)
 
 
 @pytest.mark.parametrize("pattern", EXCEPTIONS)
@@ -59,8 +69,14 @@ def test_refuses_what_it_does_not_claim(xp: ArrayBackend[Any], pattern: str) -> 
     cases = [case for name, case in _known().items() if fnmatchcase(name, pattern)]
     assert cases
     for case in cases:
-        with pytest.raises(UnsupportedError):
+        refusals = (DtypeError, UnsupportedError) if _misses(xp, case) else UnsupportedError
+        with pytest.raises(refusals):
             _compute(xp, case)
+
+
+def _misses(xp: ArrayBackend[Any], case: Case) -> bool:
+    """Say whether a backend has no arrays of the dtype of an input."""
+    return any(xp.missing_dtype(array.dtype) for array in _arrays(case, 0))
 
 
 def _compute(xp: ArrayBackend[Any], case: Case) -> Any:

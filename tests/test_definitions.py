@@ -41,6 +41,17 @@ def test_max_pool(xp: ArrayBackend[Any]) -> None:
     definitions.max_pool(xp)
 
 
+@pytest.mark.parametrize("kernel", [7, 8, 9, 16, 23])
+@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (1, 3), (2, 1), (3, 2)])
+def test_max_pool_of_long_windows(
+    xp: ArrayBackend[Any], kernel: int, stride: int, dilation: int
+) -> None:
+    x = integers(kernel, (1, 2, 80), "int64") * 100 + integers(stride, (1, 2, 80), "int64")
+    pool = partial(fcconv.max_pool, kernel=kernel, stride=stride, padding=3, dilation=dilation)
+    along = [brute.Axis(80, kernel, stride, dilation, 3, 3)]
+    assert_identical(compute(xp, pool, x), brute.max_pool(x, along), kernel)
+
+
 def test_avg_pool_on_floats(xp: ArrayBackend[Any]) -> None:
     definitions.avg_pool_on_floats(xp)
 

@@ -41,7 +41,7 @@ def prove(backend: str, photo: list[Image]) -> proof.Proof:
     one, many = (fcconv.compile(model, backend) for model in (sliding.model, faces))
     one_pass = proof.one_pass_scores(one, photo, silently)
     by_crop = proof.crop_scores(many, photo, 3, silently)
-    return proof.prove(faces, photo, backend, one_pass, by_crop, silently)
+    return proof.prove(faces, photo, backend, one_pass, by_crop, track=silently)
 
 
 @pytest.mark.slow
@@ -120,8 +120,8 @@ def test_peaks_do_not_overlap() -> None:
     scores[2, 2], scores[2, 3], scores[15, 15] = 2, 3, 4
     level = peaks.Level(0.5, scores, stride=3)
     first, second = peaks.strongest_peaks([level], 2)
-    assert first == peaks.Peak(5, 2, top=12, left=12, side=50)  # the two support each other
-    assert second == peaks.Peak(4, 4, top=90, left=90, side=50)
+    assert first == peaks.FoundFace(5, 2, top=12, left=12, side=50)  # the two support each other
+    assert second == peaks.FoundFace(4, 4, top=90, left=90, side=50)
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from fcconv.errors import ModelError
 from fcconv.graph.files.load import load
 from fcconv.graph.files.save import save
 from fcconv.graph.rewriting.locality import find_locality
-from fcconv.graph.rewriting.sliding import SLIDING, restored
+from fcconv.graph.rewriting.sliding import SLIDING, from_metadata
 from graphs import Build, Net, excited, i
 from random_graphs import Case, cases
 
@@ -33,7 +33,7 @@ def test_every_window_is_proved(case: Case, seed: int) -> None:
     certificate = fcconv.certify(case.model, sliding, seed=seed)
     assert certificate.exact, (dict(certificate.lines()), case)
     assert certificate.holds, (dict(certificate.lines()), case)
-    told = restored(load(proto_of(sliding)))
+    told = from_metadata(load(proto_of(sliding)))
     assert told is not None
     for name in ("window", "stride", "field", "reach", "margins", "exact", "ends", "cost"):
         assert getattr(told, name) == getattr(sliding, name), (name, case)
@@ -279,7 +279,7 @@ def test_a_file_that_claims_another_reach_is_refused() -> None:
     sliding = fcconv.convolutionize(padded(), stride=3, windows="exact")
     model = load(proto_of(sliding))
     text = model.metadata_props[SLIDING]
-    assert restored(model) is not None
+    assert from_metadata(model) is not None
     for old, new in (
         ('"reach": [[0, 9]', '"reach": [[0, 8]'),
         ('"cost": {"crops": ', '"cost": {"c": '),
@@ -287,7 +287,7 @@ def test_a_file_that_claims_another_reach_is_refused() -> None:
         model.metadata_props[SLIDING] = text.replace(old, new)
         assert model.metadata_props[SLIDING] != text
         with pytest.raises(ModelError, match=r"reach|can't be read"):
-            restored(model)
+            from_metadata(model)
 
 
 def test_a_file_is_read_back_and_scans(path: Path) -> None:

@@ -8,7 +8,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+import fcconv_numpy
 from fcconv.errors import UnsupportedError
+from fcconv.geometry import window
 from fcconv_modular import Field, field_of
 from fcconv_modular.residues import Residues
 
@@ -74,6 +76,28 @@ def test_booleans_are_not_added() -> None:
             call()
 
 
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("kernel", [1, 2, 5])
+@pytest.mark.parametrize("stride", [1, 2, 7])
+@pytest.mark.parametrize("dilation", [1, 2, 3])
+def test_windows_add_up_all_their_entries(
+    rank: int, kernel: int, stride: int, dilation: int
+) -> None:
+    field, size = field_of(0), (17, 16, 15)[:rank]
+    numbers = np.random.default_rng(0).integers(0, field.prime, (2, 2, *size))
+    moves = window(size, kernel, stride, [(1, 0), (2, 1), (0, 0)][:rank], dilation)
+    ones = np.ones(moves.output, np.int64)
+    sums = field.avg_pool(Residues(numbers, np.dtype(np.float32)), moves, ones).numbers
+    columns = fcconv_numpy.im2col(numbers, moves).reshape(2, 2, kernel**rank, *moves.output)
+    assert np.array_equal(sums, columns.sum(2) % field.prime)
+
+
 def test_residues_are_no_shape() -> None:
     with pytest.raises(UnsupportedError, match="as a shape, or as places"):
         np.asarray(field_of(0).asarray([1.0]))
+
+
+def test_fields_of_one_key_count_each_by_itself() -> None:
+    field = field_of(1)
+    field.multiply(field.asarray([0.5]), field.asarray([2.5]))
+    assert field.false_agreement() > field_of(1).false_agreement() == 0

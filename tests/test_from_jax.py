@@ -68,7 +68,7 @@ def test_the_network_computes_the_function(f: Callable[..., Any]) -> None:
     onnx.checker.check_model(proto, full_check=True)
     images = np.random.default_rng(0).integers(-3, 4, (2, *SHAPE)).astype(np.float32)
     expected = jax.tree.leaves(jax.vmap(f)(images))
-    session = onnxruntime.InferenceSession(proto.SerializeToString(), quiet())
+    session: Any = onnxruntime.InferenceSession(proto.SerializeToString(), quiet())
     ours = fcconv.compile(model)(images)
     for found in (session.run(None, {"patch": images}), ours):
         arrays = found if isinstance(found, list | tuple) else [found]

@@ -94,7 +94,7 @@ class Counting:
 def test_overviews_read_in_blocks() -> None:
     array = Counting((1, 100_000, 100_000))
     assert opened(array).overview(1000).shape == (1, 1000, 1000)
-    assert array.most <= images.BLOCK
+    assert array.most <= images.OVERVIEW_BLOCK_ENTRIES
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fcconv.errors import ImageError
-from fcconv.scanning.raw import Raw, Turned
+from fcconv.scanning.raw import Turned, open_raw
 from regions import HWC, RGB, check_regions, opened, tampered
 
 nifti: Any = nibabel.Nifti1Image  # typed in part
@@ -41,7 +41,7 @@ def test_raw_parts_are_those_of_numpy(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x"
         path.write_bytes(b"abc" + array.tobytes())
-        raw = Raw(path, array.dtype, shape, 3)
+        raw = open_raw(path, array.dtype, shape, 3)
         for _ in range(3):
             region = data.draw(regions(shape))
             np.testing.assert_array_equal(raw[region], array[region])
@@ -106,7 +106,7 @@ def test_a_file_that_becomes_shorter_ends_no_process(name: str, how: str, tmp_pa
 def test_the_first_pixels_are_still_there_when_a_file_has_shrunk(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(RGB.tobytes())
-    raw = Raw(path, RGB.dtype, RGB.shape, 0)
+    raw = open_raw(path, RGB.dtype, RGB.shape, 0)
     os.truncate(path, RGB.nbytes - 1)
     first, last = (
         (slice(channel, channel + 1), slice(0, 90), slice(0, 70)) for channel in (0, len(RGB) - 1)

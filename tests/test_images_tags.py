@@ -16,7 +16,7 @@ import tifffile
 from fcconv.errors import ImageError
 from fcconv.scanning.images import Image
 from fcconv.scanning.preparation import Preparation
-from fcconv.scanning.scales import Resized
+from fcconv.scanning.scales import Resized, resized
 from regions import HWC, RGB, check_regions, opened, whole
 from tiff_files import write_aperio
 
@@ -55,7 +55,7 @@ def test_white_is_1_for_any_bits_of_a_tiff(bits: int, tiled: bool, tmp_path: Pat
     made = scaled(image)
     np.testing.assert_array_equal(made, expected(pixels, 2**bits - 1))
     assert (made.min(), made.max()) == (0, 1)
-    assert scaled(Resized(image, 2.0)).max() == 1
+    assert scaled(resized(image, 2.0)).max() == 1
 
 
 def test_bits_of_an_opaque_tiff_and_of_signed_pixels(tmp_path: Path) -> None:

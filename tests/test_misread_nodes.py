@@ -208,6 +208,30 @@ def test_rules_check_what_they_read(op: str, constants: list[Array], attributes:
             _use(use, model)
 
 
+WIDENED: list[tuple[str, list[Any]]] = [
+    ("Clip", ["map", np.zeros(6, np.float32)]),
+    ("Clip", [np.zeros((), np.float32), np.zeros((), np.float32), "map"]),
+    ("Clip", ["map", "map"]),
+    ("PRelu", ["map", np.ones((2, 1, 1, 1, 1), np.float32)]),
+    ("PRelu", [np.zeros((1, 2, 1, 1), np.float32), "map"]),
+]
+
+
+@pytest.mark.parametrize(("op", "inputs"), WIDENED)
+def test_what_has_the_shape_of_its_first_input_is_not_widened(op: str, inputs: list[Any]) -> None:
+    """Not even by the map of an image beside a constant; onnxruntime takes a wider slope."""
+    g = Net(20)
+    made = g.map()
+    x = g.add(op, *(made if isinstance(x, str) else x for x in inputs), name="odd")
+    model = g.model(x)
+    if op == "Clip":
+        with pytest.raises(Exception, match="should be a scalar"):
+            run(model, np.zeros((2, 2, 9, 8), np.float32))
+    for use in (fcconv.convolutionize, fcconv.compile):
+        with pytest.raises(fcconv.FcconvError, match=rf"^odd \({op}\): (beside|its input)"):
+            _use(use, model)
+
+
 def test_a_mistake_in_a_rule_is_not_blamed_on_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     def mistaken(*_: object) -> Any:
         raise LookupError("ours")

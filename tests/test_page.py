@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fcconv.errors import ShapeError
@@ -55,11 +55,14 @@ def test_page_stays_small(tmp_path: Path) -> None:
 
 
 @given(st.integers(1, 10**6), st.integers(1, 10**6), st.integers(1, 12))
+@example(51, 1765, 1)
 def test_blocks_of_a_page_are_as_small_as_fits(rows: int, columns: int, classes: int) -> None:
     side = page._shrink((rows, columns), classes)
 
-    def written(side: int) -> int:
-        return -(-rows // side) * -(-columns // side) * classes * (8 if side > 1 else 4)
+    def fits(side: int) -> bool:
+        blocks = -(-rows // side) * -(-columns // side)
+        written = blocks * classes * (8 if side > 1 else 4)
+        return blocks <= page.MAX_CLASS_CELLS and written <= page.MAX_SCORE_BYTES
 
-    assert written(side) <= page.SCORES
-    assert side == 1 or written(side - 1) > page.SCORES or written(side - 1) // 8 > page.CELLS
+    assert fits(side)
+    assert side == 1 or not fits(side - 1)

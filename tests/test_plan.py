@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,13 +16,13 @@ from comparing import assert_identical
 from fcconv.errors import ImageError
 from fcconv.graph.files.load import load
 from fcconv.graph.rewriting.convolutionize import Windows
-from fcconv.graph.rewriting.sliding import restored
+from fcconv.graph.rewriting.sliding import from_metadata
 from fcconv.graph.running.run import program_of
 from fcconv.scanning.cutting import planned, ways
 from fcconv.scanning.job import Job, make_job
 from fcconv.scanning.memory import extents_of, seen
 from fcconv.scanning.network import as_network
-from fcconv.scanning.plan import Axis, Plan, check_size, plans
+from fcconv.scanning.plan import AxisTiles, Plan, check_size, plans
 from fcconv_modular import field_of
 from random_graphs import Case, cases
 from scan_cases import picture, small_network
@@ -30,7 +31,7 @@ from strategies import seeds
 
 few = st.integers(1, 6)
 axes = st.builds(
-    lambda window, stride, cells, rest, before, after, kept: Axis(
+    lambda window, stride, cells, rest, before, after, kept: AxisTiles(
         window + (cells - 1) * stride + rest % stride, window, stride, before, after, kept
     ),
     few, few, st.integers(1, 20), few, st.integers(0, 3), st.integers(0, 3), few,
@@ -38,7 +39,7 @@ axes = st.builds(
 
 
 @given(axes)
-def test_parts_keep_each_cell_once_and_lie_inside_the_image(axis: Axis) -> None:
+def test_parts_keep_each_cell_once_and_lie_inside_the_image(axis: AxisTiles) -> None:
     kept: list[int] = []
     for tile in range(axis.tiles):
         part = axis.part(tile)
@@ -107,15 +108,15 @@ def test_runs_on_the_smallest_images_tell_the_shapes_of_any_other(
 @given(case=cases())
 def test_a_file_tells_what_the_network_is(case: Case) -> None:
     sliding = slid(case)
-    again = restored(sliding.model)
+    again = from_metadata(sliding.model)
     assert again is not None
-    assert {**vars(again), "patch": sliding.patch} == vars(sliding), case
+    assert replace(again, patch=sliding.patch) == sliding, case
 
 
 def test_a_plan_that_fits_is_taken_without_a_look_at_smaller_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    job = make_job(as_network(small_network()), picture(), None, None, None, None)
+    job = make_job(as_network(small_network()), picture())
     whole = next(ways(job))
 
     def first_only(_: Job) -> Iterator[Plan]:

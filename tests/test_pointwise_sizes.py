@@ -143,6 +143,25 @@ def test_an_image_too_large_to_be_shown_is_left_alone() -> None:
         fcconv.pointwise(model)
 
 
+def test_a_network_without_an_input_is_left_alone() -> None:
+    net = Net()
+    net.constants["image"] = np.ones((), np.float32)  # takes the place of the input
+    model = net.model(net.add("MatMul", _own_shape(net), net.w(96, 3), name="dense"))
+    assert fcconv.pointwise(model).left == (
+        "dense (MatMul): the number of axes of its input is not known",
+    )
+
+
+def test_a_bias_of_pixels_is_alike_for_all_images() -> None:
+    net = Net()
+    features = net.add("Flatten", net.map())
+    added = net.add("Add", net.w(1, 3), net.add("ReduceMax", features, i(0, 1)))
+    model = net.model(net.add("Gemm", features, net.w(96, 3), added, alpha=0.5, beta=3.0))
+    rewritten = fcconv.pointwise(model)
+    assert len(rewritten.layers) == 1
+    assert fcconv.certify(model, rewritten).holds
+
+
 @pytest.mark.parametrize("sizes", [["N", 3], ["N", None], None])
 def test_outputs_may_declare_fewer_sizes(sizes: list[str | int | None] | None) -> None:
     net = Net()

@@ -26,7 +26,7 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         counts.append(len(items))
         share(work, items, workers)
 
-    monkeypatch.setattr(products, "WORTH", 0)
+    monkeypatch.setattr(products, "MIN_PARALLEL_MULTIPLICATIONS", 0)
     monkeypatch.setattr(products, "product_threads", lambda: PARTS)
     monkeypatch.setattr(products, "share", counted)
     return counts

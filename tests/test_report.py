@@ -24,7 +24,7 @@ from fcconv.report.heatmap import draw
 from fcconv.report.picture import colour_scale, colours, palette, read_heat, rgb
 from fcconv.scanning.opening import open_images
 from fcconv.scanning.peaks import Peak
-from fcconv.scanning.scales import Resized
+from fcconv.scanning.scales import resized
 from small_scans import HOSTILE, LAYERS, make_scan, randoms
 
 # Blocks -------------------------------------------------------------------------------------------
@@ -38,7 +38,7 @@ def test_maxima_equal_brute_force(data: st.DataObject) -> None:
     scores = np.random.default_rng(data.draw(st.integers(0, 99))).normal(size=(3, *cells))
     scores[:, *(slice(0, 2),) * rank] = data.draw(st.sampled_from([np.nan, -np.inf, np.inf, 0.0]))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(blocks, "PIECE", data.draw(st.sampled_from([1, 7, 40, 10000])))
+        patched.setattr(blocks, "SCORES_PER_READ", data.draw(st.sampled_from([1, 7, 40, 10000])))
         values, offsets = blocks.maxima(scores, (), (0, 2), factor)
     for k, block in ((k, b) for k in range(2) for b in np.ndindex(*values.shape[1:])):
         corner = np.array(block) * factor
@@ -57,7 +57,7 @@ def test_ranges_leave_out_what_is_no_number() -> None:
 
 
 def test_large_maps_are_read_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks, "PIECE", 1000)
+    monkeypatch.setattr(blocks, "SCORES_PER_READ", 1000)
     scores, largest = randoms(2, 7, 50, 60), 0
 
     class Reader:
@@ -157,7 +157,7 @@ def test_a_few_hot_or_dead_pixels_leave_the_others_their_contrast(dtype: str) ->
 def test_hot_window_is_where_its_centre_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side: int, scale: float
 ) -> None:
-    monkeypatch.setattr("fcconv.report.heatmap.SIDE", -(-60 // side))
+    monkeypatch.setattr("fcconv.report.heatmap.MAX_PANEL_CELLS", -(-60 // side))
     scores = np.zeros((1, 60, 45), np.float32)
     scores[0, 48, 7] = 1
     scan = make_scan(scores, (31, 19), (5, 4), scale=scale)
@@ -218,7 +218,7 @@ def test_labels_choose_and_unknown_ones_are_named() -> None:
 
 
 def test_line_passes_through_the_centres_of_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fcconv.report.heatmap.LINE", 20)
+    monkeypatch.setattr("fcconv.report.heatmap.MAX_LINE_CELLS", 20)
     scores = randoms(2, 50)
     figure = draw(make_scan(scores, (9,), (4,), ("_speech", "$\\frac")), randoms(2, 300))
     below = figure.axes[1]
@@ -293,7 +293,7 @@ def test_an_overview_that_there_is_none_of() -> None:
 
 def test_a_resized_scan_shows_the_picture_that_its_boxes_are_about() -> None:
     (image,), _ = open_images(np.random.default_rng(0).random((1, 60, 80), np.float32), 2)
-    scan = fcconv.scan(load_faces(), Resized(image, 0.5), engine="numpy")
+    scan = fcconv.scan(load_faces(), resized(image, 0.5), engine="numpy")
     assert scan.overview().shape == (1, 60, 80)
 
 

@@ -13,7 +13,7 @@ import fcconv
 from fcconv.errors import FcconvError
 from fcconv.report import write_heatmap, write_page, write_peaks
 from fcconv.scanning.opening import open_images
-from fcconv.scanning.scales import Resized
+from fcconv.scanning.scales import resized
 from scan_cases import picture, small_network
 from small_scans import make_scan, randoms
 
@@ -62,7 +62,7 @@ def test_arguments_of_a_preparation(name: str) -> None:
 
 def test_an_open_image_is_not_opened_otherwise() -> None:
     opened = open_images(picture(), 2)[0][0]
-    for image in (opened, Resized(opened, 2)):
+    for image in (opened, resized(opened, 2)):
         for name, value in {"layout": "CHW", "series": 0, "page": 0}.items():
             refused(f"{name}=", value, fcconv.scan, small_network(), image, **{name: value})
 

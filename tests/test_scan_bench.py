@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-import tifffile
 
 import fcconv
 from fcconv.graph.files.load import load
-from fcconv_bench import networks, scans
-from fcconv_bench import peaks as after
+from fcconv_bench import networks, peaks, scans
 from fcconv_bench.crops import Scene, random_image
+from fcconv_bench.passes import Picture
 
 
 def test_multiplications_are_those_of_the_layers() -> None:
@@ -32,67 +31,70 @@ def test_crops_take_the_multiplications_of_the_patch_network_at_any_stride() -> 
 
 
 def test_every_pixel_is_scored() -> None:
-    assert Scene(*scans.all_pixels((20, 30))).windows == 600
-    assert min(scans.all_pixels_seconds("numpy", (20, 30))) > 0
-    assert scans.all_pixels_memory("numpy", (20, 30)) >= 0
+    image = scans.Image(scans.EVERY_PIXEL, networks.bailer, (20 + 14, 30 + 14), 1)
+    assert image.scene().windows == 600
+    assert image.prepare(scans.SCAN, "numpy").call().scores.shape == (113, 20, 30)
+    products = image.prepare(scans.PLAIN, "numpy").call()
+    assert products[-1].shape == (113, 600)
 
 
-def test_tiles_and_whole_are_timed() -> None:
-    tiles, cut, whole = scans.tiling("numpy", 96)
-    assert tiles == 1
-    assert min(cut, whole) > 0
+def test_the_tiff_is_what_is_scanned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    image = scans.Image(scans.FILE, networks.colour, (600, 600), 4)
+    assert image.prepare(scans.PLAIN, "numpy").call().shape == (600, 600, 3)
+    found = image.prepare(scans.SCAN, "numpy").call()
+    assert found.tiles > 1
+    expected = fcconv.scan(networks.colour(), image.tiff(), engine="numpy")
+    np.testing.assert_array_equal(found.scores[:], expected.scores)
 
 
-def test_the_tiff_is_what_is_scanned(tmp_path: Path) -> None:
-    path, out = tmp_path / "image.tif", tmp_path / "scores.zarr"
-    scans.write_tiff(path, 600)
-    assert tifffile.imread(path).shape == (600, 600, 3)
-    seconds, megabytes, tiles = scans.memory("numpy", str(path), str(out))
-    assert seconds > 0
-    assert megabytes > 50  # the interpreter and NumPy alone
-    expected = fcconv.scan(networks.colour(), path, engine="numpy")
-    resumed = fcconv.scan(networks.colour(), path, engine="numpy", out=out, existing="resume")
-    assert (tiles, 0) == (resumed.tiles, resumed.computed)
-    np.testing.assert_array_equal(resumed.scores[:], expected.scores)
-    assert math.prod(expected.cells) == expected.scores[0].size
-
-
-@pytest.mark.parametrize("name", after.MAPS)
+@pytest.mark.parametrize("name", peaks.MAPS)
 @pytest.mark.parametrize("cells", [(40, 30), (200,), (9, 8, 7)])
 def test_peaks_are_timed_on_maps_half_of_which_reach_the_threshold(
     name: str, cells: tuple[int, ...]
 ) -> None:
-    scan = after.scan_of(name, cells, 16)
+    case = peaks.Scores(name, cells, 16, 0.3)
+    scan = case.scan()
     assert (scan.scores >= 0.5).mean() > 0.4
-    count, seconds, taken = after.peaks(name, cells, 16, 0.3)
-    assert count == len(scan.peaks("score", 0.5)) > 0
-    assert seconds > 0
-    assert taken is None or taken >= 0
+    assert len(case.prepare(peaks.SEARCH, "numpy").call()) == len(scan.peaks("score", 0.5)) > 0
 
 
-@pytest.mark.parametrize("files", [False, True])
-def test_the_whole_command_is_timed(files: bool) -> None:
-    whole, scored = after.whole_command("numpy", 600, files)
-    assert 0 < scored < whole
-
-
-@pytest.mark.parametrize("out", [False, True])
-def test_many_classes_are_timed(out: bool) -> None:
-    whole, scored = after.classes("numpy", 20, 60, out)
-    assert 0 < scored < whole
+@pytest.mark.parametrize("group", scans.WRITTEN)
+def test_the_command_writes_what_it_is_timed_with(
+    group: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    image = scans.Image(group, networks.grey, (100, 100), 24)
+    image.prepare(scans.SCAN, "onnxruntime").call()
+    files = {path.name for path in tmp_path.iterdir()}
+    assert ("command.zarr" in files) == ("scores" in scans.WRITTEN[group])
+    drawn = {"peaks.csv", "heat.png", "page.html"}
+    assert (drawn & files == drawn) == ("files" in scans.WRITTEN[group])
+    found = image.prepare(scans.PLAIN, "onnxruntime").call()
+    if "command.zarr" in files:
+        again = fcconv.scan(
+            networks.grey(), image.tiff(), stride=24, engine="onnxruntime",
+            out=tmp_path / "command.zarr", existing="resume",
+        )  # fmt: skip
+        assert again.computed == 0
+        np.testing.assert_array_equal(again.scores[:], found.scores[:])
 
 
 def test_a_command_that_fails_is_not_timed(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="exit code 2"):
-        after.command(after.grey(), str(tmp_path / "none.npy"), {})
+        scans.command(str(tmp_path / "none.onnx"), str(tmp_path / "none.tif"))
 
 
 def test_exact_windows_are_those_of_a_plain_loop() -> None:
-    windows, *seconds = scans.exact_windows("numpy", 100, 300)
-    assert windows == 9
-    assert min(seconds) > 0
-    image = np.random.default_rng(0).integers(0, 9, (3, 150, 170)).astype(np.float32)
-    network = networks.padded()
-    found = fcconv.scan(network, image, stride=64, windows="exact", engine="numpy")
-    loop = scans.plain_loop(fcconv.compile(network), image, 64, batch=math.prod(found.cells))
+    image = scans.Image(scans.CUT_OUT, networks.padded, (300, 300), 100)
+    loop = image.prepare(scans.PLAIN, "numpy").call()
+    found = image.prepare(scans.SCAN, "numpy").call()
+    assert found.scores[0].size == 9
     np.testing.assert_array_equal(found.scores, loop.T.reshape(found.scores.shape))
+
+
+def test_crops_of_a_part_count_in_proportion() -> None:
+    case = Picture(networks.colour, 32, 3, 256, 4)
+    prepared = case.prepare("crops", "numpy")
+    assert prepared.facts.calls == case.scene().windows / 1024
+    assert prepared.call()[0][0].size == 1024

@@ -15,7 +15,7 @@ import fcconv
 from comparing import assert_identical
 from fcconv.cli import app
 from fcconv.errors import ArgumentError, UnsupportedError
-from fcconv.scanning.memory import Footprint, corners
+from fcconv.scanning.memory import corners, footprint_of
 from fcconv.scanning.network import as_network
 from graphs import Graph
 from scan_cases import (
@@ -66,8 +66,8 @@ def test_the_smallest_images_tell_what_a_tile_takes(
     sliding, layout = network.sliding, network.layout
     smallest = [layout.shape(size) for size in corners((99, 99), sliding.window, sliding.stride)]
     tile = [k + n * 3 for k, n in zip(sliding.window, strides, strict=True)]
-    found = Footprint(sliding.model, smallest, engine).bytes(strides)
-    assert found == Footprint(sliding.model, [layout.shape(tile)], engine).bytes(())
+    found = footprint_of(sliding.model, smallest, engine).bytes(strides)
+    assert found == footprint_of(sliding.model, [layout.shape(tile)], engine).bytes(())
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -23,7 +23,7 @@ from fcconv.scanning.cutting import planned
 from fcconv.scanning.job import make_job
 from fcconv.scanning.missing import are_finite, without_value
 from fcconv.scanning.network import as_network
-from fcconv.scanning.scales import Resized
+from fcconv.scanning.scales import resized
 from graphs import Graph
 from regions import opened
 from scan_cases import Array, Recording, cut_into, integer_network, of_crops, picture, small_network
@@ -165,14 +165,14 @@ def test_integers_can_not_say_that_there_is_no_score() -> None:
 def test_resized_pixels_that_cover_a_missing_one_are_missing(scale: float) -> None:
     pixels = np.random.default_rng(1).random((2, 60, 50), np.float32)
     holes = spoilt(pixels, [(31, 20), (0, 49)], np.nan)
-    image = Resized(opened(holes), scale)
+    image = resized(opened(holes), scale)
     region = tuple(slice(0, n) for n in image.size)
     made, missing = image.read_valid(region, None)
     assert missing is not None
     # a pixel is missing if it changes with what stands in the holes
     filled = [np.where(np.isnan(holes).any(axis=0), n, pixels) for n in (0, 1e6)]
     one, two = (
-        Resized(opened(x.astype(np.float32)), scale).read_valid(region, None)[0] for x in filled
+        resized(opened(x.astype(np.float32)), scale).read_valid(region, None)[0] for x in filled
     )
     assert_identical(missing, (one != two).any(axis=0), scale)
     assert_identical(made[:, ~missing], one[:, ~missing], scale)
@@ -210,7 +210,7 @@ def test_tiles_of_crops_hold_many_windows_within_their_memory(
 ) -> None:
     image = np.zeros((2, side, side), np.float32)
     sliding = as_network(small_network(pad=1), stride)
-    job = make_job(sliding, image, "crops", None, None, None)
+    job = make_job(sliding, image, windows="crops")
     cut, batch = planned(job, 512 * 10**6, engine)
     windows = math.prod(cut.kept)
     assert windows >= min(math.prod(cut.cells), 16)

@@ -22,7 +22,7 @@ from fcconv.scanning.images import Image
 from fcconv.scanning.opening import open_images
 from fcconv.scanning.peaks import Peak, merge_peaks
 from fcconv.scanning.result import Scan
-from fcconv.scanning.scales import Resized
+from fcconv.scanning.scales import Resized, resized
 from scan_cases import Array, cut_into, small_network
 from small_scans import make_scan
 from strategies import seeds
@@ -143,7 +143,7 @@ def test_peaks_equal_those_of_brute_force(
 ) -> None:
     scan = scan_of(geometry, seed, levels)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(finding, "BLOCK", block)
+        patch.setattr(finding, "BLOCK_SCORES", block)
         found = scan.peaks("dog", threshold, overlap=overlap)
     expected = by_brute_force(scan, "dog", threshold, overlap)
     assert sorted(found, key=lambda peak: (-peak.score, peak.cell)) == expected
@@ -166,7 +166,7 @@ def test_classes_together_have_the_peaks_of_each(
     names: list[int | str] = ["class 3", "class 0", 1]
     image = int(batch)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(finding, "BLOCK", block)
+        patch.setattr(finding, "BLOCK_SCORES", block)
         found = scan.peaks(names, 2, overlap=overlap, image=image)
         strongest = scan.peaks(names, 2, overlap=overlap, image=image, most=most)
     maps = scores[image] if batch else scores
@@ -184,7 +184,7 @@ def test_cells_without_a_score_are_no_peaks_and_hide_none(
     scores = scan.scores
     scores[np.random.default_rng(seed + 1).random(scores.shape) < 0.3] = np.nan
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(finding, "BLOCK", block)
+        patch.setattr(finding, "BLOCK_SCORES", block)
         found = scan.peaks("dog", 1)
     lowest = make_scan(np.nan_to_num(scores, nan=-9), scan.window, scan.stride, scan.labels)
     assert found == by_brute_force(lowest, "dog", 1, 0.3)
@@ -214,7 +214,7 @@ def test_merged_peaks_of_several_scales_equal_brute_force(
         if all(shared(peak.box, stronger.box) <= overlap for stronger in expected):
             expected.append(peak)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(suppression, "PAIRS", pairs)
+        patch.setattr(suppression, "MAX_PAIRS", pairs)
         assert merge_peaks(peaks, overlap) == expected
 
 
@@ -287,7 +287,7 @@ PHOTO = np.ascontiguousarray(ski.data.astronaut()[:301, 100:333].transpose(2, 0,
 def test_resized_equals_pillow(scale: float, dtype: str) -> None:
     """Of the whole and of each region; Pillow holds where these begin as float32."""
     pixels = PHOTO.astype(dtype)
-    image = Resized(opened(pixels), scale)
+    image = resized(opened(pixels), scale)
     assert image.size == tuple(max(int(n * scale + 1e-9), 1) for n in PHOTO.shape[1:])
     high, wide = (min(m / scale, n) for m, n in zip(image.size, PHOTO.shape[1:], strict=True))
     expected = np.stack(
@@ -319,28 +319,28 @@ def test_resized_equals_pillow(scale: float, dtype: str) -> None:
 
 
 def test_resized_by_1_is_the_image() -> None:
-    assert np.array_equal(whole_of(Resized(opened(PHOTO), 1)), PHOTO)
+    assert np.array_equal(whole_of(resized(opened(PHOTO), 1)), PHOTO)
 
 
 @pytest.mark.parametrize("scale", [0, -1, np.nan, np.inf, 17, 1e-9])
 def test_sizes_that_make_no_sense(scale: float) -> None:
     with pytest.raises(ImageError, match="a scale lies between"):
-        Resized(opened(PHOTO), scale)
+        resized(opened(PHOTO), scale)
 
 
 def test_only_pictures_are_resized(tmp_path: Path) -> None:
     [volume], _ = open_images(np.zeros((1, 5, 5, 5), np.float32), 3)
     with pytest.raises(UnsupportedError, match="two axes"):
-        Resized(volume, 0.5)
+        resized(volume, 0.5)
 
 
 def test_a_resized_image_is_another() -> None:
-    names = {Resized(opened(PHOTO), scale).identity() for scale in (0.5, 0.25, 0.2500001, 1)}
+    names = {resized(opened(PHOTO), scale).identity() for scale in (0.5, 0.25, 0.2500001, 1)}
     assert len(names | {opened(PHOTO).identity()}) == 5
 
 
 def test_resized_images_are_scanned_in_tiles() -> None:
-    image = Resized(opened(PHOTO[:2].astype(np.float32)), 0.3)
+    image = resized(opened(PHOTO[:2].astype(np.float32)), 0.3)
     network = small_network()
     whole = fcconv.scan(network, image, engine="numpy")
     with cut_into(9):

@@ -53,8 +53,8 @@ def test_it_keeps_what_the_definition_keeps(
     scores = rng.integers(0, levels, count)
     told: list[int] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(suppression, "PAIRS", pairs)
-        patch.setattr(suppression, "PREFIX", prefix)
+        patch.setattr(suppression, "MAX_PAIRS", pairs)
+        patch.setattr(suppression, "FIRST_PREFIX", prefix)
         kept = non_max_suppression(boxes, scores, overlap, told.append)
     assert kept.tolist() == by_definition(boxes, scores, overlap)
     assert told == sorted(told)

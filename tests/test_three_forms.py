@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import fcconv
 import three_forms
-from comparing import assert_identical, assert_same_kind, compute
+from comparing import assert_identical, assert_same_kind, compute, to_numpy
 from fcconv.backend import ArrayBackend
 from strategies import (
     EXACT,
@@ -46,7 +46,7 @@ def test_every_convolution_is_a_matrix(
     x, weight = integers(seed, case.x, dtype), integers(seed + 1, case.weight, dtype)
     matrix, product, convolved = compute(xp, both, x, weight)
     assert_same_kind(matrix, xp, dtype)
-    assert_identical(product, np.asarray(convolved), case)
+    assert_identical(product, to_numpy(convolved), case)
 
 
 @given(case=dense_cases(), seed=seeds)
@@ -64,5 +64,5 @@ def test_weights_are_moved_not_recomputed(
         ]
 
     for kernel in compute(xp, kernels, weight):
-        bits = np.sort(np.asarray(kernel).reshape(case.outputs, -1).view(np.uint32))
+        bits = np.sort(to_numpy(kernel).reshape(case.outputs, -1).view(np.uint32))
         assert np.array_equal(bits, np.sort(weight.view(np.uint32))), case

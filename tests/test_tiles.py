@@ -17,7 +17,14 @@ import fcconv
 import fcconv_numpy
 from fcconv_numpy import plan as planning
 from fcconv_numpy.columns import WORKSPACE
-from fcconv_numpy.plan import FEWEST, MOST, TILE, WORTH, Plan, plan
+from fcconv_numpy.plan import (
+    MAX_TILE_BYTES,
+    MIN_PARALLEL_MULTIPLICATIONS,
+    MIN_WINDOWS,
+    TILE_BYTES,
+    Tiling,
+    plan,
+)
 
 
 def lengths(largest: int) -> st.SearchStrategy[tuple[int, ...]]:
@@ -31,18 +38,22 @@ def lengths(largest: int) -> st.SearchStrategy[tuple[int, ...]]:
 @given(
     lengths=lengths(40),
     column=st.integers(1, 10**6),
-    work=st.integers(1, WORTH),
+    work=st.integers(1, MIN_PARALLEL_MULTIPLICATIONS),
     threads=st.integers(1, 4),
 )
 def test_plans_stay_within_their_memory(
     lengths: tuple[int, ...], column: int, work: int, threads: int
 ) -> None:
     chosen = plan(lengths, column, work, threads)
-    if math.prod(lengths) * work < WORTH:
+    if math.prod(lengths) * work < MIN_PARALLEL_MULTIPLICATIONS:
         assert chosen.workers == 1
     sizes = [-(-n // parts) for n, parts in zip(lengths, chosen.parts, strict=True)]
     windows = math.prod(sizes)
-    limit = TILE if FEWEST * column <= TILE else min(FEWEST * column, MOST)
+    limit = (
+        TILE_BYTES
+        if MIN_WINDOWS * column <= TILE_BYTES
+        else min(MIN_WINDOWS * column, MAX_TILE_BYTES)
+    )
     assert windows == 1 or windows * column <= limit
     if chosen.workers > 1 or not windows:
         return
@@ -57,8 +68,8 @@ def test_plans_stay_within_their_memory(
     ("lengths", "column", "parts"),
     [
         ((1, 1, 7, 7), 1, (1, 1, 2, 1)),  # fits as a whole, and is cut for the threads
-        ((1, 1, 9, 2), TILE // 6, (1, 1, 4, 1)),  # three tiles would leave a thread idle
-        ((3, 1, 8), TILE // 8, (3, 1, 2)),  # as would three images
+        ((1, 1, 9, 2), TILE_BYTES // 6, (1, 1, 4, 1)),  # three tiles would leave a thread idle
+        ((3, 1, 8), TILE_BYTES // 8, (3, 1, 2)),  # as would three images
         ((1, 5, 1), 1, (1, 2, 1)),
         ((1, 1, 1), 1, (1, 1, 1)),
     ],
@@ -66,14 +77,16 @@ def test_plans_stay_within_their_memory(
 def test_each_thread_has_as_many_tiles(
     lengths: tuple[int, ...], column: int, parts: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planning, "FEWEST", 1)
+    monkeypatch.setattr(planning, "MIN_WINDOWS", 1)
     workers = min(2, math.prod(lengths))
-    assert plan.__wrapped__(lengths, column, WORTH, 2) == Plan(parts, workers)
+    assert plan.__wrapped__(lengths, column, MIN_PARALLEL_MULTIPLICATIONS, 2) == Tiling(
+        parts, workers
+    )
 
 
 @given(lengths=lengths(40), column=st.integers(1, 10**6), threads=st.integers(1, 9))
 def test_no_thread_is_idle(lengths: tuple[int, ...], column: int, threads: int) -> None:
-    chosen = plan(lengths, column, WORTH, threads)
+    chosen = plan(lengths, column, MIN_PARALLEL_MULTIPLICATIONS, threads)
     tiles = sum(1 for _ in chosen.tiles(lengths))
     assert tiles >= chosen.workers
     assert chosen.workers == min(threads, max(math.prod(lengths), 1)) or not math.prod(lengths)
@@ -82,7 +95,7 @@ def test_no_thread_is_idle(lengths: tuple[int, ...], column: int, threads: int) 
 @given(
     lengths=lengths(6),
     column=st.sampled_from([1, 2**17, 2**19, 2**20, 2**22]),
-    work=st.sampled_from([0, WORTH]),
+    work=st.sampled_from([0, MIN_PARALLEL_MULTIPLICATIONS]),
     threads=st.integers(1, 3),
 )
 def test_tiles_hold_every_window_once_and_in_one_piece(
@@ -103,7 +116,12 @@ def test_tiles_hold_every_window_once_and_in_one_piece(
 def cut(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Cut everything into tiles of a few bytes, on one thread or several."""
     threads, size = request.param
-    limits = {"TILE": size, "MOST": size, "FEWEST": 1, "WORTH": 1 if threads > 1 else 9**99}
+    limits = {
+        "TILE_BYTES": size,
+        "MAX_TILE_BYTES": size,
+        "MIN_WINDOWS": 1,
+        "MIN_PARALLEL_MULTIPLICATIONS": 1 if threads > 1 else 9**99,
+    }
     for name, value in limits.items():
         monkeypatch.setattr(planning, name, value)
     for module in ("convolution", "pooling"):

@@ -29,7 +29,8 @@ def flatten(x: Any, order: str) -> Any:
     """Flatten blocks ``(N, C, *S)`` with their axes in `order`."""
     layout = LAYOUTS[x.ndim - 2]
     axes = [1 + layout.index(axis) for axis in order]
-    return x.transpose(0, *axes).reshape(x.shape[0], math.prod(x.shape[1:]))
+    moved = fcconv.backend(x).namespace.transpose(x, (0, *axes))
+    return moved.reshape(x.shape[0], math.prod(x.shape[1:]))
 
 
 def forms(case: DenseCase, x: Any, weight: Any, bias: Any) -> dict[str, Any]:

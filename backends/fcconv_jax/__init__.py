@@ -145,9 +145,34 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     return jax.jit(function)
 
 
+def as_library(network: Any) -> Any:
+    """Return the network: its weights are a pytree."""
+    return network
+
+
+def copy(array: jax.Array) -> jax.Array:
+    """Copy an array."""
+    return array.copy()
+
+
+def dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the dtype."""
+    return dtype
+
+
 def owns(kind: type) -> bool:
     """Say whether arrays of a type are JAX's, or stand for them while a function is traced."""
     return issubclass(kind, jax.Array | Tracer)
+
+
+def device(_array: jax.Array) -> str:
+    """Return nothing: what is made of numbers follows other arrays."""
+    return ""
+
+
+def on_device(_name: str) -> AbstractContextManager[None]:
+    """Change nothing."""
+    return nullcontext()
 
 
 def is_deleted(array: jax.Array) -> bool:
@@ -173,6 +198,11 @@ def double_precision() -> AbstractContextManager[None]:
     """Let arrays have 64 bits for as long as the context lasts."""
     allowed: AbstractContextManager[None] = jax.enable_x64(True)
     return allowed
+
+
+def without_gradients() -> AbstractContextManager[None]:
+    """Change nothing: gradients are asked for."""
+    return nullcontext()
 
 
 def column_bytes() -> None:

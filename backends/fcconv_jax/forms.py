@@ -27,7 +27,7 @@ for a 1x1 convolution of ResNet-50, 0.67 to 1.1 for small layers, whose time is 
 Kernels of 3x3 with as many outputs as inputs took 0.74 to 1.05: they keep plain lax, as depthwise
 ones do, which were not measured. Other platforms were not measured either.
 
-``python -m fcconv_bench.forms`` measures every form on every row of the suites again (``... forms
+``python -m benchmarks.forms`` measures every form on every row of the suites again (``... forms
 gpu`` on a GPU), whatever the rules say, without a bias and each in a process of its own. On another
 EPYC, with AVX-512, kernels that cover their input took 0.02 to 0.71 so, 1x1 ones 0.20 to 0.83 (one
 of 48 took 1.27), depthwise ones 0.02 to 0.16.

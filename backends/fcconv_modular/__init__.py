@@ -40,7 +40,7 @@ import numpy.typing as npt
 
 import fcconv_numpy
 from fcconv.errors import UnsupportedError
-from fcconv_modular.moves import Moves, is_float, type_of
+from fcconv_modular.moves import PartwiseMoves, is_float, type_of
 from fcconv_modular.residues import Residues
 
 if TYPE_CHECKING:
@@ -49,20 +49,21 @@ if TYPE_CHECKING:
 
 Numbers: TypeAlias = npt.NDArray[np.int64]
 
-BITS = 19
-"""The primes lie between ``2**BITS`` and twice that."""
+PRIME_BITS = 19
+"""The primes lie between ``2**PRIME_BITS`` and twice that."""
 
-PRIMES = 38635
+PRIME_COUNT = 38635
 """How many they are."""
 
-SMALL = 2 ** (BITS - 1)
+SMALL_INTEGER = 2 ** (PRIME_BITS - 1)
 """Integers below are their own residues; the same for every key."""
 
-BLOCK = 4096
-"""Products of residues that float64 adds up exactly: ``BLOCK * 2**(2 * BITS + 2) < 2**53``."""
+EXACT_PRODUCTS = 4096
+"""Products of residues that float64 adds up exactly: each is below ``2**(2 * PRIME_BITS + 2)``, and
+the sum of so many below ``2**53``."""
 
 
-PART = 2**15
+NUMBERS_PER_PART = 2**15
 """Numbers that are given residues at a time: they stay in the cache."""
 
 
@@ -85,7 +86,7 @@ class Field:
     True
     """
 
-    namespace = Moves()
+    namespace = PartwiseMoves()
 
     key: int
     prime: int
@@ -107,13 +108,13 @@ class Field:
         """
         array = np.asarray(values)
         flat = np.ascontiguousarray(array).reshape(-1)
-        if flat.size < PART:
+        if flat.size < NUMBERS_PER_PART:
             return Residues(self._of_part(flat).reshape(array.shape), array.dtype)
         content = f"{array.dtype} {hashlib.sha256(flat.view(np.uint8).data).hexdigest()}"
         if content not in self._known:
             numbers = np.empty(flat.size, np.int32)
-            for start in range(0, flat.size, PART):
-                part = slice(start, start + PART)
+            for start in range(0, flat.size, NUMBERS_PER_PART):
+                part = slice(start, start + NUMBERS_PER_PART)
                 numbers[part] = self._of_part(flat[part])
             self._known[content] = numbers
         return Residues(self._known[content].reshape(array.shape), array.dtype)
@@ -124,7 +125,7 @@ class Field:
             kept = values.astype(np.uint64 if values.dtype.kind == "u" else np.int64)
             return (kept % self.prime).astype(np.int64)
         wide = values.astype(np.float64)
-        small = (np.abs(wide) < SMALL) & (wide == np.round(wide))
+        small = (np.abs(wide) < SMALL_INTEGER) & (wide == np.round(wide))
         small &= ~(np.signbit(wide) & (wide == 0))
         if not small.any():
             return self._mix(wide.view(np.uint64), "number")
@@ -264,8 +265,8 @@ class Field:
         which hits the value of another argument with a chance of one in the prime: by the union
         bound over the operations, three chances in the prime each (Schwartz 1980, corollary 1). A
         whole number made of integer constants, below ``2**128`` as it is in float32, has at most
-        ``128 / BITS`` of the primes as divisors, one of which would have to be drawn (Karp & Rabin
-        1987). The bound takes the weights for distinct and products for products of different
+        ``128 / PRIME_BITS`` of the primes as divisors, one of which would have to be drawn (Karp &
+        Rabin 1987). The bound takes the weights for distinct and products for products of different
         values.
 
         Examples
@@ -275,24 +276,26 @@ class Field:
         >>> field.false_agreement() == 3 / 2**19
         True
         """
-        most_divisors = 128 // BITS
-        return 3 * self._operations / (1 << BITS) + self._integers * most_divisors / PRIMES
+        most_divisors = 128 // PRIME_BITS
+        return (
+            3 * self._operations / (1 << PRIME_BITS) + self._integers * most_divisors / PRIME_COUNT
+        )
 
 
-@functools.cache
 def field_of(key: int) -> Field:
     """Choose a field: its prime is as random as its key."""
     return Field(key, _random_prime(key))
 
 
+@functools.cache
 def _random_prime(key: int) -> int:
     """Choose one of the primes by a key."""
-    numbers = np.arange(2**BITS + 1, 2 ** (BITS + 1), 2)
+    numbers = np.arange(2**PRIME_BITS + 1, 2 ** (PRIME_BITS + 1), 2)
     is_prime = np.ones(len(numbers), bool)
     for divisor in range(3, math.isqrt(int(numbers[-1])) + 1, 2):
         first = -(-int(numbers[0]) // divisor)
         is_prime[((first + (first % 2 == 0)) * divisor - int(numbers[0])) // 2 :: divisor] = False
-    return int(numbers[is_prime][_digest(key, "prime") % PRIMES])
+    return int(numbers[is_prime][_digest(key, "prime") % PRIME_COUNT])
 
 
 def _digest(key: int, name: str) -> int:
@@ -316,16 +319,23 @@ def _with_bias(y: Numbers, bias: Residues | None, prime: int) -> Numbers:
 
 
 def _window_sums(x: Numbers, window: Window, prime: int) -> Numbers:
-    """Add up each window, ``(N, C, *S')``, one axis after the other: nothing is unfolded."""
+    """Add up each window, ``(N, C, *S')``, one axis after the other: nothing is unfolded.
+
+    A sum is the difference of two running ones, so that a window as long as the image costs no more
+    than a short one.
+    """
     sums = np.pad(x.astype(np.int64, copy=False), [(0, 0), (0, 0), *window.padding])
     moves = zip(window.kernel, window.stride, window.dilation, window.output, strict=True)
     for axis, (kernel, stride, dilation, output) in enumerate(moves, 2):
-        taps = (
-            slice(tap * dilation, tap * dilation + (output - 1) * stride + 1, stride)
-            for tap in range(kernel)
-        )
-        parts = (sums[(slice(None),) * axis + (tap,)] for tap in taps)
-        sums = functools.reduce(np.add, parts) % prime
+        before, length, after = sums.shape[:axis], sums.shape[axis], sums.shape[axis + 1 :]
+        # a row of the taps that lie `dilation` apart, behind a first 0
+        ends = (dilation, -length % dilation)
+        padded = np.pad(sums, [ends if k == axis else (0, 0) for k in range(sums.ndim)])
+        running = padded.reshape(*before, -1, dilation, *after).cumsum(axis)
+        every = (slice(None),) * axis
+        totals = running[(*every, slice(kernel, None))] - running[(*every, slice(-kernel))]
+        starts = slice(0, (output - 1) * stride + 1, stride)
+        sums = totals.reshape(*before, -1, *after)[(*every, starts)] % prime
     return sums
 
 
@@ -335,13 +345,13 @@ def _product(a: npt.NDArray[Any], b: npt.NDArray[Any], prime: int) -> Numbers:
     What is left of a matrix stays as small as it is stored: of a large one, some rows at a time are
     float64.
     """
-    rows = max(PART * BLOCK // 32 // max(a.shape[-1], 1), 1)
+    rows = max(NUMBERS_PER_PART * EXACT_PRODUCTS // 32 // max(a.shape[-1], 1), 1)
     if a.ndim > 1 and a.shape[-2] > rows and b.ndim > 1:
         parts = [a[..., start : start + rows, :] for start in range(0, a.shape[-2], rows)]
         return np.concatenate([_product(part, b, prime) for part in parts], axis=-2)
     total: Any = 0.0
-    for start in range(0, a.shape[-1], BLOCK):
-        terms = slice(start, start + BLOCK)
+    for start in range(0, a.shape[-1], EXACT_PRODUCTS):
+        terms = slice(start, start + EXACT_PRODUCTS)
         left = a[..., terms].astype(np.float64, copy=False)
         right = (b[terms] if b.ndim == 1 else b[..., terms, :]).astype(np.float64, copy=False)
         total = _reduced(total + left @ right, prime)

@@ -28,7 +28,7 @@ class Typed(Protocol):
         ...
 
 
-class Moves:
+class PartwiseMoves:
     """The functions of NumPy that only move entries, on each part; the first array has the type."""
 
     def __getattr__(self, name: str) -> Callable[..., Any]:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from fcconv_numpy.columns import gather
 from fcconv_numpy.convolution import convolve, moves_nothing
 from fcconv_numpy.dtypes import Array, native, wide
-from fcconv_numpy.plan import MOST, Tile
+from fcconv_numpy.plan import MAX_TILE_BYTES, OutputTile
 from fcconv_numpy.pooling import pool
 from fcconv_numpy.products import matrix_product, product
 from fcconv_numpy.threads import blas_threads, single_threaded_blas
@@ -55,7 +55,7 @@ def im2col(x: Array, window: Window) -> Array:
     every = tuple((0, count) for count in window.output)
     for image in range(n):  # gather puts the images of a tile side by side, so one at a time
         target = columns[image].reshape(1, c, *window.kernel, 1, *window.output)
-        gather(target, x[:, None], window, Tile((image, image + 1), (0, 1), every))
+        gather(target, x[:, None], window, OutputTile((image, image + 1), (0, 1), every))
     return columns.reshape(n, c * math.prod(window.kernel), math.prod(window.output))
 
 
@@ -146,9 +146,34 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def as_library(network: Any) -> Any:
+    """Return the network."""
+    return network
+
+
+def copy(array: Array) -> Array:
+    """Copy an array into native byte order, in C order."""
+    return array.astype(native(array.dtype), order="C")
+
+
+def dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the dtype."""
+    return dtype
+
+
 def owns(kind: type) -> bool:
     """Say whether arrays of a type are NumPy's; masked ones and matrices would be wrong as such."""
     return issubclass(kind, np.ndarray) and not issubclass(kind, np.ma.MaskedArray | np.matrix)
+
+
+def device(_array: Array) -> str:
+    """Return nothing: there is only the CPU."""
+    return ""
+
+
+def on_device(_name: str) -> AbstractContextManager[None]:
+    """Change nothing."""
+    return nullcontext()
 
 
 def is_deleted(_array: Array) -> bool:
@@ -171,9 +196,14 @@ def double_precision() -> AbstractContextManager[None]:
     return nullcontext()
 
 
+def without_gradients() -> AbstractContextManager[None]:
+    """Change nothing: there are no gradients."""
+    return nullcontext()
+
+
 def column_bytes() -> int | None:
     """Return the bytes of the columns that all threads gather, and of the pixels beside them."""
-    return 2 * MOST * blas_threads()
+    return 2 * MAX_TILE_BYTES * blas_threads()
 
 
 def erf(x: Array) -> Array:

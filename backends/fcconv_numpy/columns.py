@@ -11,13 +11,13 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from fcconv_numpy.dtypes import Array
-from fcconv_numpy.plan import Tile
+from fcconv_numpy.plan import OutputTile
 
 if TYPE_CHECKING:
     from fcconv.geometry import Window
 
 
-KEPT = 2**24
+MAX_KEPT_BYTES = 2**24
 """Bytes of an array that are kept for the next call; what is larger is rare, and given back."""
 
 
@@ -30,7 +30,7 @@ class Workspace(threading.local):
     def take(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         """Return an array of any content, which is overwritten when its name is taken again."""
         size = math.prod(shape) * dtype.itemsize
-        if size > KEPT:
+        if size > MAX_KEPT_BYTES:
             return np.empty(shape, dtype)
         held = self._held.get(name)
         if held is None or len(held) < size:
@@ -41,7 +41,7 @@ class Workspace(threading.local):
 WORKSPACE = Workspace()
 
 
-def gather(columns: Array, x: Array, window: Window, tile: Tile) -> None:
+def gather(columns: Array, x: Array, window: Window, tile: OutputTile) -> None:
     """Write the windows of a tile of `x (N, G, C/G, *S)` into `columns (g, C/G, *K, n, *cells)`."""
     pixels = pixels_of(x, window, tile, 0)
     images, groups, channels, *steps = pixels.strides
@@ -50,7 +50,7 @@ def gather(columns: Array, x: Array, window: Window, tile: Tile) -> None:
     np.copyto(columns, as_strided(pixels, columns.shape, (groups, channels, *taps, images, *cells)))
 
 
-def pixels_of(x: Array, window: Window, tile: Tile, blank: float) -> Array:
+def pixels_of(x: Array, window: Window, tile: OutputTile, blank: float) -> Array:
     """Return what a tile of `x (N, G, C/G, *S)` reads, ``(n, g, C/G, *s)``, with blank padding."""
     spans = [window.span(axis, *cells) for axis, cells in enumerate(tile.cells)]
     starts = [max(start, 0) for start, _ in spans]

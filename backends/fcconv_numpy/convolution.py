@@ -11,7 +11,7 @@ import numpy as np
 
 from fcconv_numpy.columns import WORKSPACE, gather
 from fcconv_numpy.dtypes import Array, native
-from fcconv_numpy.plan import MOVED, Tile, plan
+from fcconv_numpy.plan import COST_PER_COPY, OutputTile, plan
 from fcconv_numpy.products import matrix_product
 from fcconv_numpy.threads import blas_threads, share
 
@@ -39,7 +39,7 @@ def convolve(x: Array, weight: Array, bias: Array | None, window: Window) -> Arr
     lengths = (len(x), groups, *window.output)
     y = np.empty((len(x), groups, outputs, math.prod(window.output)), native(x.dtype))
     # a window, and its results, which go through memory of their own where there are several images
-    column, work = (terms + outputs) * weight.itemsize, terms * (outputs + MOVED)
+    column, work = (terms + outputs) * weight.itemsize, terms * (outputs + COST_PER_COPY)
     # each thread reads all weights: with fewer windows than outputs, only products are divided
     threads = blas_threads() if len(x) * math.prod(window.output) >= outputs else 1
     chosen = plan(lengths, column, work, threads)
@@ -49,7 +49,12 @@ def convolve(x: Array, weight: Array, bias: Array | None, window: Window) -> Arr
 
 
 def _convolve_tiles(
-    y: Array, x: Array, weight: Array, bias: Array | None, window: Window, tiles: Iterator[Tile]
+    y: Array,
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    window: Window,
+    tiles: Iterator[OutputTile],
 ) -> None:
     """Compute tiles of `y`, as many as there are left."""
     for tile in tiles:
@@ -70,7 +75,7 @@ def _convolve_tiles(
             np.copyto(part, image_by_image, casting="same_kind")
 
 
-def _part(y: Array, window: Window, tile: Tile) -> Array:
+def _part(y: Array, window: Window, tile: OutputTile) -> Array:
     """Return the part of `y` that a tile computes; its cells lie in one piece."""
     first = 0
     for (start, _), n in zip(tile.cells, window.output, strict=True):

@@ -21,19 +21,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-TILE = 2**22
+TILE_BYTES = 2**22
 """Bytes of columns that are gathered at a time."""
 
-FEWEST = 128
+MIN_WINDOWS = 128
 """Windows that are gathered at a time all the same: a product of fewer reads weights too often."""
 
-MOST = 3 * TILE
+MAX_TILE_BYTES = 3 * TILE_BYTES
 """Bytes of columns that are never exceeded, unless one window does."""
 
-MOVED = 32
+COST_PER_COPY = 32
 """Multiplications that take as long as moving an entry."""
 
-WORTH = 2**26
+MIN_PARALLEL_MULTIPLICATIONS = 2**26
 """Multiplications from which threads are worth waking, which takes a tenth of a millisecond."""
 
 Range: TypeAlias = tuple[int, int]
@@ -41,7 +41,7 @@ Range: TypeAlias = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Tile:
+class OutputTile:
     """Some windows: those in one range of each of images, groups, and every axis of an image.
 
     They lie in one piece: a range is whole wherever one before it has more than one.
@@ -53,7 +53,7 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Tiling:
     """How the windows of a batch are cut into tiles.
 
     Attributes
@@ -67,15 +67,15 @@ class Plan:
     parts: tuple[int, ...]
     workers: int
 
-    def tiles(self, lengths: Sequence[int]) -> Iterator[Tile]:
+    def tiles(self, lengths: Sequence[int]) -> Iterator[OutputTile]:
         """Cut images, groups, and the windows along each axis, into tiles of nearly equal size."""
         ranges = [cut(n, parts) for n, parts in zip(lengths, self.parts, strict=True)]
         for images, groups, *cells in itertools.product(*ranges):
-            yield Tile(images, groups, tuple(cells))
+            yield OutputTile(images, groups, tuple(cells))
 
 
 @functools.lru_cache(maxsize=1024)
-def plan(lengths: tuple[int, ...], column: int, work: int, threads: int) -> Plan:
+def plan(lengths: tuple[int, ...], column: int, work: int, threads: int) -> Tiling:
     """Choose how a convolution or a pool is cut.
 
     Parameters
@@ -85,17 +85,17 @@ def plan(lengths: tuple[int, ...], column: int, work: int, threads: int) -> Plan
     column : int
         Bytes of a gathered window of one group, and of what is computed from it.
     work : int
-        Multiplications that a window of one group takes, with `MOVED` for each entry moved.
+        Multiplications that a window of one group takes, with `COST_PER_COPY` for each entry moved.
     threads : int
         Threads available.
     """
     column = max(column, 1)
-    parts = _fitting(lengths, min(max(TILE, FEWEST * column), MOST) // column)
-    if math.prod(lengths) * work < WORTH:
-        return Plan(tuple(parts), 1)
+    parts = _fitting(lengths, min(max(TILE_BYTES, MIN_WINDOWS * column), MAX_TILE_BYTES) // column)
+    if math.prod(lengths) * work < MIN_PARALLEL_MULTIPLICATIONS:
+        return Tiling(tuple(parts), 1)
     tiles = math.prod(parts)
     parts = _at_least(lengths, parts, tiles + -tiles % threads)
-    return Plan(tuple(parts), min(threads, math.prod(parts)))
+    return Tiling(tuple(parts), min(threads, math.prod(parts)))
 
 
 def _fitting(lengths: Sequence[int], most: int) -> list[int]:

@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fcconv_numpy.columns import pixels_of
 from fcconv_numpy.dtypes import Array, computed, native
-from fcconv_numpy.plan import MOVED, Tile, plan
+from fcconv_numpy.plan import COST_PER_COPY, OutputTile, plan
 from fcconv_numpy.threads import blas_threads, share
 
 if TYPE_CHECKING:
     from fcconv.geometry import Window
 
 
+LONG = 8
+"""Windows that an entry is in from which on their maxima are made of those of shorter ones."""
+
+
 def pool(reduce: np.ufunc, x: Array, window: Window, blank: float, count: Array | None) -> Array:
     """Reduce each window of ``x (N, C, *S)``, whose padding is blank, and divide by its count."""
     lengths = (*x.shape[:2], *window.output)
     y = np.empty(lengths, native(x.dtype))
-    column, work = math.prod(window.stride) * x.itemsize, math.prod(window.kernel) * MOVED
+    column, work = math.prod(window.stride) * x.itemsize, math.prod(window.kernel) * COST_PER_COPY
     chosen = plan(lengths, column, work, blas_threads())
-    part = functools.partial(_pool_tiles, y, reduce, x[:, :, None], window, blank, count)
+    part = functools.partial(
+        _pool_tiles, y, reduce, x[:, :, None], window, blank=blank, count=count
+    )
     share(part, chosen.tiles(lengths), chosen.workers)
     return y
 
@@ -34,9 +40,10 @@ def _pool_tiles(
     reduce: np.ufunc,
     x: Array,
     window: Window,
+    tiles: Iterator[OutputTile],
+    *,
     blank: float,
     count: Array | None,
-    tiles: Iterator[Tile],
 ) -> None:
     """Compute tiles of `y`, as many as there are left."""
     dtype = computed(x.dtype)
@@ -61,12 +68,25 @@ def _reduced(reduce: np.ufunc, x: Array, window: Window, axis: int, cells: int) 
         only: Array = reduce.reduce(samples, axis=2 + axis, keepdims=True)
         return only
     span = (cells - 1) * stride + 1
-    first, *others = (
-        x[*before, a : a + span : stride] for a in range(0, kernel * dilation, dilation)
-    )
+    taps = list(range(0, kernel * dilation, dilation))
+    if reduce is np.maximum and kernel >= LONG * stride:
+        x, taps = _of_runs(x, taps, axis)
+    first, *others = (x[*before, a : a + span : stride] for a in taps)
     if not others:
         return first
     total: Array = reduce(first, others[0])
     for tap in others[1:]:
         reduce(total, tap, out=total)
     return total
+
+
+def _of_runs(x: Array, taps: Sequence[int], axis: int) -> tuple[Array, list[int]]:
+    """Take maxima of runs of taps, each twice as long as before; two of them make a window.
+
+    They may overlap: an entry counts once, however often it is in a maximum.
+    """
+    before, run = (slice(None),) * (2 + axis), 1
+    while 2 * run < len(taps):
+        x = np.maximum(x[*before, : -taps[run]], x[*before, taps[run] :])
+        run *= 2
+    return x, [0, taps[-run]]

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from fcconv_numpy.dtypes import Array
-from fcconv_numpy.plan import WORTH, Range, cut
+from fcconv_numpy.plan import MIN_PARALLEL_MULTIPLICATIONS, Range, cut
 from fcconv_numpy.threads import product_threads, share
 
-READ = 8
+COST_PER_READ = 8
 """Multiplications that take as long as reading an entry."""
 
 
@@ -38,7 +38,7 @@ def matrix_product(
     On all threads: those of BLAS or, where it is held to one, workers.
     """
     threads = product_threads()
-    if threads == 1 or min(a.ndim, b.ndim) < 2 or _work(a, b) < WORTH:
+    if threads == 1 or min(a.ndim, b.ndim) < 2 or _work(a, b) < MIN_PARALLEL_MULTIPLICATIONS:
         return _multiply(a, b, bias, out)
     rows, columns = a.shape[-2], b.shape[-1]
     if out is None:
@@ -53,10 +53,10 @@ def matrix_product(
 
 
 def _work(a: Array, b: Array) -> int:
-    """Estimate the work in multiplications, and `READ` for each entry read, from below."""
+    """Estimate the work in multiplications, and `COST_PER_READ` for each entry read, from below."""
     rows, columns = a.shape[-2], b.shape[-1]
     multiplications: int = max(a.size * columns, b.size * rows)
-    return multiplications + (a.size + b.size) * READ
+    return multiplications + (a.size + b.size) * COST_PER_READ
 
 
 def _multiply_rows(

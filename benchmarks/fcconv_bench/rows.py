@@ -26,8 +26,8 @@ class Row:
         First and third quartile.
     timings : int
         Number of timings; each of a short call is the mean of several calls.
-    multiplications : int
-        Multiplications of a call.
+    multiplications : int or None
+        Multiplications of the case, where they are counted.
     output_bytes : int or None
         Size of the result.
     compile_seconds : float or None
@@ -46,7 +46,7 @@ class Row:
     low: float
     high: float
     timings: int
-    multiplications: int
+    multiplications: int | None
     output_bytes: int | None
     compile_seconds: float | None
     peak_bytes: int | None

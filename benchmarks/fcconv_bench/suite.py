@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeAlias, TypeVar
 
 Call: TypeAlias = Callable[[], Any]
 """Computes a case once and returns when the result is there."""
@@ -18,20 +18,23 @@ class Facts:
 
     Attributes
     ----------
-    multiplications : int
-        Multiplications that the call needs; those with padding count.
+    multiplications : int, optional
+        Multiplications that the case needs; those with padding count.
     output_bytes : int, optional
         Size of the result.
     compile_seconds : float, optional
         Time to compile, before the first call.
     peak_bytes : int, optional
         Most memory beyond the operands, the result included, as a compiler says.
+    calls : float
+        How many such calls make the case: of one that takes long, a part is called.
     """
 
-    multiplications: int
+    multiplications: int | None = None
     output_bytes: int | None = None
     compile_seconds: float | None = None
     peak_bytes: int | None = None
+    calls: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,10 @@ class TimedCase(Protocol):
     @property
     def group(self) -> str:
         """What the summary tells apart."""
+        ...
+
+    def small(self) -> Self:
+        """Shrink the case so that it runs in no time and still means the same."""
         ...
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from fcconv_bench.architectures import NETWORKS
@@ -56,17 +58,18 @@ def convolutions() -> Suite[Case]:
     return Suite("convolutions", title, LIMIT, OURS, cases, contenders)
 
 
-def networks() -> Suite[Any]:
-    """Return whole sliding networks against crops; needs the libraries of ONNX."""
-    from fcconv_bench.passes import suite
-
-    return suite()
+def _made_by(module: str) -> Suite[Any]:
+    """Return the suite of a module that needs more libraries: those of ONNX, or of scans."""
+    made: Suite[Any] = importlib.import_module(f"fcconv_bench.{module}").suite()
+    return made
 
 
 SUITES: dict[str, Callable[[], Suite[Any]]] = {
     "layers": layers,
     "convolutions": convolutions,
-    "networks": networks,
+    "networks": partial(_made_by, "passes"),
+    "scans": partial(_made_by, "scans"),
+    "peaks": partial(_made_by, "peaks"),
 }
 
 

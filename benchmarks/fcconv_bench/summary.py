@@ -6,6 +6,7 @@ import operator
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from fcconv_bench.architectures import DEPTHWISE, RESNET50, VGG16
@@ -35,6 +36,7 @@ SUBSETS: dict[str, dict[str, Holds]] = {
     },
     "networks": {"all": lambda _: True},
 }
+"""Of other suites, the groups are."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,9 @@ def figures(suite: Suite[Any], rows: Sequence[Row]) -> list[Figure]:
     """Sum up each subset of a suite: each of our contenders against those that have all of it."""
     others = [name for name in dict.fromkeys(r.contender for r in rows) if name not in suite.ours]
     found = []
-    for subset, holds in SUBSETS[suite.name].items():
+    groups = dict.fromkeys(row.group for row in rows)
+    by_group: dict[str, Holds] = {g: partial(_is_of, g) for g in groups}
+    for subset, holds in SUBSETS.get(suite.name, by_group).items():
         for platform in dict.fromkeys(row.platform for row in rows):
             here = [row for row in rows if row.platform == platform]
             cases = {r.case for r in here if r.contender == suite.reference and holds(r)}
@@ -88,6 +92,10 @@ def figures(suite: Suite[Any], rows: Sequence[Row]) -> list[Figure]:
                     if len(ratios) == len(cases) > 0
                 ]
     return found
+
+
+def _is_of(group: str, row: Row) -> bool:
+    return row.group == group
 
 
 def _ratios(rows: Sequence[Row], contender: str, other: str) -> dict[str, float]:
@@ -106,7 +114,9 @@ def remarks(suite: Suite[Any], rows: Sequence[Row]) -> Iterator[str]:
     for name in dict.fromkeys(row.name for row in rows if row.contender in suite.ours):
         own = [row for row in rows if row.name == name]
         if suite.name == "layers":
-            yield _fixed_cost(index(rows), min(own, key=lambda row: row.multiplications), suite)
+            yield _fixed_cost(
+                index(rows), min(own, key=lambda row: row.multiplications or 0), suite
+            )
         sized = [row for row in own if row.extra_bytes is not None]
         if sized:
             yield _memory(max(sized, key=_excess))

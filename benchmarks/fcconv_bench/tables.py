@@ -39,7 +39,11 @@ def _line(known: Index, suite: Suite[Any], reference: Row, others: list[str]) ->
     place = reference.suite, reference.case, reference.platform
     here = {c: row for c in others if (row := known.get((*place, c))) is not None}
     ours = [row for row in here.values() if row.contender in suite.ours]
-    work = (row.multiplications / reference.multiplications for row in ours)
+    work = (
+        row.multiplications / reference.multiplications
+        for row in ours
+        if row.multiplications and reference.multiplications
+    )
     return {
         suite.name: reference.case + reference.name.removeprefix(reference.contender),
         f"{reference.contender}, ms": _most([reference.seconds * 1e3]),

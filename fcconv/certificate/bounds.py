@@ -20,10 +20,12 @@ Where a bound can't be given, where a number may exceed its type, say, it is inf
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,7 +44,7 @@ from fcconv.certificate.bounded import (
 from fcconv.errors import ArgumentError
 from fcconv.graph.operators import OPERATORS
 from fcconv.rounding import dot_bound, unit_and_range
-from fcconv_modular.moves import Moves, is_float, type_of
+from fcconv_modular.moves import PartwiseMoves, is_float, type_of
 
 if TYPE_CHECKING:
     from fcconv.backend import Backend
@@ -58,17 +60,18 @@ CHOOSES = frozenset(
 )  # fmt: skip
 """Functions that round nothing."""
 
-LARGE_WEIGHT = 2**22
+LARGE_WEIGHT_ENTRIES = 2**22
 """Entries beyond which a weight is not turned into float64 as a whole."""
 
 MOST_VARIED = 3
 """Arguments with errors whose ends are all combined; of more only Max and Min have a bound."""
 
 
+@dataclass(frozen=True, eq=False)
 class Bounds:
     """The backend; see :class:`fcconv.backend.Backend` for its functions.
 
-    Parameters
+    Attributes
     ----------
     share : float, default: 1
         The part of each rounding that is counted.
@@ -82,10 +85,9 @@ class Bounds:
     True
     """
 
-    namespace = Moves()
+    namespace = PartwiseMoves()
 
-    def __init__(self, share: float = 1.0) -> None:
-        self._share = share
+    share: float = 1.0
 
     def running_network(self) -> AbstractContextManager[None]:
         """Do as the reference does."""
@@ -98,7 +100,8 @@ class Bounds:
 
     def dense(self, x: Bounded, weight: Bounded, bias: Bounded | None) -> Bounded:
         """Multiply ``x (..., I)`` with ``weight (O, I)`` and add the bias."""
-        return self._dot(lambda a, b: fcconv_numpy.dense(a, b, None), x, weight, bias, (1,), -1)
+        product = functools.partial(fcconv_numpy.dense, bias=None)
+        return self._dot(product, x, weight, bias, summed=(1,), axis=-1)
 
     def im2col(self, x: Bounded, window: Window) -> Bounded:
         """Gather the windows as columns, ``(N, C*prod(K), prod(S'))``."""
@@ -111,17 +114,21 @@ class Bounds:
         """Convolve, ``(N, O, *S')``."""
         return self._dot(
             lambda a, b: fcconv_numpy.conv(a, b, None, window, groups),
-            x, weight, bias, range(1, weight.ndim), 1, 0 if groups == 1 else None,
+            x, weight, bias,
+            summed=range(1, weight.ndim), axis=1, outputs=0 if groups == 1 else None,
         )  # fmt: skip
 
     def conv1x1(self, x: Bounded, weight: Bounded, bias: Bounded | None) -> Bounded:
         """Mix channels with ``weight (O, C)``, ``(N, O, *S)``."""
-        return self._dot(lambda a, b: fcconv_numpy.conv1x1(a, b, None), x, weight, bias, (1,), 1)
+        product = functools.partial(fcconv_numpy.conv1x1, bias=None)
+        return self._dot(product, x, weight, bias, summed=(1,), axis=1)
 
     def matmul(self, a: Bounded, b: Bounded) -> Bounded:
         """Multiply stacks of matrices."""
         outputs = b.ndim - 1 if b.ndim > 1 else None
-        return self._dot(fcconv_numpy.matmul, a, b, None, (max(b.ndim - 2, 0),), -1, outputs)
+        summed = (max(b.ndim - 2, 0),)
+        product = fcconv_numpy.matmul
+        return self._dot(product, a, b, None, summed=summed, axis=-1, outputs=outputs)
 
     def max_pool(self, x: Bounded, window: Window) -> Bounded:
         """Take the maximum of each window: off by as much as one of its entries."""
@@ -236,6 +243,7 @@ class Bounds:
         x: Bounded,
         weight: Bounded,
         bias: Bounded | None,
+        *,
         summed: Sequence[int],
         axis: int,
         outputs: int | None = 0,
@@ -244,12 +252,15 @@ class Bounds:
 
         The axes of the weight that are summed over are given, and that of the result's outputs.
         """
-        is_large = weight.value.size > LARGE_WEIGHT and not np.any(weight.error)
+        is_large = weight.value.size > LARGE_WEIGHT_ENTRIES and not np.any(weight.error)
         if is_large and outputs is not None:
-            count, each = weight.shape[outputs], LARGE_WEIGHT * weight.shape[outputs]
+            count, each = weight.shape[outputs], LARGE_WEIGHT_ENTRIES * weight.shape[outputs]
             cuts = range(0, count, max(each // weight.value.size, 1))[1:]
             weights = np.split(weight.value, cuts, outputs)
-            parts = [self._dot(product, x, self.asarray(w), None, summed, axis) for w in weights]
+            parts = [
+                self._dot(product, x, self.asarray(w), None, summed=summed, axis=axis)
+                for w in weights
+            ]
             made = self.namespace.concatenate(parts, axis=axis)
             return made if bias is None else self._with_bias(made, bias, axis)
         a, b = wide(x.value), wide(weight.value)
@@ -284,7 +295,7 @@ class Bounds:
         """Add what roundings of numbers up to `size` add to an error: of zeros, nothing."""
         if is_float(dtype):
             try:
-                rounding = self._share * dot_bound(size, roundings, dtype)
+                rounding = self.share * dot_bound(size, roundings, dtype)
                 error = error + np.where(size == 0, 0.0, rounding)
             except ArgumentError:  # so many that there is no bound
                 error = np.full(np.shape(value), np.inf)

@@ -21,7 +21,7 @@ from fcconv.geometry import integer
 from fcconv.graph.files.load import Source, load
 from fcconv.graph.files.save import save
 from fcconv.graph.rewriting.pointwise import FORM, Pointwise
-from fcconv.graph.rewriting.sliding import SLIDING, WINDOW, Sliding, restored, told
+from fcconv.graph.rewriting.sliding import SLIDING, WINDOW, Sliding, from_metadata, read_metadata
 from fcconv.graph.running.run import data_inputs, fixed_batch, of_one_image
 
 SEED_BITS = 64
@@ -139,7 +139,7 @@ def _with_metadata(certificate: Certificate, rewritten: ir.Model) -> Certificate
     if not certificate.holds:
         return certificate
     try:
-        restored(rewritten)
+        from_metadata(rewritten)
     except ModelError as error:
         return replace(certificate, exact=False, holds=False, difference=str(error))
     return certificate
@@ -151,7 +151,7 @@ def _patch_shape(rewritten: ir.Model) -> list[int] | None:
     if shape is None:
         return None
     free = [n for n in shape.dims[1:] if not isinstance(n, int)]
-    window = told(rewritten, WINDOW, len(free)) if free else ()
+    window = read_metadata(rewritten, WINDOW, len(free)) if free else ()
     if window is None:
         return None
     sizes = iter(window)

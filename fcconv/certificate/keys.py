@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
-WANTED = 1e-12
+MAX_FALSE_PASS = 1e-12
 """The probability to come below."""
 
-MOST = 16
+MAX_KEYS = 16
 """Most keys, for networks of so many operations that each key tells little."""
 
 
+@dataclass(eq=False)
 class Keys:
     """Independent keys, drawn until a false agreement is unlikely enough.
 
-    Parameters
+    Attributes
     ----------
     rng : numpy.random.Generator
         Draws them.
-
-    Attributes
-    ----------
     false_pass : float
         A bound on the probability that a wrong rewriting agrees under all keys so far.
 
@@ -35,15 +34,14 @@ class Keys:
     True
     """
 
-    def __init__(self, rng: np.random.Generator) -> None:
-        self._rng = rng
-        self.false_pass = 1.0
+    rng: np.random.Generator
+    false_pass: float = 1.0
 
     def __iter__(self) -> Iterator[int]:
         """Yield keys, each of which is to be followed by :meth:`agreed`."""
-        for _ in range(MOST):
-            yield int(self._rng.integers(2**63))
-            if self.false_pass < WANTED:
+        for _ in range(MAX_KEYS):
+            yield int(self.rng.integers(2**63))
+            if self.false_pass < MAX_FALSE_PASS:
                 return
 
     def agreed(self, chance: float) -> None:

@@ -12,7 +12,7 @@ from fcconv.errors import ModelError
 from fcconv.graph.node import attribute_bytes, label, operator_name, read_node, values_read
 from fcconv.graph.operators import OPERATORS
 
-ROWS = 3
+FREE_LENGTH = 3
 """Length of the axes that a layer leaves free, where it is compared."""
 
 
@@ -88,7 +88,7 @@ def dtype_of(value: ir.Value) -> np.dtype[Any]:
 
 def small_shape(value: ir.Value, node: ir.Node) -> tuple[int, ...]:
     """Give an input of a layer a shape, with free lengths that are short."""
-    return tuple(ROWS if n is None else n for n in shape_of(value, node))
+    return tuple(FREE_LENGTH if n is None else n for n in shape_of(value, node))
 
 
 def shape_of(value: ir.Value, node: ir.Node) -> list[int | None]:

@@ -14,7 +14,7 @@ from fcconv.backend import ONNXRUNTIME
 from fcconv.certificate.bounded import Bounded
 from fcconv.certificate.bounds import Bounds
 from fcconv.certificate.report import Rounding
-from fcconv.certificate.runner import Array, Grid, Ints, flat, pad_batch
+from fcconv.certificate.runner import Array, Grid, Ints, flatten_outputs, pad_batch
 from fcconv.errors import UnsupportedError
 from fcconv.graph.running import engines
 from fcconv.graph.running.run import Program, by_image, fixed_batch, program_of
@@ -27,7 +27,7 @@ ENGINES = ("numpy", ONNXRUNTIME)
 ORDINARY = "ordinary"
 """The numbers whose errors a certificate shows."""
 
-SHARE = 0.5
+ROUNDING_SHARE = 0.5
 """The part of each rounding of a rewritten network that has to fit into the original's bound.
 
 A right rewriting makes the same products and sums, of the same numbers. What it may do otherwise is
@@ -35,10 +35,10 @@ to end one with another rounding, as a bias does that is added by itself. So whe
 rounds n times, it rounds n + 1 times, at most twice as often.
 """
 
-LARGE = 2.0**13
+LARGE_PIXEL = 2.0**13
 """Beyond what pixels usually are, and within float16."""
 
-RADII = (LARGE, 1.0)
+PIXEL_RADII = (LARGE_PIXEL, 1.0)
 """Sizes of pixels that are bounded all at once: the smaller where the larger has no bound."""
 
 
@@ -73,14 +73,14 @@ def by_windows(original: ir.Model, rewritten: ir.Model, grid: Grid, images: int)
         original,
         rewritten,
         grid.crops,
-        lambda maps: grid.by_window(maps) or flat(maps),
+        lambda maps: grid.by_window(maps) or flatten_outputs(maps),
         lambda row: f"window {grid.compared[row // images]}",
     )
 
 
 def as_they_are(original: ir.Model, rewritten: ir.Model) -> Pair:
     """Compare networks that take and return the same."""
-    return Pair(original, rewritten, np.asarray, flat, lambda row: f"row {row}")
+    return Pair(original, rewritten, np.asarray, flatten_outputs, lambda row: f"row {row}")
 
 
 def rounding_errors(
@@ -122,7 +122,7 @@ def rounding_errors(
     rows = []
     for engine in filter(importlib.util.find_spec, ENGINES):
         try:
-            expected = list(map(flat, _results(pair.original, engine, crops)))
+            expected = list(map(flatten_outputs, _results(pair.original, engine, crops)))
         except UnsupportedError:  # onnxruntime has no float64 convolution, for one
             continue
         found = list(map(pair.by_window, _results(pair.rewritten, engine, images)))
@@ -151,7 +151,7 @@ def numbers(
         yield ORDINARY, normal.astype(dtype)
         yield "zeros", np.zeros(shape, dtype)
         yield "minus zeros", np.full(shape, -0.0).astype(dtype)
-        yield "large", (LARGE * rng.uniform(-1, 1, shape)).astype(dtype)
+        yield "large", (LARGE_PIXEL * rng.uniform(-1, 1, shape)).astype(dtype)
         yield "huge", (2 * np.sqrt(limits.largest) * (normal + np.sign(normal))).astype(dtype)
         yield "tiny", (np.sqrt(limits.smallest) / 2**12 * normal).astype(dtype)
     else:
@@ -201,13 +201,13 @@ def _looser(
     for name, bounds, arrays in zip(names, bounded, images, strict=True):
         if not any((bound.error <= np.abs(bound.value).max(initial=0)).any() for bound in bounds):
             continue
-        made = _bounded(program, arrays, Bounds(SHARE))
+        made = _bounded(program, arrays, Bounds(ROUNDING_SHARE))
         worse = _worse(pair, bounds, made)
         if worse is not None:
             where, may_add, allowed = worse
             return (
-                f"{name} pixels, {where}: rounding may add {may_add / SHARE:.1e}, in the original "
-                f"{allowed:.1e}"
+                f"{name} pixels, {where}: rounding may add {may_add / ROUNDING_SHARE:.1e}, in the "
+                f"original {allowed:.1e}"
             )
     return None
 
@@ -223,17 +223,17 @@ def _wider(pair: Pair, shapes: Sequence[Ints], dtypes: Sequence[np.dtype[Any]]) 
         return None
     zeros = [np.zeros(shape, dtype) for shape, dtype in zip(shapes, dtypes, strict=True)]
     crops = [pair.cut(x) for x in zeros]
-    for radius in RADII:
+    for radius in PIXEL_RADII:
         bounds = list(map(_flat, _bounded(program_of(pair.original), crops, Bounds(), radius)))
         if not any(np.isfinite(bound.error).any() for bound in bounds):
             continue
-        made = _bounded(program_of(pair.rewritten), zeros, Bounds(SHARE), radius)
-        worse = _worse(pair, [y.of(y.value, y.error / SHARE) for y in bounds], made)
+        made = _bounded(program_of(pair.rewritten), zeros, Bounds(ROUNDING_SHARE), radius)
+        worse = _worse(pair, [y.of(y.value, y.error / ROUNDING_SHARE) for y in bounds], made)
         if worse is not None:
             where, may_add, allowed = worse
             return (
                 f"pixels up to {radius:g}, {where}: scores may be off by {may_add:.1e}, in the "
-                f"original by {allowed * SHARE:.1e}"
+                f"original by {allowed * ROUNDING_SHARE:.1e}"
             )
         if all(np.isfinite(bound.error).all() for bound in bounds):
             break
@@ -274,7 +274,7 @@ def _bounded(
 
 def _flat(bounded: Bounded) -> Bounded:
     """Give an output of a patch network one axis of features."""
-    return bounded.of(*flat(bounded.parts))
+    return bounded.of(*flatten_outputs(bounded.parts))
 
 
 def _errors(

@@ -143,7 +143,7 @@ def pad_batch(
     return [output[: len(images)] if missing else output for output in outputs]
 
 
-def flat(outputs: Sequence[Array]) -> list[Array]:
+def flatten_outputs(outputs: Sequence[Array]) -> list[Array]:
     """Give each output of a patch network one axis of features."""
     return [output.reshape(in_rows(output.shape)) for output in outputs]
 

@@ -22,7 +22,7 @@ from fcconv.certificate.expression import same_expression
 from fcconv.certificate.keys import Keys
 from fcconv.certificate.measure import by_windows, rounding_errors
 from fcconv.certificate.report import Certificate, Rounding
-from fcconv.certificate.runner import Array, Grid, Ints, Runner, flat, runner_in
+from fcconv.certificate.runner import Array, Grid, Ints, Runner, flatten_outputs, runner_in
 from fcconv.certificate.stride import find_stride
 from fcconv.certificate.weights import moved_weights
 from fcconv.errors import (
@@ -34,7 +34,7 @@ from fcconv.errors import (
 from fcconv.graph.files.load import load
 from fcconv.graph.rewriting.convolutionize import Windows, convolutionize
 from fcconv.graph.rewriting.locality import Locality, find_locality
-from fcconv.graph.rewriting.sliding import STRIDE, Sliding, told
+from fcconv.graph.rewriting.sliding import STRIDE, Sliding, read_metadata
 from fcconv.graph.running.run import Program, check_batch, program_of
 from fcconv_modular import field_of
 
@@ -78,7 +78,7 @@ def prove_sliding(
     declared = programs[0].inputs[0].shape
     shape = () if declared is None else tuple(int(str(n)) for n in declared.dims[1:])
     window = tuple(shape[axis - 1] for axis in axes)
-    stride = told(rewritten, STRIDE, len(axes)) or find_stride(programs[1], shape, axes)
+    stride = read_metadata(rewritten, STRIDE, len(axes)) or find_stride(programs[1], shape, axes)
     native = Grid(shape, shape, axes, stride, 1)
     near = _neighbours(shape, axes, window, stride)
     locality = find_locality(rewritten.graph, axes, window)
@@ -212,7 +212,7 @@ class SlidingProof:
     def _agreeing(self, first: Runner, second: Runner, grid: Grid, batch: int) -> Array:
         """Say for each window whether one pass gives it the scores of its crop."""
         images = self._residues(first, batch, grid.image)
-        crops = flat(first.run(grid.crops(images)))
+        crops = flatten_outputs(first.run(grid.crops(images)))
         agree = np.ones((len(grid.compared) * batch), bool)
         try:
             scores = grid.by_window(second.run(images))

@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 LAYERS = ("Conv", "Gemm", "MatMul")
 
-LARGE_WEIGHT = 2**20
+MIN_SHARED_BYTES = 2**20
 """Bytes from which on a weight that both networks have is held once."""
 
 
@@ -21,7 +21,7 @@ def share_weights(first: ir.Model, second: ir.Model) -> None:
     for model in (first, second):
         for value in model.graph.initializers.values():
             tensor = value.const_value
-            if tensor is None or tensor.nbytes < LARGE_WEIGHT or tensor.dtype.bitwidth < 8:
+            if tensor is None or tensor.nbytes < MIN_SHARED_BYTES or tensor.dtype.bitwidth < 8:
                 continue
             array = np.ascontiguousarray(tensor.numpy())
             digest = hashlib.sha256(array.reshape(-1).view(np.uint8).data).digest()

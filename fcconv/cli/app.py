@@ -79,7 +79,7 @@ def demo(backend: str, out: Path, seed: int | None) -> int:
 @click.option(
     "--suite",
     "suites",
-    type=click.Choice(["layers", "convolutions", "networks"]),
+    type=click.Choice(["layers", "convolutions", "networks", "scans", "peaks"]),
     multiple=True,
     default=["layers"],
     show_default=True,
@@ -146,6 +146,7 @@ def inspect(
 @seed_option
 @as_json
 def convert(
+    *,
     model: Path,
     out: Path,
     stride: str | None,
@@ -171,7 +172,15 @@ def convert(
         from fcconv.cli import network
     if pointwise:
         return network.convert_pointwise(model, out, shape, seed, as_json)
-    return network.convert(model, out, stride_of(stride), shape, windows, seed, as_json)
+    return network.convert(
+        model,
+        out,
+        stride=stride_of(stride),
+        window=shape,
+        windows=windows,
+        seed=seed,
+        as_json=as_json,
+    )
 
 
 @app.command()

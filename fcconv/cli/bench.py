@@ -24,7 +24,7 @@ from fcconv_bench.tables import slower_table, suite_table, summary_table
 
 def measure_and_show(names: Iterable[str], out: Path, rounds: int, old: Path | None) -> None:
     """Time the suites, print tables, and write charts and the JSON into a folder."""
-    with extra("onnx"):
+    with extra("scan"):
         suites = [SUITES[name]() for name in dict.fromkeys(names)]
     before = None if old is None else read_json(old)
     record = environment()

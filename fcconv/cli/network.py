@@ -35,6 +35,7 @@ def inspect(model: Path, stride: Stride, window: Window, windows: Windows, as_js
 def convert(
     model: Path,
     out: Path,
+    *,
     stride: Stride,
     window: Window,
     windows: Windows,

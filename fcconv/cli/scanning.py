@@ -24,7 +24,7 @@ from fcconv.scanning.opening import open_images
 from fcconv.scanning.plan import check_size
 from fcconv.scanning.preparation import Preparation
 from fcconv.scanning.result import Scan
-from fcconv.scanning.scales import Resized
+from fcconv.scanning.scales import Resized, resized
 from fcconv.scanning.store import check_out, recorded
 
 
@@ -96,9 +96,9 @@ def _sizes(options: Options, network: Network) -> list[Image | Resized]:
             param_hint="IMAGE",
         )
     (image,) = images
-    sizes = [image if scale == 1 else Resized(image, scale) for scale in options.scales]
-    for resized in sizes if options.pad is None else ():
-        check_size(resized.size, network.window)
+    sizes = [image if scale == 1 else resized(image, scale) for scale in options.scales]
+    for sized in sizes if options.pad is None else ():
+        check_size(sized.size, network.window)
     return sizes
 
 

@@ -13,7 +13,7 @@ import skimage as ski
 
 import fcconv
 from fcconv.demo.network import WINDOW, load_faces
-from fcconv.demo.peaks import Level, Peak, heatmap, strongest_peaks
+from fcconv.demo.peaks import FoundFace, Level, heatmap, strongest_peaks
 from fcconv.demo.photos import grey, pyramid
 from fcconv.demo.picture import write_picture
 from fcconv.demo.proof import Proof, Track, crop_scores, one_pass_scores, prove, under
@@ -45,7 +45,7 @@ class Demo:
         Time to score all windows; compilation, if any, came before.
     proof : Proof
         Whether both ways are equal.
-    peaks : list of Peak
+    peaks : list of FoundFace
         The strongest first.
     """
 
@@ -55,7 +55,7 @@ class Demo:
     one_pass_seconds: float
     crops_seconds: float
     proof: Proof
-    peaks: list[Peak]
+    peaks: list[FoundFace]
 
 
 def run_demo(backend: str, out: Path, track: Track, seed: int | None = None) -> Demo:
@@ -98,7 +98,7 @@ def run_demo(backend: str, out: Path, track: Track, seed: int | None = None) -> 
     between = time.perf_counter()
     by_crop = crop_scores(many, images, step, floats)
     end = time.perf_counter()
-    proof = prove(network, images, backend, one_pass, by_crop, track, seed)
+    proof = prove(network, images, backend, one_pass, by_crop, track=track, seed=seed)
     levels = [Level(scale, scores, step) for scale, scores in zip(scales, one_pass, strict=True)]
     peaks = strongest_peaks(levels, 3)
     write_picture(out, photo, images[0], heatmap(levels, images[0].shape), peaks)

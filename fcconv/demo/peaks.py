@@ -33,7 +33,7 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Peak:
+class FoundFace:
     """A window that finds more agreement than all that overlap it; pixels of the photo.
 
     Attributes
@@ -53,7 +53,7 @@ class Peak:
     side: float
 
 
-def strongest_peaks(levels: list[Level], count: int) -> list[Peak]:
+def strongest_peaks(levels: list[Level], count: int) -> list[FoundFace]:
     """Find the windows that most others agree with, each apart from the ones before.
 
     A face is found by many windows, a little shifted and scaled, a false alarm by few (Rowley,
@@ -63,12 +63,12 @@ def strongest_peaks(levels: list[Level], count: int) -> list[Peak]:
     boxes = np.concatenate([_boxes(level) for level in levels])[scores > 0]
     scores = scores[scores > 0]
     strengths = np.array([scores[iou(boxes, box) > 1 / 2].sum() for box in boxes])
-    peaks: list[Peak] = []
+    peaks: list[FoundFace] = []
     while len(peaks) < count and strengths.any():
         best = int(strengths.argmax())
         (top, bottom), (left, _) = boxes[best].tolist()
         peaks.append(
-            Peak(float(strengths[best]), float(scores[best]), top, left, side=bottom - top)
+            FoundFace(float(strengths[best]), float(scores[best]), top, left, side=bottom - top)
         )
         strengths[iou(boxes, boxes[best]) > 0] = 0
     return peaks

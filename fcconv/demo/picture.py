@@ -9,14 +9,14 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from fcconv.demo.peaks import Peak
+from fcconv.demo.peaks import FoundFace
 from fcconv.demo.photos import Image
 
 COLOURS = ("#ffd400", "#ffffff", "#ffffff")
 
 
 def write_picture(
-    path: Path, photo: npt.NDArray[Any], grey: Image, heat: Image, peaks: list[Peak]
+    path: Path, photo: npt.NDArray[Any], grey: Image, heat: Image, peaks: list[FoundFace]
 ) -> None:
     """Write a PNG: left the photo and its strongest peaks, right the heatmap and the best box."""
     figure = Figure(figsize=(11, 5.2), dpi=120, layout="constrained")
@@ -45,6 +45,6 @@ def write_picture(
     figure.savefig(path, format="png")
 
 
-def _outline(peak: Peak, colour: str) -> Rectangle:
+def _outline(peak: FoundFace, colour: str) -> Rectangle:
     corner = (peak.left, peak.top)
     return Rectangle(corner, peak.side, peak.side, fill=False, edgecolor=colour, linewidth=2)

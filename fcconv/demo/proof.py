@@ -11,6 +11,7 @@ import numpy.typing as npt
 import onnx
 
 import fcconv
+from fcconv.backend import to_numpy
 from fcconv.certificate.report import Certificate
 from fcconv.demo.network import SHAPE, arrays_of, crops, face_network
 from fcconv.demo.photos import Image
@@ -64,7 +65,7 @@ class Proof:
 def one_pass_scores(sliding: Score, images: Sequence[Any], track: Track) -> list[Scores]:
     """Score every window of grey images ``(H, W)`` by one pass an image."""
     return [
-        np.asarray(sliding(image[None, None]))[0, 0] for image in track(images, "one pass a scale")
+        to_numpy(sliding(image[None, None]))[0, 0] for image in track(images, "one pass a scale")
     ]
 
 
@@ -73,7 +74,7 @@ def crop_scores(patch: Score, images: Sequence[Any], stride: int, track: Track) 
     windows = [crops(image, stride) for image in images]
     stacked = np.concatenate([view.reshape(-1, *SHAPE) for view in windows])
     batches = [stacked[start : start + BATCH] for start in range(0, len(stacked), BATCH)]
-    scores = [np.asarray(patch(batch))[:, 0] for batch in track(batches, "window by window")]
+    scores = [to_numpy(patch(batch))[:, 0] for batch in track(batches, "window by window")]
     shapes = [view.shape[:2] for view in windows]
     ends = np.cumsum([rows * columns for rows, columns in shapes])
     parts = np.split(np.concatenate(scores), ends[:-1])
@@ -86,6 +87,7 @@ def prove(
     backend: str,
     one_pass: Sequence[Scores],
     by_crop: Sequence[Scores],
+    *,
     track: Track,
     seed: int | None = None,
 ) -> Proof:

@@ -148,6 +148,7 @@ def exact_function(
     known: Mapping[int, Known],
     patch: jax.ShapeDtypeStruct,
     number: int,
+    *,
     axes: tuple[int, ...],
     stride: tuple[int, ...],
 ) -> ExactFunction:

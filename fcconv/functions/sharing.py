@@ -203,6 +203,7 @@ def sharing_of(
     known: Mapping[int, Known],
     patch: jax.ShapeDtypeStruct,
     number: int,
+    *,
     axes: tuple[int, ...],
     stride: tuple[int, ...],
     exact: bool,

@@ -21,7 +21,7 @@ from fcconv.functions.arguments import (
 from fcconv.functions.exact import ExactFunction, exact_function
 from fcconv.functions.sharing import FOLLOWS, Sharing, known_values, sharing_of
 from fcconv.functions.trace import traced
-from fcconv.geometry import LARGEST, Ints, integer, per_axis
+from fcconv.geometry import MAX_PIXELS, Ints, integer, per_axis
 from fcconv.graph.rewriting.exact.cost import Cost
 
 WINDOWS = ("exact", "shared")
@@ -89,7 +89,7 @@ def slide(
     if not callable(f):
         raise ArgumentError(f"f needs to be a function of a patch, got {f!r}")
     shape = check_window(window)
-    argnum = integer(argnum, "argnum", -LARGEST, LARGEST)
+    argnum = integer(argnum, "argnum", -MAX_PIXELS, MAX_PIXELS)
     axes = None if spatial_axes is None else check_axes(spatial_axes, len(shape))
     if windows not in WINDOWS:
         raise ArgumentError(f"windows needs 'exact' or 'shared', got {windows!r}")
@@ -180,10 +180,10 @@ class SlidFunction:
         check_size(image.shape, self.window, axes)
         steps = per_axis(self.stride, len(axes), "stride")
         structure = jax.tree.structure(returned)
-        sharing = share(axes, steps, self.exact)
+        sharing = share(axes=axes, stride=steps, exact=self.exact)
         if self.exact and sharing.pads:
             with suppress(UnsupportedError):  # else windows share what comes before the padding
-                slid = exact_function(trace, known, patch, number, axes, steps)
+                slid = exact_function(trace, known, patch, number, axes=axes, stride=steps)
                 return slid, image, structure
         return sharing, image, structure
 
@@ -235,7 +235,7 @@ def _found_axes(share: Callable[..., Sharing], window: tuple[int, ...]) -> tuple
     rank = len(window)
     likely = [tuple(range(1, rank)), tuple(range(rank - 1)), tuple(range(rank))]
     own = {
-        axes: len(share(axes, (1,) * len(axes), False).own)
+        axes: len(share(axes=axes, stride=(1,) * len(axes), exact=False).own)
         for axes in likely
         if 1 <= len(axes) <= 3
     }

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fcconv.scanning.blocks import blocks
 from fcconv.scanning.cached import cached
 
-PIECE = 1 << 22
+SCORES_PER_READ = 1 << 22
 """Scores that are read at a time, so that maps can be larger than memory."""
 
 Scores: TypeAlias = npt.NDArray[np.float32]
@@ -37,7 +37,7 @@ def ranges(scores: Any, lead: tuple[int, ...]) -> tuple[Scores, Scores]:
     stored = cached(scores)
     channels, *cells = stored.shape[len(lead) :]
     low, high = np.full(channels, np.inf, np.float32), np.full(channels, -np.inf, np.float32)
-    for piece in blocks(cells, [1] * len(cells), PIECE // channels):
+    for piece in blocks(cells, [1] * len(cells), SCORES_PER_READ // channels):
         part = _read(stored, (*lead, slice(0, channels), *piece))
         axes, finite = tuple(range(1, part.ndim)), np.isfinite(part)
         low = np.minimum(low, part.min(axis=axes, where=finite, initial=np.inf))
@@ -74,7 +74,7 @@ def maxima(
     values = np.empty((len(channels), *counts), np.float32)
     offsets = np.empty(values.shape, np.uint32)
     first, last = min(channels), max(channels)  # read together: they may lie in the same chunk
-    for piece in blocks(cells, factor, PIECE // (last + 1 - first)):
+    for piece in blocks(cells, factor, SCORES_PER_READ // (last + 1 - first)):
         part = _read(stored, (*lead, slice(first, last + 1), *piece))
         place = tuple(
             slice(p.start // f, -(-p.stop // f)) for p, f in zip(piece, factor, strict=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fcconv.errors import OutputError
-from fcconv.scanning.arguments import as_path, several
+from fcconv.scanning.arguments import as_path, check_sequence
 from fcconv.scanning.peaks import Peak
 
 COLOURS = (
@@ -25,7 +25,7 @@ COLOURS = (
 )
 """Colours that the colour-blind tell apart (Okabe & Ito, *Color universal design*, 2008)."""
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What a cell begins with that a spreadsheet takes for a formula."""
 
 COLUMNS = {
@@ -75,7 +75,7 @@ def write_peaks(path: str | os.PathLike[str], peaks: Sequence[Peak], rank: int) 
     OutputError
         If the name or the number of axes fits no format, or the file can't be written.
     """
-    name, listed = as_path(path, "path").name, several(peaks, Peak, "peaks")
+    name, listed = as_path(path, "path").name, check_sequence(peaks, Peak, "peaks")
     if rank not in COLUMNS:
         raise OutputError(f"rank is 1, 2 or 3, got {rank!r}")
     write_whole(path, peak_format(name, rank).text(listed, rank).encode())
@@ -145,7 +145,7 @@ def table_cell(value: Any) -> Any:
     >>> table_cell("=1+1"), table_cell("cat"), table_cell(-1.5)
     ("'=1+1", 'cat', -1.5)
     """
-    formula = isinstance(value, str) and value.startswith(FORMULA)
+    formula = isinstance(value, str) and value.startswith(FORMULA_STARTS)
     return f"'{value}" if formula else value
 
 

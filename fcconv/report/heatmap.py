@@ -24,7 +24,7 @@ from fcconv.report.picture import (
     scoring,
     times,
 )
-from fcconv.scanning.arguments import one, several
+from fcconv.scanning.arguments import check_sequence, check_type
 from fcconv.scanning.peaks import Peak
 from fcconv.scanning.result import Scan
 
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PANELS = 6
+MAX_PANELS = 6
 """Most classes drawn."""
 
-SIDE = 1000
+MAX_PANEL_CELLS = 1000
 """Most cells along an axis of a panel, more than a panel has pixels."""
 
-OUTLINED = 20
+MAX_PANEL_PEAKS = 20
 """Most peaks that are outlined in a panel."""
 
-LINE = 2000
+MAX_LINE_CELLS = 2000
 """Most cells along a line."""
 
 
@@ -97,13 +97,13 @@ def draw(
     peaks: Sequence[Peak] = (),
 ) -> Figure:
     """Draw the heatmap of a scan; see :func:`write_heatmap`."""
-    rank = len(one(scan, Scan, "scan").size)
+    rank = len(check_type(scan, Scan, "scan").size)
     check_overview(overview, rank)
-    listed = several(peaks, Peak, "peaks")
-    most = LINE if rank == 1 else SIDE
+    listed = check_sequence(peaks, Peak, "peaks")
+    most = MAX_LINE_CELLS if rank == 1 else MAX_PANEL_CELLS
     shrink = -(-max(scan.cells[-2:]) // most)
     factor = (scan.cells[0], shrink, shrink) if rank == 3 else (shrink,) * rank
-    heat = read_heat(scan, labels, PANELS, factor)
+    heat = read_heat(scan, labels, MAX_PANELS, factor)
     figure = _lines(scan, heat, overview) if rank == 1 else _panels(scan, heat, overview, listed)
     title = "\n".join(_title(scan, heat, len(scan.labels) if labels is None else len(labels)))
     figure.suptitle(title, x=0.01, ha="left", fontsize=9, linespacing=1.5)
@@ -151,7 +151,7 @@ def _panels(scan: Scan, heat: Heat, overview: npt.NDArray[Any], peaks: Sequence[
     drawn = list(grid.flat)
     for axes, label, values in zip(drawn, heat.labels, heat.values, strict=False):
         _panel(axes, scan, heat, image, values if values.ndim == 2 else values[0])
-        for peak in [peak for peak in peaks if peak.label == label][:OUTLINED]:
+        for peak in [peak for peak in peaks if peak.label == label][:MAX_PANEL_PEAKS]:
             _outline(axes, peak)
         axes.set_title(_short(label), loc="left", fontsize=10, parse_math=False)
     for axes in drawn[count:]:
@@ -227,7 +227,7 @@ def _lines(scan: Scan, heat: Heat, overview: npt.NDArray[Any]) -> Figure:
 
 def _waveform(axes: Axes, overview: npt.NDArray[Any], size: float) -> None:
     """Draw between the lowest and the highest of all channels in each of some 2000 parts."""
-    step = -(-overview.shape[1] // LINE)
+    step = -(-overview.shape[1] // MAX_LINE_CELLS)
     starts = np.arange(0, overview.shape[1], step)
     low = np.minimum.reduceat(overview.min(axis=0), starts)
     high = np.maximum.reduceat(overview.max(axis=0), starts)

@@ -29,23 +29,23 @@ from fcconv.report.picture import (
     scoring,
     times,
 )
-from fcconv.scanning.arguments import one, several
+from fcconv.scanning.arguments import check_sequence, check_type
 from fcconv.scanning.peaks import Peak
 from fcconv.scanning.result import Scan
 
-CLASSES = 12
+MAX_CLASSES = 12
 """Most classes on the page."""
 
-CELLS = 300 * 300
+MAX_CLASS_CELLS = 300 * 300
 """Most scores of a class: more than a screen shows well."""
 
-SCORES = 3_100_000
+MAX_SCORE_BYTES = 3_100_000
 """Bytes of all scores on the page, 4/3 of which are written; the image takes up to 2 MB more."""
 
 IMAGE_SIDE = 1600
 """Most pixels of the image along a side."""
 
-PEAKS = 100
+MAX_CLASS_PEAKS = 100
 """Most peaks of a class that are outlined."""
 
 LARGEST_PNG = 400_000
@@ -92,11 +92,11 @@ def write_page(
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    if len(one(scan, Scan, "scan").size) != 2:
+    if len(check_type(scan, Scan, "scan").size) != 2:
         raise ShapeError(f"a page shows a scan along two axes, this one has {len(scan.size)}")
-    picture, listed = _data_uri(rgb(overview)), several(peaks, Peak, "peaks")
+    picture, listed = _data_uri(rgb(overview)), check_sequence(peaks, Peak, "peaks")
     if certificate is not None:
-        one(certificate, Certificate, "certificate")
+        check_type(certificate, Certificate, "certificate")
     pages = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -104,8 +104,8 @@ def write_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    count = min(len(scan.labels), CLASSES)
-    heat = read_heat(scan, None, CLASSES, (_shrink(scan.cells, count),) * 2)
+    count = min(len(scan.labels), MAX_CLASSES)
+    heat = read_heat(scan, None, MAX_CLASSES, (_shrink(scan.cells, count),) * 2)
     text = pages.get_template("page.html.j2").render(
         scan=scan,
         scored=_count(scan) - scan.outside - scan.unscored,
@@ -120,7 +120,7 @@ def write_page(
         apart=apart(scan),
         scoring=scoring(scan),
         certificate=certificate,
-        layers=several(layers, Layer, "layers"),
+        layers=check_sequence(layers, Layer, "layers"),
         times=times,
     )
     write_whole(path, text.encode())
@@ -134,9 +134,9 @@ def _count(scan: Scan) -> int:
 def _shrink(cells: tuple[int, ...], classes: int) -> int:
     """Choose the side of blocks so that the scores fit on the page."""
     rows, columns = cells
-    if rows * columns <= min(CELLS, SCORES // (4 * classes)):
+    if rows * columns <= min(MAX_CLASS_CELLS, MAX_SCORE_BYTES // (4 * classes)):
         return 1
-    most = min(CELLS, SCORES // (8 * classes))  # a score, and which cell has it
+    most = min(MAX_CLASS_CELLS, MAX_SCORE_BYTES // (8 * classes))  # a score, and which cell has it
     side = max(2, math.isqrt(rows * columns // most))
     while -(-rows // side) * -(-columns // side) > most:
         side += 1
@@ -172,7 +172,7 @@ def _data(scan: Scan, heat: Heat, peaks: Sequence[Peak]) -> dict[str, Any]:
 
 def _peaks(peaks: Sequence[Peak]) -> dict[str, Any]:
     """Gather the boxes of the strongest peaks of a class: top, left, height and width."""
-    strongest = sorted(peaks, key=lambda peak: -peak.score)[:PEAKS]
+    strongest = sorted(peaks, key=lambda peak: -peak.score)[:MAX_CLASS_PEAKS]
     boxes = [
         (top, left, bottom - top, right - left)
         for (top, bottom), (left, right) in (peak.box for peak in strongest)

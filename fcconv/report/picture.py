@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fcconv.errors import ArgumentError, ShapeError
 from fcconv.report.blocks import Scores, maxima, ranges
-from fcconv.scanning.arguments import several
+from fcconv.scanning.arguments import check_sequence
 from fcconv.scanning.cached import cached
 from fcconv.scanning.layouts import unit
 from fcconv.scanning.preparation import LUMA
@@ -20,7 +20,7 @@ from fcconv.scanning.result import Scan
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 
-BOTTOM, TOP = 0.5, 99.5
+LOW_PERCENTILE, HIGH_PERCENTILE = 0.5, 99.5
 """Percentiles between which pixels are stretched; scores end at the upper one."""
 
 ENDS = {1: ("sample",), 2: ("row", "column"), 3: ("plane", "row", "column")}
@@ -127,9 +127,14 @@ def colour_scale(low: float, high: float, values: Scores) -> Scale:
     if low > high or (low >= 0 and high <= 1):  # no finite score at all, or probabilities
         return Scale(0.0, 1.0, "from 0 to 1")
     finite = values[np.isfinite(values)].astype(np.float64)  # the mean of two stays finite
-    middle, top = float(np.median(finite)), float(np.percentile(finite, TOP, method="higher"))
+    middle, top = (
+        float(np.median(finite)),
+        float(np.percentile(finite, HIGH_PERCENTILE, method="higher")),
+    )
     if middle < top < high:
-        return Scale(middle, top, f"from the median to percentile {TOP:g} of what is shown")
+        return Scale(
+            middle, top, f"from the median to percentile {HIGH_PERCENTILE:g} of what is shown"
+        )
     if middle < high:
         return Scale(middle, high, "from the median of what is shown to the highest score")
     around = max(0.5, abs(high) * 1e-6)  # which float32 tells from the score, however large
@@ -253,15 +258,15 @@ def _ends(pixels: npt.NDArray[np.float64]) -> tuple[float, float]:
     """Choose what becomes black and white: percentiles, or the extremes if these are equal."""
     if not pixels.size:
         return 0.0, 1.0
-    low = float(np.percentile(pixels, BOTTOM, method="lower"))
-    high = float(np.percentile(pixels, TOP, method="higher"))
+    low = float(np.percentile(pixels, LOW_PERCENTILE, method="lower"))
+    high = float(np.percentile(pixels, HIGH_PERCENTILE, method="higher"))
     if low == high:
         low, high = float(pixels.min()), float(pixels.max())
     return low, high if low < high else low + 1
 
 
 def _channels(scan: Scan, labels: Sequence[str] | None) -> list[int]:
-    names = scan.labels if labels is None else several(labels, str, "labels")
+    names = scan.labels if labels is None else check_sequence(labels, str, "labels")
     for label in names:
         if label not in scan.labels:
             raise ArgumentError(f"there is no label {label!r}: it has {', '.join(scan.labels)}")

@@ -23,7 +23,7 @@ as in numpy.pad."""
 T = TypeVar("T")
 
 
-def one(value: Any, kind: type[T], name: str) -> T:
+def check_type(value: Any, kind: type[T], name: str) -> T:
     """Return what is of a type.
 
     Raises
@@ -36,7 +36,7 @@ def one(value: Any, kind: type[T], name: str) -> T:
     return value
 
 
-def several(values: Any, kind: type[T], name: str) -> tuple[T, ...]:
+def check_sequence(values: Any, kind: type[T], name: str) -> tuple[T, ...]:
     """Return some of a type; a word is none, though Python can take it for its letters.
 
     Raises

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,28 +14,29 @@ import numpy.typing as npt
 
 Array: TypeAlias = npt.NDArray[Any]
 
-KEPT = 2**28
+MAX_CACHED_BYTES = 2**28
 """Bytes of chunks that are kept, at most, unless one has more."""
 
 
+@dataclass(frozen=True, eq=False)
 class Cached:
-    """An array in chunks that keeps those that were read last.
+    """An array in chunks that keeps those that were read last; :func:`cached` makes it.
 
     Maps are looked at block by block, row by row, and blocks share chunks with those beside and
     below: as long as the chunks that a row of blocks touches fit, each is read once.
 
-    Parameters
+    Attributes
     ----------
-    stored : zarr.Array
-        An array that is read by region.
+    shape : tuple of int
+        Entries along each axis.
+    dtype : dtype
+        Data type of the entries.
     """
 
-    def __init__(self, stored: Any) -> None:
-        self.shape: tuple[int, ...] = stored.shape
-        self.dtype = np.dtype(stored.dtype)
-        self._stored, self._chunks = stored, stored.chunks
-        size = math.prod(self._chunks) * self.dtype.itemsize
-        self._chunk = functools.lru_cache(max(KEPT // size, 1))(self._read)
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    _lengths: tuple[int, ...]  # of a chunk along each axis
+    _chunk: Callable[[tuple[int, ...]], Array]
 
     def __getitem__(self, index: tuple[int | slice, ...]) -> Array:
         """Read a region: an integer or a slice without steps for each axis."""
@@ -43,14 +45,10 @@ class Cached:
             for part, n in zip(index, self.shape, strict=True)
         ]
         region = np.empty([part.stop - part.start for part in parts], self.dtype)
-        for places in itertools.product(*map(_places, parts, self._chunks)):
+        for places in itertools.product(*map(_places, parts, self._lengths)):
             chunk, there, here = zip(*places, strict=True)
             region[there] = self._chunk(chunk)[here]
         return region[tuple(0 if isinstance(part, int) else slice(None) for part in index)]
-
-    def _read(self, chunk: tuple[int, ...]) -> Array:
-        place = (slice(k * n, (k + 1) * n) for k, n in zip(chunk, self._chunks, strict=True))
-        return np.asarray(self._stored[tuple(place)])
 
 
 def _places(part: slice, length: int) -> Iterator[tuple[int, slice, slice]]:
@@ -67,4 +65,13 @@ def _places(part: slice, length: int) -> Iterator[tuple[int, slice, slice]]:
 
 def cached(scores: Any) -> Any:
     """Return scores whose chunks are kept for a while after they were read, if they have chunks."""
-    return Cached(scores) if getattr(scores, "chunks", None) else scores
+    if not getattr(scores, "chunks", None):
+        return scores
+    chunks, dtype = scores.chunks, np.dtype(scores.dtype)
+
+    def read(chunk: tuple[int, ...]) -> Array:
+        place = (slice(k * n, (k + 1) * n) for k, n in zip(chunk, chunks, strict=True))
+        return np.asarray(scores[tuple(place)])
+
+    most = max(MAX_CACHED_BYTES // (math.prod(chunks) * dtype.itemsize), 1)
+    return Cached(scores.shape, dtype, chunks, functools.lru_cache(most)(read))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fcconv.scanning.cutting import planned
 from fcconv.scanning.differences import Floats
-from fcconv.scanning.engine import Cropped
+from fcconv.scanning.engine import Cropped, by_crops
 from fcconv.scanning.job import Job
 
 Places: TypeAlias = npt.NDArray[np.int64]
@@ -39,8 +39,8 @@ class CutOut:
     def __call__(self, places: Places) -> Floats:
         """Return the scores of the first output for some windows, ``(n, K)``."""
         found = [
-            self._scores(places[start : start + self._batch])
-            for start in range(0, len(places), self._batch)
+            self._scores(places[start : start + self._score.batch])
+            for start in range(0, len(places), self._score.batch)
         ]
         return np.concatenate(found)
 
@@ -55,10 +55,8 @@ class CutOut:
         return scores.reshape(-1, len(places)).T
 
     @functools.cached_property
-    def _batch(self) -> int:
-        """How many windows fit into the memory together."""
-        return planned(replace(self.job, windows="crops"), self.memory, self.engine)[1]
-
-    @functools.cached_property
     def _score(self) -> Cropped:
-        return Cropped(self.job.network, self.job.network.window, self.engine, self._batch)
+        """What scores as many windows as fit into the memory; made when it is first asked."""
+        network = self.job.network
+        _, batch = planned(replace(self.job, windows="crops"), self.memory, self.engine)
+        return by_crops(network, network.window, self.engine, batch)

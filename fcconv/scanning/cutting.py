@@ -12,7 +12,7 @@ from fcconv.graph.running.run import fixed_batch
 from fcconv.scanning.engine import Score, fastest
 from fcconv.scanning.job import Job
 from fcconv.scanning.layouts import unit
-from fcconv.scanning.memory import Footprint, corners
+from fcconv.scanning.memory import Footprint, corners, footprint_of
 from fcconv.scanning.plan import Plan, plans
 from fcconv.scanning.records import Record
 
@@ -23,10 +23,10 @@ several, and no more than pay."""
 TRIAL_PIXELS, TRIAL_CELLS = 160, 4
 """Most pixels along an axis of the tile on which engines are timed, or cells where that is more."""
 
-COMFORTABLE = 2**26
+ENOUGH_TILE_BYTES = 2**26
 """Bytes from which on smaller tiles are not faster, as fresh memory costs time, too."""
 
-COMFORTABLE_BATCH = 2**25
+ENOUGH_BATCH_BYTES = 2**25
 """Bytes from which on larger batches of cut out windows are not faster, but leave caches."""
 
 MOST_BATCHES = 64
@@ -77,7 +77,7 @@ def planned(job: Job, memory: int, engine: str) -> tuple[Plan, int]:
     prepared = layout.channels * layout.dtype.itemsize + 1  # and what has no value
 
     def needed(cut: Plan) -> int:
-        read = job.sources[0].bytes(cut.pixels) + math.prod(cut.pixels) * prepared
+        read = job.source(0).bytes(cut.pixels) + math.prod(cut.pixels) * prepared
         # one tile is read, and one written, while one is computed
         both = 2 * (read + math.prod(cut.scored) * scores)
         if job.windows == "crops":
@@ -102,7 +102,7 @@ def planned(job: Job, memory: int, engine: str) -> tuple[Plan, int]:
             continue
         if chosen is None or cut.repeated <= MOST_REPEATED:
             chosen = cut
-        if takes <= COMFORTABLE or math.prod(cut.kept) <= batch:
+        if takes <= ENOUGH_TILE_BYTES or math.prod(cut.kept) <= batch:
             break
     if chosen is None:
         *_, smallest = ways(job)
@@ -120,10 +120,10 @@ def _footprint(job: Job, engine: str) -> Footprint:
     network, layout = job.network, job.network.layout
     if job.windows == "crops":
         shape = layout.shape(network.window, _fixed_batch(job))
-        return Footprint(network.patch, [shape], engine)
+        return footprint_of(network.patch, [shape], engine)
     sliding = network.sliding
-    tiles = corners(job.sources[0].size, sliding.window, sliding.stride)
-    return Footprint(sliding.model, [layout.shape(tile) for tile in tiles], engine)
+    tiles = corners(job.source(0).size, sliding.window, sliding.stride)
+    return footprint_of(sliding.model, [layout.shape(tile) for tile in tiles], engine)
 
 
 def _fixed_batch(job: Job) -> int:
@@ -149,13 +149,13 @@ def ways(job: Job) -> Iterator[Plan]:
         margins: Sequence[tuple[int, int]] = ((0, 0),) * len(window)
     else:
         margins = job.network.sliding.margins
-    return plans(job.sources[0].size, window, job.step, margins)
+    return plans(job.source(0).size, window, job.step, margins)
 
 
 def _crops(each: int, memory: int) -> int:
     """Return how many windows are scored together, of which each takes some bytes."""
-    comfortable = max(COMFORTABLE_BATCH // each, FEWEST_CROPS)
-    return max(min(memory // 2 // each, comfortable, MOST_CROPS), 1)
+    enough = max(ENOUGH_BATCH_BYTES // each, FEWEST_CROPS)
+    return max(min(memory // 2 // each, enough, MOST_CROPS), 1)
 
 
 def _are_counts(numbers: Any) -> bool:

@@ -5,19 +5,28 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from fcconv.backend import BACKENDS, backend, engines, is_installed, to_numpy
+from fcconv.backend import (
+    BACKENDS,
+    backend,
+    either,
+    engines,
+    is_installed,
+    to_numpy,
+    without_gradients,
+)
 from fcconv.errors import BackendError, FcconvError, UnsupportedError
 from fcconv.graph.running.compiled import Compiled
 from fcconv.graph.running.run import fixed_batch
 from fcconv.scanning.network import Network
-from fcconv.scanning.network_layout import Array
+from fcconv.scanning.network_layout import Array, NetworkLayout
 
-MOMENT = 2.0
+AUTO_ENGINE_SECONDS = 2.0
 """Seconds in which NumPy scores an image that needs no faster engine."""
 
 
@@ -35,64 +44,88 @@ class Score(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
 class Shared:
     """One pass over a tile, which all its windows share.
+
+    Attributes
+    ----------
+    call : Compiled
+        A network that slides.
+    layout : NetworkLayout
+        How it wants its images.
+    every : tuple of int
+        Of its cells, one in so many is kept along each axis.
+    """
+
+    call: Compiled
+    layout: NetworkLayout
+    every: tuple[int, ...]
+
+    def __call__(self, pixels: Array, cells: tuple[slice, ...] = ()) -> tuple[Array, ...]:
+        """Score all cells, and return some; see :class:`Score`."""
+        outputs = _outputs(self.call, self.layout.arranged(pixels[None]))
+        kept = tuple(slice(None, None, n) for n in self.every)
+        return tuple(scores[0][:, *kept][:, *cells] for scores in outputs)
+
+
+def one_pass(network: Network, stride: tuple[int, ...], engine: str) -> Shared:
+    """Let windows share a pass.
 
     Parameters
     ----------
     network : Network
         A network that slides, by its own stride.
     stride : tuple of int
-        Pixels from one window of a tile to the next: of its cells so many are kept.
+        Pixels from one window of a tile to the next, a multiple of that.
     engine : str
         What computes.
     """
-
-    def __init__(self, network: Network, stride: tuple[int, ...], engine: str) -> None:
-        sliding = network.sliding
-        self._layout, self._call = network.layout, sliding.compiled(engine)
-        self._every = [n // m for n, m in zip(stride, sliding.stride, strict=True)]
-
-    def __call__(self, pixels: Array, cells: tuple[slice, ...] = ()) -> tuple[Array, ...]:
-        """Score all cells, and return some; see :class:`Score`."""
-        outputs = _outputs(self._call, self._layout.arranged(pixels[None]))
-        kept = tuple(slice(None, None, n) for n in self._every)
-        return tuple(scores[0][:, *kept][:, *cells] for scores in outputs)
+    sliding = network.sliding
+    every = tuple(n // m for n, m in zip(stride, sliding.stride, strict=True))
+    return Shared(sliding.compiled(engine), network.layout, every)
 
 
+@dataclass(frozen=True, eq=False)
 class Cropped:
     """Each window of a tile cut out and scored by itself, in batches.
 
-    Parameters
+    Attributes
     ----------
-    network : Network
-        The network, of which the patch network scores.
-    stride : tuple of int
-        Pixels from one window of a tile to the next.
-    engine : str
-        What computes.
+    call : Compiled
+        The patch network.
+    layout : NetworkLayout
+        How it wants its images.
+    window, stride : tuple of int
+        Pixels of a window, and from one window of a tile to the next.
     batch : int
         Most windows that are scored together.
+    fixed : int
+        The network takes multiples of so many.
+    compiles : bool
+        Whether it is compiled anew for each size of a batch.
     """
 
-    def __init__(self, network: Network, stride: tuple[int, ...], engine: str, batch: int) -> None:
-        self._window, self._stride = network.window, stride
-        self._batch, self._compiles = batch, engine in BACKENDS and backend(engine).compiles
-        self._fixed = fixed_batch(network.patch.graph.inputs) or 1
-        self._layout, self._call = network.layout, network.patch_compiled(engine)
+    call: Compiled
+    layout: NetworkLayout
+    window: tuple[int, ...]
+    stride: tuple[int, ...]
+    batch: int
+    fixed: int
+    compiles: bool
 
     def __call__(self, pixels: Array, cells: tuple[slice, ...] = ()) -> tuple[Array, ...]:
         """Score some cells, and no others; see :class:`Score`."""
         spatial = tuple(range(1, pixels.ndim))
-        view = sliding_window_view(pixels, self._window, axis=spatial)[
-            :, *(slice(None, None, s) for s in self._stride)
+        view = sliding_window_view(pixels, self.window, axis=spatial)[
+            :, *(slice(None, None, s) for s in self.stride)
         ]
-        view = np.moveaxis(view, 0, len(self._window))[cells]  # (*cells, C, *window)
-        shape = view.shape[: len(self._window)]
+        view = np.moveaxis(view, 0, len(self.window))[cells]  # (*cells, C, *window)
+        shape = view.shape[: len(self.window)]
         count = math.prod(shape)
         batches = [
-            self._scored(view, start, min(start + self._batch, count))
-            for start in range(0, count, self._batch)
+            self._scored(view, start, min(start + self.batch, count))
+            for start in range(0, count, self.batch)
         ]
         return tuple(
             np.moveaxis(np.concatenate(parts), 0, -1).reshape(-1, *shape)
@@ -102,18 +135,18 @@ class Cropped:
     def _scored(self, view: Array, first: int, stop: int) -> list[Array]:
         """Score the windows of some cells, counted row by row: ``(n, K)`` for each output."""
         count = stop - first
-        shape = self._layout.shape(self._window, self._filled(count))
+        shape = self.layout.shape(self.window, self._filled(count))
         batch = np.empty(shape, view.dtype)
-        windows = self._layout.channels_first(batch)
-        columns = view.shape[len(self._window) - 1]
+        windows = self.layout.channels_first(batch)
+        columns = view.shape[len(self.window) - 1]
         for row in range(first // columns, -(-stop // columns)):  # each window is copied once
             start, end = max(first, row * columns), min(stop, (row + 1) * columns)
-            above = np.unravel_index(row, view.shape[: len(self._window) - 1])
+            above = np.unravel_index(row, view.shape[: len(self.window) - 1])
             windows[start - first : end - first] = view[above][start - row * columns :][
                 : end - start
             ]
         windows[count:] = windows[count - 1]
-        made = _outputs(self._call, batch)
+        made = _outputs(self.call, batch)
         if any(scores.shape[:1] != batch.shape[:1] for scores in made):
             raise UnsupportedError(
                 f"the network makes {', '.join(str(scores.shape) for scores in made)} of "
@@ -127,16 +160,42 @@ class Cropped:
         A network whose batch is fixed gets a multiple of it, and one that compiles for each
         size a power of two or a whole batch, so that there are few.
         """
-        calls = -(-count // self._fixed)
-        if self._compiles:
-            calls = min(2 ** (calls - 1).bit_length(), -(-self._batch // self._fixed))
-        return calls * self._fixed
+        calls = -(-count // self.fixed)
+        if self.compiles:
+            calls = min(2 ** (calls - 1).bit_length(), -(-self.batch // self.fixed))
+        return calls * self.fixed
+
+
+def by_crops(network: Network, stride: tuple[int, ...], engine: str, batch: int) -> Cropped:
+    """Let windows be cut out.
+
+    Parameters
+    ----------
+    network : Network
+        The network, of which the patch network scores.
+    stride : tuple of int
+        Pixels from one window of a tile to the next.
+    engine : str
+        What computes.
+    batch : int
+        Most windows that are scored together.
+    """
+    return Cropped(
+        network.patch_compiled(engine),
+        network.layout,
+        network.window,
+        stride,
+        batch,
+        fixed=fixed_batch(network.patch.graph.inputs) or 1,
+        compiles=engine in BACKENDS and backend(engine).compiles,
+    )
 
 
 def _outputs(call: Compiled, images: Array) -> list[Array]:
     """Call a network on images in its layout."""
     try:
-        made = call(images)
+        with without_gradients(call.engine):
+            made = call(images)
     except MemoryError as error:
         raise BackendError(
             f"a tile does not fit into memory ({error}): allow less memory"
@@ -160,7 +219,7 @@ def checked(engine: str) -> str:
         return engine
     if engine not in engines():
         raise BackendError(
-            f"unknown engine {engine!r}: use 'auto', {', '.join(map(repr, engines()))}"
+            f"unknown engine {engine!r}: use {either(map(repr, ('auto', *engines())))}"
         )
     if not is_installed(engine):
         raise BackendError(f"{engine} is not installed: pip install {engine}")
@@ -185,7 +244,7 @@ def fastest(make: Callable[[str], Score], pixels: Array, share: float) -> str:
         begin = time.perf_counter()
         score(pixels)
         times[engine] = time.perf_counter() - begin
-        if times[engine] / share < MOMENT:
+        if times[engine] / share < AUTO_ENGINE_SECONDS:
             break
     if not times:
         raise refusals[0]

@@ -10,8 +10,8 @@ import numpy as np
 
 from fcconv.errors import FcconvError, ImageError
 from fcconv.scanning.pictures import open_picture
-from fcconv.scanning.raw import Raw, Turned
-from fcconv.scanning.readers import Sound, Volume
+from fcconv.scanning.raw import Turned, open_raw
+from fcconv.scanning.readers import open_sound, open_volume
 from fcconv.scanning.stored import Stored, check_series, stamp
 from fcconv.scanning.tiff import open_tiff
 from fcconv.scanning.zarrs import open_zarr
@@ -89,19 +89,21 @@ def _open_npy(path: Path) -> Stored:
     mapped = np.lib.format.open_memmap(path, mode="r")  # which checks that it is all there
     order = range(mapped.ndim)
     if mapped.flags.c_contiguous:
-        return Stored((Raw(path, mapped.dtype, mapped.shape, mapped.offset),), stamp=stamp(path))
-    raw = Raw(path, mapped.dtype, mapped.shape[::-1], mapped.offset)
+        return Stored(
+            (open_raw(path, mapped.dtype, mapped.shape, mapped.offset),), stamp=stamp(path)
+        )
+    raw = open_raw(path, mapped.dtype, mapped.shape[::-1], mapped.offset)
     return Stored((Turned(raw, order[::-1]),), stamp=stamp(path))
 
 
 def _open_sound(path: Path) -> Stored:
     """Open a sound file."""
-    return Stored((Sound(path),), "WC", stamp=stamp(path))
+    return Stored((open_sound(path),), "WC", stamp=stamp(path))
 
 
 def _open_volume(path: Path) -> Stored:
     """Open a NIfTI file, and say which way its axes run: they are not turned."""
-    volume = Volume(path)
+    volume = open_volume(path)
     axes = VOLUMES.get(len(volume.shape))
     if axes is None:
         raise ImageError(f"{path} has {len(volume.shape)} axes: save the part to scan by itself")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from fcconv.scanning.missing import Mask
 from fcconv.scanning.source import Source
 
 
+@dataclass(frozen=True, eq=False)
 class Gapless:
     """An image of windows side by side, where they stand further apart in the original.
 
@@ -18,30 +21,53 @@ class Gapless:
     ``(i + 1) * window``; along the others nothing changes. A region must begin and end with a
     window there, as those of tiles do.
 
-    Parameters
+    Attributes
     ----------
     image : Source
         The original.
-    window, stride : sequence of int
+    window, stride : tuple of int
         Pixels of a window, and from one window to the next in the original, along each axis.
     """
 
-    def __init__(self, image: Source, window: Sequence[int], stride: Sequence[int]) -> None:
-        self._image, self._window, self._stride = image, tuple(window), tuple(stride)
-        self.size = tuple(
+    image: Source
+    window: tuple[int, ...]
+    stride: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        return self.image.name
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Pixels along each spatial axis."""
+        return tuple(
             n if s <= k else ((n - k) // s + 1) * k
-            for n, k, s in zip(image.size, window, stride, strict=True)
+            for n, k, s in zip(self.image.size, self.window, self.stride, strict=True)
         )
-        self.name, self.channels = image.name, image.channels
-        self.dtype, self.nodata = image.dtype, image.nodata
+
+    @property
+    def channels(self) -> int:
+        """Channels, without opacity."""
+        return self.image.channels
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Data type of the pixels that are read."""
+        return self.image.dtype
+
+    @property
+    def nodata(self) -> float | None:
+        """The number that its file uses for pixels without a value."""
+        return self.image.nodata
 
     def identity(self) -> str:
         """Return what tells the original from another."""
-        return self._image.identity()
+        return self.image.identity()
 
     def bytes(self, pixels: Sequence[int]) -> int:
         """Count the bytes that reading a region of so many pixels takes."""
-        return self._image.bytes(pixels)
+        return self.image.bytes(pixels)
 
     def read_valid(
         self, region: tuple[slice, ...], nodata: float | None
@@ -49,13 +75,13 @@ class Gapless:
         """Read a region run by run; see :meth:`Source.read_valid`."""
         runs = [self._runs(axis, part) for axis, part in enumerate(region)]
         if all(len(of_axis) == 1 for of_axis in runs):
-            return self._image.read_valid(tuple(source for ((_, source),) in runs), nodata)
+            return self.image.read_valid(tuple(source for ((_, source),) in runs), nodata)
         shape = tuple(part.stop - part.start for part in region)
         pixels = np.empty((self.channels, *shape), self.dtype)
         missing: Mask | None = None
         for places in itertools.product(*runs):
             target, source = zip(*places, strict=True)
-            pixels[:, *target], without = self._image.read_valid(source, nodata)
+            pixels[:, *target], without = self.image.read_valid(source, nodata)
             if without is not None:
                 missing = np.zeros(shape, bool) if missing is None else missing
                 missing[target] = without
@@ -63,7 +89,7 @@ class Gapless:
 
     def _runs(self, axis: int, part: slice) -> list[tuple[slice, slice]]:
         """List where the runs of a region lie along an axis, in it and in the original."""
-        window, stride = self._window[axis], self._stride[axis]
+        window, stride = self.window[axis], self.stride[axis]
         if stride <= window:
             return [(slice(0, part.stop - part.start), part)]
         starts = range(part.start // window, part.stop // window)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import math
 from collections.abc import Sequence
@@ -20,10 +19,10 @@ from fcconv.scanning.missing import Mask, cleared, without_value
 from fcconv.scanning.stored import Asked, Stored
 from fcconv.scanning.watched import Watched
 
-BLOCK = 2**24
+OVERVIEW_BLOCK_ENTRIES = 2**24
 """Entries that an overview reads at a time, unless the file's own parts are larger."""
 
-ROW = 2**14
+ROW_PIXELS = 2**14
 """Pixels of a row that are read together where nothing is stored in parts: they lie in a row."""
 
 
@@ -175,7 +174,7 @@ class Image:
         size = self._sizes(level)
         every = -(-max(size) // most)
         small = np.empty((self.channels, *(-(-pixels // every) for pixels in size)), self.dtype)
-        for block in blocks(size, self._chunk(level), BLOCK // self._entries):
+        for block in blocks(size, self._chunk(level), OVERVIEW_BLOCK_ENTRIES // self._entries):
             kept = tuple(slice(-(-b.start // every), -(-b.stop // every)) for b in block)
             if all(part.start < part.stop for part in kept):
                 region = tuple(
@@ -194,7 +193,7 @@ class Image:
         shape = f"{self.axes} {self.channels} x {self.size} {self.dtype}"
         return f"{self.name}, {shape}, {self.stored.stamp or self._fingerprint()}"
 
-    @functools.cached_property
+    @property
     def _entries(self) -> int:
         """The entries of one pixel."""
         shape = self.stored.levels[0].shape
@@ -206,7 +205,7 @@ class Image:
         known = zip(self.axes, stored, self.stored.levels[0].shape, strict=True)
         return "".join(told if letter == "." else letter for letter, told, n in known if n > 1)
 
-    @functools.cached_property
+    @property
     def _spatial(self) -> str:
         """The letters of the spatial axes, in order."""
         return "".join(letter for letter in "DHW" if letter in self.axes)
@@ -219,7 +218,7 @@ class Image:
         """Return the pixels that a level reads as a whole, along each spatial axis."""
         chunks = getattr(level, "chunksize", None) or getattr(level, "chunks", None)
         if chunks is None:
-            return (*(1 for _ in self._spatial[1:]), ROW)
+            return (*(1 for _ in self._spatial[1:]), ROW_PIXELS)
         return tuple(int(chunks[self.axes.index(letter)]) for letter in self._spatial)
 
     def _read(self, level: Any, region: tuple[slice, ...]) -> np.ndarray:
@@ -256,7 +255,7 @@ class Image:
                 "anew"
             )
 
-    @functools.cached_property
+    @property
     def _order(self) -> list[int]:
         """Where the axes lie in what is stored: those left out, channels, then spatial ones."""
         return sorted(range(len(self.axes)), key=lambda axis: ".CDHW".index(self.axes[axis]))
@@ -282,7 +281,7 @@ class Image:
     def _fingerprint(self) -> str:
         """Return a hash of all pixels, read part by part."""
         digest, level = hashlib.blake2b(), self.stored.levels[0]
-        for block in blocks(self.size, self._chunk(level), BLOCK // self._entries):
+        for block in blocks(self.size, self._chunk(level), OVERVIEW_BLOCK_ENTRIES // self._entries):
             pixels = np.ascontiguousarray(self._read(level, block))
             digest.update(pixels.reshape(-1).view(np.uint8).data)
         return digest.hexdigest()

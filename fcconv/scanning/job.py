@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +12,9 @@ import fcconv
 from fcconv.errors import ArgumentError, ImageError, UnsupportedError
 from fcconv.scanning.activation import activated, check_activation
 from fcconv.scanning.areas import TISSUE
-from fcconv.scanning.arguments import one
+from fcconv.scanning.arguments import check_type
 from fcconv.scanning.chunks import Output
-from fcconv.scanning.engine import Cropped, Score, Shared
+from fcconv.scanning.engine import Score, by_crops, one_pass
 from fcconv.scanning.gaps import Gapless
 from fcconv.scanning.images import Image
 from fcconv.scanning.layouts import unit
@@ -23,7 +22,7 @@ from fcconv.scanning.missing import Mask, windows_with
 from fcconv.scanning.network import Network, digest, explained, labels_of, shared_if_exact
 from fcconv.scanning.network_layout import Array
 from fcconv.scanning.opening import open_images
-from fcconv.scanning.padded import Opened, Padded
+from fcconv.scanning.padded import Opened, padded
 from fcconv.scanning.plan import Plan, Tile, check_size
 from fcconv.scanning.preparation import Preparation, check_channels
 from fcconv.scanning.records import Record
@@ -70,13 +69,12 @@ class Job:
         """Pixels of an image along each axis."""
         return self.images[0].size
 
-    @functools.cached_property
-    def sources(self) -> Sequence[Source]:
-        """What is read of the images: where windows share nothing there, no gaps between them."""
+    def source(self, number: int) -> Source:
+        """Return what is read of an image: where windows share nothing, no gaps between them."""
+        image = self.images[number]
         if self.step != self.network.stride:
-            window, stride = self.network.window, self.network.stride
-            return [Gapless(image, window, stride) for image in self.images]
-        return self.images
+            return Gapless(image, self.network.window, self.network.stride)
+        return image
 
     @property
     def step(self) -> tuple[int, ...]:
@@ -103,7 +101,7 @@ class Job:
         ImageError
             If it can't be read, or numbers are too large for the network.
         """
-        source = self.sources[number]
+        source = self.source(number)
         pixels, missing = source.read_valid(region, self.preparation.nodata)
         try:
             prepared = self.preparation.prepared(pixels, self.network.layout.dtype, finite=True)
@@ -136,7 +134,7 @@ class Job:
         for name, (_, dtype) in self.network.outputs.items():
             if dtype.kind in "iub":
                 raise ImageError(
-                    f"{self.sources[number].name}, {_words(tile.pixels)}, holds NaN, infinite or "
+                    f"{self.images[number].name}, {_words(tile.pixels)}, holds NaN, infinite or "
                     f"nodata {unit(len(found.shape))}, and scores of the output {name!r} are "
                     f"{dtype}, which has no NaN to say that there is none: replace them first"
                 )
@@ -152,8 +150,8 @@ class Job:
     def score(self, engine: str, batch: int) -> Score:
         """Make what scores a tile."""
         if self.windows == "crops":
-            return Cropped(self.network, self.step, engine, batch)
-        return Shared(self.network, self.step, engine)
+            return by_crops(self.network, self.step, engine, batch)
+        return one_pass(self.network, self.step, engine)
 
     def activated(self, made: Sequence[Array]) -> list[Array]:
         """Return the scores ``(K, *cells)`` of each output as they are kept."""
@@ -191,10 +189,11 @@ class Job:
 def make_job(
     network: Network,
     image: Any,
-    windows: str | None,
-    preparation: Preparation | None,
-    layout: str | None,
-    labels: Sequence[str] | None,
+    *,
+    windows: str | None = None,
+    preparation: Preparation | None = None,
+    layout: str | None = None,
+    labels: Sequence[str] | None = None,
     series: int | None = None,
     page: int | None = None,
     activation: str | None = None,
@@ -203,7 +202,11 @@ def make_job(
     pad: str | None = None,
 ) -> Job:
     """Check what is to be scanned; see :func:`fcconv.scanning.scan.scan`."""
-    steps = Preparation() if preparation is None else one(preparation, Preparation, "preparation")
+    steps = (
+        Preparation()
+        if preparation is None
+        else check_type(preparation, Preparation, "preparation")
+    )
     opened: Sequence[Image | Resized]
     with explained(network):
         if isinstance(image, Image | Resized):
@@ -213,7 +216,7 @@ def make_job(
             opened, batched = open_images(image, len(network.window), layout, series, page)
         images: Sequence[Opened] = opened
         if pad is not None:
-            images = [Padded(one, network.window, network.stride, pad) for one in opened]
+            images = [padded(one, network.window, network.stride, pad) for one in opened]
         prepared = steps.resolved(images[0].dtype, images[0].bits, images[0].nodata)
         check_channels(images[0], prepared, network.layout.channels)
     check_size(images[0].size, network.window)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import os
 import struct
@@ -79,11 +78,11 @@ class InFile:
             record.replace(beside(self.path))
             made.replace(self.path)
             discard(self.folder.path)
-        return Finished(self.path, self.folder.outputs).finish()
+        return _opened(self.path, self.folder.outputs)
 
     def describe(self, description: Mapping[str, Any]) -> None:
         """Write beside the file what the scan is."""
-        Finished(self.path, self.folder.outputs).describe(description)
+        _describe(self.path, description)
 
     def _joined(self) -> list[Path]:
         """Copy the chunks of each output into one file, tile after tile."""
@@ -113,53 +112,62 @@ class Finished:
         The file.
     outputs : mapping of str to Output
         What it holds.
+    arrays : mapping of str to array
+        The array of each output, which is read by region.
     """
 
     path: Path
     outputs: Mapping[str, Output]
-
-    @functools.cached_property
-    def _arrays(self) -> Mapping[str, Any]:
-        return self.finish()
-
-    @classmethod
-    def opened(cls, path: Path, outputs: Mapping[str, Output]) -> Finished:
-        """Check that the file is as it was written.
-
-        Raises
-        ------
-        OutputError
-            If it is not.
-        """
-        with writing(path):
-            told = record_beside(path)
-            if told is None or _digest(path) != told[1]:
-                raise _damaged(path)
-        return cls(path, outputs)
+    arrays: Mapping[str, Any]
 
     def read(self, chunk: tuple[int, ...]) -> Mapping[str, Array]:
         """Return the scores of a tile, read where they are looked at; every one is finished."""
-        return {n: self._arrays[n][made.place(chunk)] for n, made in self.outputs.items()}
+        return {n: self.arrays[n][made.place(chunk)] for n, made in self.outputs.items()}
 
     def write(self, chunk: tuple[int, ...], scores: Mapping[str, Array]) -> None:
         """Take nothing: there is no tile left."""
 
     def describe(self, description: Mapping[str, Any]) -> None:
         """Write beside the file what the scan is."""
-        with writing(self.path):
-            describe_beside(self.path, description)
+        _describe(self.path, description)
 
     def skip(self, chunk: tuple[int, ...]) -> None:
         """Take no note: there is NaN already."""
 
     def finish(self) -> Mapping[str, Any]:
-        """Open the file, which is read by region."""
-        names = stored_names(self.outputs)
-        try:
-            arrays = SCORE_FORMATS[self.path.suffix].read(self.path, list(names.values()))
-            return {name: arrays[stored] for name, stored in names.items()}
-        except (OSError, ValueError, KeyError, EOFError, struct.error, zipfile.BadZipFile):
-            raise _damaged(self.path) from None
+        """Return the arrays."""
+        return self.arrays
+
+
+def open_finished(path: Path, outputs: Mapping[str, Output]) -> Finished:
+    """Open a file of scores that is as it was written.
+
+    Raises
+    ------
+    OutputError
+        If it is not.
+    """
+    with writing(path):
+        told = record_beside(path)
+        if told is None or _digest(path) != told[1]:
+            raise _damaged(path)
+    return Finished(path, outputs, _opened(path, outputs))
+
+
+def _describe(path: Path, description: Mapping[str, Any]) -> None:
+    """Write beside a file what its scan is."""
+    with writing(path):
+        describe_beside(path, description)
+
+
+def _opened(path: Path, outputs: Mapping[str, Output]) -> Mapping[str, Any]:
+    """Open the arrays in a file, which are read by region."""
+    names = stored_names(outputs)
+    try:
+        arrays = SCORE_FORMATS[path.suffix].read(path, list(names.values()))
+        return {name: arrays[stored] for name, stored in names.items()}
+    except (OSError, ValueError, KeyError, EOFError, struct.error, zipfile.BadZipFile):
+        raise _damaged(path) from None
 
 
 def _damaged(path: Path) -> OutputError:

@@ -108,8 +108,37 @@ class Stage:
     spent: tuple[Extent, ...]
 
 
+@dataclass(frozen=True)
 class Footprint:
     """The memory that a pass over a tile takes, beside the weights.
+
+    Attributes
+    ----------
+    image : Extent
+        What the network reads.
+    stages : tuple of Stage
+        What its nodes take, in order.
+    """
+
+    image: Extent
+    stages: tuple[Stage, ...]
+
+    def bytes(self, strides: Sequence[int]) -> int:
+        """Return the peak, for a tile so many strides larger along each axis that grows."""
+
+        def total(extents: Sequence[Extent]) -> int:
+            return sum(extent.bytes(strides) for extent in extents)
+
+        live = peak = total([self.image])
+        for stage in self.stages:
+            live += total(stage.made)
+            peak = max(peak, live + total(stage.workspace))
+            live -= total(stage.spent)
+        return peak
+
+
+def footprint_of(model: ir.Model, shapes: Sequence[tuple[int, ...]], engine: str) -> Footprint:
+    """Find the memory that a pass takes.
 
     Each value of a sliding network grows by one entry every so many pixels, which divide the stride
     (:mod:`fcconv.graph.rules.samples`), so that runs on the smallest images tell it for any tile.
@@ -122,35 +151,25 @@ class Footprint:
         Shape of its input for each image of :func:`corners`; one, if each window is cut out.
     engine : str
         What computes.
+
+    Raises
+    ------
+    ModelError
+        If it does not slide as its metadata say.
     """
-
-    def __init__(self, model: ir.Model, shapes: Sequence[tuple[int, ...]], engine: str) -> None:
-        extents = extents_of(model, shapes, engine)
-        for value in model.graph.outputs if len(shapes) > 1 else ():
-            _check_cells(extents[value])
-        self._input = extents[data_inputs(model.graph)[0]]
-        self._stages = [
-            Stage(
-                tuple(extents[v] for v in node.outputs if v in extents),
-                tuple(_workspace(node, extents, engine)),
-                # a part that nothing reads may lie in the memory of one that is read
-                tuple(extents[v] for v in spent if v in extents and v not in node.outputs),
-            )
-            for node, spent in zip(model.graph, spent_after(model.graph), strict=True)
-        ]
-
-    def bytes(self, strides: Sequence[int]) -> int:
-        """Return the peak, for a tile so many strides larger along each axis that grows."""
-
-        def total(extents: Sequence[Extent]) -> int:
-            return sum(extent.bytes(strides) for extent in extents)
-
-        live = peak = total([self._input])
-        for stage in self._stages:
-            live += total(stage.made)
-            peak = max(peak, live + total(stage.workspace))
-            live -= total(stage.spent)
-        return peak
+    extents = extents_of(model, shapes, engine)
+    for value in model.graph.outputs if len(shapes) > 1 else ():
+        _check_cells(extents[value])
+    stages = [
+        Stage(
+            tuple(extents[v] for v in node.outputs if v in extents),
+            tuple(_workspace(node, extents, engine)),
+            # a part that nothing reads may lie in the memory of one that is read
+            tuple(extents[v] for v in spent if v in extents and v not in node.outputs),
+        )
+        for node, spent in zip(model.graph, spent_after(model.graph), strict=True)
+    ]
+    return Footprint(extents[data_inputs(model.graph)[0]], tuple(stages))
 
 
 def _check_cells(output: Extent) -> None:

@@ -19,15 +19,15 @@ from fcconv.geometry import Ints, per_axis
 from fcconv.graph.files.load import Source, load
 from fcconv.graph.node import attribute_bytes
 from fcconv.graph.rewriting.shared import EXACT_INSTEAD, Stuck, slide
-from fcconv.graph.rewriting.sliding import Sliding, restored
+from fcconv.graph.rewriting.sliding import Sliding, from_metadata
 from fcconv.graph.rules.layer import Layer
 from fcconv.graph.running.compiled import Compiled
 from fcconv.graph.running.engines import compile as compiled
 from fcconv.graph.running.run import data_inputs, fixed_batch
-from fcconv.scanning.arguments import several
+from fcconv.scanning.arguments import check_sequence
 from fcconv.scanning.exactly import exact_at, why_cut_out
 from fcconv.scanning.memory import seen
-from fcconv.scanning.network_layout import Layout
+from fcconv.scanning.network_layout import NetworkLayout
 
 CUT_OUT = (
     "Each window can be cut out and scored by itself: windows='crops' (--windows crops), with a "
@@ -43,7 +43,7 @@ class Network:
     ----------
     patch : onnx_ir.Model
         What scores windows that are cut out; a sliding network without one does, too.
-    layout : Layout
+    layout : NetworkLayout
         How it wants its images.
     window, stride : tuple of int
         Pixels of a window, and from one to the next.
@@ -56,7 +56,7 @@ class Network:
     """
 
     patch: ir.Model
-    layout: Layout
+    layout: NetworkLayout
     window: tuple[int, ...]
     stride: tuple[int, ...]
     outputs: Mapping[str, tuple[int, np.dtype[Any]]]
@@ -132,7 +132,7 @@ def as_network(
         found = network
     else:
         model = load(network, window)
-        found = restored(model) or slide(model, stride)
+        found = from_metadata(model) or slide(model, stride)
     if windows != "exact":
         return _of(found, stride, windows)
     cut_out = why_cut_out(found.patch if isinstance(found, Stuck) else found.cropping)
@@ -162,7 +162,7 @@ def _of_sliding(sliding: Sliding, stride: Ints | None, windows: str | None) -> N
             f"the network slides by {sliding.stride}, and a scan of it by multiples of that, not "
             f"by {stride}: make it from the patch network again, with this stride"
         )
-    layout = Layout.of(sliding.model)
+    layout = NetworkLayout.of(sliding.model)
     return Network(sliding.cropping, layout, sliding.window, wanted, sliding.outputs, sliding)
 
 
@@ -177,7 +177,7 @@ def _of_patches(stuck: Stuck, stride: Ints | None, windows: str | None) -> Netwo
             f"stride (--stride), the pixels from one window to the next"
         )
     model = stuck.patch
-    layout = Layout.of(model, stuck.axes)
+    layout = NetworkLayout.of(model, stuck.axes)
     shape = data_inputs(model.graph)[0].shape
     sizes = () if shape is None else shape.dims
     window = tuple(int(str(sizes[axis])) for axis in stuck.axes)
@@ -186,7 +186,7 @@ def _of_patches(stuck: Stuck, stride: Ints | None, windows: str | None) -> Netwo
 
 
 def _outputs(
-    model: ir.Model, layout: Layout, window: tuple[int, ...]
+    model: ir.Model, layout: NetworkLayout, window: tuple[int, ...]
 ) -> dict[str, tuple[int, np.dtype[Any]]]:
     """Run a patch network once, and see how many scores of a window each output has."""
     count = fixed_batch(data_inputs(model.graph)) or 1
@@ -232,7 +232,7 @@ def labels_of(network: Network, labels: Sequence[str] | None) -> tuple[str, ...]
     first, (count, _) = next(iter(network.outputs.items()))
     if labels is None:
         return (first,) if count == 1 else tuple(map(str, range(count)))
-    names = several(labels, str, "labels")
+    names = check_sequence(labels, str, "labels")
     if len(names) != count or len(set(names)) != count:
         raise ArgumentError(
             f"the output {first!r} needs {count} labels, no two the same, got {len(names)}: "

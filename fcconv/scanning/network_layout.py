@@ -17,7 +17,7 @@ Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Layout:
+class NetworkLayout:
     """How the network wants an image that is held as ``(C, *S)``.
 
     Attributes
@@ -42,7 +42,7 @@ class Layout:
     ones: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, model: ir.Model, spatial: Sequence[int] | None = None) -> Layout:
+    def of(cls, model: ir.Model, spatial: Sequence[int] | None = None) -> NetworkLayout:
         """Read the layout off the input of a network; of a sliding one spatial axes are free.
 
         Raises

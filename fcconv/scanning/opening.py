@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fcconv.backend import library, to_numpy
 from fcconv.errors import ImageError
 from fcconv.scanning.formats import open_file, reason
 from fcconv.scanning.images import Image
@@ -28,7 +29,7 @@ def open_images(
     Parameters
     ----------
     source : array, str or path
-        Anything with ``shape``, ``dtype`` and slices (NumPy, JAX, Zarr, HDF5, Dask, ...); or a
+        Anything with ``shape``, ``dtype`` and slices (NumPy, JAX, PyTorch, Zarr, HDF5, ...); or a
         file that Pillow, tifffile, NumPy, soundfile or nibabel reads, or a Zarr folder. Pixels are
         read by region, but those of Pillow's formats all at once.
     rank : int
@@ -107,7 +108,8 @@ def _array(source: Any, series: int | None) -> Stored:
         raise ImageError(f"an image is an array or the path of a file, got {type(source).__name__}")
     if series is not None:
         raise ImageError("series chooses among the pictures of a file, but this is an array")
-    return Stored((source,))
+    has_dtypes_of_its_own = not isinstance(source.dtype, np.dtype) and library(source)
+    return Stored((to_numpy(source) if has_dtypes_of_its_own else source,))
 
 
 def _check_dtype(name: str, dtype: Any) -> None:

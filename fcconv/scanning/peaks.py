@@ -15,7 +15,7 @@ from fcconv.scanning.blocks import blocks
 from fcconv.scanning.cached import cached
 from fcconv.scanning.suppression import Flags, Numbers, non_max_suppression, strongest_first
 
-BLOCK = 2**20
+BLOCK_SCORES = 2**20
 """Scores that are looked at together."""
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -134,7 +134,7 @@ def _maxima(
     """
     shape, stored = scores.shape[len(lead) :], cached(scores)
     first, last = channels[0], channels[-1]  # read together: they may lie in the same chunk
-    most = max(BLOCK // (last + 1 - first), 1)
+    most = max(BLOCK_SCORES // (last + 1 - first), 1)
     cut = list(blocks(shape[1:], [1] * len(shape[1:]), most))
     numbers, values = [], []
     for done, block in enumerate(cut, 1):

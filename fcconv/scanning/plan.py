@@ -21,7 +21,7 @@ from fcconv.scanning.layouts import unit
 
 
 @dataclass(frozen=True)
-class Part:
+class AxisTile:
     """A tile along one axis.
 
     Attributes
@@ -40,7 +40,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Axis:
+class AxisTiles:
     """Tiles along one axis.
 
     Attributes
@@ -81,24 +81,24 @@ class Axis:
         remainder = (self.size - self.window) % self.stride
         return self.window + (self.scored - 1) * self.stride + remainder
 
-    def split(self) -> Axis:
+    def split(self) -> AxisTiles:
         """Return the axis in more tiles, about an eighth more, evenly."""
         more = self.tiles + 1 + self.tiles // 8
         return replace(self, kept=min(-(-self.cells // more), self.kept - 1))
 
-    def part(self, tile: int) -> Part:
+    def part(self, tile: int) -> AxisTile:
         """Return one tile.
 
         Examples
         --------
-        >>> Axis(size=100, window=20, stride=10, before=1, after=1, kept=4).part(1)
-        Part(pixels=slice(30, 100, None), cells=slice(4, 8, None), inner=slice(1, 5, None))
+        >>> AxisTiles(size=100, window=20, stride=10, before=1, after=1, kept=4).part(1)
+        AxisTile(pixels=slice(30, 100, None), cells=slice(4, 8, None), inner=slice(1, 5, None))
         """
         first = tile * self.kept
         last = min(first + self.kept, self.cells)
         start = min(max(first - self.before, 0), self.cells - self.scored)
         pixel = start * self.stride
-        return Part(
+        return AxisTile(
             slice(pixel, pixel + self.pixels),
             slice(first, last),
             slice(first - start, last - start),
@@ -107,7 +107,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Tile:
-    """A part of an image that is scored at once; see :class:`Part`.
+    """A part of an image that is scored at once; see :class:`AxisTile`.
 
     Attributes
     ----------
@@ -134,11 +134,11 @@ class Plan:
 
     Attributes
     ----------
-    axes : tuple of Axis
+    axes : tuple of AxisTiles
         The tiles along each axis.
     """
 
-    axes: tuple[Axis, ...]
+    axes: tuple[AxisTiles, ...]
 
     @property
     def pixels(self) -> tuple[int, ...]:
@@ -228,7 +228,7 @@ def plans(
     """
     check_size(size, window)
     axes = [
-        Axis(n, k, s, -(-before // s), -(-after // s), kept=(n - k) // s + 1)
+        AxisTiles(n, k, s, -(-before // s), -(-after // s), kept=(n - k) // s + 1)
         for n, k, s, (before, after) in zip(size, window, stride, margins, strict=True)
     ]
     yield Plan(tuple(axes))

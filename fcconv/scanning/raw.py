@@ -7,35 +7,35 @@ import math
 import threading
 import weakref
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 
+@dataclass(frozen=True, eq=False)
 class Raw:
     """Entries of a file that is not compressed, in C order.
 
     They are read, not mapped: where a mapped file becomes shorter, the process dies.
 
-    Parameters
+    Attributes
     ----------
-    path : Path
-        The file.
     dtype : dtype
-        What it holds.
-    shape : sequence of int
+        What the file holds.
+    shape : tuple of int
         Entries along each axis, the last of which is the fastest.
     offset : int
         Byte at which they begin.
     """
 
-    def __init__(self, path: Path, dtype: Any, shape: Sequence[int], offset: int) -> None:
-        self.shape, self.dtype = tuple(map(int, shape)), np.dtype(dtype)
-        self._offset = offset
-        self._lock = threading.Lock()  # there is one position in the file
-        self._file = path.open("rb")
-        weakref.finalize(self, self._file.close)
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    offset: int
+    _file: BufferedReader
+    _lock: threading.Lock = field(default_factory=threading.Lock)  # the file has one position
 
     def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray:
         """Read a part.
@@ -56,7 +56,7 @@ class Raw:
         rows = entries.reshape(math.prod(lengths[:axis]), -1)
         with self._lock:
             for row, place in zip(rows, itertools.product(*outer, [span.start]), strict=True):
-                self._file.seek(self._offset + self._place(place) * self.dtype.itemsize)
+                self._file.seek(self.offset + self._place(place) * self.dtype.itemsize)
                 if self._file.readinto(row.view(np.uint8).data) != row.nbytes:
                     raise EOFError("the file has become shorter")
         return entries[(*(slice(None) for _ in outer), slice(None, None, run.step))]
@@ -76,33 +76,68 @@ class Raw:
         return sum(i * math.prod(self.shape[axis + 1 :]) for axis, i in enumerate(index))
 
 
+def open_raw(path: Path, dtype: Any, shape: Sequence[int], offset: int) -> Raw:
+    """Open a file; it is closed when nothing refers to its entries any more.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    dtype : dtype
+        What it holds.
+    shape : sequence of int
+        Entries along each axis, the last of which is the fastest.
+    offset : int
+        Byte at which they begin.
+    """
+    file = path.open("rb")
+    raw = Raw(np.dtype(dtype), tuple(map(int, shape)), offset, file)
+    weakref.finalize(raw, file.close)
+    return raw
+
+
+@dataclass(frozen=True, eq=False)
 class Turned:
     """An array with its axes in another order, some of them reversed.
 
-    Parameters
+    Attributes
     ----------
     array : array
         What is read.
     order : sequence of int
         The axis of `array` that becomes each axis.
-    flipped : collection of int
+    flipped : sequence of int
         Axes of `array` that are reversed.
     """
 
-    def __init__(self, array: Any, order: Sequence[int], flipped: Sequence[int] = ()) -> None:
-        self._array, self._order, self._flipped = array, tuple(order), tuple(flipped)
-        self.shape = tuple(int(array.shape[axis]) for axis in order)
-        self.dtype = array.dtype
-        chunks = getattr(array, "chunks", None)
-        self.chunks = None if chunks is None else tuple(chunks[axis] for axis in order)
+    array: Any
+    order: Sequence[int]
+    flipped: Sequence[int] = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Entries along each axis."""
+        return tuple(int(self.array.shape[axis]) for axis in self.order)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Data type of the entries."""
+        dtype: np.dtype[Any] = self.array.dtype
+        return dtype
+
+    @property
+    def chunks(self) -> tuple[int, ...] | None:
+        """Entries that are read as a whole along each axis, if there are chunks."""
+        chunks = getattr(self.array, "chunks", None)
+        return None if chunks is None else tuple(chunks[axis] for axis in self.order)
 
     def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray:
         """Read a part."""
-        parts = dict(zip(self._order, index, strict=True))
-        for axis in self._flipped:
-            parts[axis] = _mirrored(parts[axis], int(self._array.shape[axis]))
-        pixels = np.asarray(self._array[tuple(parts[axis] for axis in range(len(parts)))])
-        return np.flip(pixels, self._flipped).transpose(self._order)
+        parts = dict(zip(self.order, index, strict=True))
+        for axis in self.flipped:
+            parts[axis] = _mirrored(parts[axis], int(self.array.shape[axis]))
+        pixels = np.asarray(self.array[tuple(parts[axis] for axis in range(len(parts)))])
+        return np.flip(pixels, tuple(self.flipped)).transpose(self.order)
 
 
 def _mirrored(part: slice, length: int) -> slice:

@@ -12,23 +12,24 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 import numpy as np
 
 from fcconv.errors import BackendError, ImageError
 
-SKIPPED = 2**20
+SKIPPED_FRAMES = 2**20
 """Frames of a sound that are decoded at a time on the way to those asked for."""
 
 WAVS = {b"RIFF": "<", b"RF64": "<", b"RIFX": ">"}
 """How a WAV begins, to the order of the bytes of its numbers."""
 
-STREAMED = 2**31 - 2**16
+STREAMED_BYTES = 2**31 - 2**16
 """Bytes from which on a WAV's header means that its length was not known when it was written."""
 
-UNPACKED = 2**22
+UNPACKED_BYTES = 2**22
 """Bytes that are decompressed at a time."""
 
 
@@ -46,6 +47,23 @@ def needed(module: str) -> Any:
         raise BackendError(f"{error}: pip install 'fcconv[scan]'") from error
 
 
+def open_sound(path: Path) -> Sound:
+    """Open a sound file.
+
+    Raises
+    ------
+    ImageError
+        If it is cut off.
+    BackendError
+        If soundfile is not installed.
+    """
+    file = needed("soundfile").SoundFile(path)
+    _check_wav(path)
+    shape = int(file.frames), int(file.channels)
+    return Sound(shape, file, np.empty((0, shape[1]), np.float32))
+
+
+@dataclass(eq=False)
 class Sound:
     """Samples of a sound file, frames by channels, as float32 from -1 to 1.
 
@@ -53,13 +71,12 @@ class Sound:
     beginning on. What was read last is kept: regions that overlap, and go forward, are read once.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._file = needed("soundfile").SoundFile(path)
-        _check_wav(path)
-        self._lock = threading.Lock()  # there is one position in the file
-        self.shape = (int(self._file.frames), int(self._file.channels))
-        self.dtype = np.dtype(np.float32)
-        self._first, self._kept = 0, self._next(0)
+    shape: tuple[int, int]
+    _file: Any
+    _kept: np.ndarray
+    _first: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)  # the file has one position
+    dtype: ClassVar[np.dtype[Any]] = np.dtype(np.float32)
 
     def __getitem__(self, index: tuple[slice, slice]) -> np.ndarray:
         """Read frames; the end may come early in a broken file."""
@@ -87,7 +104,7 @@ class Sound:
             first, kept = 0, self._next(0)
         while first + len(kept) < start:
             first += len(kept)
-            kept = self._next(min(SKIPPED, start - first))
+            kept = self._next(min(SKIPPED_FRAMES, start - first))
             if not len(kept):
                 return kept
         more = self._next(max(stop - first - len(kept), 0))
@@ -113,36 +130,58 @@ def _check_wav(path: Path) -> None:
         else:
             return
         end, size = found + (long or length), os.fstat(file.fileno()).st_size
-    if end > size and (long or length < STREAMED):
+    if end > size and (long or length < STREAMED_BYTES):
         raise ImageError(f"{path} is cut off: {size} bytes of {end}: copy it again")
 
 
-class Volume:
-    """Voxels of a NIfTI file, in the units that its slope and intercept say.
+def open_volume(path: Path) -> Volume:
+    """Open a NIfTI file.
 
     What is compressed by gzip can only be read from its beginning on. It is decompressed once, into
     a temporary file.
 
+    Raises
+    ------
+    ImageError
+        If it is cut off, or does not fit where it is decompressed.
+    BackendError
+        If nibabel is not installed.
+    """
+    nibabel, log = needed("nibabel"), logging.getLogger("nibabel.global")
+    log.disabled = True  # it would print what is odd in a header
+    try:
+        image = nibabel.load(path)
+    finally:
+        log.disabled = False
+    voxels = _unpacked(path, image.dataobj) if path.suffix.lower() == ".gz" else image.dataobj
+    orientation = _orientation(nibabel.aff2axcodes(image.affine))
+    first = np.asarray(voxels[tuple(slice(0, 1) for _ in voxels.shape)])
+    return Volume(tuple(map(int, voxels.shape)), first.dtype, orientation, voxels)
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """Voxels of a NIfTI file, in the units that its slope and intercept say.
+
     Attributes
     ----------
+    shape : tuple of int
+        Voxels along each axis.
+    dtype : dtype
+        Data type of the voxels that are read.
     orientation : str
         Which way the axes run.
     """
 
-    def __init__(self, path: Path) -> None:
-        nibabel, log = needed("nibabel"), logging.getLogger("nibabel.global")
-        log.disabled = True  # it would print what is odd in a header
-        try:
-            image = nibabel.load(path)
-        finally:
-            log.disabled = False
-        self._voxels = (
-            _unpacked(path, image.dataobj) if path.suffix.lower() == ".gz" else image.dataobj
-        )
-        self.orientation = _orientation(nibabel.aff2axcodes(image.affine))
-        self.shape = tuple(int(n) for n in self._voxels.shape)
-        self.chunks = (*self.shape[:2], *(1 for _ in self.shape[2:]))  # the first axis is fastest
-        self.dtype = self[tuple(slice(0, 1) for _ in self.shape)].dtype
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    orientation: str
+    _voxels: Any
+
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        """Voxels that are read as a whole along each axis, of which the first is the fastest."""
+        return (*self.shape[:2], *(1 for _ in self.shape[2:]))
 
     def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray:
         """Read a part."""
@@ -163,7 +202,7 @@ def _unpacked(path: Path, packed: Any) -> Any:
     end = packed.offset + math.prod(map(int, packed.shape)) * packed.dtype.itemsize
     try:
         with gzip.open(path) as source:
-            while (left := end - file.tell()) and (part := source.read(min(left, UNPACKED))):
+            while (left := end - file.tell()) and (part := source.read(min(left, UNPACKED_BYTES))):
                 _write(path, file, part, end)
         if left:
             raise ImageError(f"{path} is cut off: {end - left} bytes of {end}: copy it again")

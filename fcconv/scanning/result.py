@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MOST_PIXELS = {1: 2**18, 2: 1600, 3: 256}
 """Pixels along the longest axis of the image in a picture or page, by the number of axes."""
 
-NAMED = 5
+MAX_NAMED_CLASSES = 5
 """Most classes that a scan's text names."""
 
 
@@ -114,7 +114,9 @@ class Scan(Windows):
 
     def __repr__(self) -> str:
         """Say what was scanned and how, without the scores."""
-        few = ", ".join(self.labels[:NAMED]) + (", ..." if len(self.labels) > NAMED else "")
+        few = ", ".join(self.labels[:MAX_NAMED_CLASSES]) + (
+            ", ..." if len(self.labels) > MAX_NAMED_CLASSES else ""
+        )
         arrays = ", ".join(f"{name} {y.shape} {y.dtype}" for name, y in self.outputs.items())
         return (
             f"<Scan of {self.size} {unit(len(self.size))}: {self.cells} windows of {self.window}, "

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -12,19 +14,16 @@ from fcconv.scanning.images import Image
 from fcconv.scanning.missing import Mask, cleared
 from fcconv.scanning.readers import needed
 
-LARGEST, SMALLEST = 16, 1 / 4096
+MAX_SCALE, MIN_SCALE = 16, 1 / 4096
 """Limits of a scale."""
 
 
-class Resized:
-    """An image in another size; each region is resized from what it covers, and its surroundings.
-
-    Pillow holds places as float32, so that a pixel can differ by rounding from that of the whole
-    image resized.
+def resized(image: Image, scale: float) -> Resized:
+    """Return an image in another size.
 
     Parameters
     ----------
-    image : Image
+    picture : Image
         The image, with two spatial axes.
     scale : float
         Size to have, in parts of the image's.
@@ -36,22 +35,75 @@ class Resized:
     UnsupportedError
         If the image has another number of axes.
     """
+    if not MIN_SCALE <= scale <= MAX_SCALE:
+        raise ImageError(f"a scale lies between {MIN_SCALE} and {MAX_SCALE}, got {scale}")
+    if len(image.size) != 2:
+        raise UnsupportedError(f"{image.name}: only images of two axes are resized; use scale 1")
+    return Resized(image, scale)
 
-    def __init__(self, image: Image, scale: float) -> None:
-        if not SMALLEST <= scale <= LARGEST:
-            raise ImageError(f"a scale lies between {SMALLEST} and {LARGEST}, got {scale}")
-        if len(image.size) != 2:
-            raise UnsupportedError(
-                f"{image.name}: only images of two axes are resized; use scale 1"
-            )
-        self.picture = image
-        self.scale = scale
-        self.name = f"{image.name} times {scale:g}"
-        # whole pixels only, so that pixel i is what lies from i / scale to (i + 1) / scale
-        self.size = tuple(max(math.floor(n * scale + 1e-9), 1) for n in image.size)
-        self.channels, self.dtype, self.bits = image.channels, image.dtype, image.bits
-        self.nodata, self.notes = image.nodata, image.notes
-        self.other_channels, self.asked = image.other_channels, image.asked
+
+@dataclass(frozen=True, eq=False)
+class Resized:
+    """An image in another size; each region is resized from what it covers, and its surroundings.
+
+    Pillow holds places as float32, so that a pixel can differ by rounding from that of the whole
+    image resized.
+
+    Attributes
+    ----------
+    picture : Image
+        The image, with two spatial axes.
+    scale : float
+        Its size, in parts of the image's.
+    """
+
+    picture: Image
+    scale: float
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        return f"{self.picture.name} times {self.scale:g}"
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Pixels along each axis: pixel i is what lies from i / scale to (i + 1) / scale."""
+        return tuple(max(math.floor(n * self.scale + 1e-9), 1) for n in self.picture.size)
+
+    @property
+    def channels(self) -> int:
+        """Channels, without opacity."""
+        return self.picture.channels
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Data type of the pixels."""
+        return self.picture.dtype
+
+    @property
+    def bits(self) -> int | None:
+        """How many bits of a pixel are in use, if the file says so."""
+        return self.picture.bits
+
+    @property
+    def nodata(self) -> float | None:
+        """The number that its file uses for pixels without a value."""
+        return self.picture.nodata
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said of the image."""
+        return self.picture.notes
+
+    @property
+    def asked(self) -> Any:
+        """See :class:`fcconv.scanning.images.Image`."""
+        return self.picture.asked
+
+    @property
+    def other_channels(self) -> Any:
+        """See :class:`fcconv.scanning.images.Image`."""
+        return self.picture.other_channels
 
     def identity(self) -> str:
         """Return what tells this image from another."""

@@ -61,7 +61,7 @@ def scan(
     network : Sliding, path, onnx.ModelProto, onnx_ir.Model or torch.nn.Module
         The network; a patch classifier is made sliding first, if it can be.
     image : array or path
-        Pixels ``(C, *S)`` or ``(N, C, *S)``: an array of NumPy or JAX, or whatever is sliced like
+        Pixels ``(C, *S)`` or ``(N, C, *S)``: an array of a backend, or whatever is sliced like
         one (a memmap, zarr, h5py, dask), read by region; or a file: PNG, JPEG, BMP, WebP, TIFF and
         its pyramids, npy, zarr, WAV, NIfTI.
     stride : int or sequence of int, optional
@@ -71,8 +71,8 @@ def scan(
         Shape of one input without the batch, for a PyTorch module, or where the network leaves it
         free.
     engine : str
-        What computes: a backend, "numpy" or "jax", "onnxruntime", or "auto", which times those that
-        are there on a small tile, and takes the fastest.
+        What computes: a backend, "numpy", "jax" or "torch", "onnxruntime", or "auto", which times
+        those that are there on a small tile, and takes the fastest.
     memory : int or str
         Bytes for pixels, values and scores on the way, such as "512MB" or "2GiB"; libraries,
         weights, and scores that stay in memory come on top. Tiles stay near 64 MB, as larger ones
@@ -165,12 +165,12 @@ def scan(
     job = make_job(
         scored,
         image,
-        windows,
-        preparation,
-        layout,
-        labels,
-        series,
-        page,
+        windows=windows,
+        preparation=preparation,
+        layout=layout,
+        labels=labels,
+        series=series,
+        page=page,
         activation=activation,
         region=region,
         mask=mask,

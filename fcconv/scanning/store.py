@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from fcconv.errors import OutputError
 from fcconv.scanning.chunks import Array, InFolder, Output
-from fcconv.scanning.joined import Finished, InFile
+from fcconv.scanning.joined import InFile, open_finished
 from fcconv.scanning.records import (
     CHUNKED,
     Record,
@@ -29,7 +30,7 @@ SAID = {"fcconv": "version of fcconv", "network": "network, by a digest of nodes
 NEEDED = {"network": "give the file of the network that began it"}
 """What parts of a record are in words, and what to give where they differ."""
 
-DIGITS = 12
+DIGEST_DIGITS = 12
 """Digits of a digest that are told."""
 
 
@@ -60,38 +61,52 @@ class Store(Protocol):
         ...
 
 
+def in_memory(outputs: Mapping[str, Output]) -> InMemory:
+    """Make room for scores in arrays.
+
+    Raises
+    ------
+    OutputError
+        If there is none.
+    """
+    try:
+        arrays = {n: np.empty(made.shape, made.dtype) for n, made in outputs.items()}
+    except MemoryError as error:
+        raise OutputError(f"the scores do not fit into memory ({error}): give out") from None
+    return InMemory(outputs, arrays)
+
+
+@dataclass(frozen=True, eq=False)
 class InMemory:
     """Scores in arrays.
 
-    Parameters
+    Attributes
     ----------
     outputs : mapping of str to Output
         What is to be kept.
+    arrays : mapping of str to array
+        The scores of each output.
     """
 
-    def __init__(self, outputs: Mapping[str, Output]) -> None:
-        self._outputs = outputs
-        try:
-            self._arrays = {n: np.empty(made.shape, made.dtype) for n, made in outputs.items()}
-        except MemoryError as error:
-            raise OutputError(f"the scores do not fit into memory ({error}): give out") from None
+    outputs: Mapping[str, Output]
+    arrays: Mapping[str, Array]
 
     def read(self, chunk: tuple[int, ...]) -> None:
         """Return nothing: no tile was finished before."""
 
     def write(self, chunk: tuple[int, ...], scores: Mapping[str, Array]) -> None:
         """Keep the scores of a tile."""
-        for name, made in self._outputs.items():
-            self._arrays[name][made.place(chunk)] = scores[name]
+        for name, made in self.outputs.items():
+            self.arrays[name][made.place(chunk)] = scores[name]
 
     def skip(self, chunk: tuple[int, ...]) -> None:
         """Leave NaN where a tile lies."""
-        for name, made in self._outputs.items():
-            self._arrays[name][made.place(chunk)] = np.nan
+        for name, made in self.outputs.items():
+            self.arrays[name][made.place(chunk)] = np.nan
 
     def finish(self) -> Mapping[str, Any]:
         """Return the arrays."""
-        return self._arrays
+        return self.arrays
 
     def describe(self, description: Mapping[str, Any]) -> None:
         """Keep nothing: who has the arrays has the scan."""
@@ -121,7 +136,7 @@ def open_store(
         If zarr is not installed.
     """
     if out is None:
-        return InMemory(outputs)
+        return in_memory(outputs)
     chunks = chunks_of(out)
     with writing(out):
         clear_leftovers(chunks)
@@ -132,7 +147,7 @@ def open_store(
         elif out.exists() and existing == "resume":
             told = record_beside(out)
             _check_same(told and told[0], record, out)
-            return Finished.opened(out, outputs)
+            return open_finished(out, outputs)
         return (InFolder if out == chunks else InFile).opened(out, outputs, record)
 
 
@@ -208,5 +223,5 @@ def _check_same(before: Record | None, record: Record, path: Path) -> None:
 
 
 def _short(name: str, value: Any) -> str:
-    text = f"{value}"[:DIGITS] if name == "network" else repr(value)
+    text = f"{value}"[:DIGEST_DIGITS] if name == "network" else repr(value)
     return text if len(text) <= 100 else f"{text[:97]}..."

@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-PAIRS = 2**19
+MAX_PAIRS = 2**19
 """Pairs of boxes that are compared at a time, unless one box has more."""
 
-PREFIX = 2**10
-"""Boxes that are settled together at first; then twice as many as fitted into `PAIRS`."""
+FIRST_PREFIX = 2**10
+"""Boxes that are settled together at first; then twice as many as fitted into `MAX_PAIRS`."""
 
-LONGEST = 2**20
+MAX_AXIS_TILES = 2**20
 """Most tiles of the grid along an axis, so that three axes are numbered in 64 bits."""
 
 Boxes = npt.NDArray[np.float64]
@@ -62,8 +63,8 @@ def non_max_suppression(
     order = strongest_first(scores)
     if not len(order) or overlap >= 1:  # no overlap is larger
         return order
-    grid = Grid(boxes[order], overlap)
-    left, kept, length = np.arange(len(order)), [], PREFIX
+    grid = _grid_of(boxes[order], overlap)
+    left, kept, length = np.arange(len(order)), [], FIRST_PREFIX
     by_tile = grid.by_tile(left)
     while len(left):
         settled, strongest, gone = _settle(grid, left[:length], by_tile)
@@ -101,7 +102,7 @@ class Near(NamedTuple):
 
     def fitting(self) -> int:
         """Count the first boxes whose runs hold no more pairs than are compared at a time."""
-        return max(1, int(np.searchsorted(np.cumsum(self.length.sum(axis=1)), PAIRS, "right")))
+        return max(1, int(np.searchsorted(np.cumsum(self.length.sum(axis=1)), MAX_PAIRS, "right")))
 
     def of(self, most: int) -> Near:
         """Leave out all but the first boxes."""
@@ -115,30 +116,36 @@ class Near(NamedTuple):
         return np.repeat(boxes, self.length.sum(axis=1)), self.listed[places]
 
 
-class Grid:
+@dataclass(frozen=True, eq=False)
+class BoxGrid:
     """Boxes, and a grid in whose tiles their centres lie.
 
     Two boxes that overlap too far have their centres in the same tile or in neighbouring ones.
 
-    Parameters
+    Attributes
     ----------
     boxes : array, shape (n, axes, 2)
         The boxes, strongest first.
     overlap : float
         Largest intersection over union that two of them may have, below 1.
+    tiles : array, shape (n,)
+        The tile of each box.
+    rows : array, shape (3 ** (axes - 1),)
+        What leads from a tile to the same place in its own row and in those beside it.
     """
 
-    def __init__(self, boxes: Boxes, overlap: float) -> None:
-        self._boxes, self._overlap = boxes, overlap
-        self._tiles, self._rows = _tiles(boxes, overlap)
+    boxes: Boxes
+    overlap: float
+    tiles: Numbers
+    rows: Numbers
 
     def by_tile(self, boxes: Numbers) -> Numbers:
         """Sort some of the boxes by their tiles."""
-        return boxes[np.argsort(self._tiles[boxes], kind="stable")]
+        return boxes[np.argsort(self.tiles[boxes], kind="stable")]
 
     def near(self, boxes: Numbers, listed: Numbers) -> Near:
         """Find which of a list, sorted by tile, lie around each of some boxes."""
-        tiles, listed_tiles = self._tiles[boxes][:, None] + self._rows, self._tiles[listed]
+        tiles, listed_tiles = self.tiles[boxes][:, None] + self.rows, self.tiles[listed]
         first = np.searchsorted(listed_tiles, tiles - 1)
         return Near(listed, first, np.searchsorted(listed_tiles, tiles + 1, "right") - first)
 
@@ -147,9 +154,9 @@ class Grid:
         stronger, weaker = near.pairs(boxes)
         later = weaker > stronger
         stronger, weaker = stronger[later], weaker[later]
-        over = iou(self._boxes[stronger], self._boxes[weaker]) > self._overlap
+        over = iou(self.boxes[stronger], self.boxes[weaker]) > self.overlap
         stronger, weaker = stronger[over], weaker[over]
-        gone = np.zeros(len(self._boxes), np.bool_)
+        gone = np.zeros(len(self.boxes), np.bool_)
         starts = np.flatnonzero(np.diff(stronger, prepend=-1)).tolist()
         for start, end in itertools.pairwise([*starts, len(stronger)]):
             if not gone[stronger[start]]:
@@ -157,7 +164,7 @@ class Grid:
         return gone
 
 
-def _settle(grid: Grid, prefix: Numbers, by_tile: Numbers) -> tuple[int, Numbers, Flags]:
+def _settle(grid: BoxGrid, prefix: Numbers, by_tile: Numbers) -> tuple[int, Numbers, Flags]:
     """Settle the strongest of the boxes that are left, as many of a prefix as fit.
 
     Returns
@@ -183,28 +190,21 @@ def _settle(grid: Grid, prefix: Numbers, by_tile: Numbers) -> tuple[int, Numbers
     return len(prefix), kept, gone
 
 
-def _tiles(boxes: Boxes, overlap: float) -> tuple[Numbers, Numbers]:
-    """Lay a grid whose tiles are numbered row by row.
-
-    Returns
-    -------
-    tiles : array, shape (n,)
-        The tile of each box.
-    rows : array, shape (3 ** (axes - 1),)
-        What leads from a tile to the same place in its own row and in those beside it.
-    """
+def _grid_of(boxes: Boxes, overlap: float) -> BoxGrid:
+    """Lay a grid whose tiles are numbered row by row."""
     centres, sizes = boxes.mean(axis=-1), boxes[..., 1] - boxes[..., 0]
     # The IoU of boxes is at most that of their sides along an axis. For sides a and b whose centres
     # are d apart that is at most (m - d) / (m + d) with m = (a + b) / 2, and more than t only where
     # d < m (1 - t) / (1 + t). A little is added, as all of this is rounded.
     reach = sizes.max(axis=0) * ((1 - overlap) / (1 + overlap) + 1e-9)
     places = centres - centres.min(axis=0)
-    side = np.maximum(reach, places.max(axis=0) / LONGEST)
+    side = np.maximum(reach, places.max(axis=0) / MAX_AXIS_TILES)
     tiles = np.floor(places / side).astype(np.int64)
     lengths = tiles.max(axis=0) + 2  # an empty tile at the end of a row parts it from the next
     strides = np.append(np.cumprod(lengths[:0:-1])[::-1], 1)
     steps = itertools.product((-1, 0, 1), repeat=len(strides) - 1)
-    return tiles @ strides, np.array([np.dot(step, strides[:-1]) for step in steps], np.int64)
+    rows = np.array([np.dot(step, strides[:-1]) for step in steps], np.int64)
+    return BoxGrid(boxes, overlap, tiles @ strides, rows)
 
 
 def strongest_first(scores: npt.NDArray[Any]) -> Numbers:

@@ -6,13 +6,14 @@ import logging
 import re
 import weakref
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fcconv.errors import BackendError, ImageError
-from fcconv.scanning.raw import Raw, Turned
+from fcconv.scanning.raw import Turned, open_raw
 from fcconv.scanning.readers import needed
 from fcconv.scanning.stored import Stored, check_chunk, check_series, listed, stamp
 
@@ -146,11 +147,11 @@ def _array(path: Path, level: Any) -> Any:
     if level.dataoffset is not None and level.transform is None:
         dtype = np.dtype(level.dtype).newbyteorder(page.parent.byteorder)
         file = Path(page.parent.filehandle.path)  # that of OME may be another one
-        return Raw(file, dtype, level.shape, level.dataoffset)
+        return open_raw(file, dtype, level.shape, level.dataoffset)
     array = needed("zarr").open_array(level.aszarr(level=0), mode="r")
     check_chunk(path, array)
     is_ycbcr = page.compression == APERIO_YCBCR and array.shape[-1] == 3
-    return FromYCbCr(array) if is_ycbcr else array
+    return FromYCbCr(array.shape, array.chunks, array.dtype, array) if is_ycbcr else array
 
 
 def _turned(array: Any, axes: str, orientation: int) -> Any:
@@ -168,12 +169,14 @@ def _turned(array: Any, axes: str, orientation: int) -> Any:
     return Turned(array, order, flipped)
 
 
+@dataclass(frozen=True, eq=False)
 class FromYCbCr:
     """Pixels ``(..., 3)`` of brightness and two colour differences, seen as RGB."""
 
-    def __init__(self, array: Any) -> None:
-        self._array = array
-        self.shape, self.chunks, self.dtype = array.shape, array.chunks, array.dtype
+    shape: tuple[int, ...]
+    chunks: tuple[int, ...]
+    dtype: np.dtype[Any]
+    _array: Any
 
     def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray:
         """Read a part, with all channels."""

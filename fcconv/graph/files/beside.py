@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,27 +14,27 @@ from fcconv.errors import ModelError
 from fcconv.graph.files.wire import Bytes
 
 
+@dataclass(frozen=True, eq=False)
 class Beside:
     """The files beside a model, each mapped once.
 
-    Parameters
+    Attributes
     ----------
-    folder : path, optional
-        Where they must lie; without one, there are none.
+    folder : Path, optional
+        Where they must lie, without links; without a folder, there are none.
     """
 
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = None if folder is None else folder.resolve()
-        self._files: dict[Path, Bytes] = {}
+    folder: Path | None
+    _files: dict[Path, Bytes] = field(default_factory=dict)
 
     def read(self, tensor: onnx.TensorProto, needed: int) -> Bytes:
         """Return the bytes of a tensor; no file is opened that lies outside of the folder."""
-        if self._folder is None:
+        if self.folder is None:
             raise ModelError("it lies in another file: load the model from its path")
         entries = {entry.key: entry.value for entry in tensor.external_data}
         location = entries.get("location", "")
-        path = self._folder if "\0" in location else (self._folder / location).resolve()
-        if Path(location).is_absolute() or self._folder not in path.parents:
+        path = self.folder if "\0" in location else (self.folder / location).resolve()
+        if Path(location).is_absolute() or self.folder not in path.parents:
             raise ModelError(f"it lies in {location!r}, outside of the model's folder: refused")
         try:
             start = int(entries.get("offset", 0))
@@ -43,7 +44,7 @@ class Beside:
         if not path.is_file():
             raise ModelError(f"it lies in {location!r}, which is missing beside the model")
         if path not in self._files:
-            self._files[path] = _mapped(self._folder, path)
+            self._files[path] = _mapped(self.folder, path)
         data = self._files[path]
         if length != needed or not 0 <= start <= len(data) - length:
             raise ModelError(

@@ -97,7 +97,7 @@ def from_proto(
         raise ModelError(f"{name} {NO_GRAPH}")
     if not proto.opset_import:
         raise ModelError(f"{name} does not say which operator set it is of: {AGAIN}")
-    beside = Beside(folder)
+    beside = Beside(None if folder is None else folder.resolve())
     try:
         apart = _check_graph(proto.graph, beside, weights)
         for function in proto.functions:

@@ -16,7 +16,7 @@ from fcconv.graph.node import Node
 
 Array = npt.NDArray[Any]
 
-LARGEST = 2**26
+MAX_ENTRIES = 2**26
 """Most entries of inputs and outputs that are computed in advance."""
 
 LARGEST_IN_LOOPS = 2**14
@@ -59,7 +59,7 @@ def by_reference(node: Node, arrays: Sequence[Array | None]) -> tuple[Array | No
         value.name: array for value, array in zip(model.graph.input, _present(arrays), strict=True)
     }
     try:
-        if _entries(model, given) > (LARGEST_IN_LOOPS if node.op in IN_LOOPS else LARGEST):
+        if _entries(model, given) > (LARGEST_IN_LOOPS if node.op in IN_LOOPS else MAX_ENTRIES):
             return None
         with np.errstate(all="ignore"):
             made = ReferenceEvaluator(model).run(None, given)

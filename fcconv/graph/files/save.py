@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
@@ -51,30 +52,30 @@ def save(model: ir.Model, path: str | os.PathLike[str]) -> None:
         made.publish()
 
 
+@dataclass(frozen=True)
 class Draft:
     """A model in a file, complete, that is not under its name yet.
 
-    Parameters
+    Attributes
     ----------
-    path : path
+    path : Path
         Where it is: in a folder beside, its weights with it, so that it can be loaded.
-    target : path
+    target : Path
         Where it goes.
     """
 
-    def __init__(self, path: Path, target: Path) -> None:
-        self.path = path
-        self._target = target
+    path: Path
+    target: Path
 
     def publish(self) -> None:
         """Put the model in its place."""
         data = _data_of(self.path)
-        with _as_output_error(self._target):
+        with _as_output_error(self.target):
             if not data.exists():
-                self.path.replace(self._target)
+                self.path.replace(self.target)
                 return
-            with _replaced(data, _data_of(self._target), self.path.with_name(".old")):
-                self.path.replace(self._target)
+            with _replaced(data, _data_of(self.target), self.path.with_name(".old")):
+                self.path.replace(self.target)
 
 
 @contextmanager

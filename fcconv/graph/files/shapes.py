@@ -94,7 +94,8 @@ def see_shapes(model: ir.Model) -> None:
     if not all(s and all(isinstance(n, int) for n in s[1:]) for s in shapes):
         return
     sizes = [[n if isinstance(n, int) else 1 for n in s or ()] for s in shapes]
-    if any(v.dtype is None for v in inputs) or max(map(math.prod, sizes)) > LARGEST_INPUT:
+    too_large = any(math.prod(size) > LARGEST_INPUT for size in sizes)
+    if too_large or any(v.dtype is None for v in inputs):
         return
 
     def write_down(node: Node, outputs: tuple[np.ndarray, ...]) -> None:

@@ -13,8 +13,8 @@ from fcconv.graph.node import Node, read_node
 
 INTEGERS = {f"tensor({sign}int{bits})" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 
-FIXED = {"tensor(bool)": ir.DataType.BOOL, "tensor(int64)": ir.DataType.INT64}
-"""Types that some operators give their outputs, whatever they read."""
+FIXED = {f"tensor({dtype.name.lower()})": dtype for dtype in ir.DataType}
+"""Types as ONNX writes them: those of outputs that have one type only, whatever a node reads."""
 
 
 def check_types(graph: ir.Graph) -> None:
@@ -112,10 +112,11 @@ def _signature(op_type: str, opset: int, domain: str) -> _Signature:
     variadic = onnx.defs.OpSchema.FormalParameterOption.Variadic
     mixed = {x.type_str for x in schema.inputs if x.option == variadic and not x.is_homogeneous}
     allowed = {x.type_param_str: set(x.allowed_type_strs) for x in schema.type_constraints}
+    only = {name: min(types) for name, types in allowed.items() if len(types) == 1}
     taken = {x.type_str: allowed.get(x.type_str, {x.type_str}) for x in schema.inputs}
     return _Signature(
         tuple(x.type_str for x in schema.inputs),
-        tuple(x.type_str for x in schema.outputs),
+        tuple(only.get(x.type_str, x.type_str) for x in schema.outputs),
         last is not None and last.option == variadic,
         frozenset(allowed) - mixed,
         taken,

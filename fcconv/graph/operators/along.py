@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fcconv.backend import array_dtype
 from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators.elementwise import rounded_once
@@ -48,8 +49,8 @@ def _hardmax(backend: Backend[Any], node: Call, x: Any) -> Any:
     )
     numbers = np.arange(rows.shape[axis]).reshape(-1, *(1,) * (rows.ndim - 1 - axis))
 
-    def function(_xp: Any, number: Any, place: Any) -> Any:
-        return (number == place).astype(x.dtype)
+    def function(xp: Any, number: Any, place: Any) -> Any:
+        return xp.astype(number == place, array_dtype(x))
 
     ones = backend.elementwise("Hardmax", function, backend.asarray(numbers), place)
     return xp.reshape(ones, x.shape)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 import fcconv_numpy
+from fcconv.backend import array_dtype
 from fcconv.errors import FcconvError, ShapeError
 from fcconv.graph import receptive
 from fcconv.graph.call import Call
@@ -36,7 +37,8 @@ def _composed(body: Body, *attributes: str) -> Operator:
 
     def compute(backend: Backend[Any], node: Call, *inputs: Any) -> Any:
         def do(op: str, *inputs: Any, **attributes: Any) -> Any:
-            kind = inputs[0].dtype if inputs[0].dtype.kind not in "iu" else np.float64
+            dtype = array_dtype(inputs[0])
+            kind = dtype if dtype.kind not in "iu" else np.float64
             given = [backend.asarray(np.array(x, kind)) if isinstance(x, float) else x
                      for x in inputs]  # fmt: skip
             return PARTS[op].compute(backend, _part(node, op, attributes), *given)

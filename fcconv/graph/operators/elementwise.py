@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
-from fcconv.backend import backend_of_namespace
+from fcconv.backend import array_dtype, backend_of_namespace
+from fcconv.errors import ShapeError
 from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
 from fcconv.graph.rules.align import align
@@ -55,7 +56,7 @@ def _arithmetic(name: str) -> Operator:
 
 def _mean(backend: Backend[Any], _node: Call, *xs: Any) -> Any:
     total = functools.reduce(backend.add, xs)
-    return backend.divide(total, backend.asarray(np.asarray(len(xs), total.dtype)))
+    return backend.divide(total, backend.asarray(np.asarray(len(xs), array_dtype(total))))
 
 
 def _neg(backend: Backend[Any], _node: Call, x: Any) -> Any:
@@ -92,11 +93,13 @@ def rounded_once(function: Callable[..., Any]) -> Callable[..., Any]:
     """Let a function of two-byte floats compute in float32, as the backends do."""
 
     def wide(xp: Any, *xs: Any) -> Any:
-        floats = {x.dtype for x in xs if x.dtype.kind not in "iub"}
+        dtypes = list(map(array_dtype, xs))
+        floats = {dtype for dtype in dtypes if dtype.kind not in "iub"}
         if [dtype.itemsize for dtype in floats] != [2]:
             return function(xp, *xs)
-        made = function(xp, *(x.astype(np.float32) if x.dtype in floats else x for x in xs))
-        return made.astype(*floats) if made.dtype == np.float32 else made
+        pairs = zip(xs, dtypes, strict=True)
+        made = function(xp, *(xp.astype(x, np.float32) if d in floats else x for x, d in pairs))
+        return xp.astype(made, *floats) if array_dtype(made) == np.float32 else made
 
     return wide
 
@@ -125,9 +128,10 @@ def _gelu(xp: Any, x: Any, approximate: str) -> Any:
 
 
 def _power(xp: Any, x: Any, y: Any) -> Any:
-    whole = y.dtype.kind in "iu" and x.dtype.kind not in "iu"
-    common = x.dtype if whole else np.promote_types(x.dtype, y.dtype)
-    return xp.power(x.astype(common), y.astype(common)).astype(x.dtype)
+    of_x, of_y = array_dtype(x), array_dtype(y)
+    whole = of_y.kind in "iu" and of_x.kind not in "iu"
+    common = of_x if whole else np.promote_types(of_x, of_y)
+    return xp.astype(xp.power(xp.astype(x, common), xp.astype(y, common)), of_x)
 
 
 def _modulo(xp: Any, x: Any, y: Any, fmod: int) -> Any:
@@ -144,7 +148,7 @@ def _is_infinite(xp: Any, x: Any, detect_negative: int, detect_positive: int) ->
 
 def _shrunk(xp: Any, x: Any, lambd: float, bias: float) -> Any:
     beyond = xp.where(x < -lambd, x + bias, xp.where(x > lambd, x - bias, xp.zeros_like(x)))
-    return beyond.astype(x.dtype)
+    return xp.astype(beyond, x.dtype)
 
 
 def _clip(backend: Backend[Any], node: Call, x: Any, low: Any = None, high: Any = None) -> Any:
@@ -152,7 +156,7 @@ def _clip(backend: Backend[Any], node: Call, x: Any, low: Any = None, high: Any 
     for name, given in (("min", low), ("max", high)):
         attribute = node.attribute(name)
         if given is None and attribute is not None:
-            given = backend.asarray(np.asarray(attribute, x.dtype))
+            given = backend.asarray(np.asarray(attribute, array_dtype(x)))
         limits.append(given)
     present = "".join("." if limit is None else "x" for limit in limits)
     arguments = [limit for limit in limits if limit is not None]
@@ -168,9 +172,32 @@ def _clipped(xp: Any, x: Any, present: str, ends: tuple[Any, ...]) -> Any:
     return xp.minimum(x, limits.pop(0)) if present[1] == "x" else x
 
 
+def _shaped_like_first(operator: Operator, *, by_numbers: bool = False) -> Operator:
+    """Refuse inputs that would widen the first: ONNX gives the result the shape of that one.
+
+    With `by_numbers`, those beside the first are single numbers.
+    """
+
+    def checked(rule: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(rule)
+        def call(by: Any, node: Call, x: Any, *others: Any) -> Any:
+            lengths = (1,) * len(x.shape) if by_numbers else x.shape
+            for shape in (other.shape for other in others if other is not None):
+                pairs = zip(shape[::-1], lengths[::-1], strict=False)
+                if len(shape) > len(lengths) or not all(n in (1, m) for n, m in pairs):
+                    wanted = "single numbers" if by_numbers else "what broadcasts to it"
+                    said = f"beside its first input, of shape {x.shape}, it takes {wanted}"
+                    raise ShapeError(f"{said}, got shape {shape}")
+            return rule(by, node, x, *others)
+
+        return call
+
+    return replace(operator, compute=checked(operator.compute), slide=checked(operator.slide))
+
+
 def _cast(backend: Backend[Any], node: Call, x: Any) -> Any:
     target = _numpy_dtype(node)
-    return backend.elementwise(f"Cast {target}", lambda _xp, x: x.astype(target), x)
+    return backend.elementwise(f"Cast {target}", lambda xp, x: xp.astype(x, target), x)
 
 
 def _numpy_dtype(node: Call) -> np.dtype[Any]:
@@ -196,13 +223,15 @@ OPERATORS = {
     "Mean": Operator(_mean, slide, slides_by_any=True, spread=receptive.entrywise),
     "Neg": Operator(_neg, slide, spread=receptive.entrywise),
     "Reciprocal": Operator(_reciprocal, slide, spread=receptive.entrywise),
-    "Clip": Operator(
-        _clip,
-        slide,
-        entrywise=True,
-        attributes=("min", "max"),
-        slides_by_any=True,
-        spread=receptive.entrywise,
+    "Clip": _shaped_like_first(
+        Operator(
+            _clip,
+            slide,
+            entrywise=True,
+            attributes=("min", "max"),
+            spread=receptive.entrywise,
+        ),
+        by_numbers=True,
     ),
     "Cast": Operator(_cast, slide, attributes=("to", *OF_SMALL_FLOATS), spread=receptive.entrywise),
     "Abs": _function(lambda xp, x: xp.abs(x)),
@@ -249,7 +278,7 @@ OPERATORS = {
     "Mod": _function(_modulo, fmod=0, slope=math.inf),
     "Not": _function(lambda xp, x: xp.logical_not(x)),
     "Or": _function(lambda xp, x, y: xp.logical_or(x, y)),
-    "PRelu": _function(lambda xp, x, slope: xp.where(x < 0, slope * x, x)),
+    "PRelu": _shaped_like_first(_function(lambda xp, x, slope: xp.where(x < 0, slope * x, x))),
     "Pow": _function(_power),
     "Relu": _function(lambda xp, x: xp.maximum(x, 0)),
     "Round": _function(lambda xp, x: xp.round(x)),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fcconv.backend import array_dtype
 from fcconv.errors import ShapeError
 from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
@@ -55,8 +56,9 @@ def _gemm(backend: Backend[Any], node: Call, a: Any, b: Any, c: Any = None) -> A
 def _scaled(backend: Backend[Any], x: Any, factor: float) -> Any:
     if factor == 1:
         return x
-    whole = float(factor).is_integer() or x.dtype.kind not in "iu"
-    dtype = x.dtype if whole else np.float64
+    given = array_dtype(x)
+    whole = float(factor).is_integer() or given.kind not in "iu"
+    dtype = given if whole else np.float64
     return backend.multiply(x, backend.asarray(np.array(factor, dtype)))
 
 

@@ -111,7 +111,7 @@ def _unsqueeze(backend: Backend[Any], node: Call, x: Any, axes: Any = None) -> A
 
 
 def _slice(
-    _backend: Backend[Any],
+    backend: Backend[Any],
     node: Call,
     x: Any,
     starts: Any = None,
@@ -124,10 +124,13 @@ def _slice(
     every = node.ints("steps", steps, (1,) * len(first))
     index = [slice(None)] * x.ndim
     for start, end, axis, step in zip(first, last, along, every, strict=True):
-        if step < 0 and end < -x.shape[axis]:
-            index[axis] = slice(start, None, step)  # ONNX: from the end past the beginning
-        else:
+        if step > 0:
             index[axis] = slice(start, end, step)
+            continue
+        # ONNX: from the end past the beginning; PyTorch has no slice that runs backwards
+        stop = None if end < -x.shape[axis] else end
+        places = np.arange(x.shape[axis])[start:stop:step]
+        x = backend.namespace.take(x, places, axis=axis)
     return x[tuple(index)]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
+from fcconv.backend import array_dtype
 from fcconv.errors import ShapeError
 from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
@@ -114,15 +115,16 @@ def _slide_lrn(context: Context[T], node: Call, x: SlidingValue[T]) -> SlidingVa
 
 def _layer_norm(backend: Backend[Any], node: Call, x: Any, scale: Any, bias: Any = None) -> Any:
     stash = ir.DataType(node.attribute("stash_type", ir.DataType.FLOAT)).numpy()
-    wide = _cast(backend, x, stash) if x.dtype.itemsize < stash.itemsize else x
+    given = array_dtype(x)
+    wide = _cast(backend, x, stash) if given.itemsize < stash.itemsize else x
     (axis,) = node.axes([node.attribute("axis", -1)], x.ndim)
     axes = tuple(range(axis, x.ndim))
-    count = backend.asarray(np.array(math.prod(x.shape[axis:]), wide.dtype))
+    count = backend.asarray(np.array(math.prod(x.shape[axis:]), array_dtype(wide)))
     mean = backend.divide(backend.reduce_sum(wide, axes), count)
     centred = backend.subtract(wide, mean)
     squares = backend.reduce_sum(backend.multiply(centred, centred), axes)
     spread = _root(backend, backend.divide(squares, count), node.attribute("epsilon", 1e-5))
-    made = backend.multiply(_cast(backend, backend.divide(centred, spread), x.dtype), scale)
+    made = backend.multiply(_cast(backend, backend.divide(centred, spread), given), scale)
     inverse = backend.divide(backend.namespace.ones_like(spread), spread)
     return (
         made if bias is None else backend.add(made, bias),
@@ -132,9 +134,9 @@ def _layer_norm(backend: Backend[Any], node: Call, x: Any, scale: Any, bias: Any
 
 
 def _cast(backend: Backend[Any], x: Any, dtype: Any) -> Any:
-    if x.dtype == dtype:
+    if array_dtype(x) == dtype:
         return x
-    return backend.elementwise("Cast f", lambda _xp, x: x.astype(dtype), x)
+    return backend.elementwise("Cast f", lambda xp, x: xp.astype(x, dtype), x)
 
 
 def _slide_layer_norm(

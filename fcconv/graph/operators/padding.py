@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fcconv.backend import array_dtype
 from fcconv.errors import ModelError, ShapeError
 from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
@@ -38,7 +39,7 @@ def _pad(
     if mode != "constant":
         return xp.pad(cut, wide, mode=mode)
     if value is None:
-        value = backend.asarray(np.array(node.attribute("value", 0), x.dtype))
+        value = backend.asarray(np.array(node.attribute("value", 0), array_dtype(x)))
     return xp.pad(cut, wide, constant_values=xp.reshape(value, ()))
 
 

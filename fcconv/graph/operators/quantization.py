@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
+from fcconv.backend import array_dtype
 from fcconv.errors import ShapeError
 from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
@@ -34,8 +35,8 @@ def _quantize(backend: Backend[Any], node: Call, x: Any, scale: Any, zero: Any =
     limits = np.iinfo(target)
 
     def function(xp: Any, x: Any, scale: Any, zero: Any) -> Any:
-        places = xp.round(x / scale) + zero.astype(scale.dtype)
-        return xp.clip(places, limits.min, limits.max).astype(target)
+        places = xp.round(x / scale) + xp.astype(zero, scale.dtype)
+        return xp.astype(xp.clip(places, limits.min, limits.max), target)
 
     zero = backend.asarray(np.zeros((), target) if zero is None else zero)
     columns = [_column(backend, node, x, p) for p in (scale, zero)]
@@ -43,11 +44,12 @@ def _quantize(backend: Backend[Any], node: Call, x: Any, scale: Any, zero: Any =
 
 
 def _dequantize(backend: Backend[Any], node: Call, x: Any, scale: Any, zero: Any = None) -> Any:
-    if x.dtype.kind not in "iu" or node.attribute("output_dtype", 0):
+    if array_dtype(x).kind not in "iu" or node.attribute("output_dtype", 0):
         raise node.unsupported("only whole numbers are computed, and into the type of the scale")
 
-    def function(_xp: Any, x: Any, scale: Any, zero: Any) -> Any:
-        return (x.astype(np.int32) - zero.astype(np.int32)).astype(scale.dtype) * scale
+    def function(xp: Any, x: Any, scale: Any, zero: Any) -> Any:
+        difference = xp.astype(x, np.int32) - xp.astype(zero, np.int32)
+        return xp.astype(difference, scale.dtype) * scale
 
     zero = backend.asarray(np.zeros((), np.int8)) if zero is None else zero
     columns = [_column(backend, node, x, p) for p in (scale, zero)]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fcconv.backend import array_dtype
 from fcconv.graph import receptive
 from fcconv.graph.operator import Operator
 from fcconv.graph.operators.windows import power, root, slide_over_block
@@ -61,22 +62,22 @@ def _axes(node: Call, x: Any, given: Any) -> tuple[int, ...]:
 
 
 def _mean(backend: Backend[Any], x: Any, axes: tuple[int, ...]) -> Any:
-    count = np.prod([x.shape[axis] for axis in axes], dtype=np.int64)
-    return backend.divide(backend.reduce_sum(x, axes), backend.asarray(count.astype(x.dtype)))
+    count = np.array(math.prod(x.shape[axis] for axis in axes), array_dtype(x))
+    return backend.divide(backend.reduce_sum(x, axes), backend.asarray(count))
 
 
 def _maximum(backend: Backend[Any], x: Any, axes: tuple[int, ...]) -> Any:
     if all(x.shape[axis] for axis in axes):
         return backend.reduce_max(x, axes)
-    kind = x.dtype.kind
-    lowest = np.iinfo(x.dtype).min if kind in "iu" else False if kind == "b" else -np.inf
+    dtype = array_dtype(x)
+    lowest = np.iinfo(dtype).min if dtype.kind in "iu" else False if dtype.kind == "b" else -np.inf
     shape = [1 if axis in axes else n for axis, n in enumerate(x.shape)]
-    return backend.asarray(np.full(shape, lowest, x.dtype))
+    return backend.asarray(np.full(shape, lowest, dtype))
 
 
 def _minimum(backend: Backend[Any], x: Any, axes: tuple[int, ...]) -> Any:
     def flip(_xp: Any, x: Any) -> Any:
-        return ~x if x.dtype.kind in "iub" else -x
+        return ~x if array_dtype(x).kind in "iub" else -x
 
     highest = _maximum(backend, backend.elementwise("flip", flip, x), axes)
     return backend.elementwise("flip", flip, highest)
@@ -114,7 +115,7 @@ def _product(backend: Backend[Any], x: Any, axes: tuple[int, ...]) -> Any:
             x = backend.namespace.concatenate([product, odd], axis=axis)
         if not x.shape[axis]:
             shape = [1 if a == axis else n for a, n in enumerate(x.shape)]
-            x = backend.asarray(np.ones(shape, x.dtype))
+            x = backend.asarray(np.ones(shape, array_dtype(x)))
     return x
 
 

@@ -147,8 +147,8 @@ def power(backend: Backend[Any], p: int, x: Any) -> Any:
 def root(backend: Backend[Any], p: int, x: Any) -> Any:
     """Take the root of sums of powers, in their own type."""
 
-    def function(_xp: Any, x: Any) -> Any:
-        return (x ** (1 / p)).astype(x.dtype)
+    def function(xp: Any, x: Any) -> Any:
+        return xp.astype(x ** (1 / p), x.dtype)
 
     return backend.elementwise(f"root {p}", rounded_once(function), x)
 

@@ -100,8 +100,11 @@ def keep_places(graph: ir.Graph, shapes: Sequence[Sequence[int | None]]) -> bool
     """
     followed = Following(graph)
     for image, shape in zip(data_inputs(graph), shapes, strict=True):
-        if not shape and image.dtype is not None and image.dtype.is_floating_point():
-            followed.add(image, np.zeros((), image.dtype.numpy()))  # any number: it has no places
+        sizes = [n for n in shape if n is not None]
+        whole = len(sizes) == len(shape)
+        if whole and image.dtype is not None and image.dtype.is_floating_point():
+            # any numbers: none of their places is along an axis of free length
+            followed.add(image, np.zeros(sizes, image.dtype.numpy()))
             continue
         along = {axis: Along(BATCH, of=axis) for axis, n in enumerate(shape) if n is None}
         followed.start(image, Local(len(shape), along), shape)

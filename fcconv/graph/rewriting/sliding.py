@@ -19,7 +19,7 @@ from fcconv.graph.rules.layer import Layer
 from fcconv.graph.running import engines
 from fcconv.graph.running.compiled import Compiled
 
-LARGEST = 2**26
+MAX_METADATA_PIXELS = 2**26
 """Most pixels of a window, of a margin, or from one window to the next."""
 
 WINDOW, STRIDE, SLIDING = "fcconv.window", "fcconv.stride", "fcconv.sliding"
@@ -159,7 +159,7 @@ def metadata(sliding: Sliding) -> dict[str, str]:
     }
 
 
-def restored(model: ir.Model) -> Sliding | None:
+def from_metadata(model: ir.Model) -> Sliding | None:
     """Read the sliding network that a model says it is; None if it says nothing.
 
     Raises
@@ -177,7 +177,7 @@ def restored(model: ir.Model) -> Sliding | None:
             f"by its metadata the network slides, but the sizes of its input {shape} are fixed: "
             f"leave window (--window) out; it is in the file"
         )
-    window, stride = (told(model, name, rank) for name in (WINDOW, STRIDE))
+    window, stride = (read_metadata(model, name, rank) for name in (WINDOW, STRIDE))
     if window is None or stride is None:
         return None
     try:
@@ -191,7 +191,7 @@ def restored(model: ir.Model) -> Sliding | None:
         ends = None if rest.get("ends") is None else str(rest["ends"])
         spans = tuple((a, b) for a, b in reach), tuple((a, b) for a, b in margins)
         fits = len(field) == len(reach) == len(margins) == rank and all(
-            0 <= a <= LARGEST and 0 <= b <= LARGEST for a, b in margins
+            0 <= a <= MAX_METADATA_PIXELS and 0 <= b <= MAX_METADATA_PIXELS for a, b in margins
         )
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         raise ModelError(
@@ -245,7 +245,7 @@ def _check_against_graph(sliding: Sliding) -> None:
 
 
 def _are_sane(numbers: tuple[int, ...]) -> bool:
-    return all(0 < n <= LARGEST for n in numbers)
+    return all(0 < n <= MAX_METADATA_PIXELS for n in numbers)
 
 
 def _integers(values: Any) -> Any:
@@ -261,7 +261,7 @@ def _layer(name: str, method: str, before: Any, after: Any, order: str) -> Layer
     return Layer(str(name), str(method), _integers(before), _integers(after), str(order))
 
 
-def told(model: ir.Model, name: str, count: int) -> tuple[int, ...] | None:
+def read_metadata(model: ir.Model, name: str, count: int) -> tuple[int, ...] | None:
     """Read integers that a network tells of itself.
 
     Raises

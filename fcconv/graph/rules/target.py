@@ -27,6 +27,7 @@ class Target(Protocol[T]):
     @property
     def opset(self) -> int:
         """Version of the operators that it takes."""
+        ...
 
     def emit(
         self,
@@ -37,12 +38,16 @@ class Target(Protocol[T]):
         suffix: str = "",
     ) -> T:
         """Take an operator that `call` becomes, or with a suffix one that only helps."""
+        ...
 
     def constant(self, array: npt.NDArray[Any], name: str) -> T:
         """Take a constant."""
+        ...
 
     def keep(self, constant: Constant, call: Call) -> T:
         """Take a constant as it is; one of the patch network's own may be there already."""
+        ...
 
     def dtype(self, tensor: T) -> np.dtype[Any]:
         """Return the type of a tensor's numbers."""
+        ...

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn, Protocol, runtime_checkable
 
-import numpy as np
 import onnx_ir as ir
 
-from fcconv.backend import check_alive, library, plain_arrays
+from fcconv.backend import array_dtype, check_alive, library, plain_arrays
 from fcconv.errors import ArgumentError, BackendError, DtypeError, ShapeError, UnsupportedError
 
 
-class Compiled(ABC):
+@runtime_checkable
+class Compiled(Protocol):
     """A network as a callable on arrays; :func:`fcconv.compile` makes it.
 
     Attributes
@@ -40,7 +39,6 @@ class Compiled(ABC):
     params: dict[str, Any]
     inputs: Sequence[ir.Value]
 
-    @abstractmethod
     def apply(self, params: Mapping[str, Any], *inputs: Any) -> Any:
         """Compute with other weights; under JAX this is a pure function that can be traced.
 
@@ -68,7 +66,6 @@ class Compiled(ABC):
             If an input is not an array of a known library, or was deleted.
         """
 
-    @abstractmethod
     def __call__(self, *inputs: Any) -> Any:
         """Compute on arrays, with the weights in `params`; see :meth:`apply`."""
 
@@ -79,10 +76,14 @@ class Compiled(ABC):
 
     def __reduce__(self) -> Any:
         """Refuse to be pickled: it is compiled again in each process."""
-        raise UnsupportedError(
-            "a compiled network can't be pickled or copied: pickle the network that it was made "
-            "of, and compile that again"
-        )
+        return _refuse_to_pickle()
+
+
+def _refuse_to_pickle() -> NoReturn:
+    raise UnsupportedError(
+        "a compiled network can't be pickled or copied: pickle the network that it was made of, "
+        "and compile that again"
+    )
 
 
 def check_params(known: Mapping[str, Any], given: Mapping[str, Any]) -> None:
@@ -112,10 +113,10 @@ def _check_input(value: ir.Value, array: Any) -> None:
             f"a {plain_arrays()}"
         )
     check_alive(f"input {value.name!r}", array)
-    if value.dtype is not None and np.dtype(array.dtype) != value.dtype.numpy():
+    if value.dtype is not None and array_dtype(array) != value.dtype.numpy():
         raise DtypeError(
-            f"input {value.name!r} needs dtype {value.dtype.numpy()}, got {array.dtype}: "
-            f"convert it with .astype"
+            f"input {value.name!r} needs dtype {value.dtype.numpy()}, got {array_dtype(array)}: "
+            f"convert it"
         )
     if value.shape is None:
         return

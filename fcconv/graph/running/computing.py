@@ -89,8 +89,8 @@ class Computing:
         self.tensors.append(Tensor(dtype, function, tuple(inputs)))
         return self.tensors[-1]
 
-    def constant(self, array: npt.NDArray[Any], _name: str) -> Tensor:
-        """Take a constant."""
+    def constant(self, array: npt.NDArray[Any], name: str) -> Tensor:
+        """Take a constant; arrays need no name."""
         return Tensor(array.dtype, array=array)
 
     def keep(self, constant: Constant, call: Call) -> Tensor:

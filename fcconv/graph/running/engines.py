@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 
-from fcconv.backend import BACKENDS, ONNXRUNTIME, ArrayBackend, library
+from fcconv.backend import BACKENDS, ONNXRUNTIME, ArrayBackend, either, engines, library
 from fcconv.backend import backend as find_backend
 from fcconv.errors import BackendError, DtypeError
 from fcconv.graph.files.load import Source, load
@@ -27,8 +28,8 @@ def compile(  # noqa: A001 - fcconv.compile, as re.compile
     model : path, onnx.ModelProto, onnx_ir.Model, Sliding, Pointwise or torch.nn.Module
         The network.
     backend : str
-        What computes: a backend, "numpy" or "jax", or "onnxruntime". Without "jax" nothing is
-        compiled ahead, "numpy" computes node by node.
+        What computes: a backend, "numpy", "jax" or "torch", or "onnxruntime". Without "jax" nothing
+        is compiled ahead, "numpy" and "torch" compute node by node.
     window : sequence of int, optional
         Shape of one input without the batch, for a PyTorch module.
 
@@ -38,7 +39,9 @@ def compile(  # noqa: A001 - fcconv.compile, as re.compile
         Takes one array per input, in its declared shape with any batch, and returns the output, or
         a tuple of all outputs. It has `params`, the floating point weights by name, and
         ``apply(params, *inputs)``; under JAX a pure function of a pytree, which can be
-        differentiated, compiled and sharded. On onnxruntime `params` is empty.
+        differentiated, compiled and sharded. On "torch" it is a ``torch.nn.Module``, whose
+        parameters these are, to be moved, trained, compiled and exported as any other. On
+        onnxruntime `params` is empty.
 
     Raises
     ------
@@ -60,9 +63,12 @@ def compile(  # noqa: A001 - fcconv.compile, as re.compile
     if backend == ONNXRUNTIME:
         return open_session(load(model, window))
     if backend not in BACKENDS:
-        known = ", ".join(map(repr, BACKENDS))
-        raise BackendError(f"unknown backend {backend!r}: use {known} or {ONNXRUNTIME!r}")
-    return on_backend(program_of(load(model, window)), backend)
+        known = either(map(repr, engines()))
+        raise BackendError(f"unknown backend {backend!r}: use {known}")
+    network: Compiled = find_backend(backend).as_library(
+        on_backend(program_of(load(model, window)), backend)
+    )
+    return network
 
 
 @dataclass(eq=False, repr=False)
@@ -101,7 +107,7 @@ def on_backend(program: Program, name: str) -> OnBackend:
     def apply(params: Mapping[str, Any], *inputs: Any) -> Any:
         check_inputs(program.inputs, inputs)
         check_params(known, params)
-        outputs = program.run_batches(backend, params, inputs)
+        outputs = program.run_batches(backend, params, list(map(backend.asarray, inputs)))
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     return OnBackend(name, known, program.inputs, backend, apply, backend.jit(apply))
@@ -118,14 +124,18 @@ def _check_dtypes(declared: Sequence[ir.Value], backend: ArrayBackend[Any]) -> N
 
 @dataclass(eq=False)
 class ByArray:
-    """A network on the backend of the arrays that it is called with."""
+    """A network on the backend of the arrays that it is called with, and on their device."""
 
     model: ir.Model
-    _compiled: dict[str, Compiled] = field(default_factory=dict)
+    _compiled: dict[tuple[str, str], Compiled] = field(default_factory=dict)
 
     def __call__(self, *inputs: Any) -> Any:
         """Compute on arrays of one library."""
-        name = next((found for found in map(library, inputs) if found), "numpy")
-        if name not in self._compiled:
-            self._compiled[name] = compile(self.model, name)
-        return self._compiled[name](*inputs)
+        array = next(filter(library, inputs), np.empty(0))
+        name = str(library(array))
+        backend = find_backend(name)
+        key = name, backend.device(array)
+        with backend.on_device(key[1]):
+            if key not in self._compiled:
+                self._compiled[key] = on_backend(program_of(load(self.model)), name)
+            return self._compiled[key](*inputs)

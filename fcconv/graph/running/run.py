@@ -13,7 +13,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 import fcconv_numpy
-from fcconv.backend import Backend
+from fcconv.backend import Backend, to_numpy
 from fcconv.errors import ShapeError
 from fcconv.graph.call import Call, computing
 from fcconv.graph.check import unfamiliar
@@ -196,9 +196,7 @@ def compute(
 ) -> tuple[Any, ...]:
     """Compute one node; errors begin with its name."""
     structural = [
-        np.asarray(argument)
-        if position in operator.structural and argument is not None
-        else argument
+        to_numpy(argument) if position in operator.structural and argument is not None else argument
         for position, argument in enumerate(arguments)
     ]
     for argument in arguments:

@@ -15,7 +15,7 @@ from fcconv.errors import BackendError, UnsupportedError
 from fcconv.graph.running.compiled import Compiled, check_inputs, check_params
 from fcconv.graph.running.run import data_inputs, in_batches
 
-LARGE_WEIGHT = 2**20
+MIN_EXTERNAL_BYTES = 2**20
 """Bytes from which on a weight is handed over to onnxruntime as it lies in memory."""
 
 
@@ -95,7 +95,7 @@ def _without_weights(model: ir.Model) -> tuple[bytes, dict[str, Any]]:
     small, weights = model.clone(), {}
     for name, value in small.graph.initializers.items():
         tensor = value.const_value
-        if tensor is None or tensor.nbytes < LARGE_WEIGHT or tensor.dtype.numpy().kind != "f":
+        if tensor is None or tensor.nbytes < MIN_EXTERNAL_BYTES or tensor.dtype.numpy().kind != "f":
             continue
         weights[name] = np.ascontiguousarray(tensor.numpy())
         value.const_value = ir.ExternalTensor(

@@ -69,7 +69,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Form:
+class SharingPlan:
     """Which nodes of a patch network windows share, and what that costs.
 
     Attributes
@@ -102,7 +102,7 @@ class _Node:
     in_body: int
 
 
-def cheapest(nodes: Iterable[ir.Node], followed: Followed) -> Form:
+def cheapest(nodes: Iterable[ir.Node], followed: Followed) -> SharingPlan:
     """Choose where sharing ends.
 
     Parameters
@@ -124,7 +124,7 @@ def cheapest(nodes: Iterable[ir.Node], followed: Followed) -> Form:
     )
     in_parts = frozenset(n.node for n in shared)
     ends = next((n.node for n in alone if _reads(n.node, in_parts, followed)), None)
-    return Form(in_parts, ends, cost)
+    return SharingPlan(in_parts, ends, cost)
 
 
 def _reads(node: ir.Node, shared: frozenset[ir.Node], followed: Followed) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from fcconv.graph.rewriting.exact.cost import Form, cheapest
+from fcconv.graph.rewriting.exact.cost import SharingPlan, cheapest
 from fcconv.graph.rewriting.exact.counts import cut_to_windows, strips_of
 from fcconv.graph.rewriting.exact.follow import axes_of, follow
 from fcconv.graph.rewriting.exact.parts import BODY
@@ -33,7 +33,7 @@ def natural_stride(patch: ir.Model, axes: Sequence[int]) -> tuple[int, ...]:
 
 def write_exactly(
     patch: ir.Model, axes: Sequence[int], stride: Sequence[int]
-) -> tuple[ir.Model, Form]:
+) -> tuple[ir.Model, SharingPlan]:
     """Rewrite a patch network so that every cell is the score of its window, cut out.
 
     Parameters
@@ -47,7 +47,7 @@ def write_exactly(
 
     Returns
     -------
-    onnx_ir.Model, Form
+    onnx_ir.Model, SharingPlan
         The network, and what its windows share.
 
     Raises

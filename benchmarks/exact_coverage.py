@@ -1,11 +1,11 @@
-"""Which architectures of others score every window exactly: ``python -m fcconv_bench.coverage``.
+"""Which architectures of others score every window exactly.
 
-Needs torch==2.13.0 and onnxscript, and with ``pip install --no-deps`` torchvision==0.28.0,
-timm==1.0.31, huggingface_hub and safetensors. Weights are random, and so are the statistics of
-batch normalisations. Each network is exported, rewritten with ``windows="exact"`` and run by
-onnxruntime on an image of two by three windows; a row tells by how many standard deviations of the
-scores the windows differ from their crops, how many times fewer multiplications they take, and
-where sharing ends.
+``python -m benchmarks.exact_coverage`` prints a row for each. It needs torch==2.13.0 and
+onnxscript, and with ``pip install --no-deps`` torchvision==0.28.0, timm==1.0.31, huggingface_hub
+and safetensors. Weights are random, and so are the statistics of batch normalisations. Each network
+is exported, rewritten with ``windows="exact"`` and run by onnxruntime on an image of two by three
+windows; a row tells by how many standard deviations of the scores the windows differ from their
+crops, how many times fewer multiplications they take, and where sharing ends.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the forms of the JAX backend take, on each row of two suites, as a part of lax.
 
-``python -m fcconv_bench.forms`` measures every form that can compute a row, whatever the rules of
+``python -m benchmarks.forms`` measures every form that can compute a row, whatever the rules of
 ``fcconv_jax.forms`` say, and prints the tables that the rules were read off; with ``gpu`` behind it
 on a GPU, else on the CPU.
 """
