@@ -20,9 +20,9 @@ from fcconv.scanning.arguments import PADS
 from fcconv.scanning.images import Image
 from fcconv.scanning.network import Network, as_network
 from fcconv.scanning.opening import open_images
-from fcconv.scanning.padded import Padded
+from fcconv.scanning.padded import padded
 from fcconv.scanning.saved import open_scan
-from fcconv.scanning.scales import Resized
+from fcconv.scanning.scales import resized
 from scan_cases import WINDOWS, Array, cut_into, picture, small_network
 from score_files import tree
 
@@ -93,11 +93,11 @@ def opened(image: Array) -> Image:
 
 def test_overviews_have_the_new_pixels() -> None:
     image = picture()
-    padded = Padded(opened(image), (7, 8), (10, 10), "reflect")
-    assert padded.size == (27, 38)
-    assert_identical(padded.overview(99), by_hand(image, (7, 8), (10, 10), "reflect"), "whole")
-    assert padded.overview(11).shape == (2, 9, 13)
-    twice = Padded(Resized(opened(image), 0.5), (7, 8), (4, 4), "edge")
+    whole = padded(opened(image), (7, 8), (10, 10), "reflect")
+    assert whole.size == (27, 38)
+    assert_identical(whole.overview(99), by_hand(image, (7, 8), (10, 10), "reflect"), "whole")
+    assert whole.overview(11).shape == (2, 9, 13)
+    twice = padded(resized(opened(image), 0.5), (7, 8), (4, 4), "edge")
     assert (twice.size, twice.scale, twice.picture.size) == ((15, 16), 0.5, (27, 33))
 
 

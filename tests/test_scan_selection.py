@@ -134,7 +134,7 @@ FORMS: dict[str, Any] = {
 def test_polygons_hold_windows(
     name: str, few: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(areas, "FEW", few)
+    monkeypatch.setattr(areas, "FEW_POINTS", few)
     path = tmp_path / "areas.geojson"
     path.write_text(json.dumps(FORMS[name]))
 

@@ -24,13 +24,13 @@ TISSUE = "tissue"
 POLYGONS = (".geojson", ".json")
 """Suffixes of files that hold polygons."""
 
-SIDE = 8192
+MAX_MASK_SIDE = 8192
 """Pixels of a picture along an axis, at most; of a larger one every n-th is read."""
 
-TISSUE_SIDE, MEDIAN = 1024, 5
+TISSUE_SIDE, MEDIAN_SIDE = 1024, 5
 """Pixels along an axis in which tissue is looked for, and the side of what the median is of."""
 
-FEW = 1024
+FEW_POINTS = 1024
 """Points that are looked at one by one."""
 
 Points = npt.NDArray[np.float64]
@@ -136,7 +136,7 @@ class Polygons:
             return np.zeros(count, bool)
         if shapely.covers(self.shape, box):
             return np.ones(count, bool)
-        if len(rows) * len(columns) <= FEW:
+        if len(rows) * len(columns) <= FEW_POINTS:
             return np.asarray(shapely.intersects_xy(self.shape, columns, rows[:, np.newaxis]))
         if len(rows) < len(columns):
             halves = (self.holds(rows, part) for part in np.array_split(columns, 2))
@@ -189,7 +189,7 @@ def _read_marks(mask: Any, image: Image) -> Marked:
             f"mask (--mask): {opened[0].name} of {height} x {width} pixels has not the proportions "
             f"of the image of {rows} x {columns}: give one that covers the whole image, in any size"
         )
-    pixels = opened[0].overview(SIDE)
+    pixels = opened[0].overview(MAX_MASK_SIDE)
     marks = ((pixels != 0) & (pixels == pixels)).any(axis=0)
     return Marked(marks, image.size, f"mask {opened[0].name}")
 
@@ -226,7 +226,9 @@ def find_tissue(image: Image) -> Marked:
     pixels = np.nan_to_num(image.overview(TISSUE_SIDE).astype(np.float32))
     high, low = pixels.max(axis=0), pixels.min(axis=0)
     saturation = np.divide(high - low, high, out=np.zeros_like(high), where=high > 0)
-    levels = median(np.rint(255 * saturation).astype(np.uint8), np.ones((MEDIAN, MEDIAN), np.uint8))
+    levels = median(
+        np.rint(255 * saturation).astype(np.uint8), np.ones((MEDIAN_SIDE, MEDIAN_SIDE), np.uint8)
+    )
     threshold = int(threshold_otsu(levels))
     name = f"tissue: saturation above {threshold / 255:.2f} (Otsu's threshold)"
     return Marked(levels > threshold, image.size, name)

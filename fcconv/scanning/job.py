@@ -23,7 +23,7 @@ from fcconv.scanning.missing import Mask, windows_with
 from fcconv.scanning.network import Network, digest, explained, labels_of, shared_if_exact
 from fcconv.scanning.network_layout import Array
 from fcconv.scanning.opening import open_images
-from fcconv.scanning.padded import Opened, Padded
+from fcconv.scanning.padded import Opened, padded
 from fcconv.scanning.plan import Plan, Tile, check_size
 from fcconv.scanning.preparation import Preparation, check_channels
 from fcconv.scanning.records import Record
@@ -222,7 +222,7 @@ def make_job(
             opened, batched = open_images(image, len(network.window), layout, series, page)
         images: Sequence[Opened] = opened
         if pad is not None:
-            images = [Padded(one, network.window, network.stride, pad) for one in opened]
+            images = [padded(one, network.window, network.stride, pad) for one in opened]
         prepared = steps.resolved(images[0].dtype, images[0].bits, images[0].nodata)
         check_channels(images[0], prepared, network.layout.channels)
     check_size(images[0].size, network.window)

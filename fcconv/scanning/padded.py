@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,10 +14,13 @@ from fcconv.scanning.arguments import PADS
 from fcconv.scanning.images import Image
 from fcconv.scanning.missing import Mask
 from fcconv.scanning.scales import Resized
+from fcconv.scanning.stored import Asked
 
 
-class Padded:
-    """An image that windows cover as a whole, each region padded where it goes beyond the original.
+def padded(
+    image: Image | Resized, window: Sequence[int], stride: Sequence[int], pad: Any
+) -> Padded:
+    """Return an image that windows cover as a whole.
 
     Parameters
     ----------
@@ -32,46 +36,95 @@ class Padded:
     ArgumentError
         If `pad` is none of these.
     """
+    if pad not in PADS:
+        raise ArgumentError(f"pad is {', '.join(map(repr, PADS))} or None, got {pad!r}")
+    axes = zip(image.size, window, stride, strict=True)
+    return Padded(image, tuple(k + max(-(-(n - k) // s), 0) * s for n, k, s in axes), pad)
 
-    def __init__(
-        self, image: Image | Resized, window: Sequence[int], stride: Sequence[int], pad: str
-    ) -> None:
-        if pad not in PADS:
-            raise ArgumentError(f"pad is {', '.join(map(repr, PADS))} or None, got {pad!r}")
-        self._image, self._pad = image, pad
-        self.size = tuple(
-            k + max(-(-(n - k) // s), 0) * s
-            for n, k, s in zip(image.size, window, stride, strict=True)
-        )
-        self.name, self.channels, self.dtype = image.name, image.channels, image.dtype
-        self.bits, self.nodata, self.asked = image.bits, image.nodata, image.asked
-        self.scale, self.picture, self.other_channels = (
-            image.scale,
-            image.picture,
-            image.other_channels,
-        )
+
+@dataclass(frozen=True, eq=False)
+class Padded:
+    """An image with more pixels at its ends, each region padded where it goes beyond the original.
+
+    Attributes
+    ----------
+    image : Image or Resized
+        The original.
+    size : tuple of int
+        Pixels along each axis, with the new ones.
+    pad : {"edge", "reflect", "constant"}
+        What these are.
+    """
+
+    image: Image | Resized
+    size: tuple[int, ...]
+    pad: str
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        return self.image.name
+
+    @property
+    def channels(self) -> int:
+        """Channels, without opacity."""
+        return self.image.channels
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Data type of the pixels that are read."""
+        return self.image.dtype
+
+    @property
+    def bits(self) -> int | None:
+        """Bits of a pixel that are in use; None where that is not known."""
+        return self.image.bits
+
+    @property
+    def nodata(self) -> float | None:
+        """The number that its file uses for pixels without a value."""
+        return self.image.nodata
+
+    @property
+    def asked(self) -> Asked:
+        """How it was to be opened."""
+        return self.image.asked
+
+    @property
+    def scale(self) -> float:
+        """Its size, in parts of the picture's."""
+        return self.image.scale
+
+    @property
+    def picture(self) -> Image:
+        """The picture that it is a size of."""
+        return self.image.picture
+
+    def other_channels(self, needed: int) -> str:
+        """Say how the same image could have as many channels as are needed; "" if it can't."""
+        return self.image.other_channels(needed)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What was decided about the file, and how many pixels are new."""
-        more = [n - m for n, m in zip(self.size, self._image.size, strict=True)]
+        more = [n - m for n, m in zip(self.size, self.image.size, strict=True)]
         if not any(more):
-            return self._image.notes
-        said = f"padded ({self._pad}) by {' x '.join(map(str, more))} at the ends of the axes"
-        return (*self._image.notes, said)
+            return self.image.notes
+        said = f"padded ({self.pad}) by {' x '.join(map(str, more))} at the ends of the axes"
+        return (*self.image.notes, said)
 
     def identity(self) -> str:
         """Return what tells this image from another."""
-        return f"{self._image.identity()}, padded to {self.size}, {self._pad}"
+        return f"{self.image.identity()}, padded to {self.size}, {self.pad}"
 
     def bytes(self, pixels: Sequence[int]) -> int:
         """Count the bytes that reading a region of so many pixels takes."""
-        return self._image.bytes(pixels) + math.prod(pixels) * self.channels * self.dtype.itemsize
+        return self.image.bytes(pixels) + math.prod(pixels) * self.channels * self.dtype.itemsize
 
     def overview(self, most: int) -> np.ndarray:
         """Return the whole image in few pixels, with its new ones."""
-        small = self._image.overview(most)
-        sizes = zip(self.size, self._image.size, small.shape[1:], strict=True)
+        small = self.image.overview(most)
+        sizes = zip(self.size, self.image.size, small.shape[1:], strict=True)
         more = [round(m * n / before) - m for n, before, m in sizes]
         return self._padded(small, more)
 
@@ -83,14 +136,14 @@ class Padded:
         The new pixels have a value where those have one that they are made of.
         """
         read, own, more = [], [], []
-        for part, n in zip(region, self._image.size, strict=True):
+        for part, n in zip(region, self.image.size, strict=True):
             beyond = max(part.stop - n, 0)
             # what is mirrored may lie before the region
             first = max(min(part.start, n - 1 - beyond), 0) if beyond else part.start
             read.append(slice(first, part.stop - beyond))
             own.append(slice(part.start - first, part.stop - first))
             more.append(beyond)
-        pixels, missing = self._image.read_valid(tuple(read), nodata)
+        pixels, missing = self.image.read_valid(tuple(read), nodata)
         if missing is not None:
             missing = self._padded(missing[np.newaxis], more)[0][tuple(own)]
         return self._padded(pixels, more)[:, *own], missing
@@ -99,7 +152,7 @@ class Padded:
         """Add pixels at the end of the axes of ``(C, *S)``."""
         if not any(more):
             return pixels
-        mode: Any = self._pad
+        mode: Any = self.pad
         return np.pad(pixels, [(0, 0), *((0, n) for n in more)], mode)
 
 

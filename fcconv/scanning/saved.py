@@ -23,10 +23,10 @@ from fcconv.scanning.differences import Audit
 from fcconv.scanning.joined import open_finished
 from fcconv.scanning.layouts import unit
 from fcconv.scanning.opening import open_images
-from fcconv.scanning.padded import Opened, Padded
+from fcconv.scanning.padded import Opened, padded
 from fcconv.scanning.records import CHUNKED, Record, chunks_of, description_in, record_of
 from fcconv.scanning.result import Scan
-from fcconv.scanning.scales import Resized
+from fcconv.scanning.scales import resized
 from fcconv.scanning.score_files import suffixes
 from fcconv.scanning.stored import Asked
 
@@ -210,10 +210,10 @@ def _images(
     """
     size, scale = facts["size"], facts["scale"]
     opened, _ = open_images(image, len(size), *asked)
-    sized = [one if scale == 1 else Resized(one, scale) for one in opened]
+    sized = [one if scale == 1 else resized(one, scale) for one in opened]
     images: Sequence[Opened] = sized
     if facts["pad"] is not None:
-        images = [Padded(one, facts["window"], facts["stride"], facts["pad"]) for one in sized]
+        images = [padded(one, facts["window"], facts["stride"], facts["pad"]) for one in sized]
     if len(images) != len(identities):
         raise ImageError(
             f"image is not what was scanned: {len(images)} of them, the scan is of "

@@ -17,7 +17,7 @@ from fcconv.scanning.missing import Mask
 from fcconv.scanning.padded import Opened
 from fcconv.scanning.windows import Box, Windows
 
-LOOKED = 2**20
+WINDOWS_AT_A_TIME = 2**20
 """Windows that are looked at together, to see whether any is wanted."""
 
 
@@ -87,7 +87,8 @@ class Selection(Windows):
             If no window is wanted.
         """
         if any(
-            self.wanted(part).any() for part in blocks(self.cells, [1] * len(self.cells), LOOKED)
+            self.wanted(part).any()
+            for part in blocks(self.cells, [1] * len(self.cells), WINDOWS_AT_A_TIME)
         ):
             return
         if self.area is None:
