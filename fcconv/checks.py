@@ -55,7 +55,7 @@ def _describe(value: object) -> str:
 def cache_by_shape(function: Callable[P, R]) -> Callable[P, R]:
     """Remember what a function of shapes and integers returns: layers are called again and again.
 
-    Where an argument is something else the function is called: ``1.0 == 1`` is not an integer.
+    Arguments of other types bypass the cache, where ``(1.0,)`` would find the entry of ``(1,)``.
     """
     cached: Callable[..., R] = functools.lru_cache(maxsize=4096, typed=True)(function)
 
@@ -173,7 +173,7 @@ def check_channels(name: str, channels: int, weight: Shape, groups: int = 1) -> 
 
 
 def check_bias(bias: Shape | None, outputs: int) -> None:
-    """Check that a bias, if there is one, has one entry an output."""
+    """Check that a bias, if there is one, has one entry per output."""
     if bias is not None and tuple(bias) != (outputs,):
         raise ShapeError(
             f"bias needs the shape ({outputs},), one entry per output of weight, got {bias}"

@@ -94,7 +94,7 @@ def conv(
     x : array, shape (N, C, *S)
         Input, channels first.
     weight : array, shape (O, C / groups, *K)
-        One kernel an output channel; same library and dtype as `x`.
+        One kernel per output channel; same library and dtype as `x`.
     bias : array, shape (O,), optional
         Added to each output channel; same library and dtype as `x`.
     stride : int or sequence of int

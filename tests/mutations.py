@@ -5,6 +5,7 @@ Each mutation is one replacement in a copy of the sources, and names the tests t
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -49,10 +50,15 @@ IN_TILES = "test_tiles.py::test_definitions_hold_in_tiles"
 TILES = "test_plan.py::test_tiles_equal_the_whole_image"
 MISSING = "test_scan_missing.py"
 CUT_OUT = "test_scan_cut_out.py"
-PLACES = "test_scan_places.py"
+SELECTION = "test_scan_selection.py"
 PEAKS = "test_scan_peaks.py::test_peaks_equal_those_of_brute_force"
 MODULAR = "backends/fcconv_modular/__init__.py"
 EXACT_PROOF = "test_exact_proof.py"
+TORCH = "backends/fcconv_torch/__init__.py"
+TORCH_CONV = "backends/fcconv_torch/convolution.py"
+TORCH_DTYPES = "backends/fcconv_torch/dtypes.py"
+TORCH_NETWORK = "backends/fcconv_torch/network.py"
+OF_TORCH = "test_torch_backend.py::test_"
 FORGERIES = "test_forgeries.py"
 
 
@@ -697,43 +703,43 @@ MUTATIONS = [
     ),
     Mutation(
         "a mask is looked up at the corners of windows",
-        "fcconv/scanning/places.py",
+        "fcconv/scanning/selection.py",
         "* s + k / 2",
         "* s",
-        f"{PLACES}::test_a_picture_of_any_resolution_marks_windows",
+        f"{SELECTION}::test_a_picture_of_any_resolution_marks_windows",
     ),
     Mutation(
         "windows that reach out of a region are scored",
-        "fcconv/scanning/places.py",
+        "fcconv/scanning/selection.py",
         "math.floor((stop - k) / s + 1e-9)",
         "math.floor(stop / s + 1e-9)",
-        f"{PLACES}::test_windows_inside_a_region_are_scored",
+        f"{SELECTION}::test_windows_inside_a_region_are_scored",
     ),
     Mutation(
         "a box that polygons touch lies inside as a whole",
         "fcconv/scanning/areas.py",
         "if shapely.covers(self.shape, box)",
         "if shapely.intersects(self.shape, box)",
-        f"{PLACES}::test_polygons_hold_windows",
+        f"{SELECTION}::test_polygons_hold_windows",
     ),
     Mutation(
         "tiles without a wanted window are read",
         "fcconv/scanning/tiles.py",
-        "if left_out == tile.windows",
-        "if left_out > tile.windows",
-        f"{PLACES}::test_tiles_without_a_wanted_window_are_not_read",
+        "skipped.append(left_out == tile.windows)",
+        "skipped.append(False)",
+        f"{SELECTION}::test_tiles_without_a_wanted_window_are_not_read",
     ),
     Mutation(
         "a run of another mask is gone on with",
-        "fcconv/scanning/places.py",
+        "fcconv/scanning/selection.py",
         'told["mask"] = self.area.identity()',
         'told["mask"] = ""',
-        f"{PLACES}::test_the_store_tells_the_places",
+        f"{SELECTION}::test_the_store_tells_the_selection",
     ),
     Mutation(
         "tiles of a scan that is opened are not compared with their digests",
         "fcconv/scanning/saved.py",
-        "lost = sum(folder.read(chunk) is None for chunk in folder.chunks())",
+        "lost = sum(folder.read(chunk) is None for chunk in kept)",
         "lost = 0",
         "test_scan_saved.py::test_what_is_no_scan_is_refused_in_one_line",
     ),
@@ -1361,6 +1367,73 @@ MUTATIONS = [
         "test_slide.py::test_windows_that_pad_share_most_multiplications",
     ),
 ]
+
+if importlib.util.find_spec("torch") is not None:
+    MUTATIONS += [
+        Mutation(
+            "PyTorch: a padded kernel as large as the input is a product, too",
+            TORCH_CONV,
+            "window.kernel == x.shape[2:] and not any(map(any, window.padding))",
+            "window.kernel == x.shape[2:]",
+            OF_TORCH + "a_kernel_as_large_as_its_input",
+        ),
+        Mutation(
+            "PyTorch: padding with zeros wins",
+            "backends/fcconv_torch/pooling.py",
+            "-torch.inf",
+            "0",
+            MAX_POOL,
+        ),
+        Mutation(
+            "PyTorch: unsigned integers have the order of signed ones",
+            TORCH,
+            "narrow(function(signed(x) ^ first) ^ first, x.dtype)",
+            "narrow(function(signed(x)), x.dtype)",
+            OF_TORCH + "unsigned_integers_are_those_of_numpy",
+        ),
+        Mutation(
+            "PyTorch: tensors share the memory of NumPy's arrays",
+            TORCH_DTYPES,
+            "array = np.array(given,",
+            "array = np.asarray(given,",
+            OF_TORCH + "dtypes_are_named_as_in_numpy",
+        ),
+        Mutation(
+            "PyTorch: a scan keeps what gradients need",
+            TORCH,
+            "return torch.no_grad()",
+            "return torch.enable_grad()",
+            OF_TORCH + "scans_keep_nothing_for_gradients",
+        ),
+        Mutation(
+            "PyTorch: what a network makes of numbers lies on the CPU",
+            TORCH_NETWORK,
+            "        return nullcontext()\n    return device",
+            "        return nullcontext()\n    return nullcontext()",
+            OF_TORCH + "it_moves_as_a_module_does",
+        ),
+        Mutation(
+            "PyTorch: a folder of parameters hides what a module has",
+            TORCH_NETWORK,
+            "if not folder or (found is None and hasattr(root, folder)):",
+            "if not folder:",
+            OF_TORCH + "names_that_modules_have_themselves_get_another_path",
+        ),
+        Mutation(
+            "PyTorch: the weights of a compiled network are constants",
+            TORCH_NETWORK,
+            "self._traced(*self.params.values(), *inputs)",
+            "self._traced(*(w.clone().detach() for w in self.params.values()), *inputs)",
+            OF_TORCH + "networks_are_compiled_whole",
+        ),
+        Mutation(
+            "PyTorch: pads are in the order of the axes",
+            "backends/fcconv_torch/namespace.py",
+            "for width in reversed(widths)",
+            "for width in widths",
+            OF_TORCH + "pads_are_those_of_numpy",
+        ),
+    ]
 
 
 def unchanged_passes() -> bool:

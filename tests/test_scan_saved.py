@@ -83,8 +83,10 @@ def test_another_image_is_refused_or_told_of(tmp_path: Path) -> None:
     np.save(path, picture())
     fcconv.scan(small_network(), path, out=out, engine="numpy")
     assert open_scan(out, path).notes == ()
-    with pytest.raises(ImageError, match=r"array is not what was scanned: 1 of \(27, 32\) pixels"):
+    with pytest.raises(ImageError, match=r"array of \(27, 32\) pixels is not what was scanned"):
         open_scan(out, picture()[..., :32])
+    with pytest.raises(ImageError, match="2 of them, the scan is of 1: give what was scanned"):
+        open_scan(out, np.stack([picture()] * 2))
     (note,) = open_scan(out, picture(seed=1)).notes
     assert "not known to be the one that was scanned: array, CHW 2 x (27, 33) float32" in note
 

@@ -388,6 +388,15 @@ def test_integers_have_products_without_a_kernel(
     assert_identical(found, left @ right, (a, b))
 
 
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("padding", [0, 1, ((0, 1), (0, 0))])
+def test_a_kernel_as_large_as_its_input(groups: int, padding: Any) -> None:
+    x, weight = integers(0, (2, 4, 3, 2), "float32"), integers(1, (6, 4 // groups, 3, 2), "float32")
+    tensors = torch.from_numpy(x), torch.from_numpy(weight)
+    found = fcconv.conv(*tensors, padding=padding, groups=groups)
+    assert_identical(found, fcconv.conv(x, weight, padding=padding, groups=groups), "numpy")
+
+
 @given(case=conv_cases(), seed=seeds)
 def test_the_call_without_tf32_is_the_same_convolution(case: ConvCase, seed: int) -> None:
     case = ConvCase(**{**vars(case), "padding": 1, "x": (2, *case.x[1:])})

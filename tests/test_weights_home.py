@@ -97,6 +97,17 @@ def test_what_the_patch_network_does_not_have_is_refused() -> None:
         fcconv.patch_of(loaded, params)
 
 
+def test_statistics_and_counts_are_not_trained() -> None:
+    net = Net()
+    ones = [np.full(3, 1 + k, np.float32) for k in range(4)]
+    x = net.add("BatchNormalization", net.conv("image", 3, 2, 7, 5), *ones)
+    x = net.add("Div", net.add("Relu", x), np.array(2, np.float32))
+    network = fcconv.compile(net.model(net.dense(x, 36)))
+    left = {name.rpartition("/")[2] for name in network.params.keys() - network.trainable}
+    assert left == {"order", "rest", "constant"}  # mean, variance and the divisor
+    assert len(network.trainable) == 6
+
+
 def test_copies_that_differ_are_refused() -> None:
     """A dense layer over rows that are not pixels is written once for each of them."""
     net = Net(shape=(2, 9))

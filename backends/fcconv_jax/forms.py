@@ -17,9 +17,9 @@ the cells of a picture                      64 of 224x224 by 3x3: 4.7;
 depthwise                     0.01 to 0.16  one channel: 0.14 to 0.48, 25x25 taps: 1.06
 ============================  ============  ====================================================
 
-Below a thousand multiplications a call takes what a call takes. Plain lax in NHWC, with the axes
-moved before and after, takes 0.9 to 1.1, as XLA makes that of NCHW. In float64 and in gradients,
-measured on a row of each rule, the forms take 0.05 to 0.6.
+Below a thousand multiplications only the overhead of the call is measured. Plain lax in NHWC, with
+the axes moved before and after, takes 0.9 to 1.1, as XLA makes that of NCHW. In float64 and in
+gradients, measured on a row of each rule, the forms take 0.05 to 0.6.
 
 On an H100 (jax 0.11.2, float32 of highest precision) products take, as a part of plain lax: 0.32 to
 0.44 where a kernel of AlexNet or VGG covers the input, 0.34 and 0.39 on a map of 16x16 cells, 0.74

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 MAX_KEPT_BYTES = 2**24
-"""Bytes of an array that are kept for the next call; what is larger is rare, and given back."""
+"""Most bytes of an array that is kept for the next call; larger ones are rare, and freed."""
 
 
 class Workspace(threading.local):
@@ -47,6 +47,7 @@ def gather(columns: Array, x: Array, window: Window, tile: OutputTile) -> None:
     images, groups, channels, *steps = pixels.strides
     taps = (step * e for step, e in zip(steps, window.dilation, strict=True))
     cells = (step * r for step, r in zip(steps, window.stride, strict=True))
+    # windows overlap in this view of the pixels: it may be read, never written
     np.copyto(columns, as_strided(pixels, columns.shape, (groups, channels, *taps, images, *cells)))
 
 
@@ -54,6 +55,7 @@ def pixels_of(x: Array, window: Window, tile: OutputTile, blank: float) -> Array
     """Return what a tile of `x (N, G, C/G, *S)` reads, ``(n, g, C/G, *s)``, with blank padding."""
     spans = [window.span(axis, *cells) for axis, cells in enumerate(tile.cells)]
     starts = [max(start, 0) for start, _ in spans]
+    # a span may lie in the padding as a whole: then it holds no pixel, and not less than none
     stops = [max(min(b, n), a) for (_, b), n, a in zip(spans, x.shape[3:], starts, strict=True)]
     held = list(zip(starts, stops, strict=True))
     inside = x[slice(*tile.images), slice(*tile.groups), :, *itertools.starmap(slice, held)]

@@ -1,4 +1,4 @@
-"""Which windows are gathered at a time, and on how many threads. Integers in, plan out.
+"""How many windows are gathered at a time, and on how many threads. Integers in, plan out.
 
 The windows of a convolution, gathered as the columns of a matrix, take prod(K) times the memory of
 its input, and a matrix product does the rest.
@@ -25,10 +25,10 @@ TILE_BYTES = 2**22
 """Bytes of columns that are gathered at a time."""
 
 MIN_WINDOWS = 128
-"""Windows that are gathered at a time all the same: a product of fewer reads weights too often."""
+"""Fewest windows of a tile, even beyond TILE_BYTES: smaller products read weights too often."""
 
 MAX_TILE_BYTES = 3 * TILE_BYTES
-"""Bytes of columns that are never exceeded, unless one window does."""
+"""Most bytes of columns in a tile, unless a single window has more."""
 
 COST_PER_COPY = 32
 """Multiplications that take as long as moving an entry."""
@@ -42,9 +42,9 @@ Range: TypeAlias = tuple[int, int]
 
 @dataclass(frozen=True)
 class OutputTile:
-    """Some windows: those in one range of each of images, groups, and every axis of an image.
+    """The windows in a range of images, of groups, and of every axis of an image.
 
-    They lie in one piece: a range is whole wherever one before it has more than one.
+    They are contiguous: behind a range of more than one, all ranges are whole.
     """
 
     images: Range
@@ -93,13 +93,14 @@ def plan(lengths: tuple[int, ...], column: int, work: int, threads: int) -> Tili
     parts = _fitting(lengths, min(max(TILE_BYTES, MIN_WINDOWS * column), MAX_TILE_BYTES) // column)
     if math.prod(lengths) * work < MIN_PARALLEL_MULTIPLICATIONS:
         return Tiling(tuple(parts), 1)
+    # a multiple of the threads, so that none idles while others compute their last tile
     tiles = math.prod(parts)
     parts = _at_least(lengths, parts, tiles + -tiles % threads)
     return Tiling(tuple(parts), min(threads, math.prod(parts)))
 
 
 def _fitting(lengths: Sequence[int], most: int) -> list[int]:
-    """Cut so that a tile has at most so many windows, in one piece: the first lengths are cut."""
+    """Cut the first lengths, so that a tile is contiguous and has at most so many windows."""
     parts = []
     for axis, n in enumerate(lengths):
         behind = math.prod(lengths[axis + 1 :])

@@ -21,9 +21,9 @@ def product(weight: Array, columns: Array, bias: Array | None, dtype: np.dtype[A
 
     Adds the bias ``(G, O/G, 1)`` and converts to a dtype.
     """
-    if columns.shape[-1] == 1 and len(columns) > 1:  # one position: the batch takes its place, so
-        # that the weight is read once and not once an image; rows @ weight.T can be several times
-        # slower
+    if columns.shape[-1] == 1 and len(columns) > 1:
+        # one position: the batch takes its place, so that the weight is read once and not once per
+        # image; rows @ weight.T can be several times slower
         y = matrix_product(weight, columns.transpose(3, 1, 2, 0), bias).transpose(3, 1, 2, 0)
     else:
         y = matrix_product(weight, columns, bias)
@@ -55,6 +55,7 @@ def matrix_product(
 def _work(a: Array, b: Array) -> int:
     """Estimate the work in multiplications, and `COST_PER_READ` for each entry read, from below."""
     rows, columns = a.shape[-2], b.shape[-1]
+    # either operand may be broadcast over the other's stack
     multiplications: int = max(a.size * columns, b.size * rows)
     return multiplications + (a.size + b.size) * COST_PER_READ
 

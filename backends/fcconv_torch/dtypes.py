@@ -82,8 +82,8 @@ def narrow(y: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
 
 def from_numpy(values: npt.ArrayLike) -> torch.Tensor:
     """Copy an array of NumPy, of any dtype and byte order, onto the CPU."""
-    array = np.array(values)
-    array = np.array(array, array.dtype.newbyteorder("="), order="C")
+    given = np.asarray(values)
+    array = np.array(given, given.dtype.newbyteorder("="), order="C")
     dtype = to_torch(array.dtype)
     if _is_numpys(array.dtype):
         return torch.from_numpy(array)

@@ -53,7 +53,7 @@ class Network(nn.Module):
             return self._compiled.apply(fn, *inputs)
 
     def __repr__(self) -> str:
-        """Say what computes, and what is taken."""
+        """Name the engine and the inputs."""
         return repr(self._compiled)
 
     def __reduce__(self) -> Any:

@@ -70,6 +70,7 @@ SUITES: dict[str, Callable[[], Suite[Any]]] = {
     "networks": partial(_made_by, "passes"),
     "scans": partial(_made_by, "scans"),
     "peaks": partial(_made_by, "peaks"),
+    "slide": partial(_made_by, "slides"),
 }
 
 

@@ -45,7 +45,7 @@ def _signature(model: ir.Model, node: ir.Node) -> tuple[Any, ...]:
 
 
 def ends(ir_node: ir.Node) -> tuple[list[ir.Value], list[str]]:
-    """Return what a layer reads that is not constant, and the names of what it makes.
+    """Return the inputs of a layer that are not constant, and the names of its outputs.
 
     Of a shape that the network computes, it reads the values whose shapes that is made of.
     """

@@ -1,8 +1,8 @@
 """The certificate of the pointwise form: layer by layer, so that other operators need not be known.
 
-A node that both networks have in common, with the same inputs, needs no proof. What stands in the
-rewritten network for any other node of the original is cut out, and both are compared on random
-input; values that both networks name are what the layers meet at. Along axes of free length nothing
+A node that both networks have in common, with the same inputs, needs no proof. For every other
+node of the original, the part of the rewritten network between values of the same names is cut out,
+and both are compared on random input. Along axes of free length nothing
 may see beyond its own place there, so that one length tells about all; or else both are the same
 expression.
 """

@@ -1,6 +1,6 @@
 """Whether runtimes take the file of a rewritten network, and what it makes at the native size.
 
-A proof is of what is read from a file, and reading repairs some of what a runtime refuses.
+A proof is of the network as read, and reading repairs some faults that a runtime refuses.
 """
 
 from __future__ import annotations

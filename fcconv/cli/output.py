@@ -17,7 +17,7 @@ def results() -> Console:
 
 
 def progress() -> Progress:
-    """Return a bar on standard error, so that results can be piped; none where no one looks."""
+    """Return a bar on standard error, so that results can be piped; hidden without a terminal."""
     console = errors()
     return Progress(console=console, transient=True, disable=not console.is_terminal)
 

@@ -27,7 +27,7 @@ MOST_PEAKS = 100_000
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the command line asks for of a scan; its options say what each is."""
+    """What a scan is asked to write, by options of the command line, which explain each."""
 
     heatmap: Path | None
     report: Path | None

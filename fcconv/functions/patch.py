@@ -272,7 +272,7 @@ def _changes_types(equation: Equation) -> bool:
     )
 
 
-# Rules: None where an equation is no operator of ONNX --------------------------------------------
+# Rules: None where an equation is not one of ONNX -----------------------------------------------
 
 
 def _reshape(patch: Patch, equation: Equation) -> ir.Value:

@@ -1,4 +1,4 @@
-"""What windows of an image share of a function, and what each has for itself."""
+"""Which equations of a function windows share, and which each window computes for itself."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class Sharing:
     window, axes, stride : tuple of int
         Shape of a patch; its spatial axes; pixels from one window to the next along each.
     exact : bool
-        Whether what reads padding is each window's own.
+        Whether each window computes for itself every value that depends on padding.
     reader : Reader
-        What the shared part becomes.
+        Computes the shared part.
     image : Tensor
         Its input.
     values : dict of int to Known or SlidingValue
-        What is known before windows part, by number; what is missing is each window's own.
+        The values known before windows part, by number; all others are each window's own.
     own : dict of int to (Equation, str)
         The equations that each window computes for itself, by their place, and why.
     """

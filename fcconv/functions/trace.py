@@ -115,7 +115,7 @@ class Trace:
 
 
 def traced(f: Callable[..., Any], arguments: Sequence[Any]) -> tuple[Trace, Any]:
-    """Trace a function on arguments, arrays or what stands for them, and say what it returns."""
+    """Trace a function on arrays or their shapes and dtypes, and say what it returns."""
     closed, made = jax.make_jaxpr(f, return_shape=True)(*arguments)
     trace = Trace()
     trace.inputs = [trace.number() for _ in closed.jaxpr.invars]

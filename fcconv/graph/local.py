@@ -43,7 +43,7 @@ class Along:
     first, last : int
         The pixels that entry 0 depends on, both included.
     before, after : int
-        Pixels at both ends of the image within which padding has a part in an entry.
+        Pixels at each end of the image within which entries are affected by padding.
     of : int
         Which axis of the images this is, counted as the input's are; 0 is the batch.
     """

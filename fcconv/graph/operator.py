@@ -47,6 +47,8 @@ class Operator:
     slope : float, optional
         The largest one of a function that is not monotone, convex or concave between any two
         arguments; infinite, where it jumps. What rounding does is bounded by it.
+    statistics : frozenset of int
+        Positions of the inputs that training gathers, and does not learn.
     workspace : "copies", "columns" or "tiles"
         What NumPy computes it in: copies of its first input and its result, the columns of a
         convolution, or tiles of its input.
@@ -61,4 +63,5 @@ class Operator:
     attributes: tuple[str, ...] = ()
     slides_by_any: bool = False
     slope: float | None = None
+    statistics: frozenset[int] = frozenset()
     workspace: Literal["copies", "columns", "tiles"] = "copies"

@@ -33,8 +33,8 @@ TISSUE_SIDE, MEDIAN = 1024, 5
 FEW = 1024
 """Points that are looked at one by one."""
 
-Places = npt.NDArray[np.float64]
-"""Places along an axis of the image, in pixels, in ascending order."""
+Points = npt.NDArray[np.float64]
+"""Points along an axis of the image, in pixels, in ascending order."""
 
 
 class Area(Protocol):
@@ -49,7 +49,7 @@ class Area(Protocol):
         """Return what tells it from another."""
         ...
 
-    def holds(self, rows: Places, columns: Places) -> Mask:
+    def holds(self, rows: Points, columns: Points) -> Mask:
         """Say which points of a grid lie in it, ``(rows, columns)``."""
         ...
 
@@ -82,11 +82,11 @@ class Marked:
         """Return a digest of all pixels."""
         return _digest(repr(self.marks.shape).encode() + np.packbits(self.marks).tobytes())
 
-    def holds(self, rows: Places, columns: Places) -> Mask:
+    def holds(self, rows: Points, columns: Points) -> Mask:
         """Look up each point; see :class:`Area`."""
         y, x = (
-            np.minimum((places * (n / pixels)).astype(np.intp), n - 1)
-            for places, n, pixels in zip((rows, columns), self.marks.shape, self.size, strict=True)
+            np.minimum((points * (n / pixels)).astype(np.intp), n - 1)
+            for points, n, pixels in zip((rows, columns), self.marks.shape, self.size, strict=True)
         )
         if not self.marks[y[0] : y[-1] + 1, x[0] : x[-1] + 1].any():
             return np.zeros((len(rows), len(columns)), bool)
@@ -126,7 +126,7 @@ class Polygons:
 
         return _digest(shapely.to_wkb(self.shape))
 
-    def holds(self, rows: Places, columns: Places) -> Mask:
+    def holds(self, rows: Points, columns: Points) -> Mask:
         """Look at all points of a box at once where it lies inside or outside as a whole."""
         import shapely
 

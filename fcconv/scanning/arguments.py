@@ -37,7 +37,7 @@ def check_type(value: Any, kind: type[T], name: str) -> T:
 
 
 def check_sequence(values: Any, kind: type[T], name: str) -> tuple[T, ...]:
-    """Return some of a type; a word is none, though Python can take it for its letters.
+    """Return values of a type as a tuple; a string is refused, though Python would iterate it.
 
     Raises
     ------

@@ -12,7 +12,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ WHOLE = {"write_empty_chunks": True}
 
 @dataclass(frozen=True, eq=False)
 class InFolder:
-    """Scores in a zarr group, a chunk a tile.
+    """Scores in a zarr group, one chunk per tile.
 
     Attributes
     ----------
@@ -91,6 +91,8 @@ class InFolder:
         The array of each output.
     digests : zarr.Array
         A digest for each tile.
+    skipped : set of tuple of int
+        Tiles that are not to have scores: where they lie, zarr reads NaN.
     """
 
     path: Path
@@ -98,6 +100,7 @@ class InFolder:
     record: Record
     arrays: Mapping[str, Any]
     digests: Any
+    skipped: set[tuple[int, ...]] = field(default_factory=set)
 
     @classmethod
     def opened(cls, path: Path, outputs: Mapping[str, Output], record: Record) -> InFolder:
@@ -181,6 +184,10 @@ class InFolder:
             with writing(self.path):
                 _zarr().open_group(self.path, mode="r+").attrs[DESCRIBED] = description
 
+    def skip(self, chunk: tuple[int, ...]) -> None:
+        """Take note that a tile is not to have scores."""
+        self.skipped.add(chunk)
+
     def chunks(self) -> Iterator[tuple[int, ...]]:
         """Name all tiles."""
         return np.ndindex(*self.digests.shape[:-1])
@@ -194,7 +201,7 @@ class InFolder:
             If it has lost what was written to it.
         """
         self._check_folder()
-        if not all(map(self._is_there, self.chunks())):
+        if not all(chunk in self.skipped or self._is_there(chunk) for chunk in self.chunks()):
             raise OutputError(f"{self.path} has lost finished tiles while others were computed")
         return self.arrays
 

@@ -40,7 +40,7 @@ def open_file(path: Path, series: int | None = None) -> Stored:
     """
     opener = _opener(path)
     try:
-        with warnings.catch_warnings():  # what libraries say of odd files is no news to the user
+        with warnings.catch_warnings():  # libraries warn of odd files that are read all the same
             warnings.simplefilter("ignore")
             return opener(path, series)
     except FcconvError:
@@ -74,7 +74,7 @@ def _opener(path: Path) -> Opener:
 
 
 def _single(opener: Callable[[Path], Stored]) -> Opener:
-    """Let what opens a format of one picture a file refuse to open another."""
+    """Make an opener of files with one picture refuse to open another."""
 
     def opened(path: Path, series: int | None) -> Stored:
         if series is not None:

@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -16,22 +16,14 @@ from fcconv.scanning.formats import reason
 from fcconv.scanning.layouts import channels_as_pages, unit
 from fcconv.scanning.mapped import is_whole, release
 from fcconv.scanning.missing import Mask, cleared, without_value
-from fcconv.scanning.stored import Stored
+from fcconv.scanning.stored import Asked, Stored
 from fcconv.scanning.watched import Watched
 
 OVERVIEW_BLOCK_ENTRIES = 2**24
 """Entries that an overview reads at a time, unless the file's own parts are larger."""
 
 ROW_PIXELS = 2**14
-"""Pixels of a row that are read together where nothing is stored in parts: they lie in a row."""
-
-
-class Asked(NamedTuple):
-    """How an image was to be opened; see :func:`fcconv.scanning.opening.open_images`."""
-
-    layout: str | None = None
-    series: int | None = None
-    page: int | None = None
+"""Pixels of a row that are read together from arrays without chunks, whose rows are contiguous."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,11 +23,11 @@ from fcconv.scanning.network import Network, digest, explained, labels_of, share
 from fcconv.scanning.network_layout import Array
 from fcconv.scanning.opening import open_images
 from fcconv.scanning.padded import Opened, Padded
-from fcconv.scanning.places import Places, make_places
 from fcconv.scanning.plan import Plan, Tile, check_size
 from fcconv.scanning.preparation import Preparation, check_channels
 from fcconv.scanning.records import Record
 from fcconv.scanning.scales import Resized
+from fcconv.scanning.selection import Selection, make_selection
 from fcconv.scanning.source import Source
 
 
@@ -51,7 +51,7 @@ class Job:
         Names of the channels of the first output.
     activation : {"softmax", "sigmoid"} or None
         What the scores of the first output go through.
-    places : Places or None
+    selection : Selection or None
         Which windows are wanted; None for all.
     """
 
@@ -62,7 +62,7 @@ class Job:
     windows: str
     labels: tuple[str, ...]
     activation: str | None = None
-    places: Places | None = None
+    selection: Selection | None = None
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -113,9 +113,9 @@ class Job:
 
     def unwanted(self, tile: Tile) -> Mask | None:
         """Find the cells of a tile that are not wanted; None if all are."""
-        if self.places is None:
+        if self.selection is None:
             return None
-        wanted = self.places.wanted(tile.cells)
+        wanted = self.selection.wanted(tile.cells)
         return None if wanted.all() else ~wanted
 
     def without_score(self, number: int, tile: Tile, missing: Mask | None) -> Mask | None:
@@ -124,7 +124,7 @@ class Job:
         Raises
         ------
         ImageError
-            If some do, and scores are integers, of which none says that there is no score.
+            If some do, and scores are integers, which have no NaN to mark a missing score.
         """
         if missing is None:
             return None
@@ -159,7 +159,7 @@ class Job:
         return [activated(self.activation, first), *others]
 
     def outputs(self, cut: Plan) -> dict[str, Output]:
-        """Describe the scores of all windows, a chunk a tile."""
+        """Describe the scores of all windows, one chunk per tile."""
         whole, one_tile = self.lead(len(self.images)), self.lead(1)
         return {
             name: Output((*whole, channels, *cut.cells), (*one_tile, channels, *cut.kept), dtype)
@@ -183,7 +183,7 @@ class Job:
         }
         if self.activation is not None:  # a record without one is as it always was
             record["activation"] = self.activation
-        return record if self.places is None else {**record, **self.places.record()}
+        return record if self.selection is None else {**record, **self.selection.record()}
 
 
 def make_job(
@@ -221,8 +221,8 @@ def make_job(
         check_channels(images[0], prepared, network.layout.channels)
     check_size(images[0].size, network.window)
     check_activation(activation, network.outputs, network.patch)
-    places = make_places(images[0], network.window, network.stride, region, mask)
-    if places is not None:
+    selection = make_selection(images[0], network.window, network.stride, region, mask)
+    if selection is not None:
         _check_nan(network)
     if len(images) > 1 and isinstance(mask, str) and mask == TISSUE:
         raise UnsupportedError(
@@ -237,7 +237,7 @@ def make_job(
         "crops" if network.cut_out else windows or shared_if_exact(network),
         labels_of(network, labels),
         activation,
-        places,
+        selection,
     )
 
 

@@ -57,6 +57,10 @@ class InFile:
         """Write a chunk for each output."""
         self.folder.write(chunk, scores)
 
+    def skip(self, chunk: tuple[int, ...]) -> None:
+        """Take note that a tile is not to have scores."""
+        self.folder.skip(chunk)
+
     def finish(self) -> Mapping[str, Any]:
         """Put the file together, and remove the chunks.
 
@@ -86,11 +90,12 @@ class InFile:
         paths = {name: self.folder.path / f"{stored}.npy" for name, stored in names.items()}
         wholes = {name: _empty(path, outputs[name]) for name, path in paths.items()}
         for chunk in self.folder.chunks():
-            scores = self.folder.read(chunk)
-            if scores is None:
+            is_skipped = chunk in self.folder.skipped
+            scores = None if is_skipped else self.folder.read(chunk)
+            if scores is None and not is_skipped:
                 raise OutputError(f"{self.folder.path} has lost finished tiles")
             for name, whole in wholes.items():
-                whole[outputs[name].place(chunk)] = scores[name]
+                whole[outputs[name].place(chunk)] = np.nan if scores is None else scores[name]
                 release(whole)
         for whole in wholes.values():
             whole.flush()
@@ -125,6 +130,9 @@ class Finished:
     def describe(self, description: Mapping[str, Any]) -> None:
         """Write beside the file what the scan is."""
         _describe(self.path, description)
+
+    def skip(self, chunk: tuple[int, ...]) -> None:
+        """Take no note: there is NaN already."""
 
     def finish(self) -> Mapping[str, Any]:
         """Return the arrays."""

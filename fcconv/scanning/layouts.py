@@ -55,7 +55,7 @@ def find_axes(
     Raises
     ------
     ImageError
-        If these are no axes of an image, do not fit the shape, or there is no such page.
+        If these are not the axes of an image, do not fit the shape, or there is no such page.
 
     Examples
     --------

@@ -11,9 +11,9 @@ import numpy as np
 from fcconv.backend import library, to_numpy
 from fcconv.errors import ImageError
 from fcconv.scanning.formats import open_file, reason
-from fcconv.scanning.images import Asked, Image
+from fcconv.scanning.images import Image
 from fcconv.scanning.layouts import find_axes, unit
-from fcconv.scanning.stored import Stored
+from fcconv.scanning.stored import Asked, Stored
 from fcconv.scanning.watched import Watched
 
 

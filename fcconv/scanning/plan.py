@@ -3,7 +3,7 @@
 Cell ``i`` along an axis is the window that starts at pixel ``i * stride``. A tile starts at the
 first pixel of a cell, since every step of a sliding network divides the stride: its tensors then
 lie on the grid of the whole image's. Where the network pads, a tile scores some cells more than it
-keeps, so that padding at its ends, where the image goes on, has a part in none that it keeps
+keeps, so that padding at its ends, where the image goes on, affects none of those it keeps
 (:attr:`fcconv.graph.rewriting.sliding.Sliding.margins`); at the ends of the image the padding is
 the image's own. All tiles read equally many pixels: the last one starts earlier, and scores some
 cells again.
@@ -212,7 +212,7 @@ def plans(
     size, window, stride : sequence of int
         Pixels of the image, of a window, and from one window to the next, for each axis.
     margins : sequence of (int, int)
-        Pixels at both ends of a tile in which padding has a part in the scores.
+        Pixels at each end of a tile within which scores are affected by padding.
 
     Raises
     ------

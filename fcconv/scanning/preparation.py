@@ -28,8 +28,8 @@ BITS = {np.dtype(np.uint8): 8, np.dtype(np.uint16): 16}
 class Preparation:
     """What is done to pixels: each step pixel by pixel, in the order of the attributes.
 
-    It is computed in float32, for float64 networks in float64. No pixel has a part in another, so
-    that a pixel becomes the same number in whatever tile it is.
+    It is computed in float32, for float64 networks in float64. No pixel affects another, so
+    that a pixel becomes the same number in every tile.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What lies where scores go, and what tells of which run they are."""
+"""The folder or file that scores go to, and the record in it of the run that they are from."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def clear_leftovers(chunks: Path) -> None:
 
 
 def leftovers(chunks: Path) -> tuple[Path, Path]:
-    """Name what is to become a folder of chunks, and what was one."""
+    """Name where chunks are written until they are whole, and where old ones go to be removed."""
     made, old = (chunks.with_name(f".{chunks.name}.fcconv-{state}") for state in ("new", "old"))
     return made, old
 

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,19 +16,12 @@ from fcconv.scanning.cut_out import CutOut
 from fcconv.scanning.differences import Audit
 from fcconv.scanning.layouts import unit
 from fcconv.scanning.peaks import Criterion, Peak, Progress, find_peaks
+from fcconv.scanning.source import Pictured
 from fcconv.scanning.windows import Windows
 
 if TYPE_CHECKING:
     from fcconv.certificate.report import Certificate
     from fcconv.graph.rules.layer import Layer
-
-
-class Pictured(Protocol):
-    """An image of any size that can be looked at."""
-
-    def overview(self, most: int) -> np.ndarray:
-        """Return the whole image, ``(C, *small)``, in so many pixels along an axis, at most."""
-        ...
 
 
 MOST_PIXELS = {1: 2**18, 2: 1600, 3: 256}

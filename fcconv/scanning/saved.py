@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -19,7 +20,6 @@ from fcconv.graph.rules.layer import Layer
 from fcconv.scanning.arguments import as_path
 from fcconv.scanning.chunks import InFolder, Output
 from fcconv.scanning.differences import Audit
-from fcconv.scanning.images import Asked
 from fcconv.scanning.joined import open_finished
 from fcconv.scanning.layouts import unit
 from fcconv.scanning.opening import open_images
@@ -28,6 +28,7 @@ from fcconv.scanning.records import CHUNKED, Record, chunks_of, description_in, 
 from fcconv.scanning.result import Scan
 from fcconv.scanning.scales import Resized
 from fcconv.scanning.score_files import suffixes
+from fcconv.scanning.stored import Asked
 
 TUPLES = ("labels", "reasons", "notes")
 PLAIN = ("exact", "scale", "unscored", "outside", "activation", "pad")
@@ -39,7 +40,9 @@ SEAL = "blake2b"
 OTHER = "the picture is not known to be the one that was scanned: {} now, {} then"
 
 
-def description(scan: Scan, asked: Asked, record: Record) -> dict[str, Any]:
+def description(
+    scan: Scan, asked: Asked, record: Record, skipped: Sequence[bool]
+) -> dict[str, Any]:
     """Write down, for JSON, what a scan is beyond its record: what showing it needs.
 
     Nothing of it depends on how often the run was cut off.
@@ -55,6 +58,7 @@ def description(scan: Scan, asked: Asked, record: Record) -> dict[str, Any]:
         "layers": [asdict(layer) for layer in scan.layers],
         "audit": None if scan.audit is None else asdict(scan.audit),
         "opened": asked._asdict(),
+        "skipped": np.packbits(skipped).tobytes().hex() if any(skipped) else "",
     }
     return {**json.loads(json.dumps(told)), SEAL: _seal(record, told)}  # as it will be read
 
@@ -114,7 +118,8 @@ def open_scan(path: str | os.PathLike[str], image: Any = None) -> Scan:
         asked = Asked(**told["opened"])
         identities = [str(one) for one in record["image"]]
         tiles = math.prod(next(iter(made.values())).counts)
-        scores = _scores(place, made, record)
+        skipped = np.unpackbits(np.frombuffer(bytes.fromhex(told["skipped"]), np.uint8))
+        scores = _scores(place, made, record, skipped.tolist())
     images: Sequence[Opened] = ()
     if image is not None:
         images, other = _images(image, asked, facts, identities)
@@ -149,7 +154,10 @@ def _told(place: Path) -> tuple[Record, dict[str, Any]]:
         )
     seal = told.pop(SEAL, None)
     if seal != _seal(record, told):
-        raise OutputError(f"{place} is damaged in what it says of its scan: overwrite it")
+        raise OutputError(
+            f"{place} is damaged in what it says of its scan: run that scan with --resume "
+            f"(existing='resume'), or overwrite it"
+        )
     return record, told
 
 
@@ -173,7 +181,7 @@ def _understood(place: Path) -> Iterator[None]:
 
 
 def _outputs(record: Record, told: Mapping[str, Any]) -> dict[str, Output]:
-    """Describe the scores of all windows, a chunk a tile."""
+    """Describe the scores of all windows, one chunk per tile."""
     axes = zip(record["size"], record["window"], record["stride"], strict=True)
     cells = [(n - k) // s + 1 for n, k, s in axes]
     whole, one_tile = ((len(record["image"]),), (1,)) if told["batched"] else ((), ())
@@ -206,11 +214,16 @@ def _images(
     images: Sequence[Opened] = sized
     if facts["pad"] is not None:
         images = [Padded(one, facts["window"], facts["stride"], facts["pad"]) for one in sized]
-    if len(images) != len(identities) or images[0].size != size:
+    if len(images) != len(identities):
         raise ImageError(
-            f"{images[0].name} is not what was scanned: {len(images)} of {images[0].size} "
-            f"{unit(len(size))}, the scan is of {len(identities)} of {size}"
-            + ("" if scale == 1 else f", {scale:g} times its size")
+            f"image is not what was scanned: {len(images)} of them, the scan is of "
+            f"{len(identities)}: give what was scanned"
+        )
+    if images[0].size != size:
+        as_then = "" if sized[0] is images[0] and scale == 1 else ", scaled and padded as then,"
+        raise ImageError(
+            f"{images[0].name} of {images[0].size} {unit(len(size))}{as_then} is not what was "
+            f"scanned, which has {size}: give what was scanned"
         )
     for one, then in zip(images, identities, strict=True):
         now = one.identity()
@@ -219,7 +232,9 @@ def _images(
     return images, ()
 
 
-def _scores(place: Path, made: Mapping[str, Output], record: Record) -> Mapping[str, Any]:
+def _scores(
+    place: Path, made: Mapping[str, Output], record: Record, skipped: Sequence[int]
+) -> Mapping[str, Any]:
     """Open the scores, checked tile by tile.
 
     Raises
@@ -233,7 +248,12 @@ def _scores(place: Path, made: Mapping[str, Output], record: Record) -> Mapping[
             raise OutputError(f"{place} does not hold the scores of its scan: overwrite it")
         return scores
     folder = InFolder.reading(place, made, record)
-    lost = sum(folder.read(chunk) is None for chunk in folder.chunks())
+    tiles = itertools.zip_longest(folder.chunks(), skipped[: math.prod(folder.digests.shape[:-1])])
+    for chunk, is_skipped in tiles:
+        if is_skipped:
+            folder.skip(chunk)
+    kept = (chunk for chunk in folder.chunks() if chunk not in folder.skipped)
+    lost = sum(folder.read(chunk) is None for chunk in kept)
     if lost:
         raise OutputError(
             f"{place} has {lost} tiles that are missing or damaged: run that scan with --resume "

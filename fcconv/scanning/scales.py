@@ -23,10 +23,10 @@ def resized(image: Image, scale: float) -> Resized:
 
     Parameters
     ----------
-    picture : Image
+    image : Image
         The image, with two spatial axes.
     scale : float
-        Size to have, in parts of the image's.
+        The new size, as a factor of the image's.
 
     Raises
     ------
@@ -92,7 +92,7 @@ class Resized:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is to be said of the image."""
+        """Remarks on the image."""
         return self.picture.notes
 
     @property
@@ -126,7 +126,7 @@ class Resized:
     ) -> tuple[np.ndarray, Mask | None]:
         """Read a region ``(C, *region)``, bilinear, averaged over what a pixel covers.
 
-        A pixel has no value where one without a value has a part in it, however small.
+        A pixel has no value if any pixel that it is averaged from has none.
         """
         places = [self._place(k, part) for k, part in enumerate(region)]
         covered, box = tuple(part for part, _ in places), [ends for _, ends in places]

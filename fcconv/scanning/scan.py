@@ -199,7 +199,7 @@ def scan(
                 error.add_note("The tiles that are finished are kept: resume goes on from there")
             raise
         first = next(iter(scores.values()))
-        asked = () if job.places is None else job.places.notes
+        asked = () if job.selection is None else job.selection.notes
         notes = (*filter(None, [scored.cut_out]), *job.images[0].notes, *asked)
         found = Scan(
             outputs=scores,
@@ -226,5 +226,5 @@ def scan(
             audit=None if audit is None else audited(job, first, audit, cut_out),
             cut_out=cut_out,
         )
-        store.describe(description(found, job.images[0].asked, record))
+        store.describe(description(found, job.images[0].asked, record, tally.skipped))
     return found

@@ -54,3 +54,11 @@ class Source(Protocol):
         Those are zeros; see :func:`fcconv.scanning.missing.without_value`.
         """
         ...
+
+
+class Pictured(Protocol):
+    """An image of any size that can be looked at."""
+
+    def overview(self, most: int) -> np.ndarray:
+        """Return the whole image, ``(C, *small)``, in so many pixels along an axis, at most."""
+        ...

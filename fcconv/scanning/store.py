@@ -28,7 +28,7 @@ from fcconv.scanning.score_files import SCORE_FORMATS, suffixes
 
 SAID = {"fcconv": "version of fcconv", "network": "network, by a digest of nodes and weights,"}
 NEEDED = {"network": "give the file of the network that began it"}
-"""What parts of a record are in words, and what to give where they differ."""
+"""The entries of a record in words, and what a user should give where one differs."""
 
 DIGEST_DIGITS = 12
 """Digits of a digest that are told."""
@@ -48,8 +48,12 @@ class Store(Protocol):
         """Keep the scores of a tile, for each output."""
         ...
 
+    def skip(self, chunk: tuple[int, ...]) -> None:
+        """Take note that a tile is not to have scores: where it lies they are NaN."""
+        ...
+
     def finish(self) -> Mapping[str, Any]:
-        """Return all scores, when every tile is written."""
+        """Return all scores, when every tile is written or skipped."""
         ...
 
     def describe(self, description: Mapping[str, Any]) -> None:
@@ -94,6 +98,11 @@ class InMemory:
         """Keep the scores of a tile."""
         for name, made in self.outputs.items():
             self.arrays[name][made.place(chunk)] = scores[name]
+
+    def skip(self, chunk: tuple[int, ...]) -> None:
+        """Leave NaN where a tile lies."""
+        for name, made in self.outputs.items():
+            self.arrays[name][made.place(chunk)] = np.nan
 
     def finish(self) -> Mapping[str, Any]:
         """Return the arrays."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,14 @@ MOST_CHUNK = 2**26
 
 MOST_LISTED = 8
 """Pictures of a file that a message lists."""
+
+
+class Asked(NamedTuple):
+    """How an image was to be opened; see :func:`fcconv.scanning.opening.open_images`."""
+
+    layout: str | None = None
+    series: int | None = None
+    page: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -39,27 +39,38 @@ class Progress(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """What became of the tiles: how many were computed, and the windows without a score.
+    """What became of the tiles, and which windows have no score.
 
-    Those are counted apart that hold a pixel without a value, and that were not wanted.
+    Attributes
+    ----------
+    computed : int
+        Tiles that were computed.
+    skipped : list of bool
+        For each tile whether it was not even looked at: none of its windows is wanted.
+    unscored, outside : int
+        Windows that hold a pixel without a value, and others that are not wanted.
     """
 
     computed: int
+    skipped: list[bool]
     unscored: int
     outside: int
 
 
-class _Ready(NamedTuple):
-    """A tile that can be scored.
+class _Left(NamedTuple):
+    """A tile that is to be scored: of which image, and how many of its windows are not wanted."""
 
-    Its pixels, if any window is wanted, the cells that get no score, and how many of these were
-    not wanted.
-    """
+    number: int
+    tile: Tile
+    left_out: int
+
+
+class _Ready(NamedTuple):
+    """A tile that can be scored: its pixels, and the cells that are to have no score."""
 
     tile: Tile
-    pixels: Array | None
+    pixels: Array
     without: Mask | None
-    left_out: int
 
 
 def score_tiles(
@@ -79,45 +90,50 @@ def score_tiles(
         """Count a tile as finished, by its scores of each output."""
         nonlocal done, unscored, outside
         outside += left_out
-        unscored += count_unscored(scores, len(cut.axes)) - left_out
+        if left_out < tile.windows:
+            unscored += count_unscored(scores, len(cut.axes)) - left_out
         done = done._replace(tiles=done.tiles + 1, windows=done.windows + tile.windows)
 
-    left: list[tuple[int, Tile]] = []
+    left: list[_Left] = []
+    skipped: list[bool] = []
     for number, tile in tiles:
-        finished = store.read(chunk(number, tile))  # once
-        if finished is None:
-            left.append((number, tile))
-            continue
         unwanted = job.unwanted(tile)
-        count(tile, finished.values(), 0 if unwanted is None else int(unwanted.sum()))
+        left_out = 0 if unwanted is None else int(unwanted.sum())
+        skipped.append(left_out == tile.windows)
+        if skipped[-1]:
+            store.skip(chunk(number, tile))
+            count(tile, (), left_out)
+        else:
+            finished = store.read(chunk(number, tile))  # once
+            if finished is None:
+                left.append(_Left(number, tile, left_out))
+                continue
+            count(tile, finished.values(), left_out)
         done = done._replace(before=done.windows)
         report(done)
 
-    def read(item: tuple[int, Tile]) -> _Ready:
-        number, tile = item
-        unwanted = job.unwanted(tile)
-        left_out = 0 if unwanted is None else int(unwanted.sum())
-        if left_out == tile.windows:
-            return _Ready(tile, None, unwanted, left_out)
+    def read(item: _Left) -> _Ready:
+        number, tile, left_out = item
         pixels, missing = job.read(number, tile.pixels)
         without = job.without_score(number, tile, missing)
+        unwanted = job.unwanted(tile) if left_out else None
         if unwanted is not None:
             without = unwanted if without is None else without | unwanted
-        return _Ready(tile, pixels, without, left_out)
+        return _Ready(tile, pixels, without)
 
-    def compute(ready: _Ready) -> tuple[list[Array], int]:
-        tile, pixels, without, left_out = ready
-        if pixels is None or (without is not None and without.all()):
-            return job.blank(tuple(part.stop - part.start for part in tile.cells)), left_out
+    def compute(ready: _Ready) -> list[Array]:
+        tile, pixels, without = ready
+        if without is not None and without.all():
+            return job.blank(without.shape)
         made = [np.ascontiguousarray(x) for x in job.activated(score(pixels, tile.inner))]
-        return made if without is None else [masked(x, without) for x in made], left_out
+        return made if without is None else [masked(x, without) for x in made]
 
-    def write(item: tuple[int, Tile], computed: tuple[list[Array], int]) -> None:
-        (number, tile), (made, left_out) = item, computed
+    def write(item: _Left, made: list[Array]) -> None:
+        number, tile, left_out = item
         scores = (x.reshape(*job.lead(1), *x.shape) for x in made)
         store.write(chunk(number, tile), dict(zip(names, scores, strict=True)))
         count(tile, made, left_out)
         report(done)
 
     pipeline(left, read, compute, write)
-    return Tally(len(left), unscored, outside)
+    return Tally(len(left), skipped, unscored, outside)

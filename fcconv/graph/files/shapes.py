@@ -22,8 +22,8 @@ def infer_shapes(model: ir.Model) -> None:
     """Write down the shapes of values, so that the rank of each product's input is known.
 
     Where ONNX's inference gives up, as it does on shapes that the network computes itself, a run on
-    zeros shows them; with an operator that is not known here, they stay unknown. What a file tells
-    counts only where nothing else is known; an output keeps what sizes it is declared to have.
+    zeros shows them; with an operator that is not known here, they stay unknown. Shapes
+    declared in the file count only where nothing else is known; outputs keep their declared sizes.
     """
     told = {
         value: _with_free_sizes(value.shape)
@@ -64,7 +64,7 @@ def _infer(model: ir.Model) -> None:
             continue
         try:
             moved = window_of(node, [int(str(n)) for n in sizes], kernel)
-        except FcconvError:  # it is no valid node; whoever runs it says so
+        except FcconvError:  # not a valid node: running it will say why
             continue
         for name in ("auto_pad", "ceil_mode"):
             ir_node.attributes.pop(name, None)

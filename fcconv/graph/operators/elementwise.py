@@ -1,6 +1,7 @@
 """Operators that work entry by entry: arithmetic, activations, comparisons.
 
-They slide as they are. A constant beside them must be the same at every sample of the window.
+They slide unchanged. Where a constant operand varies along the spatial axes of the window, the
+features of each window are gathered into channels first, and windows share them no longer.
 """
 
 from __future__ import annotations

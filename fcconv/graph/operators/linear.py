@@ -98,7 +98,7 @@ def _slide_gemm(
 
 
 def _as_bias(c: Constant, outputs: int) -> Constant | None:
-    """Spread a Gemm's C over its outputs; keep it where it already is one entry an output."""
+    """Spread a Gemm's C over its outputs; keep it where it already has one entry per output."""
     if c.shape == (outputs,):
         return c
     if math.prod(c.shape) != 1 and c.shape != (1, outputs):
@@ -172,6 +172,7 @@ def _row_by_row(
         )
     own = unfold(context, node, x, x.shape, "has rows that are not pixels")
     outputs, inputs = matrix.shape
+    # a group reads the features of one row, as these are rows times inputs in row-major order
     kernel = np.tile(matrix, (rows, 1)).reshape(rows * outputs, inputs, *(1,) * len(x.axes))
     written = [own.tensor, context.target.constant(kernel, f"{node.name}/rows")]
     if bias is not None:
@@ -195,8 +196,8 @@ def write_dense(
 
     Parameters
     ----------
-    context : Slider
-        What writes it.
+    context : Context
+        Where it is written.
     node : Call
         The dense layer.
     x : SlidingValue
@@ -210,13 +211,15 @@ def write_dense(
     """
     check_by_image(context, node, x)
     count = matrix.shape[1]  # entries of the first image of a batch
-    if len(np.unique(x.numbers.ravel()[:count])) < count:  # one is read twice: as two features
+    # a kernel has one weight for each entry: one that is read twice becomes two channels
+    if len(np.unique(x.numbers.ravel()[:count])) < count:
         x = unfold(context, node, x, x.shape, "reads an entry twice")
     x = crop_to_read(context, node, x)
     numbers = x.numbers.ravel()[:count]
     axes, slides = cover_block(context, x)
     kernel = matrix
     if not np.array_equal(numbers, np.arange(x.entries)):
+        # features go where they lie in the block; entries that are not read get weights of 0
         kernel = np.zeros((len(matrix), x.entries), matrix.dtype)
         kernel[:, numbers] = matrix
     kernel = kernel.reshape(len(matrix), x.channels, *x.block)

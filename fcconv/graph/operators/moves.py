@@ -1,7 +1,7 @@
 """Operators that only move entries: reshape, transpose, slice, join and their kin.
 
-They slide without a node: what they do to the entries of one window is read off by doing it to the
-entries' numbers.
+They slide without writing a node: the operator is run on arrays of indices, which say where each
+entry of a window lies, and the moved indices are kept.
 """
 
 from __future__ import annotations
@@ -179,6 +179,7 @@ def _gather_nd(backend: Backend[Any], node: Call, x: Any, indices: Any) -> Any:
     named = np.where(indices < 0, indices + np.array(sizes[kept:]), indices)
     if np.any(named < 0) or np.any(named >= np.array(sizes[kept:])):
         raise ShapeError(f"an index is outside of the first {depth} axes of {sizes[kept:]} entries")
+    # the axes of the batch index themselves, the others are indexed by the rows of `named`
     places = [*np.indices(indices.shape[:-1])[:kept], *np.moveaxis(named, -1, 0)]
     rows = backend.namespace.reshape(x, (math.prod(sizes), *x.shape[kept + depth :]))
     return backend.namespace.take(rows, np.ravel_multi_index(places, sizes), axis=0)
@@ -214,6 +215,7 @@ def _space_to_depth(backend: Backend[Any], node: Call, x: Any) -> Any:
     xp, size = backend.namespace, node.attribute("blocksize")
     n, c, h, w = x.shape
     cut = xp.reshape(x, (n, c, h // size, size, w // size, size))
+    # axes 3 and 5 are the place in a block, 1 the channels
     deep = (3, 5, 1) if _is_depth_first(node) else (1, 3, 5)
     return xp.reshape(
         xp.transpose(cut, (0, *deep, 2, 4)), (n, c * size * size, h // size, w // size)

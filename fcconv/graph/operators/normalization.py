@@ -182,6 +182,7 @@ OPERATORS = {
         _slide_batch_norm,
         attributes=("epsilon", "training_mode", OF_TRAINING),
         spread=receptive.by_channel,
+        statistics=frozenset([3, 4]),
     ),
     "LRN": Operator(
         _lrn, _slide_lrn, attributes=("size", "alpha", "beta", "bias"), spread=receptive.by_channel

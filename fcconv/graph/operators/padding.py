@@ -1,4 +1,4 @@
-"""Pad: zeros or other pixels around a map, which is a window of one pixel that reads beyond it."""
+"""Pad: zeros or other pixels around a map. It slides as a 1x1 window with padding."""
 
 from __future__ import annotations
 

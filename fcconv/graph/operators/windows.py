@@ -135,7 +135,7 @@ def _lp_pool(backend: Backend[Any], node: Call, x: Any) -> Any:
 
 
 def _norm(backend: Backend[Any], p: int, x: Any, window: Window) -> Any:
-    ones = np.ones(window.output, np.int64)
+    ones = np.ones(window.output, np.int64)  # an average over a count of 1 is a sum
     return root(backend, p, backend.avg_pool(power(backend, p, x), window, ones))
 
 
@@ -200,6 +200,7 @@ def _kernel(context: Context[T], node: Call, weight: Constant, found: Map[T], mo
     array = weight.array
     for axis in found.beside:
         kernel, _, dilation, before, _ = moved.spec[axis - 2]
+        # along an axis with one row, one tap at most reads it, all others padding
         row = [t for t in range(kernel) if t * dilation == before]
         one = np.take(array, row, axis)
         array = one if row else np.zeros_like(np.take(array, [0], axis))
@@ -228,6 +229,7 @@ def _slide_pool(context: Context[T], node: Call, x: SlidingValue[T]) -> SlidingV
         if node.attribute(name) is not None
     }
     if node.attribute("count_include_pad", 0) and moved.asked != moved.window.padding:
+        # only padding that was asked for counts, not what ceil_mode adds: one node can't say both
         asked = found.of_tensor([after for _, after in moved.asked], 0)
         tensor, slides = _pad_what_counts(context, node, tensor, whole, asked, slides)
         kept = {}
@@ -269,6 +271,7 @@ def pool(
                 "its padding would be as long as its kernel, which engines refuse: try the "
                 "default stride"
             )
+        # zeros that count may stand in the tensor; those that don't would enter the mean
         tensor = pad(target, node, tensor, [(slide.before, slide.after) for slide in slides])
         slides = [replace(slide, before=0, after=0) for slide in slides]
     attributes = {**window_attributes(slides), **options}
@@ -327,6 +330,7 @@ def slide_over_block(
         tensor = window_sums(context.target, node, whole.tensor, whole.channels, slides)
     else:
         tensor = pool(context.target, node, op, whole.tensor, whole.channels, slides, options)
+    # along the axes that are covered one sample is left, number 0
     where = [
         first(where, along) * (0 if k - 2 in over else 1) for k, where in enumerate(whole.where)
     ]

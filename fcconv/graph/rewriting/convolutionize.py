@@ -34,9 +34,9 @@ def convolutionize(
 
     Dense layers become convolutions that cover the block they read, or 1x1 convolutions; windows
     move by `stride`. Weights are moved, never recomputed. Where the network pads, or mixes what
-    windows do not share, ``windows="exact"`` still gives every window the score of its crop: at the
-    ends of a window it keeps what padding has a part in for each, and from where sharing no longer
-    pays windows stand in the batch.
+    windows do not share, ``windows="exact"`` still gives every window the score of its crop: each
+    window has its own samples at its ends, where padding affects them, and from where sharing no
+    longer pays windows stand in the batch.
 
     Parameters
     ----------

@@ -52,7 +52,7 @@ class Locality:
 
     @property
     def margins(self) -> tuple[tuple[int, int], ...]:
-        """Pixels at both ends of the image within which padding has a part, along each axis."""
+        """Pixels at each end of the image within which scores are affected by padding, per axis."""
         return tuple(
             (max(a.before for a in same), max(a.after for a in same))
             for same in zip(*self.outputs, strict=True)

@@ -25,7 +25,7 @@ MOST_AXES = 3
 """Spatial axes that engines convolve."""
 
 FORM = "fcconv.form"
-"""Under which a network tells of itself what it is."""
+"""The metadata key under which a network says which form it has."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ MAX_METADATA_PIXELS = 2**26
 """Most pixels of a window, of a margin, or from one window to the next."""
 
 WINDOW, STRIDE, SLIDING = "fcconv.window", "fcconv.stride", "fcconv.sliding"
-"""What a network tells of itself: integers, and the rest as JSON."""
+"""Keys of a network's metadata: lists of integers, and for the rest JSON."""
 
 
 @dataclass(frozen=True)
@@ -262,7 +262,7 @@ def _layer(name: str, method: str, before: Any, after: Any, order: str) -> Layer
 
 
 def read_metadata(model: ir.Model, name: str, count: int) -> tuple[int, ...] | None:
-    """Read integers that a network tells of itself.
+    """Read integers from the metadata of a network.
 
     Raises
     ------

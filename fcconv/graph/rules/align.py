@@ -27,7 +27,7 @@ from fcconv.graph.rules.values import (
 
 Inputs: TypeAlias = Sequence["SlidingValue[Any] | Constant"]
 Aligned: TypeAlias = tuple[SlidingValue[T], list[T]]
-"""What the result is like but for its tensor, and the tensors of the inputs."""
+"""The result, whose tensor is not written yet, and the tensors of the inputs."""
 
 
 def align(context: Context[T], node: Call, inputs: Inputs) -> Aligned[T]:
@@ -66,10 +66,11 @@ def _as_maps(
     constants = (opened(_ranked(x.array, rank)) for x in inputs if isinstance(x, Constant))
     more = {a for k in constants for a, n in enumerate(k.shape) if n > 1}
     more |= {a for x in slids for a, n in enumerate(x.shape) if n == 1 < shape[a]}
-    more -= features  # phases, perhaps
+    more -= features  # along these, places may vary as phases: that uses up no axis of the image
     if _consumes(slids, more):
         return None
     along = sorted(features | more)
+    # a value of one feature keeps its one channel, which broadcasts to all
     wide = [x if math.prod(x.shape[a] for a in along) == 1 else _widened(x, along, shape)
             for x in slids]  # fmt: skip
     whole = _on_one_grid(context, node, wide, along)
@@ -90,7 +91,7 @@ def _feature_axes(slids: Sequence[SlidingValue[T]]) -> set[int]:
 
 
 def _consumes(slids: Sequence[SlidingValue[T]], axes: Collection[int]) -> bool:
-    """Say whether features along some axes would be all samples along an axis of the image."""
+    """Say whether features along some axes would use up all samples of an axis of the image."""
     others = set(range(len(slids[0].shape))) - {*axes}
     return any(varies(p, axes) and not varies(p, others) for x in slids for p in x.places)
 
@@ -158,7 +159,7 @@ def constant_for_channels(
     array = opened(_ranked(constant.array, len(like.shape)))
     channel, entries = np.broadcast_arrays(like.where[1], array)
     line = np.zeros(like.channels, array.dtype)
-    line[channel] = entries
+    line[channel] = entries  # of several samples in one channel, the last one's number stays
     if not np.array_equal(line[channel], entries, equal_nan=line.dtype.kind == "f"):
         return None
     return context.target.constant(
@@ -223,6 +224,7 @@ def _concatenated(
 ) -> SlidingValue[T]:
     """Put the channels of tensors on one grid beside each other."""
     starts = np.cumsum([0, *(x.channels for x in whole)]).tolist()
+    # the last start is the sum of all channels, and begins none
     numbers = [x.where[1] + start for x, start in zip(whole, starts, strict=False)]
     channel = _side_by_side(whole, numbers, axis)
     return replace(
@@ -243,7 +245,7 @@ def _joined_shape(slids: Sequence[SlidingValue[T]], axis: int) -> tuple[int, ...
 def _side_by_side(
     slids: Sequence[SlidingValue[T]], arrays: Sequence[Numbers], axis: int
 ) -> Numbers:
-    """Join arrays of `SlidingValue[T].where`."""
+    """Join arrays of `SlidingValue.where`."""
     shape = list(np.broadcast_shapes(*(first(array, [axis]).shape for array in arrays)))
     wide = []
     for x, array in zip(slids, arrays, strict=True):
@@ -254,6 +256,7 @@ def _side_by_side(
 
 def same_axes(x: SlidingValue[T], y: SlidingValue[T]) -> bool:
     """Say whether the samples of two values lie on one grid."""
+    # one sample has no next: its jump says nothing
     return all(
         (a.block, a.step) == (b.block, b.step) and (a.jump == b.jump or a.block == 1)
         for a, b in zip(x.axes, y.axes, strict=True)
@@ -261,7 +264,7 @@ def same_axes(x: SlidingValue[T], y: SlidingValue[T]) -> bool:
 
 
 def merge(slids: Sequence[SlidingValue[T]]) -> SlidingValue[T]:
-    """Describe what an operator makes of values on one grid: it reads what any of them reads."""
+    """Describe what is made of values on one grid: it reads all pixels that any of them reads."""
     axes = tuple(same[0].merged(same) for same in zip(*(x.axes for x in slids), strict=True))
     unshared = next((x.unshared for x in slids if x.unshared), None)
     return replace(slids[0], axes=axes, unshared=unshared)

@@ -12,7 +12,7 @@ from fcconv.graph.rules.values import T
 
 @dataclass
 class Context(Generic[T]):
-    """A sliding network on its way.
+    """The state of a sliding network while its operators are written.
 
     Attributes
     ----------

@@ -29,7 +29,7 @@ MOST_SAMPLES = 4096
 """Samples of a window that are written one by one."""
 
 LARGEST_BLOCK = 2**26
-"""Most numbers that a window may have on the way."""
+"""Most numbers that an intermediate value of one window may have."""
 
 ELSEWHERE = "score crops in batches instead, or cut the network before it"
 """What to do where windows share nothing."""
@@ -88,7 +88,7 @@ def move_entries(
     x: SlidingValue[T],
     options: Sequence[Constant | None],
 ) -> tuple[SlidingValue[T], ...]:
-    """Apply a move to where the entries of the first input lie."""
+    """Move the entries of the first input, by moving the arrays that say where each one lies."""
     given = [option.array if isinstance(option, Constant) else None for option in options]
     with computing(node):
         made = [
@@ -139,19 +139,22 @@ def gather_features(
         return None
     if not len(phases):  # a layer of no outputs
         phases = np.zeros((1, len(x.axes)), int)
+    # of a single sample `every` is free: with one entry per window, phases, or the features that
+    # each window has of its own, lie on one grid
     parts = [
         (count, s // axis.step or 1) if count == 1 and (own or np.ptp(begins)) else (count, every)
         for (count, every), axis, s, begins in zip(
             layout.parts, x.axes, context.stride, phases.T, strict=True
         )
     ]
-    found = []
+    found = []  # one slice of the tensor for each phase
     for begins in phases.tolist():
         spec = [(a, *part) for a, part in zip(begins, parts, strict=True)]
         found.append(_slice(context, node, x.tensor, x.axes, spec))
     tensor = found[0][0]
     if len(found) > 1:
         tensor = context.target.emit(node, "Concat", [t for t, _ in found], {"axis": 1}, "/unfold")
+    # the channels of each phase stand behind those of the phase before it
     picked = phase.ravel() * x.channels + layout.channels
     return replace(
         x,
@@ -209,7 +212,7 @@ def _slice(
 
 
 def crop_to_read(context: Context[T], node: Call, x: SlidingValue[T]) -> SlidingValue[T]:
-    """Cut off the ends of a block that a value has no entry of."""
+    """Crop the block to the smallest box that the value uses."""
     parts = [(int(place.min()), int(np.ptp(place)) + 1, 1) for place in x.places]
     tensor, axes = _slice(context, node, x.tensor, x.axes, parts)
     places = [place - part[0] for place, part in zip(x.places, parts, strict=True)]
@@ -217,7 +220,7 @@ def crop_to_read(context: Context[T], node: Call, x: SlidingValue[T]) -> Sliding
 
 
 def is_by_image(context: Context[T], x: SlidingValue[T]) -> bool:
-    """Say whether the first axis of a value is the batch, and no other has a part in it."""
+    """Say whether the first axis of a value is the batch, and no other depends on the image."""
     if context.batch == 1:
         return True
     image, *others = x.where
@@ -249,6 +252,7 @@ def unfold(
             f"{why}, so that each window would keep {count} samples of its own: pool first, "
             f"or cut the network before it"
         )
+    # several samples became features of a window: neighbours have no map in common any more
     if any(place.size and np.ptp(place) for place in x.places):
         return replace(unfolded, unshared=x.unshared or f"{node} {why}")
     return unfolded

@@ -27,8 +27,8 @@ class Map(Generic[T]):
     Attributes
     ----------
     whole : SlidingValue
-        The value, its tensor cut to what it holds; the channels are what it has along its second
-        axis and those beside.
+        The value, its tensor cropped to the entries it uses, whose channels are the features
+        along the second axis and those in `beside`.
     along : tuple of (int or None)
         The value's axis along which each spatial axis of the tensor runs, if any does.
     beside : tuple of int
@@ -99,6 +99,7 @@ def move_windows(
     made, slides = [], []
     for axis, stride, moves in zip(x.axes, context.stride, spec, strict=True):
         samples, slide = axis.windowed(stride, *moves)
+        # what no window reads is cut off at the end: here that would be every entry
         if -slide.after >= axis.block * axis.scale:
             raise node.unsupported("all that it reads along an axis is padding")
         made.append(samples)
@@ -146,6 +147,7 @@ def _running(x: SlidingValue[T]) -> tuple[int | None, ...]:
 
 
 def _runs_along(x: SlidingValue[T], k: int) -> int | None:
+    """Find an axis along which the place on axis `k` of the image varies, and nothing else."""
     others = [where for j, where in enumerate(x.where) if j != 2 + k]
     found = [axis for axis in range(2, len(x.shape)) if varies(x.places[k], [axis])
              and not any(varies(where, [axis]) for where in others)]  # fmt: skip

@@ -83,7 +83,7 @@ class Samples:
     def windowed(
         self, stride: int, kernel: int, r: int, dilation: int, before: int, after: int
     ) -> tuple[Samples, AxisWindow]:
-        """Move a window of `kernel` samples over the block by `r`; windows are `stride` jump.
+        """Move a kernel over the block with stride `r`; windows start `stride` pixels apart.
 
         What no window reads at the end is taken off the padding, or, where that becomes negative,
         cut off. So an image of ``X`` pixels gives ``(X - window) // step`` entries more than the
@@ -106,6 +106,7 @@ class Samples:
             step=step,
             first=self.first - before * self.jump,
             last=self.last + (extent - before) * self.jump,
+            # negative padding cuts samples off at that end: those affected by padding go first
             pad_margin=(
                 max(self.pad_margin[0] + before * self.jump, 0),
                 max(self.pad_margin[1] + after * self.jump, 0),
@@ -121,7 +122,8 @@ class Samples:
         return made, slide
 
     def covered(self, stride: int) -> tuple[Samples, AxisWindow]:
-        """Cover the whole block with one window: one sample a window is left."""
+        """Cover the whole block with one window: one sample per window is left."""
+        # by this stride the new jump is a multiple of the window stride: one entry per window
         return self.windowed(stride, self.block, stride // self.step or 1, 1, 0, 0)
 
     def sliced(self, stride: int, start: int, count: int, every: int) -> tuple[Samples, AxisWindow]:

@@ -1,4 +1,4 @@
-"""What rules write to: whatever takes operators, and hands out what these make."""
+"""What rules write to: a target takes operators, and returns handles of their results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fcconv.graph.rules.values import Constant, T
 
 def data_input(op: str) -> int:
     """Return which input of an operator has the type of what it makes, unless that is a Cast."""
-    return 1 if op == "Where" else 0
+    return 1 if op == "Where" else 0  # the first input of Where is its condition
 
 
 class Target(Protocol[T]):
@@ -37,7 +37,7 @@ class Target(Protocol[T]):
         attributes: Mapping[str, Any] | None = None,
         suffix: str = "",
     ) -> T:
-        """Take an operator that `call` becomes, or with a suffix one that only helps."""
+        """Take the operator that `call` becomes or, with a suffix, a helper beside it."""
         ...
 
     def constant(self, array: npt.NDArray[Any], name: str) -> T:

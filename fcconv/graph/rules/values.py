@@ -1,4 +1,4 @@
-"""What a value of the patch network is in the sliding one."""
+"""How a value of the patch network lies in the tensors of the sliding one."""
 
 from __future__ import annotations
 
@@ -127,6 +127,7 @@ def opened(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     >>> opened(np.array([[1, 2], [1, 2]])).tolist()
     [[1, 2]]
     """
+    # axes that are broadcast have a stride of 0 bytes, so that no entries need be compared
     array = first(array, [axis for axis, step in enumerate(array.strides) if step == 0])
     for axis, n in enumerate(array.shape):
         one = first(array, [axis])
@@ -148,7 +149,7 @@ def first(array: npt.NDArray[Any], axes: Collection[int]) -> npt.NDArray[Any]:
 
 
 def varies(array: npt.NDArray[Any], axes: Collection[int]) -> bool:
-    """Say whether an array of `SlidingValue[T].where` varies along some axes."""
+    """Say whether an array of `SlidingValue.where` varies along some axes."""
     return any(array.shape[axis] > 1 for axis in axes)
 
 
@@ -178,8 +179,8 @@ class Layout:
 def find_layout(x: SlidingValue[T], along: Sequence[int]) -> Layout | None:
     """Read off how a value lies in the block, with the features of a pixel along some axes.
 
-    None if they are not features of one pixel: each entry must be the one that its place along the
-    other axes tells, in the channel and phase that its place along these tells.
+    None if they are not features of one pixel: the place along `along` alone must give the channel
+    and the phase of an entry, and the place along the other axes its pixel.
     """
     others = [axis for axis in range(len(x.shape)) if axis not in along]
     image, channel, *places = x.where
@@ -187,6 +188,7 @@ def find_layout(x: SlidingValue[T], along: Sequence[int]) -> Layout | None:
         return None
     starts, parts, moved = [], [], []
     for place in places:
+        # a place must be the sum of where its feature begins and of what its pixel adds to that
         start, rest = first(place, others), first(place, along)
         rest = rest - first(start, along)
         if not np.array_equal(place, start + rest):
@@ -218,7 +220,7 @@ def feature_numbers(shape: tuple[int, ...], along: Sequence[int]) -> Numbers:
     others = [axis for axis in range(len(shape)) if axis not in along]
     lengths = [1] * len(others) + [shape[axis] for axis in along]
     numbers = np.arange(math.prod(lengths)).reshape(lengths)
-    return numbers.transpose(np.argsort([*others, *along]))
+    return numbers.transpose(np.argsort([*others, *along]))  # argsort inverts a permutation
 
 
 def is_progression(places: Numbers, axis: int | None) -> bool:

@@ -45,7 +45,7 @@ class Writer:
         attributes: Mapping[str, Any] | None = None,
         suffix: str = "",
     ) -> ir.Value:
-        """Write a node; its name is that of `call`, with a suffix if it only helps."""
+        """Write a node, named as `call`; a helper node has a suffix behind that name."""
         name = free_name(call.name + suffix, self.names) if suffix else call.name
         return self._written(ir.node(op, inputs, attributes, name=name))
 
@@ -80,7 +80,7 @@ class Writer:
 def put_together(
     model: ir.Model, writer: Writer, image: ir.Value, outputs: Sequence[ir.Value]
 ) -> ir.Model:
-    """Put what is written together as a network that tells of itself what another one does."""
+    """Make a network of the nodes that are written, with the name and metadata of `model`."""
     graph = ir.Graph(
         [image],
         outputs,
@@ -126,6 +126,7 @@ def add_initializer(
     initializers: MutableMapping[str, ir.Value], name: str, array: npt.NDArray[Any]
 ) -> ir.Value:
     """Add a constant by a name that is free."""
+    # ascontiguousarray gives a number an axis; reshape takes that away again
     tensor = ir.Tensor(np.ascontiguousarray(array).reshape(array.shape), name=name)
     initializers[name] = ir.Value(
         name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor
@@ -136,7 +137,7 @@ def add_initializer(
 def free_name(name: str, taken: set[str]) -> str:
     """Take a name that begins with `name` and is not taken yet; thousands may begin so."""
     free = name
-    if name in taken:
+    if name in taken:  # double until a number is free, then halve: counting up is quadratic
         used, end = 0, 1
         while f"{name}_{end}" in taken:
             used, end = end, 2 * end

@@ -52,6 +52,7 @@ def reduce_channels(target: Target[T], call: Call, tensor: T) -> T:
 def reduce_groups(target: Target[T], call: Call, tensor: T, groups: int, rank: int) -> T:
     """Write a reduction over the channels of each group; a group leaves one."""
     last = to_channels_last(target, call, tensor, rank)
+    # in a Reshape, 0 keeps the length of an axis
     shape = write_ints(target, [*[0] * (1 + rank), groups, -1], call, "/groups")
     grouped = target.emit(call, "Reshape", [last, shape], None, "/grouped")
     made = _reduce(target, call, grouped, 2 + rank, keepdims=0)
@@ -107,6 +108,7 @@ def crop(
         return tensor
     numbers = {
         "starts": [cuts[k][0] for k in along],
+        # -0 would end the slice before its first entry
         "ends": [-cuts[k][1] or TO_THE_END for k in along],
         "axes": [2 + k for k in along],
     }

@@ -1,4 +1,4 @@
-"""What a compiled network is on every engine, and what it checks before it computes."""
+"""The interface of a compiled network on every engine, and the checks before it computes."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ class Compiled(Protocol):
     params : dict of str to array
         The floating point weights by name, as arrays of the backend: a pytree for JAX. Empty on
         onnxruntime, which keeps the weights to itself.
+    trainable : frozenset of str
+        Names of the weights that training changes: not the statistics that a BatchNormalization
+        keeps, nor single numbers.
 
     Examples
     --------
@@ -37,6 +40,7 @@ class Compiled(Protocol):
 
     engine: str
     params: dict[str, Any]
+    trainable: frozenset[str]
     inputs: Sequence[ir.Value]
 
     def apply(self, params: Mapping[str, Any], *inputs: Any) -> Any:
@@ -70,7 +74,7 @@ class Compiled(Protocol):
         """Compute on arrays, with the weights in `params`; see :meth:`apply`."""
 
     def __repr__(self) -> str:
-        """Say what computes, and what is taken."""
+        """Name the engine and the inputs."""
         taken = ", ".join(f"{v.name}: {v.dtype} {v.shape}" for v in self.inputs)
         return f"<network on {self.engine}, {taken}>"
 

@@ -77,6 +77,7 @@ class OnBackend(Compiled):
 
     engine: str
     params: dict[str, Any]
+    trainable: frozenset[str]
     inputs: Sequence[ir.Value]
     _backend: ArrayBackend[Any]
     _apply: Callable[..., Any]
@@ -110,7 +111,8 @@ def on_backend(program: Program, name: str) -> OnBackend:
         outputs = program.run_batches(backend, params, list(map(backend.asarray, inputs)))
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
-    return OnBackend(name, known, program.inputs, backend, apply, backend.jit(apply))
+    call = backend.jit(apply)
+    return OnBackend(name, known, program.trainable(), program.inputs, backend, apply, call)
 
 
 def _check_dtypes(declared: Sequence[ir.Value], backend: ArrayBackend[Any]) -> None:

@@ -73,6 +73,25 @@ class Program:
             and value.const_value.dtype.is_floating_point()
         }
 
+    def trainable(self) -> frozenset[str]:
+        """Name the floating point weights that training changes.
+
+        These are not the statistics that a normalisation keeps, nor single numbers, such as the
+        count that a sum is divided by.
+        """
+        fixed = {
+            value
+            for step in self.steps
+            for k in step.operator.statistics | step.operator.structural
+            for value in step.node.ir.inputs[k : k + 1]
+        }
+        return frozenset(
+            str(value.name)
+            for value, array in self.constants.items()
+            if value is not None and value not in fixed and array.size > 1
+            and value.const_value is not None and value.const_value.dtype.is_floating_point()
+        )  # fmt: skip
+
     def run(
         self,
         backend: Backend[Any],

@@ -25,12 +25,13 @@ class Session(Compiled):
 
     Attributes
     ----------
-    params : dict
+    params, trainable : dict, frozenset
         Empty: onnxruntime keeps the weights to itself.
     """
 
     engine: str
     params: dict[str, Any]
+    trainable: frozenset[str]
     inputs: Sequence[ir.Value]
     _session: Any
 
@@ -87,7 +88,7 @@ def open_session(model: ir.Model, *, layouts: bool = True) -> Session:
         held = [onnxruntime.OrtValue.ortvalue_from_numpy(w) for w in weights.values()]
         options.add_external_initializers(list(weights), held)
         session = onnxruntime.InferenceSession(written, options, providers=["CPUExecutionProvider"])
-    return Session(ONNXRUNTIME, {}, data_inputs(model.graph), session)
+    return Session(ONNXRUNTIME, {}, frozenset(), data_inputs(model.graph), session)
 
 
 def _without_weights(model: ir.Model) -> tuple[bytes, dict[str, Any]]:

@@ -1,8 +1,8 @@
 """Frees the batch of a network that was exported for one image.
 
 Its reshapes name the length 1 of the batch, or leave another length open. So the axis of the batch
-is followed from node to node, by what operators say of it, and what a reshape leaves open is made
-the batch.
+is followed from node to node, by the operators' records, and the length that a reshape leaves open
+becomes that of the batch.
 """
 
 from __future__ import annotations

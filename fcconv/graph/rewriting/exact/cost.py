@@ -1,9 +1,9 @@
 """What the exact forms of a network cost for each window of a large image, in integers.
 
-The unit is one multiplication. Moving an entry costs many: :data:`MADE` for what a node makes,
-:data:`GATHERED` for what is gathered out of parts, with windows brought into the batch. From the
-costs follows where sharing is to end: before the node where the sum of what windows share before
-it, of what is gathered there, and of what each computes after it, is least.
+The unit is one multiplication. Moving an entry costs many: :data:`MADE` for an entry of a node's
+result, :data:`GATHERED` for one gathered out of parts, with windows brought into the batch. From
+the costs follows where sharing ends: before the node that makes the sum of three costs least, those
+of sharing before it, of gathering there, and of each window computing alone after it.
 """
 
 from __future__ import annotations
@@ -91,8 +91,8 @@ class SharingPlan:
 class _Node:
     """What a node that depends on the image costs for each window.
 
-    `alone` and `in_parts` count multiplications, and what moving entries costs beside; `in_body`
-    counts the multiplications for what all windows share.
+    `alone` and `in_parts` are pairs: multiplications, and the cost of moving entries. `in_body`
+    counts the multiplications of the entries that all windows share.
     """
 
     node: ir.Node
@@ -140,6 +140,7 @@ def _totals(listed: Sequence[_Node], followed: Followed) -> list[int]:
     """Say what everything costs if sharing ends before the first node, the second, and so on."""
     before = accumulate((sum(n.in_parts) for n in listed), initial=0)
     after = accumulate((sum(n.alone) for n in reversed(listed)), initial=0)
+    # what stands before a cut is written in parts, what stands after it for each window alone
     totals = [a + b for a, b in zip(before, reversed(list(after)), strict=True)]
     number = {n.node: k for k, n in enumerate(listed)}
     for value, local in followed.locals.items():
@@ -147,7 +148,7 @@ def _totals(listed: Sequence[_Node], followed: Followed) -> list[int]:
         made = -1 if producer is None else number[producer]
         readers = [number[use.node] for use in value.uses() if use.node.op_type != "Shape"]
         if value.is_graph_output() or not all(listed[k].sharable for k in readers):
-            last = len(listed)
+            last = len(listed)  # a reader that can't share, behind every cut
         else:
             last = max(readers, default=made)
         for cut in range(made + 1, last + 1):  # it is gathered for a reader behind the cut
@@ -203,6 +204,7 @@ def _read(node: ir.Node, made: Local, followed: Followed) -> int:
         moved = list(zip(axes_of(x), axes_of(made), moves_of(made), strict=True))
         if all(old.spans == new.spans and moves == STILL for old, new, moves in moved):
             continue
+        # the shared entries that make shared entries are read in place
         gathered = kept = _beside(value, x)
         for old, new, moves in moved:
             spans = [old.reading(new, part, moves) for part in new.spans if part != BODY]
@@ -220,6 +222,7 @@ def _multiplications(node: ir.Node) -> int:
     if node.op_type == "Conv" and constant is not None:
         return math.prod(constant.shape.numpy()[1:])
     if node.op_type == "ConvTranspose" and constant is not None:
+        # of a weight (C, O/g, *K): at most all of it but the axis of outputs
         return math.prod(constant.shape.numpy()) // max(constant.shape.numpy()[1], 1)
     if node.op_type in ("Gemm", "MatMul"):
         first = node.inputs[0]

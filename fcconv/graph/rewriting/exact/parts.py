@@ -1,13 +1,13 @@
 """Which samples of a window are the same for all windows that see them, along one axis.
 
-Where a network pads, the samples of a window fall into three parts: a *head* and a *tail*, in which
-the window's own padding has a hand, and a *body* between them, which depends on pixels alone. The
+Where a network pads, the samples of a window fall into three parts: a *head* and a *tail*, which
+depend on the window's own padding, and a *body* between them, which depends on pixels alone. The
 body lies in one tensor that all windows share, as in :mod:`fcconv.graph.rules.samples`: windows
-start ``stride`` pixels apart, samples of one window ``apart``, entries of the tensor ``step``. Head
-and tail are kept for each window, which stand in the batch. An operator reads what it needs for the
-next head from the head before it and from the samples of the body beside it, as it would read a
-crop: with its own stride, dilation and padding. A sample that it makes is in the body if all that
-it reads is, so that with ``head`` samples before
+start ``stride`` pixels apart, samples of one window ``apart`` (``jump`` there), entries of the
+tensor ``step``. Head and tail are kept for each window, which stand in the batch. To make the next
+head, an operator reads the head before it and the samples of the body beside it as it would read a
+crop: with its own stride, dilation and padding. A sample that it makes is in the body if all
+samples that it reads are, so that with ``head`` samples before
 
     head' = ceil((head + before) / r)
 
@@ -118,10 +118,12 @@ class Axis:
         if self.body <= 0 or block <= 0:
             return made.parted(block, 0)
         head, tail = ceil_div(self.head + before, stride), 0
-        if head > 0:  # what is written last is to read a sample, not padding alone
+        if head > 0:  # engines refuse windows of padding alone: the last of the head reads a sample
             head = max(head, ceil_div(before - moves.extent, stride) + 1)
+        # the windows over samples that end before the tail
         shared = (self.block - self.tail - 1 - moves.extent + before) // stride + 1
         if shared < block:
+            # the first of the tail reads a sample, too
             tail = block - min(shared, (self.block - 1 + before) // stride)
         return made.parted(max(head, 0), tail)
 
@@ -145,14 +147,13 @@ class Axis:
         start = first * moves.stride - moves.before
         stop = last * moves.stride - moves.before + moves.extent + 1
         if part == BODY:
+            # entries of the shared tensor, over which the window moves as in `samples`
             cuts = self.entries(start - self.head), self.entries(self.block - self.tail - stop)
             stride, scale = made.step // self.step, self.apart // self.step
             return Reading(*cuts, Moves(moves.kernel, stride, moves.dilation * scale))
         ends = max(-start, 0), max(stop - self.block, 0)
-        within = (
-            max(start, 0),
-            min(max(stop, 1), self.block),
-        )  # a sample, though padding alone is read
+        # one sample at least, even where the window reads padding alone
+        within = max(start, 0), min(max(stop, 1), self.block)
         return Reading(*within, Moves(moves.kernel, moves.stride, moves.dilation, *ends))
 
 

@@ -1,8 +1,8 @@
 """Writes the network that scores every window exactly: shared in parts, then each by itself.
 
-As long as operators say how far they see, values are written in parts. From there on windows stand
-in the batch, each with what it has of a value, and the patch network's own nodes follow as they
-are, whatever they compute.
+As long as operators say how far they see, values are written in parts. From the first node that
+does not, or where sharing stops paying, windows stand in the batch, each with its whole value, and
+the patch network's own nodes follow unchanged.
 """
 
 from __future__ import annotations
@@ -172,6 +172,7 @@ class Rewriter:
         if value is None or value not in self.parts or value in self.own:
             return self._fixed(value)
         x = self.parts[value]
+        # where all samples are the head, every one of them is the window's own
         axes = [axis.parted(axis.block, 0) for axis in x.axes]
         reader = Call("Identity", f"{value.name}/whole", node.opset)
         (self.own[value],) = self._brought_to(reader, x, axes).values()
@@ -227,7 +228,7 @@ class Rewriter:
         return made
 
     def output(self, value: ir.Value) -> ir.Value:
-        """Put an output's features, in order, into the channels; one cell a window."""
+        """Put an output's features, in order, into the channels; one cell per window."""
         name = str(value.name)
         node = Call("Identity", name, self.writer.opset)
         if value not in self.followed.seen:

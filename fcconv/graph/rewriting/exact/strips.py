@@ -93,7 +93,7 @@ class Strips:
     images : onnx_ir.Value
         How many images there are, as a list of one integer.
     counts : tuple of onnx_ir.Value
-        How many windows there are along each axis of the image, likewise.
+        How many windows there are along each axis of the image, each as a list of one integer.
     """
 
     writer: Writer
@@ -119,11 +119,13 @@ class Strips:
         """
         state = {key: (Cut(tensor), ()) for key, tensor in x.tensors.items()}
         read: dict[Key, tuple[Cut, tuple[Moves, ...]]] = dict(state)
+        # one axis at a time: up to it the keys are parts of what is made, behind it those of `x`
         for k, (old, new) in enumerate(zip(x.axes, made, strict=True)):
             before, read = read, {}
             for part in new.spans:
                 reading = old.reading(new, part, moves[k])
                 for rest in dict.fromkeys((key[:k], key[k + 1 :]) for key in before):
+                    # along earlier axes the window moves alike, whatever the part along this one
                     told = before[_with(rest, next(iter(old.spans)))][1]
                     along = {p: before[_with(rest, p)][0] for p in old.spans}
                     if part == BODY:
@@ -175,14 +177,15 @@ class Strips:
     ) -> Iterator[ir.Value]:
         """Yield samples of each window out of what windows share: windows, and samples behind them.
 
-        The shared entries are cut into as many runs as there are windows, each as long as a window
-        is wide of the next, so that whatever lies in one run is taken at once.
+        The shared entries are cut into one run per window, each as long as the distance between
+        windows, so that all samples in one run are taken by one slice.
         """
         run, apart = axis.stride // axis.step, axis.apart // axis.step
         length = axis.entries(axis.body - 1) + 1  # of the last window
         start, stop = (axis.entries(sample - axis.head) for sample in span)
         while start < stop:
             first = max(min(start, length - run), 0)  # a run that needs no padding, if there is one
+            # as many of the samples as lie in this run
             count = min(ceil_div(first + run - start, apart), (stop - start) // apart)
             runs = self._runs(node, body, where, first, length - first - run)
             offset = start - first
@@ -203,6 +206,7 @@ class Strips:
 
     def _split(self, node: Call, tensor: ir.Value, where: Place, run: int) -> ir.Value:
         """Split an axis into windows and what lies in each one's run."""
+        # in a Reshape, 0 keeps the length of an axis
         shape = [write_ints(self.writer, [0] * where.axis + [-1, run], node, "/runs")]
         if where.axis < where.rank - 1:
             shape.append(self._lengths(node, tensor, where.axis + 1))
@@ -211,7 +215,7 @@ class Strips:
     def _into_batch(self, node: Call, tensor: ir.Value, where: Place) -> ir.Value:
         """Move the windows along an axis into the batch, before those along later axes."""
         rank, front = where.rank + 1, [0, where.axis]
-        if where.inner:
+        if where.inner:  # windows along later axes are in the batch already: these go before them
             shape = [self._minus_one(), self._product(where.inner), self._lengths(node, tensor, 1)]
             tensor = self._reshaped(node, tensor, shape, "/apart")
             rank, front = rank + 1, [0, where.axis + 1, 1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ LOOKED = 2**20
 
 
 @dataclass(frozen=True, eq=False)
-class Places(Windows):
+class Selection(Windows):
     """The windows of an image that are wanted.
 
     Attributes
@@ -91,9 +91,10 @@ class Places(Windows):
         ):
             return
         if self.area is None:
+            sides = _times(stop - start for start, stop in self.region or ())
             raise ArgumentError(
-                f"region (--region) of {self._sides()} pixels holds no window of "
-                f"{tuple(n / self.scale for n in self.window)}: give a larger one"
+                f"region (--region) of {sides} pixels holds no window of "
+                f"{_times(n / self.scale for n in self.window)}: give a larger one"
             )
         within = "" if self.region is None else ", in the region,"
         raise ImageError(
@@ -101,9 +102,6 @@ class Places(Windows):
             f"{self.stride} apart: give a mask that marks what is to be scored, in pixels of the "
             f"image"
         )
-
-    def _sides(self) -> tuple[int, ...]:
-        return tuple(stop - start for start, stop in self.region or ())
 
     def _inside(self, cells: Box) -> Box:
         """Return the part of some cells whose windows lie in the region."""
@@ -125,13 +123,17 @@ class Places(Windows):
         ]
 
 
-def make_places(
+def _times(numbers: Iterable[float]) -> str:
+    return " x ".join(f"{n:,g}" for n in numbers)
+
+
+def make_selection(
     image: Opened,
     window: tuple[int, ...],
     stride: tuple[int, ...],
     region: Sequence[slice] | None,
     mask: Any,
-) -> Places | None:
+) -> Selection | None:
     """Check what is wanted of an image; None if all of it is.
 
     Raises
@@ -150,7 +152,7 @@ def make_places(
     # a padded image is larger than the picture, a resized one may have lost part of a pixel
     sizes = zip(image.picture.size, image.size, strict=True)
     size = [max(n, math.ceil(resized / image.scale)) for n, resized in sizes]
-    places = Places(
+    selection = Selection(
         image.size,
         window,
         stride,
@@ -158,8 +160,8 @@ def make_places(
         None if region is None else _checked(region, size),
         None if mask is None else open_area(mask, image.picture),
     )
-    places.check_any()
-    return places
+    selection.check_any()
+    return selection
 
 
 def _checked(region: Any, size: Sequence[int]) -> tuple[tuple[int, int], ...]:
