@@ -21,7 +21,9 @@ import onnx
 import tifffile
 
 import fcconv
+from fcconv.backend import to_numpy, without_gradients
 from fcconv.cli import app
+from fcconv.graph.running.compiled import Compiled
 from fcconv.scanning.network import as_network
 from fcconv.scanning.network_layout import NetworkLayout
 from fcconv_bench import networks
@@ -120,17 +122,17 @@ def _tiles(image: Image, engine: str) -> Call:
 
 def _loop(image: Image, engine: str) -> Call:
     patch = fcconv.compile(image.network(), engine)
-    return partial(plain_loop, patch, image.scene().image, image.stride)
+    return partial(_looped, patch, image.scene().image, image.stride)
 
 
-def plain_loop(patch: Callable[[Array], Any], image: Array, stride: int) -> Array:
+def _looped(patch: Compiled, image: Array, stride: int) -> Array:
     """Cut out each window of 64x64 and score them in batches, as anybody would write it."""
     starts = [range(0, n - 63, stride) for n in image.shape[1:]]
     corners = list(itertools.product(*starts))
     batches = (corners[k : k + LOOPED] for k in range(0, len(corners), LOOPED))
-    return np.concatenate(
-        [patch(np.stack([image[:, y : y + 64, x : x + 64] for y, x in part])) for part in batches]
-    )
+    crops = (np.stack([image[:, y : y + 64, x : x + 64] for y, x in part]) for part in batches)
+    with without_gradients(patch.engine):
+        return np.concatenate([to_numpy(patch(part)) for part in crops])
 
 
 def _cut_out(image: Image, engine: str) -> Call:
