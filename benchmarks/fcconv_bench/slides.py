@@ -57,7 +57,7 @@ class Function:
         return f"{self.build.__name__} {size}, stride {self.stride}, {self.group}"
 
     def small(self) -> Function:
-        """Slide the smallest function over two windows along each axis: XLA compiles for seconds."""
+        """Slide the smallest function over two windows each way: XLA compiles for seconds."""
         return replace(self, build=mnist_like, window=12, channels=1, side=16, stride=4)
 
     def can(self, way: str, engine: str) -> bool:
