@@ -12,7 +12,7 @@ from mutations import MUTATIONS, Mutation, survives, unchanged_passes
 
 pytestmark = pytest.mark.slow
 
-TRIED = MUTATIONS if os.environ.get("FCCONV_LARGE") else MUTATIONS[::4]
+TRIED = MUTATIONS if os.environ.get("FCCONV_LARGE") else MUTATIONS[::16]
 
 
 @pytest.fixture(scope="module")
