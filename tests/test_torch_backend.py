@@ -114,6 +114,28 @@ def test_names_that_modules_have_themselves_get_another_path() -> None:
     assert torch.equal(network(ones), math.factorial(8) * ones)
 
 
+def test_statistics_need_no_gradients() -> None:
+    module = torch.nn.BatchNorm2d(2)
+    graph = Graph(2, 3, 3)
+    weights = [w.detach().numpy() for n, w in module.state_dict().items() if w.ndim]
+    network = compiled(graph.model(graph.add("BatchNormalization", "image", *weights), rank=4))
+    needed = {name for name, weight in network.params.items() if weight.requires_grad}
+    assert needed == network.trainable
+    assert len(needed) == 2
+    assert len(network.params) == 4
+
+
+def test_tuned_weights_come_home(sliding: fcconv.Sliding) -> None:
+    network = compiled(sliding)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.mul_(0.5)
+    home = fcconv.patch_of(sliding, network.params)
+    again = fcconv.compile(fcconv.convolutionize(home.model)).params
+    for name, weight in network.params.items():
+        assert_identical(weight, again[name], name)
+
+
 def test_other_weights_are_computed_with(sliding: fcconv.Sliding) -> None:
     network, x = compiled(sliding.model), images(2)
     expected = network(x)
@@ -187,7 +209,8 @@ def test_networks_are_compiled_whole(sliding: fcconv.Sliding) -> None:
     quick: Any = torch.compile(network, fullgraph=True, backend="aot_eager")
     expected, found = network(x), quick(x)
     assert torch.equal(found, expected)
-    gradients = [torch.autograd.grad(y.sum(), [*network.parameters()]) for y in (found, expected)]
+    tuned = [network.params[name] for name in network.trainable]
+    gradients = [torch.autograd.grad(y.sum(), tuned) for y in (found, expected)]
     assert all(map(torch.equal, *gradients))
     with torch.no_grad():
         network.params["conv1.weight"].zero_()
@@ -309,7 +332,7 @@ def test_it_trains_a_sliding_network(sliding: fcconv.Sliding) -> None:
     descent = torch.optim.SGD(network.parameters(), lr=1e-5)
     before = network(x).square().mean()
     before.backward()
-    assert all(p.grad.abs().max().item() > 0 for p in network.parameters())
+    assert all(network.params[n].grad.abs().max().item() > 0 for n in network.trainable)
     descent.step()
     assert network(x).square().mean().item() < before.item()
 

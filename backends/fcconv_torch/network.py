@@ -28,6 +28,7 @@ class Network(nn.Module):
         super().__init__()
         self.engine: str = compiled.engine
         self.inputs: Sequence[Any] = compiled.inputs
+        self.trainable: frozenset[str] = compiled.trainable
         self._compiled, self._paths, self._traced = compiled, paths, traced
 
     @property
@@ -72,7 +73,8 @@ def as_module(compiled: Any) -> Network:
     paths: dict[str, str] = {}
     made = Network(compiled, paths, cast("Any", torch.compiler).allow_in_graph(traced))
     for name, weight in compiled.params.items():
-        compiled.params[name] = nn.Parameter(weight)  # one and the same, where it may move to
+        # one and the same, where it may move to
+        compiled.params[name] = nn.Parameter(weight, requires_grad=name in compiled.trainable)
         paths[name] = _register(made, name, compiled.params[name])
     return made
 
