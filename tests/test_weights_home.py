@@ -106,6 +106,7 @@ def test_statistics_and_counts_are_not_trained() -> None:
     left = {name.rpartition("/")[2] for name in network.params.keys() - network.trainable}
     assert left == {"order", "rest", "constant"}  # mean, variance and the divisor
     assert len(network.trainable) == 6
+    assert "score.bias" in fcconv.compile(load_faces()).trainable  # of one output
 
 
 def test_copies_that_differ_are_refused() -> None:

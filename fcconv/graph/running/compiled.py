@@ -24,7 +24,7 @@ class Compiled(Protocol):
         onnxruntime, which keeps the weights to itself.
     trainable : frozenset of str
         Names of the weights that training changes: not the statistics that a BatchNormalization
-        keeps, nor single numbers.
+        keeps, nor numbers without axes.
 
     Examples
     --------

@@ -76,7 +76,7 @@ class Program:
     def trainable(self) -> frozenset[str]:
         """Name the floating point weights that training changes.
 
-        These are not the statistics that a normalisation keeps, nor single numbers, such as the
+        These are not the statistics that a normalisation keeps, nor numbers without axes, such as the
         count that a sum is divided by.
         """
         fixed = {
@@ -88,7 +88,7 @@ class Program:
         return frozenset(
             str(value.name)
             for value, array in self.constants.items()
-            if value is not None and value not in fixed and array.size > 1
+            if value is not None and value not in fixed and array.ndim
             and value.const_value is not None and value.const_value.dtype.is_floating_point()
         )  # fmt: skip
 
