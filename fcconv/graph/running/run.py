@@ -76,8 +76,8 @@ class Program:
     def trainable(self) -> frozenset[str]:
         """Name the floating point weights that training changes.
 
-        These are not the statistics that a normalisation keeps, nor numbers without axes, such as the
-        count that a sum is divided by.
+        These are not the statistics that a normalisation keeps, nor numbers without axes, such as
+        the count that a sum is divided by.
         """
         fixed = {
             value
