@@ -182,7 +182,7 @@ def check_device(name: str) -> None:
     _device(name)
 
 
-def _device(name: str) -> jax.Device:
+def _device(name: str) -> Any:
     """Find a device by its platform, and its number there unless it is the first: "cuda:1".
 
     Raises
