@@ -16,6 +16,8 @@ import onnxruntime
 import fcconv
 import fcconv_numpy
 from fcconv import FcconvError
+from fcconv.graph.files.load import load
+from fcconv.graph.running.run import program_of
 from graphs import Array
 from mutated_networks import Mutant, write
 from sliding_windows import listed, quiet
@@ -215,7 +217,7 @@ def _compare(trial: Trial, outputs: Sequence[Array], wanted: Sequence[Array]) ->
 
 def _is_exact(trial: Trial) -> bool:
     """Say whether every value and partial sum of a run is an integer that float32 holds."""
-    program, images = trial.compiled._program, trial.images or {}
+    program, images = program_of(load(trial.path)), trial.images or {}
     known: dict[Any, Array] = dict(program.constants)
     known |= dict(zip(program.inputs, images.values(), strict=True))
     exact = True
