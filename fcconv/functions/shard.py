@@ -50,8 +50,8 @@ def shard(slid: SlidFunction, mesh: Mesh, axis: str) -> ShardedFunction:
     Notes
     -----
     An image that is cut already stays where it is if its parts are whole strides; otherwise it is
-    filled up at its end. Where the windows can't be shared out evenly, the result is whole on each
-    device when it leaves ``jax.jit``, since arrays of JAX have even parts.
+    filled up at its end. Where the devices can't share out the windows evenly, the result is whole
+    on each when it leaves ``jax.jit``, since arrays of JAX have even parts.
 
     Examples
     --------
@@ -110,9 +110,9 @@ class ShardedFunction:
             return self.function(*others[:position], image, *others[position:], **kwargs)
 
         compute = functools.partial(self._compute, slid, parts, along)
-        kind = self.mesh.axis_types[self.mesh.axis_names.index(self.axis)]
-        if kind is AxisType.Explicit:  # where types say even parts, a cut needs to leave them
-            even = parts.cells % devices == 0
+        kinds = dict(zip(self.mesh.axis_names, self.mesh.axis_types, strict=True))
+        if AxisType.Explicit in kinds.values():  # types say even parts, which a cut may not leave
+            even = kinds[self.axis] is AxisType.Explicit and parts.cells % devices == 0
             sharding = NamedSharding(self.mesh, PartitionSpec(self.axis if even else None))
             compute = auto_axes(compute, out_sharding=sharding)
         return compute(image, *others)
@@ -127,7 +127,7 @@ class ShardedFunction:
             mesh=Mesh(self.mesh.devices, self.mesh.axis_names),
             in_specs=(cut, *[whole] * len(others)),
             out_specs=PartitionSpec(self.axis),
-            check_vma=False,  # equations are computed as they were traced, which is outside
+            check_vma=False,  # equations are bound as they were traced, without casts to varying
         )
         filled = _filled(image, parts.devices * parts.pixels, along)
         return jax.tree.map(lambda x: x[: parts.cells], sharded(filled, *others))
