@@ -164,12 +164,12 @@ def test_scores_that_are_not_even_are_whole() -> None:
     assert collectives(compiled) == ["collective-permute", "all-gather"]
 
 
-@pytest.mark.parametrize("kinds", ["explicit", "mixed"])
-@pytest.mark.parametrize("size", [67, 72])
-def test_meshes_whose_types_say_parts(size: int, kinds: str) -> None:
+@pytest.mark.parametrize(
+    ("size", "rows"), [(67, AxisType.Explicit), (72, AxisType.Explicit), (72, AxisType.Auto)]
+)
+def test_meshes_whose_types_say_parts(size: int, rows: AxisType) -> None:
     """Four devices can share out the windows of 72 pixels, not those of 67."""
     network = NETWORKS["grouped"]
-    rows = AxisType.Explicit if kinds == "explicit" else AxisType.Auto
     mesh = jax.make_mesh((2, 4), ("images", "rows"), axis_types=(AxisType.Explicit, rows))
     slid, arguments = network.slid(4), network.arguments(size)
     sharded = fcconv.shard(slid, mesh, "rows")
