@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from fcconv.certificate.certify import certify
     from fcconv.certificate.report import Certificate
     from fcconv.functions.export import from_jax
+    from fcconv.functions.shard import shard
     from fcconv.functions.slide import slide
     from fcconv.graph.rewriting.convolutionize import convolutionize
     from fcconv.graph.rewriting.pointwise import Pointwise, pointwise
@@ -60,6 +61,7 @@ _NETWORKS = {
     "patch_of": "fcconv.graph.rewriting.weights",
     "pointwise": "fcconv.graph.rewriting.pointwise",
     "scan": "fcconv.scanning.scan",
+    "shard": "fcconv.functions.shard",
     "slide": "fcconv.functions.slide",
 }
 """What works on whole networks needs ONNX, which is imported when it is asked for."""
@@ -104,6 +106,7 @@ __all__ = [
     "pointwise",
     "rounding",
     "scan",
+    "shard",
     "slide",
 ]
 

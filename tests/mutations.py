@@ -1373,6 +1373,13 @@ MUTATIONS = [
         "if False:",
         "test_slide.py::test_windows_that_pad_share_most_multiplications",
     ),
+    Mutation(
+        "a device gets the pixels of the part before",
+        "fcconv/functions/shard.py",
+        "[(k + 1, k) for k in range(parts.devices - 1)]",
+        "[(k, k + 1) for k in range(parts.devices - 1)]",
+        "test_shard.py::test_on_eight_devices",
+    ),
 ]
 
 if importlib.util.find_spec("torch") is not None:
