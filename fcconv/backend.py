@@ -339,12 +339,12 @@ def array_dtype(array: Any) -> np.dtype[Any]:
 
 def without_gradients(engine: str) -> AbstractContextManager[Any]:
     """Give a context in which an engine keeps nothing for gradients."""
-    return _module(engine).without_gradients() if engine in BACKENDS else nullcontext()
+    return backend(engine).without_gradients() if engine in BACKENDS else nullcontext()
 
 
 def on_device(engine: str, name: str) -> AbstractContextManager[Any]:
     """Give a context in which an engine computes on a device; on its own, if that has no name."""
-    return _module(engine).on_device(name) if engine in BACKENDS else nullcontext()
+    return backend(engine).on_device(name) if engine in BACKENDS else nullcontext()
 
 
 def to_numpy(array: Any) -> npt.NDArray[Any]:

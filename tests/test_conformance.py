@@ -32,7 +32,8 @@ def test_every_claim_is_written_down() -> None:
     of_other_types = {name for name, case in _known().items() if not _holds_numbers(case)}
     assert of_other_types == OTHER_TYPES.keys()
     assert Counter(map(_operator, _claimed())) == CLAIMED
-    assert OPERATORS.keys() - CLAIMED.keys() == WITHOUT_CASE.keys()
+    of_onnx = {name for name in OPERATORS if "." not in name}  # others are equations of JAX
+    assert of_onnx - CLAIMED.keys() == WITHOUT_CASE.keys()
 
 
 @pytest.mark.parametrize("operator", CLAIMED)

@@ -20,7 +20,7 @@ from fcconv_bench.suite import Call, Facts, Prepared, Suite
 from fcconv_bench.ways import ways
 
 CROPS = "vmap over crops"
-SLIDE = "slide"
+SLIDE = "fcconv.slide"
 NETWORK = "from_jax, compiled"
 
 FORWARD, GRADIENT = "forward", "gradient"
