@@ -125,7 +125,7 @@ def networks() -> st.SearchStrategy[Blocks]:
     )
 
 
-@settings(max_examples=20)
+@settings(max_examples=8)
 @given(network=networks(), stride=st.integers(1, 5), more=st.integers(0, 6), seed=seeds)
 def test_every_window_is_scored_as_its_crop(
     network: Blocks, stride: int, more: int, seed: int
