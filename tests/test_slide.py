@@ -365,11 +365,16 @@ def test_windows_that_pad_share_most_multiplications(windows: str) -> None:
     assert cost is None or cost.exact < cost.crops / 3
 
 
-def test_bands_of_windows_are_those_of_the_whole_image(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("rows", [1, 3, 4])
+def test_bands_of_windows_are_those_of_the_whole_image(
+    monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    """Eight rows of four windows: also in bands that don't divide them."""
     image = integers(np.random.default_rng(3), 3, 23, 14)
     slid = fcconv.slide(padded, (3, 8, 8), stride=2, spatial_axes=(1, 2))
     whole = slid(image)
-    monkeypatch.setattr(exact_form, "ENTRIES", 1)
+    monkeypatch.setattr(exact_form, "ENTRIES", rows * 4 * 512)
+    monkeypatch.setattr(exact_form, "_largest", lambda *_: 512)
     assert_equal(slid(image), whole)
 
 
