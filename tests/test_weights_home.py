@@ -62,6 +62,21 @@ def test_a_patch_network_that_came_home_scores_the_same(tmp_path: Path) -> None:
     assert repr(home) == f"<PatchNetwork weights={len(home.weights)}>"
 
 
+def test_a_sliding_network_is_saved_with_tuned_weights(tmp_path: Path) -> None:
+    sliding = fcconv.convolutionize(load_faces(), stride=5)
+    network = fcconv.compile(sliding)
+    tuned = {name: network.params[name] * np.float32(1.5) for name in network.trainable}
+    sliding.save(tmp_path / "tuned.onnx", params=tuned)
+    image = np.random.default_rng(0).random((1, 1, 40, 35), np.float32)
+    expected = network.apply({**network.params, **tuned}, image)
+    assert np.array_equal(fcconv.compile(tmp_path / "tuned.onnx")(image), expected)
+    assert np.array_equal(sliding(image), network(image))
+    with pytest.raises(ArgumentError, match="the network has no weight 'no'"):
+        sliding.save(tmp_path / "no.onnx", params={"no": np.zeros(3)})
+    with pytest.raises(ShapeError, match=r"'score\.bias' needs the shape"):
+        sliding.save(tmp_path / "no.onnx", params={"score.bias": np.zeros(3)})
+
+
 def test_weights_that_were_equal_may_differ_when_they_come_home() -> None:
     """A bias of zeros, before it is tuned, is the same all along its axis."""
     net = Net()

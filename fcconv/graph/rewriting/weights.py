@@ -19,7 +19,7 @@ from fcconv.backend import to_numpy
 from fcconv.errors import ArgumentError, ShapeError, UnsupportedError
 from fcconv.graph.operators import OPERATORS
 from fcconv.graph.rewriting.convolutionize import exact
-from fcconv.graph.rewriting.rewritten import Rewritten, times
+from fcconv.graph.rewriting.rewritten import Rewritten, times, with_weights
 from fcconv.graph.rewriting.shared import Stuck, declared, slide
 from fcconv.graph.rewriting.sliding import Sliding
 from fcconv.graph.rules.values import opened
@@ -107,7 +107,7 @@ def patch_of(network: Sliding, params: Mapping[str, Any]) -> PatchNetwork:
     for name, numbers, given in places:
         _check_copies(name, entries, numbers, given)
     home = {name: part.home(entries).astype(weights[name].dtype) for name, part in parts.items()}
-    return PatchNetwork(_with_weights(network.patch, home), home)
+    return PatchNetwork(with_weights(network.patch, home), home)
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def _rewritten_again(
             parts[name] = Part(start, lengths, weights[name].shape)
             start = parts[name].stop
         numbered = {name: part.numbers() for name, part in parts.items()}
-        made = _rewritten(network, _with_weights(patch, numbered))
+        made = _rewritten(network, with_weights(patch, numbered))
         if made is not None and _shapes(made.model) == wanted:
             return made.model, parts
     raise UnsupportedError(
@@ -203,14 +203,6 @@ def _weights(model: ir.Model) -> dict[str, Array]:
         and value.const_value.dtype.is_floating_point()
         and value not in shaping
     }
-
-
-def _with_weights(model: ir.Model, weights: Mapping[str, Array]) -> ir.Model:
-    """Copy a network, with other weights."""
-    copy = model.clone()
-    for name, array in weights.items():
-        copy.graph.initializers[name].const_value = ir.Tensor(array, name=name)
-    return copy
 
 
 def _places(
