@@ -120,6 +120,10 @@ def test_what_is_not_onnx_is_refused(f: Callable[..., Any], said: str) -> None:
 def test_arguments_that_do_not_fit() -> None:
     with pytest.raises(ArgumentError, match="f needs to be a function of a patch, got 3"):
         fcconv.from_jax(3, (4, 4))  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match=r"dtype needs a type of numbers .* got 'no'"):
+        fcconv.from_jax(lambda x: x, (4, 4), dtype="no")
+    with pytest.raises(ArgumentError, match="f needs to return an array"):
+        fcconv.from_jax(lambda x: (), (4, 4))
     with pytest.raises(TypeError) as caught:
         fcconv.from_jax(lambda x: x @ "no", (4, 4))
     assert any("on a patch of shape (4, 4)" in note for note in caught.value.__notes__)

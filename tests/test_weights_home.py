@@ -71,6 +71,13 @@ def test_a_sliding_network_is_saved_with_tuned_weights(tmp_path: Path) -> None:
     expected = network.apply({**network.params, **tuned}, image)
     assert np.array_equal(fcconv.compile(tmp_path / "tuned.onnx")(image), expected)
     assert np.array_equal(sliding(image), network(image))
+    unnamed: Any = 3
+    with pytest.raises(ArgumentError, match="params needs weights by name"):
+        fcconv.patch_of(sliding, unnamed)
+    with pytest.raises(ArgumentError, match="params needs weights by name"):
+        sliding.save("no", params=unnamed)
+    with pytest.raises(ArgumentError, match="network needs what"):
+        fcconv.patch_of(network, {})  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="the network has no weight 'no'"):
         sliding.save(tmp_path / "no.onnx", params={"no": np.zeros(3)})
     with pytest.raises(ShapeError, match=r"'score\.bias' needs the shape"):

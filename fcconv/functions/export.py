@@ -67,12 +67,20 @@ def from_jax(
     """
     if not callable(f):
         raise ArgumentError(f"f needs to be a function of a patch, got {f!r}")
-    patch = jax.ShapeDtypeStruct(check_window(window), np.dtype(dtype))
+    try:
+        pixels = np.dtype(dtype)
+    except TypeError:
+        raise ArgumentError(
+            f"dtype needs a type of numbers such as 'float32', got {dtype!r}"
+        ) from None
+    patch = jax.ShapeDtypeStruct(check_window(window), pixels)
     try:
         trace, _ = traced(f, [patch])
     except Exception as error:
         error.add_note(f"fcconv.from_jax called the function on a patch of shape {patch.shape}")
         raise
+    if not trace.outputs:
+        raise ArgumentError("f needs to return an array, or several in a pytree: it returns none")
     known = known_values(trace, {})
     (number,) = trace.inputs
     if any(output in known for output in trace.outputs):

@@ -50,6 +50,7 @@ class Rewritten(ABC):
         """
         model = self.model
         if params is not None:
+            check_weights(params)
             known = model.graph.initializers
             weights = {name: _fitting(name, known.get(name), w) for name, w in params.items()}
             model = with_weights(model, weights)
@@ -75,6 +76,13 @@ def with_weights(model: ir.Model, weights: Mapping[str, npt.NDArray[Any]]) -> ir
     for name, array in weights.items():
         copy.graph.initializers[name].const_value = ir.Tensor(array, name=name)
     return copy
+
+
+def check_weights(params: Any) -> None:
+    """Check that weights come by name."""
+    if not isinstance(params, Mapping):
+        kind = type(params).__name__
+        raise ArgumentError(f"params needs weights by name, as a dict of arrays, got {kind}")
 
 
 def _fitting(name: str, known: ir.Value | None, weight: Any) -> npt.NDArray[Any]:

@@ -19,7 +19,7 @@ from fcconv.backend import to_numpy
 from fcconv.errors import ArgumentError, ShapeError, UnsupportedError
 from fcconv.graph.operators import OPERATORS
 from fcconv.graph.rewriting.convolutionize import exact
-from fcconv.graph.rewriting.rewritten import Rewritten, times, with_weights
+from fcconv.graph.rewriting.rewritten import Rewritten, check_weights, times, with_weights
 from fcconv.graph.rewriting.shared import Stuck, declared, slide
 from fcconv.graph.rewriting.sliding import Sliding
 from fcconv.graph.rules.values import opened
@@ -93,6 +93,9 @@ def patch_of(network: Sliding, params: Mapping[str, Any]) -> PatchNetwork:
     >>> {name: weight.shape for name, weight in home.weights.items() if "dense1" in name}
     {'dense1.bias': (64,), 'dense1.weight': (64, 800)}
     """
+    if not isinstance(network, Sliding):
+        raise ArgumentError(f"network needs what fcconv.convolutionize made, got {network!r}")
+    check_weights(params)
     if network.patch is None:
         raise ArgumentError(
             "network was read from a file, which does not hold the patch network: convert that "
