@@ -1341,8 +1341,8 @@ MUTATIONS = [
     Mutation(
         "weights come home a place off",
         "fcconv/graph/rewriting/weights.py",
-        "numbers = np.where(array >= FIRST, array - FIRST, -1)",
-        "numbers = np.where(array > FIRST, array - FIRST - 1, -1)",
+        "numbers = np.where(array >= FIRST_ENTRY, array - FIRST_ENTRY, -1)",
+        "numbers = np.where(array > FIRST_ENTRY, array - FIRST_ENTRY - 1, -1)",
         "test_weights_home.py::test_other_weights_come_home",
     ),
     Mutation(

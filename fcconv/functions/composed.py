@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 from jax import lax
 
@@ -27,12 +26,12 @@ OPERATORS = {
 Composed = Callable[[Patch, Any, Sequence[ir.Value], Sequence[int]], ir.Value]
 
 
-def _with_one(op: str, before: str | None, first: bool = False) -> Composed:
+def _with_one(op: str, before: str, first: bool = False) -> Composed:
     """Make a rule: an operator of the input and 1, or of 1 and the input, after another one."""
 
     def rule(patch: Patch, eqn: Any, inputs: Sequence[ir.Value], shape: Sequence[int]) -> ir.Value:
         dtype = eqn.outvars[0].aval.dtype
-        x = inputs[0] if before is None else patch.emit(before, inputs, shape)
+        x = patch.emit(before, inputs, shape)
         pair = [patch.number(1, dtype), x] if first else [x, patch.number(1, dtype)]
         return patch.emit(op, pair, shape, dtype=dtype)
 
@@ -83,9 +82,8 @@ def _is_finite(
 
 
 def _cast(patch: Patch, eqn: Any, inputs: Sequence[ir.Value], shape: Sequence[int]) -> ir.Value:
-    dtype = np.dtype(eqn.params["new_dtype"])
-    to = {"to": ir.DataType.from_numpy(dtype).value}
-    return patch.emit("Cast", inputs, shape, to, dtype=dtype)
+    (x,) = inputs
+    return patch.cast(x, shape, eqn.params["new_dtype"])
 
 
 def _square(patch: Patch, _eqn: Any, inputs: Sequence[ir.Value], shape: Sequence[int]) -> ir.Value:

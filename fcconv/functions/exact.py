@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +16,11 @@ from jax import lax
 import fcconv_jax
 from fcconv.functions.known import Known, Weights
 from fcconv.functions.patch import patch_network
+from fcconv.functions.patch_rules import shape_of
 from fcconv.functions.primitives import precision_of
+from fcconv.functions.target import at_precision
 from fcconv.functions.trace import Trace
+from fcconv.functions.windows import count_windows
 from fcconv.graph.node import label
 from fcconv.graph.rewriting.exact.cost import Cost
 from fcconv.graph.rewriting.exact.network import write_exactly
@@ -43,6 +45,8 @@ class ExactFunction:
         Shape of a patch; its spatial axes; pixels from one window to the next along each.
     program : Program
         The network that scores every window of an image.
+    outputs : mapping of int to tuple of int
+        Its outputs: the values of the function that they are, by number, and their shapes.
     weights : Weights
         The entries of its weights.
     precision : str, optional
@@ -61,6 +65,7 @@ class ExactFunction:
     axes: tuple[int, ...]
     stride: tuple[int, ...]
     program: Program
+    outputs: Mapping[int, tuple[int, ...]]
     weights: Weights
     precision: str | None
     entries: int
@@ -74,10 +79,7 @@ class ExactFunction:
 
     def cells(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Count the windows in an image of a shape, along each spatial axis."""
-        return tuple(
-            (shape[axis] - self.window[axis]) // stride + 1
-            for axis, stride in zip(self.axes, self.stride, strict=True)
-        )
+        return count_windows(shape, self.window, self.axes, self.stride)
 
     def apply(self, image: Any) -> list[Any]:
         """Compute the function for all windows of an image, each with axes of windows in front."""
@@ -86,14 +88,11 @@ class ExactFunction:
         parameters = self._parameters()
         of_band = functools.partial(self._of_band, parameters)
         made = of_band(image) if rows >= cells[0] else self._by_bands(of_band, image, rows)
-        found = dict(zip(self._numbers(), made, strict=True))
+        found = dict(zip(self.outputs, made, strict=True))
         for number in {*self.trace.outputs} - {*found}:
             value = jnp.asarray(self.known[number].value)
             found[number] = jnp.broadcast_to(value, (*cells, *value.shape))
         return [found[number] for number in self.trace.outputs]
-
-    def _numbers(self) -> list[int]:
-        return [int(str(value.name)) for value in self.program.graph.outputs]
 
     def _parameters(self) -> dict[str, Any]:
         """Gather the weights of the network from the caller's."""
@@ -106,25 +105,13 @@ class ExactFunction:
 
     def _of_band(self, parameters: Mapping[str, Any], image: Any) -> list[Any]:
         """Compute the outputs for the windows of an image at once, ``(*cells, *shape)``."""
-        with jax.default_matmul_precision(self.precision) if self.precision else nullcontext():
+        with at_precision(self.precision):
             maps = self.program.run(fcconv_jax, parameters, [image[None]])
         cells = self.cells(image.shape)
-        shapes = {n: self._shape(n) for n in self._numbers()}
         return [
             jnp.moveaxis(scores[0], 0, -1).reshape(*cells, *shape)
-            for scores, shape in zip(maps, shapes.values(), strict=True)
+            for scores, shape in zip(maps, self.outputs.values(), strict=True)
         ]
-
-    def _shape(self, number: int) -> tuple[int, ...]:
-        """Return the shape of an output of the function of a patch."""
-        variables = (
-            variable
-            for equation in self.trace.equations
-            for n, variable in zip(equation.outputs, equation.eqn.outvars, strict=True)
-            if n == number
-        )
-        variable = next(variables, None)
-        return self.window if variable is None else tuple(variable.aval.shape)
 
     def _by_bands(self, of_band: Any, image: Any, rows: int) -> list[Any]:
         """Compute some rows of windows at a time; the last band may overlap the one before."""
@@ -170,6 +157,7 @@ def exact_function(
         axes,
         stride,
         program_of(written),
+        {int(str(value.name)): shape_of(value) for value in model.graph.outputs},
         weights,
         precision_of(trace.equations),
         _largest(model, form.shared),

@@ -186,9 +186,7 @@ def _place_of_extreme(op: str) -> Callable[[Standard, Equation], ir.Value]:
         places = patch.emit(
             op, [x], equation.shape, {"axis": 1 + axis, "keepdims": 0}, dtype=np.int64
         )
-        dtype = np.dtype(equation.eqn.params["index_dtype"])
-        to = {"to": ir.DataType.from_numpy(dtype).value}
-        return patch.emit("Cast", [places], equation.shape, to, dtype=dtype)
+        return patch.cast(places, equation.shape, equation.eqn.params["index_dtype"])
 
     return rule
 

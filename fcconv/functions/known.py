@@ -16,12 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from fcconv.graph.rules.values import opened
+from fcconv.graph.rules.values import FIRST_ENTRY, opened
 
 Numbers = npt.NDArray[np.int64]
-
-TAG = 2.0**40
-"""Numbers of entries start here: float64 holds them exactly, and no rule makes such a value."""
 
 
 @dataclass(eq=False)
@@ -59,7 +56,7 @@ class Weights:
 
     def numbered(self, known: Known) -> npt.NDArray[np.float64]:
         """Return the numbers of a value's entries, as rules see them."""
-        return self._of(known).astype(np.float64) + TAG
+        return self._of(known).astype(np.float64) + FIRST_ENTRY
 
     def _of(self, known: Known) -> Numbers:
         if id(known) not in self._numbers:
@@ -85,10 +82,10 @@ class Weights:
 
         What is not a number of an entry stays: zeros, say, where a kernel reads nothing.
         """
-        if array.dtype != np.float64 or not np.any(array >= TAG):
+        if array.dtype != np.float64 or not np.any(array >= FIRST_ENTRY):
             return None
-        is_entry = array >= TAG
-        numbers = np.where(is_entry, array - TAG, 0).astype(np.int64)
+        is_entry = array >= FIRST_ENTRY
+        numbers = np.where(is_entry, array - FIRST_ENTRY, 0).astype(np.int64)
         read = numbers[is_entry]
         first, last = (int(np.searchsorted(self.starts, n, "right")) - 1
                        for n in (read.min(), read.max()))  # fmt: skip

@@ -136,6 +136,11 @@ class Patch:
         describe(made, shape, found if dtype is None else dtype)
         return made
 
+    def cast(self, x: ir.Value, shape: Sequence[int], dtype: npt.DTypeLike) -> ir.Value:
+        """Write a conversion to a type."""
+        to = ir.DataType.from_numpy(np.dtype(dtype)).value
+        return self.emit("Cast", [x], shape, {"to": to}, dtype=dtype)
+
     def weight(self, number: int, broadcasts: bool = False) -> ir.Value:
         """Write a value that does not depend on the patch, as numbers of its entries.
 

@@ -6,12 +6,12 @@ A rule returns None where an equation is not such an operator.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
 
-from fcconv.functions.primitives import pads_of
+from fcconv.functions.primitives import conv_attributes, moving_axes, pool_attributes
 
 if TYPE_CHECKING:
     from fcconv.functions.patch import Patch
@@ -99,14 +99,8 @@ def _conv(patch: Patch, equation: Equation) -> ir.Value | None:
     image = patch.reshaped(first, shape_of(first)[1:])
     known = patch.known[kernel]
     weight = patch.numbers(patch.weights.numbered(known).transpose(rhs), known)
-    attributes = {
-        "strides": list(p["window_strides"]),
-        "dilations": list(p["rhs_dilation"]),
-        "pads": pads_of(p["padding"]),
-        "group": p["feature_group_count"],
-    }
     lengths = [equation.shape[axis] for axis in out]
-    made = patch.emit("Conv", [image, weight], lengths[1:], attributes)
+    made = patch.emit("Conv", [image, weight], lengths[1:], conv_attributes(equation))
     return patch.transposed(patch.reshaped(made, lengths), np.argsort(out).tolist())
 
 
@@ -147,23 +141,15 @@ def _reduction(op: str) -> Callable[[Patch, Equation], ir.Value]:
 def _pool(patch: Patch, equation: Equation) -> ir.Value | None:
     """Move a window along the axes on which it moves; one other may hold channels."""
     p, x = equation.eqn.params, patch.values[equation.inputs[0]]
-    moves = list(zip(p["window_dimensions"], p["window_strides"], p["window_dilation"],
-                     p["padding"], strict=True))  # fmt: skip
-    along = [k for k, move in enumerate(moves) if move != (1, 1, move[2], (0, 0))]
-    along = along or [k for k, n in enumerate(shape_of(x)) if n > 1][:1]
-    beside = [k for k in range(len(moves)) if k not in along]
+    along = moving_axes(equation) or [k for k, n in enumerate(shape_of(x)) if n > 1][:1]
+    beside = [k for k in range(len(shape_of(x))) if k not in along]
     channels = [shape_of(x)[k] for k in beside if shape_of(x)[k] > 1]
     if any(n != 1 for n in p["base_dilation"]) or len(channels) > 1 or not 1 <= len(along) <= 3:
         return None
     first = patch.transposed(x, [*beside, *along])
     features = channels[0] if channels else 1
     image = patch.reshaped(first, [features, *(shape_of(x)[k] for k in along)])
-    attributes: dict[str, Any] = {
-        "kernel_shape": [moves[k][0] for k in along],
-        "strides": [moves[k][1] for k in along],
-        "dilations": [moves[k][2] for k in along],
-        "pads": pads_of([moves[k][3] for k in along]),
-    }
+    attributes = pool_attributes(equation, along)
     lengths = [equation.shape[k] for k in along]
     if equation.op == "reduce_window_max":
         made = patch.emit("MaxPool", [image], [features, *lengths], attributes)

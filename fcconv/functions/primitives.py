@@ -187,16 +187,42 @@ def _conv(
         name,
         image,
         kernel,
-        strides=list(p["window_strides"]),
-        dilations=list(p["rhs_dilation"]),
-        pads=pads_of(p["padding"]),
-        group=p["feature_group_count"],
+        **conv_attributes(equation),
     )
     back = np.argsort(out)
     return _moved(made, lambda a: a.transpose(back), equation.shape)
 
 
-def pads_of(padding: Sequence[tuple[int, int]]) -> list[int]:
+def conv_attributes(equation: Equation) -> dict[str, Any]:
+    """Read how a convolution moves, as ONNX says it."""
+    p = equation.eqn.params
+    return {
+        "strides": list(p["window_strides"]),
+        "dilations": list(p["rhs_dilation"]),
+        "pads": _pads(p["padding"]),
+        "group": p["feature_group_count"],
+    }
+
+
+def moving_axes(equation: Equation) -> list[int]:
+    """List the axes along which a pool moves its window."""
+    p = equation.eqn.params
+    moves = zip(p["window_dimensions"], p["window_strides"], p["padding"], strict=True)
+    return [k for k, move in enumerate(moves) if move != (1, 1, (0, 0))]
+
+
+def pool_attributes(equation: Equation, along: Sequence[int]) -> dict[str, Any]:
+    """Read how a pool moves along some axes, as ONNX says it."""
+    p = equation.eqn.params
+    return {
+        "kernel_shape": [p["window_dimensions"][k] for k in along],
+        "strides": [p["window_strides"][k] for k in along],
+        "dilations": [p["window_dilation"][k] for k in along],
+        "pads": _pads([p["padding"][k] for k in along]),
+    }
+
+
+def _pads(padding: Sequence[tuple[int, int]]) -> list[int]:
     """Write padding as ONNX does: before each axis, then after each."""
     return [before for before, _ in padding] + [after for _, after in padding]
 
@@ -265,15 +291,8 @@ def _pool(
     p = equation.eqn.params
     if any(n != 1 for n in p["base_dilation"]):
         raise equation.unsupported("dilates its input")
-    moves = list(zip(p["window_dimensions"], p["window_strides"], p["window_dilation"],
-                     p["padding"], strict=True))  # fmt: skip
-    along = [k for k, move in enumerate(moves) if move != (1, 1, move[2], (0, 0))]
-    attributes: dict[str, Any] = {
-        "kernel_shape": [moves[k][0] for k in along],
-        "strides": [moves[k][1] for k in along],
-        "dilations": [moves[k][2] for k in along],
-        "pads": pads_of([moves[k][3] for k in along]),
-    }
+    along = moving_axes(equation)
+    attributes = pool_attributes(equation, along)
 
     def pool(flat: SlidingValue[Tensor]) -> SlidingValue[Tensor]:
         if equation.op == "reduce_window_max":

@@ -17,7 +17,7 @@ from fcconv.functions.known import Known
 from fcconv.functions.primitives import OPSET, Reader, known_result
 from fcconv.functions.target import Jax
 from fcconv.functions.trace import Equation, Trace
-from fcconv.functions.windows import for_each, of_all
+from fcconv.functions.windows import count_windows, for_each, of_all
 from fcconv.graph.rules.features import whole_map
 from fcconv.graph.rules.samples import Samples
 from fcconv.graph.rules.values import SlidingValue
@@ -101,10 +101,7 @@ class Sharing:
 
     def cells(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Count the windows in an image of a shape, along each spatial axis."""
-        return tuple(
-            (shape[axis] - self.window[axis]) // stride + 1
-            for axis, stride in zip(self.axes, self.stride, strict=True)
-        )
+        return count_windows(shape, self.window, self.axes, self.stride)
 
     def apply(self, image: Any) -> list[Any]:
         """Compute the function for all windows of an image, each with axes of windows in front."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,11 @@ import numpy.typing as npt
 
 from fcconv.functions.known import Weights
 from fcconv.graph.running.computing import Computing, Tensor
+
+
+def at_precision(asked: str | None) -> AbstractContextManager[Any]:
+    """Give a context in which products have the precision that is asked for, if any is."""
+    return jax.default_matmul_precision(asked) if asked else nullcontext()
 
 
 @dataclass
@@ -37,7 +42,7 @@ class Jax(Computing):
         asked = self.precision
 
         def precise(*arguments: Any) -> Any:
-            with jax.default_matmul_precision(asked) if asked else nullcontext():
+            with at_precision(asked):
                 return function(*arguments)
 
         return super().add(precise, inputs, dtype)

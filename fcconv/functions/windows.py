@@ -19,6 +19,15 @@ FEWEST = 16
 """Windows that are computed at a time at least, however large: a GPU wants several."""
 
 
+def count_windows(
+    shape: Sequence[int], window: Sequence[int], axes: Sequence[int], stride: Sequence[int]
+) -> tuple[int, ...]:
+    """Count the windows in an image of a shape, along each of its spatial axes."""
+    return tuple(
+        (shape[axis] - window[axis]) // step + 1 for axis, step in zip(axes, stride, strict=True)
+    )
+
+
 def block(x: SlidingValue[Any], tensor: Any, stride: Sequence[int], window: Sequence[Any]) -> Any:
     """Read what a value holds of one window.
 

@@ -15,7 +15,7 @@ from fcconv.geometry import Ints, integer, per_axis
 from fcconv.graph.node import label
 from fcconv.graph.operators import OPERATORS
 from fcconv.graph.rewriting.sliding import SLIDING, Sliding, metadata
-from fcconv.graph.rewriting.walk import Patch, Walked, write_sliding
+from fcconv.graph.rewriting.walk import Patch, Walked, natural_stride, write_sliding
 from fcconv.graph.rules.features import ONE_IMAGE
 from fcconv.graph.running.run import check_batch, data_inputs, of_one_image
 
@@ -199,17 +199,10 @@ def _slide(
     patch = Patch(model, shape, axes, still)
     if stride is None or (isinstance(stride, Sequence) and len(stride) != len(axes)):
         # of a stride for other axes than these one only hears if the network slides along these
-        own = _own_stride(patch)
+        own = natural_stride(patch)
         stride = own if stride is None else stride
     steps = per_axis(stride, len(axes), "stride")
     return _verdict(patch, steps, *write_sliding(patch, steps))
-
-
-def _own_stride(patch: Patch) -> tuple[int, ...]:
-    """Return the product of the network's strides along each axis: those of one window alone."""
-    _, alone = write_sliding(patch, (0,) * len(patch.axes))
-    along = zip(*(x.axes for x in alone.outputs), strict=True)
-    return tuple(math.lcm(*(samples.jump for samples in same)) for same in along)
 
 
 def _verdict(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic
@@ -174,14 +175,27 @@ def _cells(
     return replace(x, tensor=tensor, axes=tuple(x.axes[k] for k in slides))
 
 
-def write_sliding(patch: Patch, stride: Sequence[int]) -> tuple[ir.Model, Walked[ir.Value]]:
-    """Write the sliding network of a patch network."""
+def natural_stride(patch: Patch) -> tuple[int, ...]:
+    """Return the product of the network's strides along each axis: those of one window alone."""
+    _, _, alone = _written(patch, (0,) * len(patch.axes))
+    along = zip(*(x.axes for x in alone.outputs), strict=True)
+    return tuple(math.lcm(*(samples.jump for samples in same)) for same in along)
+
+
+def _written(patch: Patch, stride: Sequence[int]) -> tuple[Writer, ir.Value, Walked[ir.Value]]:
+    """Write the nodes of the sliding network, and the image that they read."""
     graph = patch.model.graph
     writer = Writer(graph.opset_imports.get("", 0), names=names_in(patch.model))
     # what is made here takes no name of theirs
     writer.initializers.update(copied_initializers(graph))
     image = free_input(data_inputs(graph)[0], patch.axes)
-    walked = walk(patch, stride, writer, image)
+    return writer, image, walk(patch, stride, writer, image)
+
+
+def write_sliding(patch: Patch, stride: Sequence[int]) -> tuple[ir.Model, Walked[ir.Value]]:
+    """Write the sliding network of a patch network."""
+    graph = patch.model.graph
+    writer, image, walked = _written(patch, stride)
     taken = {str(value.name) for value in graph.outputs}
     outputs = []
     for value, x in zip(graph.outputs, walked.outputs, strict=True):

@@ -17,17 +17,15 @@ import onnx_ir as ir
 
 from fcconv.backend import to_numpy
 from fcconv.errors import ArgumentError, ShapeError, UnsupportedError
+from fcconv.graph.node import operator_name
 from fcconv.graph.operators import OPERATORS
 from fcconv.graph.rewriting.convolutionize import exact
 from fcconv.graph.rewriting.rewritten import Rewritten, check_weights, times, with_weights
 from fcconv.graph.rewriting.shared import Stuck, declared, slide
 from fcconv.graph.rewriting.sliding import Sliding
-from fcconv.graph.rules.values import opened
+from fcconv.graph.rules.values import FIRST_ENTRY, opened
 
 Array: TypeAlias = npt.NDArray[Any]
-
-FIRST = 2**40
-"""Numbers of entries start here: float64 holds them exactly, and no rule makes such a value."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +138,7 @@ class Part:
 
     def numbers(self) -> Array:
         """Return the number of each entry of the weight, as rules see it."""
-        counted = np.arange(FIRST + self.start, FIRST + self.stop, dtype=np.float64)
+        counted = np.arange(FIRST_ENTRY + self.start, FIRST_ENTRY + self.stop, dtype=np.float64)
         return np.broadcast_to(counted.reshape(self.lengths), self.shape)
 
     def home(self, entries: Array) -> Array:
@@ -196,7 +194,8 @@ def _weights(model: ir.Model) -> dict[str, Array]:
     shaping = {
         value
         for node in model.graph
-        for k in OPERATORS[node.op_type].structural
+        if (operator := OPERATORS.get(operator_name(node))) is not None
+        for k in operator.structural
         for value in node.inputs[k : k + 1]
     }
     return {
@@ -218,14 +217,14 @@ def _places(
     places = []
     for name, value in numbered.graph.initializers.items():
         array = None if value.const_value is None else value.const_value.numpy()
-        if array is None or array.dtype != np.float64 or not (array >= FIRST).any():
+        if array is None or array.dtype != np.float64 or not (array >= FIRST_ENTRY).any():
             continue
         if name not in params:
             raise ArgumentError(f"params needs the weight {name!r}: pass those of fcconv.compile")
         given = np.asarray(to_numpy(params[name]))
         if given.shape != array.shape:
             raise ShapeError(f"{name!r} needs the shape {array.shape}, got {given.shape}")
-        numbers = np.where(array >= FIRST, array - FIRST, -1).astype(np.int64)
+        numbers = np.where(array >= FIRST_ENTRY, array - FIRST_ENTRY, -1).astype(np.int64)
         changed = given[(numbers < 0)] != array[numbers < 0]
         if changed.any():
             raise UnsupportedError(

@@ -16,6 +16,10 @@ from fcconv.graph.rules.samples import Samples
 
 Numbers: TypeAlias = npt.NDArray[np.int64]
 
+FIRST_ENTRY = 2.0**40
+"""Numbers that stand for entries of weights start here, where rules are to tell which go where:
+float64 holds them exactly, and no rule makes such a value."""
+
 T = TypeVar("T")
 """What a target knows a tensor by."""
 
