@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from fcconv.graph.rewriting.weights import PatchNetwork, patch_of
     from fcconv.graph.running.compiled import Compiled
     from fcconv.graph.running.engines import compile  # noqa: A004 - fcconv.compile, as re.compile
-    from fcconv.scanning.preparation import Preparation
+    from fcconv.images.preparation import Preparation
     from fcconv.scanning.result import Scan
     from fcconv.scanning.saved import open_scan
     from fcconv.scanning.scan import scan
@@ -50,7 +50,7 @@ _NETWORKS = {
     "Compiled": "fcconv.graph.running.compiled",
     "PatchNetwork": "fcconv.graph.rewriting.weights",
     "Pointwise": "fcconv.graph.rewriting.pointwise",
-    "Preparation": "fcconv.scanning.preparation",
+    "Preparation": "fcconv.images.preparation",
     "Scan": "fcconv.scanning.result",
     "Sliding": "fcconv.graph.rewriting.sliding",
     "certify": "fcconv.certificate.certify",

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fcconv.scanning.images import Image
-from fcconv.scanning.opening import open_images
+from fcconv.images.image import Image
+from fcconv.images.opening import open_images
 
 RGB = np.random.default_rng(0).integers(0, 256, (3, 90, 70), dtype=np.uint8)
 """A picture, channels first."""

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fcconv.errors import ImageError
-from fcconv.scanning import images
-from fcconv.scanning.opening import open_images
+from fcconv.images import image as images
+from fcconv.images.opening import open_images
 from regions import RGB, check_regions, opened
 
 dask_array: Any = dask.array.from_array  # typed in part

@@ -13,8 +13,8 @@ import tifffile
 import zarr
 
 from fcconv.errors import ImageError
-from fcconv.scanning.images import Image
-from fcconv.scanning.opening import open_images
+from fcconv.images.image import Image
+from fcconv.images.opening import open_images
 from regions import HWC, RGB, check_regions
 from tiff_files import scn
 

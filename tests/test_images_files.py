@@ -124,7 +124,7 @@ def test_libraries_print_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.nii").write_bytes(data)
     code = """
 from fcconv.errors import ImageError
-from fcconv.scanning.opening import open_images
+from fcconv.images.opening import open_images
 try:
     open_images("a.tif", 2)
 except ImageError:

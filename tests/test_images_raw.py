@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fcconv.errors import ImageError
-from fcconv.scanning.raw import Turned, open_raw
+from fcconv.images.raw import Turned, open_raw
 from regions import HWC, RGB, check_regions, opened, tampered
 
 nifti: Any = nibabel.Nifti1Image  # typed in part
@@ -71,7 +71,7 @@ SHRUNK = """
 import os, sys
 import numpy as np
 from fcconv.errors import ImageError
-from fcconv.scanning.opening import open_images
+from fcconv.images.opening import open_images
 path, how = sys.argv[1:]
 source = np.load(path, mmap_mode=how) if how != "path" else path
 [image], _ = open_images(source, 2)

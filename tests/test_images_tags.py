@@ -14,9 +14,9 @@ import pytest
 import tifffile
 
 from fcconv.errors import ImageError
-from fcconv.scanning.images import Image
-from fcconv.scanning.preparation import Preparation
-from fcconv.scanning.scales import Resized, resized
+from fcconv.images.image import Image
+from fcconv.images.preparation import Preparation
+from fcconv.images.scales import Resized, resized
 from regions import HWC, RGB, check_regions, opened, whole
 from tiff_files import write_aperio
 

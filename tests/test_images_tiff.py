@@ -12,7 +12,7 @@ import pytest
 import tifffile
 
 from fcconv.errors import BackendError, ImageError
-from fcconv.scanning import stored
+from fcconv.images import stored
 from regions import HWC, RGB, check_regions, opened, tampered, whole
 
 write_tiff: Any = tifffile.imwrite  # typed in part

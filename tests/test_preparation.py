@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fcconv.errors import ImageError
-from fcconv.scanning.images import Image
-from fcconv.scanning.preparation import Preparation, check_channels
+from fcconv.images.image import Image
+from fcconv.images.preparation import Preparation, check_channels
 from regions import opened
 
 RNG = np.random.default_rng(0)

@@ -19,12 +19,12 @@ from PIL import Image
 import fcconv
 from fcconv.demo.network import load_faces
 from fcconv.errors import ArgumentError, OutputError, ShapeError
+from fcconv.images.opening import open_images
+from fcconv.images.scales import resized
 from fcconv.report import blocks, write_heatmap, write_page, write_peaks
 from fcconv.report.heatmap import draw
 from fcconv.report.picture import colour_scale, colours, palette, read_heat, rgb
-from fcconv.scanning.opening import open_images
 from fcconv.scanning.peaks import Peak
-from fcconv.scanning.scales import resized
 from small_scans import HOSTILE, LAYERS, make_scan, randoms
 
 # Blocks -------------------------------------------------------------------------------------------

@@ -11,9 +11,9 @@ import pytest
 
 import fcconv
 from fcconv.errors import FcconvError
+from fcconv.images.opening import open_images
+from fcconv.images.scales import resized
 from fcconv.report import write_heatmap, write_page, write_peaks
-from fcconv.scanning.opening import open_images
-from fcconv.scanning.scales import resized
 from scan_cases import picture, small_network
 from small_scans import make_scan, randoms
 

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fcconv.scanning.blocks import blocks
+from fcconv.images.blocks import blocks
 
 axes = st.lists(st.tuples(st.integers(1, 20), st.integers(1, 7)), min_size=1, max_size=3)
 """Entries and those that stay together, along each axis."""

@@ -20,8 +20,8 @@ import fcconv
 from comparing import assert_identical
 from fcconv.cli.app import run
 from fcconv.errors import ImageError
+from fcconv.images.opening import open_images
 from fcconv.scanning.job import Job
-from fcconv.scanning.opening import open_images
 from scan_cases import cut_into, memory_for, picture, small_network
 
 PIXELS = picture()

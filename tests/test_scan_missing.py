@@ -20,11 +20,11 @@ from comparing import assert_identical
 from fcconv.cli import app
 from fcconv.errors import ArgumentError, ImageError
 from fcconv.graph.running.engines import Engine
+from fcconv.images.missing import are_finite, without_value
+from fcconv.images.scales import resized
 from fcconv.scanning.cutting import planned
 from fcconv.scanning.job import make_job
-from fcconv.scanning.missing import are_finite, without_value
 from fcconv.scanning.network import as_network
-from fcconv.scanning.scales import resized
 from graphs import Graph
 from regions import opened
 from scan_cases import Array, Recording, cut_into, integer_network, of_crops, picture, small_network

@@ -16,13 +16,12 @@ import fcconv
 from comparing import assert_identical
 from fcconv.cli import app
 from fcconv.errors import ArgumentError, OutputError
-from fcconv.scanning.arguments import PADS
-from fcconv.scanning.images import Image
+from fcconv.images.image import Image
+from fcconv.images.opening import open_images
+from fcconv.images.padded import PADS, padded
+from fcconv.images.scales import resized
 from fcconv.scanning.network import Network, as_network
-from fcconv.scanning.opening import open_images
-from fcconv.scanning.padded import padded
 from fcconv.scanning.saved import open_scan
-from fcconv.scanning.scales import resized
 from scan_cases import WINDOWS, Array, cut_into, picture, small_network
 from score_files import tree
 

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 import fcconv
 from fcconv.errors import ArgumentError, ImageError, UnsupportedError
+from fcconv.images.image import Image
+from fcconv.images.opening import open_images
+from fcconv.images.scales import Resized, resized
 from fcconv.scanning import peaks as finding
 from fcconv.scanning import suppression
-from fcconv.scanning.images import Image
-from fcconv.scanning.opening import open_images
 from fcconv.scanning.peaks import Peak, merge_peaks
 from fcconv.scanning.result import Scan
-from fcconv.scanning.scales import Resized, resized
 from scan_cases import Array, cut_into, small_network
 from small_scans import make_scan
 from strategies import seeds

@@ -20,9 +20,10 @@ from fcconv.cli.options import (
     wanted_options,
     window_option,
 )
+from fcconv.images.padded import PADS
 from fcconv.scanning.activation import ACTIVATIONS
-from fcconv.scanning.arguments import PADS, WINDOWS
 from fcconv.scanning.score_files import suffixes
+from fcconv.scanning.windows import WINDOWS
 
 
 class Numbers(click.ParamType[tuple[float, ...]]):

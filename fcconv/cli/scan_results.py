@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from rich.table import Table
 
 from fcconv.cli.output import results
+from fcconv.images.layouts import unit
 from fcconv.report.picture import in_no_window
-from fcconv.scanning.layouts import unit
 from fcconv.scanning.peaks import Peak
 from fcconv.scanning.result import Scan
 

@@ -16,16 +16,16 @@ from fcconv.certificate.report import Certificate
 from fcconv.cli.output import errors
 from fcconv.cli.wanted import Wanted, deliver
 from fcconv.graph.rewriting.sliding import Sliding
+from fcconv.images.image import Image
+from fcconv.images.opening import open_images
+from fcconv.images.preparation import Preparation
+from fcconv.images.scales import Resized, resized
 from fcconv.scanning import scan as scanning
 from fcconv.scanning import tiles
 from fcconv.scanning.engine import checked
-from fcconv.scanning.images import Image
 from fcconv.scanning.network import Network, as_network, explained, labels_of
-from fcconv.scanning.opening import open_images
 from fcconv.scanning.plan import check_size
-from fcconv.scanning.preparation import Preparation
 from fcconv.scanning.result import Scan
-from fcconv.scanning.scales import Resized, resized
 from fcconv.scanning.store import check_out, recorded
 
 

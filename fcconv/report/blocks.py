@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fcconv.scanning.blocks import blocks
+from fcconv.images.blocks import blocks
 from fcconv.scanning.cached import cached
 
 SCORES_PER_READ = 1 << 22

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fcconv.arguments import as_path, check_sequence
 from fcconv.errors import OutputError
-from fcconv.scanning.arguments import as_path, check_sequence
 from fcconv.scanning.peaks import Peak
 
 COLOURS = (

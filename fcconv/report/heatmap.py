@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fcconv.arguments import check_sequence, check_type
 from fcconv.report.files import write_whole
 from fcconv.report.picture import (
     Heat,
@@ -24,7 +25,6 @@ from fcconv.report.picture import (
     scoring,
     times,
 )
-from fcconv.scanning.arguments import check_sequence, check_type
 from fcconv.scanning.peaks import Peak
 from fcconv.scanning.result import Scan
 

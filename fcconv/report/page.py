@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fcconv.arguments import check_sequence, check_type
 from fcconv.certificate.report import Certificate
 from fcconv.errors import ShapeError
 from fcconv.graph.rules.layer import Layer
@@ -29,7 +30,6 @@ from fcconv.report.picture import (
     scoring,
     times,
 )
-from fcconv.scanning.arguments import check_sequence, check_type
 from fcconv.scanning.peaks import Peak
 from fcconv.scanning.result import Scan
 

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fcconv.arguments import check_sequence
 from fcconv.errors import ArgumentError, ShapeError
+from fcconv.images.layouts import unit
+from fcconv.images.preparation import LUMA
 from fcconv.report.blocks import Scores, maxima, ranges
-from fcconv.scanning.arguments import check_sequence
 from fcconv.scanning.cached import cached
-from fcconv.scanning.layouts import unit
-from fcconv.scanning.preparation import LUMA
 from fcconv.scanning.result import Scan
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fcconv.errors import BackendError, ImageError, UnsupportedError
-from fcconv.scanning.images import Image
-from fcconv.scanning.missing import Mask
-from fcconv.scanning.opening import open_images
+from fcconv.images.image import Image
+from fcconv.images.missing import Mask
+from fcconv.images.opening import open_images
 
 TISSUE = "tissue"
 """The mask that is found in the image itself."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fcconv.errors import ArgumentError
-from fcconv.scanning.blocks import blocks
+from fcconv.images.blocks import blocks
 from fcconv.scanning.cached import cached
 from fcconv.scanning.cut_out import CutOut, Places
 from fcconv.scanning.differences import Audit, Compared, Floats, by_distance, clopper_pearson

@@ -10,9 +10,9 @@ from typing import Any
 from fcconv.errors import ArgumentError
 from fcconv.graph.running.engines import Engine
 from fcconv.graph.running.run import fixed_batch
+from fcconv.images.layouts import unit
 from fcconv.scanning.engine import Score, fastest
 from fcconv.scanning.job import Job
-from fcconv.scanning.layouts import unit
 from fcconv.scanning.memory import Footprint, corners, footprint_of
 from fcconv.scanning.plan import Plan, plans
 from fcconv.scanning.records import Record

@@ -23,7 +23,7 @@ def exact_at(found: Sliding | Stuck, stride: Ints | None) -> tuple[Sliding, Step
     """Write the network that scores every window as its crop.
 
     Windows that stand further apart than they are long are read side by side
-    (:class:`fcconv.scanning.gaps.Gapless`), so that none of them is longer than its stride there.
+    (:class:`fcconv.images.gaps.Gapless`), so that none of them is longer than its stride there.
 
     Parameters
     ----------

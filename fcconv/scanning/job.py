@@ -9,27 +9,27 @@ from typing import Any
 import numpy as np
 
 import fcconv
+from fcconv.arguments import check_type
 from fcconv.errors import ArgumentError, ImageError, UnsupportedError
 from fcconv.graph.running.engines import Engine
+from fcconv.images.gaps import Gapless
+from fcconv.images.image import Image
+from fcconv.images.layouts import unit
+from fcconv.images.missing import Mask, windows_with
+from fcconv.images.opening import open_images
+from fcconv.images.padded import Opened, padded
+from fcconv.images.preparation import Preparation, check_channels
+from fcconv.images.scales import Resized
+from fcconv.images.source import Source
 from fcconv.scanning.activation import activated, check_activation
 from fcconv.scanning.areas import TISSUE
-from fcconv.scanning.arguments import check_type
 from fcconv.scanning.chunks import Output
 from fcconv.scanning.engine import Score, by_crops, one_pass
-from fcconv.scanning.gaps import Gapless
-from fcconv.scanning.images import Image
-from fcconv.scanning.layouts import unit
-from fcconv.scanning.missing import Mask, windows_with
 from fcconv.scanning.network import Network, digest, explained, labels_of, shared_if_exact
 from fcconv.scanning.network_layout import Array
-from fcconv.scanning.opening import open_images
-from fcconv.scanning.padded import Opened, padded
 from fcconv.scanning.plan import Plan, Tile, check_size
-from fcconv.scanning.preparation import Preparation, check_channels
 from fcconv.scanning.records import Record
-from fcconv.scanning.scales import Resized
 from fcconv.scanning.selection import Selection, make_selection
-from fcconv.scanning.source import Source
 
 
 @dataclass(frozen=True)

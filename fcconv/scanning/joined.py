@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from fcconv.errors import OutputError
+from fcconv.images.mapped import release
 from fcconv.scanning.chunks import Array, InFolder, Output, stored_names
-from fcconv.scanning.mapped import release
 from fcconv.scanning.records import (
     Record,
     beside,

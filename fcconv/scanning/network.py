@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from fcconv.arguments import check_sequence
 from fcconv.backend import ONNXRUNTIME
 from fcconv.errors import ArgumentError, ImageError, UnsupportedError
 from fcconv.geometry import Ints, per_axis
@@ -24,7 +25,6 @@ from fcconv.graph.rules.layer import Layer
 from fcconv.graph.running.compiled import Compiled
 from fcconv.graph.running.engines import Engine
 from fcconv.graph.running.run import data_inputs, fixed_batch
-from fcconv.scanning.arguments import check_sequence
 from fcconv.scanning.exactly import exact_at, why_cut_out
 from fcconv.scanning.memory import seen
 from fcconv.scanning.network_layout import NetworkLayout

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fcconv.scanning.blocks import blocks
+from fcconv.images.blocks import blocks
 from fcconv.scanning.cached import cached
 from fcconv.scanning.suppression import Flags, Numbers, non_max_suppression, strongest_first
 

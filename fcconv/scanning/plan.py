@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from fcconv.errors import ImageError
-from fcconv.scanning.layouts import unit
+from fcconv.images.layouts import unit
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fcconv.arguments import as_integer, as_number
 from fcconv.errors import ArgumentError
 from fcconv.graph.running.providers import in_words
-from fcconv.scanning.arguments import as_integer, as_number
+from fcconv.images.layouts import unit
+from fcconv.images.source import Pictured
 from fcconv.scanning.cut_out import CutOut
 from fcconv.scanning.differences import Audit
-from fcconv.scanning.layouts import unit
 from fcconv.scanning.peaks import Criterion, Peak, Progress, find_peaks
-from fcconv.scanning.source import Pictured
 from fcconv.scanning.windows import Windows
 
 if TYPE_CHECKING:

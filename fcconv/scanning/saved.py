@@ -15,20 +15,20 @@ from typing import Any
 
 import numpy as np
 
+from fcconv.arguments import as_path
 from fcconv.errors import FcconvError, ImageError, OutputError
 from fcconv.graph.rules.layer import Layer
-from fcconv.scanning.arguments import as_path
+from fcconv.images.layouts import unit
+from fcconv.images.opening import open_images
+from fcconv.images.padded import Opened, padded
+from fcconv.images.scales import resized
+from fcconv.images.stored import Asked
 from fcconv.scanning.chunks import InFolder, Output
 from fcconv.scanning.differences import Audit
 from fcconv.scanning.joined import open_finished
-from fcconv.scanning.layouts import unit
-from fcconv.scanning.opening import open_images
-from fcconv.scanning.padded import Opened, padded
 from fcconv.scanning.records import CHUNKED, Record, chunks_of, description_in, record_of
 from fcconv.scanning.result import Scan
-from fcconv.scanning.scales import resized
 from fcconv.scanning.score_files import suffixes
-from fcconv.scanning.stored import Asked
 
 TUPLES = ("labels", "reasons", "notes", "providers")
 PLAIN = ("exact", "scale", "unscored", "outside", "activation", "pad", "device")

@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fcconv.arguments import as_path
 from fcconv.errors import ArgumentError
 from fcconv.geometry import Ints
 from fcconv.graph.files.load import Source
 from fcconv.graph.rewriting.sliding import Sliding
 from fcconv.graph.running.engines import Engine
+from fcconv.images.preparation import Preparation
 from fcconv.scanning import cutting
-from fcconv.scanning.arguments import WINDOWS, as_path
 from fcconv.scanning.audit import audited, check_audit
 from fcconv.scanning.cut_out import CutOut
 from fcconv.scanning.engine import checked, providers_of
@@ -21,12 +22,12 @@ from fcconv.scanning.job import make_job
 from fcconv.scanning.lock import locked
 from fcconv.scanning.memory import parse_bytes
 from fcconv.scanning.network import as_network
-from fcconv.scanning.preparation import Preparation
 from fcconv.scanning.records import Record
 from fcconv.scanning.result import Scan
 from fcconv.scanning.saved import description
 from fcconv.scanning.store import check_count, check_out, open_store, recorded
 from fcconv.scanning.tiles import Progress, score_tiles
+from fcconv.scanning.windows import WINDOWS
 
 NOT_STARTED = "{} is there, but onnxruntime could not start it, and computed by the others"
 """What is noted of a provider that was asked for."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fcconv.scanning.mapped import map_npz
+from fcconv.images.mapped import map_npz
 from fcconv.scanning.records import CHUNKED
 
 

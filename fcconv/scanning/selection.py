@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from fcconv.arguments import as_integer
 from fcconv.errors import ArgumentError, ImageError
+from fcconv.images.blocks import blocks
+from fcconv.images.missing import Mask
+from fcconv.images.padded import Opened
 from fcconv.scanning.areas import Area, open_area
-from fcconv.scanning.arguments import as_integer
-from fcconv.scanning.blocks import blocks
-from fcconv.scanning.missing import Mask
-from fcconv.scanning.padded import Opened
 from fcconv.scanning.windows import Box, Windows
 
 WINDOWS_AT_A_TIME = 2**20

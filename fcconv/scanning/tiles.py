@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fcconv.images.missing import Mask, count_unscored, masked
 from fcconv.scanning.engine import Score
 from fcconv.scanning.job import Job
-from fcconv.scanning.missing import Mask, count_unscored, masked
 from fcconv.scanning.network_layout import Array
 from fcconv.scanning.pipeline import pipeline
 from fcconv.scanning.plan import Plan, Tile

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from fcconv.arguments import as_integer
 from fcconv.errors import ArgumentError
-from fcconv.scanning.arguments import as_integer
+
+WINDOWS = ("shared", "exact", "crops")
+"""How windows are scored: in one pass that they share, in one that gives each the score of its
+crop, or each cut out."""
 
 Box: TypeAlias = tuple[slice, ...]
 """A part of an image or of a map of scores: a slice an axis, to index it with."""

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from fcconv.errors import ImageError, UnsupportedError
-from fcconv.scanning.images import Image
-from fcconv.scanning.missing import Mask, cleared
-from fcconv.scanning.readers import needed
+from fcconv.images.image import Image
+from fcconv.images.missing import Mask, cleared
+from fcconv.images.readers import needed
 
 MAX_SCALE, MIN_SCALE = 16, 1 / 4096
 """Limits of a scale."""
@@ -97,12 +97,12 @@ class Resized:
 
     @property
     def asked(self) -> Any:
-        """See :class:`fcconv.scanning.images.Image`."""
+        """See :class:`fcconv.images.image.Image`."""
         return self.picture.asked
 
     @property
     def other_channels(self) -> Any:
-        """See :class:`fcconv.scanning.images.Image`."""
+        """See :class:`fcconv.images.image.Image`."""
         return self.picture.other_channels
 
     def identity(self) -> str:

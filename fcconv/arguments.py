@@ -12,14 +12,6 @@ from typing import Any, TypeVar
 
 from fcconv.errors import ArgumentError, OutputError
 
-WINDOWS = ("shared", "exact", "crops")
-"""How windows are scored: in one pass that they share, in one that gives each the score of its
-crop, or each cut out."""
-
-PADS = ("edge", "reflect", "constant")
-"""Pixels that are new at the end of an image: the last one again, those before it mirrored, or 0,
-as in numpy.pad."""
-
 T = TypeVar("T")
 
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fcconv.scanning.missing import Mask
+from fcconv.images.missing import Mask
 
 
 class Source(Protocol):
@@ -51,7 +51,7 @@ class Source(Protocol):
     ) -> tuple[np.ndarray, Mask | None]:
         """Read a region, ``(C, *region)``, and say which of its pixels have no value.
 
-        Those are zeros; see :func:`fcconv.scanning.missing.without_value`.
+        Those are zeros; see :func:`fcconv.images.missing.without_value`.
         """
         ...
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fcconv.arguments import as_number
 from fcconv.errors import ImageError
-from fcconv.scanning.arguments import as_number
-from fcconv.scanning.layouts import unit
-from fcconv.scanning.missing import are_finite
+from fcconv.images.layouts import unit
+from fcconv.images.missing import are_finite
 
 if TYPE_CHECKING:
-    from fcconv.scanning.padded import Opened
+    from fcconv.images.padded import Opened
 
 LUMA = (0.299, 0.587, 0.114)
 """Shares of red, green and blue in grey: Recommendation ITU-R BT.601, section 2.5.1."""

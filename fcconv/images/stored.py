@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fcconv.arguments import as_integer
 from fcconv.errors import ImageError
-from fcconv.scanning.arguments import as_integer
 
 MOST_CHUNK = 2**26
 """Bytes of a compressed part that is read as a whole; a larger one would not be bounded memory."""
@@ -20,7 +20,7 @@ MOST_LISTED = 8
 
 
 class Asked(NamedTuple):
-    """How an image was to be opened; see :func:`fcconv.scanning.opening.open_images`."""
+    """How an image was to be opened; see :func:`fcconv.images.opening.open_images`."""
 
     layout: str | None = None
     series: int | None = None

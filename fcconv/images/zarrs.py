@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from fcconv.errors import ImageError
-from fcconv.scanning.readers import needed
-from fcconv.scanning.stored import MOST_LISTED, Stored, check_chunk
+from fcconv.images.readers import needed
+from fcconv.images.stored import MOST_LISTED, Stored, check_chunk
 
 LETTERS = {
     **dict.fromkeys(("x", "lon", "longitude", "width", "column"), "W"),

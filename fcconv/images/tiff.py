@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from fcconv.errors import BackendError, ImageError
-from fcconv.scanning.raw import Turned, open_raw
-from fcconv.scanning.readers import needed
-from fcconv.scanning.stored import Stored, check_chunk, check_series, listed, stamp
+from fcconv.images.raw import Turned, open_raw
+from fcconv.images.readers import needed
+from fcconv.images.stored import Stored, check_chunk, check_series, listed, stamp
 
 LETTERS = {"Y": "H", "X": "W", "S": "C", "C": "C", "Z": "D"}
 """Axes of an image by their letters in a TIFF."""

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from fcconv.errors import ImageError
-from fcconv.scanning.blocks import blocks
-from fcconv.scanning.formats import reason
-from fcconv.scanning.layouts import channels_as_pages, unit
-from fcconv.scanning.mapped import is_whole, release
-from fcconv.scanning.missing import Mask, cleared, without_value
-from fcconv.scanning.stored import Asked, Stored
-from fcconv.scanning.watched import Watched
+from fcconv.images.blocks import blocks
+from fcconv.images.formats import reason
+from fcconv.images.layouts import channels_as_pages, unit
+from fcconv.images.mapped import is_whole, release
+from fcconv.images.missing import Mask, cleared, without_value
+from fcconv.images.stored import Asked, Stored
+from fcconv.images.watched import Watched
 
 OVERVIEW_BLOCK_ENTRIES = 2**24
 """Entries that an overview reads at a time, unless the file's own parts are larger."""
@@ -122,7 +122,7 @@ class Image:
         pixels : array, shape (C, *region)
             As :meth:`read` returns them.
         missing : array of bool, shape (*region), or None
-            Where there is no value, see :func:`fcconv.scanning.missing.without_value`.
+            Where there is no value, see :func:`fcconv.images.missing.without_value`.
         """
         pixels = self.read(region)
         return cleared(pixels, without_value(pixels, nodata))

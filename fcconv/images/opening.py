@@ -10,11 +10,11 @@ import numpy as np
 
 from fcconv.backend import library, to_numpy
 from fcconv.errors import ImageError
-from fcconv.scanning.formats import open_file, reason
-from fcconv.scanning.images import Image
-from fcconv.scanning.layouts import find_axes, unit
-from fcconv.scanning.stored import Asked, Stored
-from fcconv.scanning.watched import Watched
+from fcconv.images.formats import open_file, reason
+from fcconv.images.image import Image
+from fcconv.images.layouts import find_axes, unit
+from fcconv.images.stored import Asked, Stored
+from fcconv.images.watched import Watched
 
 
 def open_images(

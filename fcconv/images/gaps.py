@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from fcconv.scanning.missing import Mask
-from fcconv.scanning.source import Source
+from fcconv.images.missing import Mask
+from fcconv.images.source import Source
 
 
 @dataclass(frozen=True, eq=False)

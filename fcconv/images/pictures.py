@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from fcconv.errors import ImageError
-from fcconv.scanning.readers import needed
-from fcconv.scanning.stored import Stored, check_series, stamp
+from fcconv.images.readers import needed
+from fcconv.images.stored import Stored, check_series, stamp
 
 PICTURES = ("PNG", "JPEG", "BMP", "DIB", "WEBP", "GIF", "PPM", "JPEG2000")
 """Formats that Pillow may read; others run programs (EPS), or are guessed at (TGA)."""

@@ -10,11 +10,14 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from fcconv.errors import ArgumentError
-from fcconv.scanning.arguments import PADS
-from fcconv.scanning.images import Image
-from fcconv.scanning.missing import Mask
-from fcconv.scanning.scales import Resized
-from fcconv.scanning.stored import Asked
+from fcconv.images.image import Image
+from fcconv.images.missing import Mask
+from fcconv.images.scales import Resized
+from fcconv.images.stored import Asked
+
+PADS = ("edge", "reflect", "constant")
+"""Pixels that are new at the end of an image: the last one again, those before it mirrored, or 0,
+as in numpy.pad."""
 
 
 def padded(
@@ -131,7 +134,7 @@ class Padded:
     def read_valid(
         self, region: tuple[slice, ...], nodata: float | None
     ) -> tuple[np.ndarray, Mask | None]:
-        """Read a region; see :meth:`fcconv.scanning.source.Source.read_valid`.
+        """Read a region; see :meth:`fcconv.images.source.Source.read_valid`.
 
         The new pixels have a value where those have one that they are made of.
         """

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from fcconv.errors import FcconvError, ImageError
-from fcconv.scanning.pictures import open_picture
-from fcconv.scanning.raw import Turned, open_raw
-from fcconv.scanning.readers import open_sound, open_volume
-from fcconv.scanning.stored import Stored, check_series, stamp
-from fcconv.scanning.tiff import open_tiff
-from fcconv.scanning.zarrs import open_zarr
+from fcconv.images.pictures import open_picture
+from fcconv.images.raw import Turned, open_raw
+from fcconv.images.readers import open_sound, open_volume
+from fcconv.images.stored import Stored, check_series, stamp
+from fcconv.images.tiff import open_tiff
+from fcconv.images.zarrs import open_zarr
 
 VOLUMES = {1: "W", 2: "HW", 3: "DHW", 4: "DHWC", 5: "DHWtC"}
 """Axes of a NIfTI file: three in space, then channels; with five, time before these."""

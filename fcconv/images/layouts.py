@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from fcconv.arguments import as_integer
 from fcconv.errors import ImageError
-from fcconv.scanning.arguments import as_integer
 
 SPATIAL = {1: "W", 2: "HW", 3: "DHW"}
 """Letters of the axes that a network slides along, by their number."""
