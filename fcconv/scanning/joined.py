@@ -15,7 +15,8 @@ import numpy as np
 
 from fcconv.errors import OutputError
 from fcconv.images.mapped import release
-from fcconv.scanning.chunks import Array, InFolder, Output, stored_names
+from fcconv.scanning.chunks import Array, InFolder
+from fcconv.scanning.outputs import Output, stored_names
 from fcconv.scanning.records import (
     Record,
     beside,

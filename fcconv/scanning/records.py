@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import shutil
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,21 +47,21 @@ def remove(path: Path) -> None:
 
 def discard(folder: Path) -> None:
     """Remove a folder so that half of it is never found in its place."""
-    _, old = leftovers(folder)
+    old = folder.with_name(f".{folder.name}.fcconv-old")
     folder.replace(old)
     shutil.rmtree(old, ignore_errors=True)
 
 
 def clear_leftovers(chunks: Path) -> None:
     """Remove what runs that were cut off left beside a folder of chunks."""
-    for leftover in leftovers(chunks):
-        shutil.rmtree(leftover, ignore_errors=True)
+    for state in ("new", "old"):
+        for leftover in chunks.parent.glob(f".{glob.escape(chunks.name)}.fcconv-{state}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
-def leftovers(chunks: Path) -> tuple[Path, Path]:
-    """Name where chunks are written until they are whole, and where old ones go to be removed."""
-    made, old = (chunks.with_name(f".{chunks.name}.fcconv-{state}") for state in ("new", "old"))
-    return made, old
+def new_beside(chunks: Path) -> Path:
+    """Name where chunks are written until they are whole, in each run another place."""
+    return chunks.with_name(f".{chunks.name}.fcconv-new-{uuid.uuid4().hex}")
 
 
 def chunks_of(out: Path) -> Path:

@@ -23,9 +23,10 @@ from fcconv.images.opening import open_images
 from fcconv.images.padded import Opened, padded
 from fcconv.images.scales import resized
 from fcconv.images.stored import Asked
-from fcconv.scanning.chunks import InFolder, Output
+from fcconv.scanning.chunks import InFolder
 from fcconv.scanning.differences import Audit
 from fcconv.scanning.joined import open_finished
+from fcconv.scanning.outputs import Output
 from fcconv.scanning.records import CHUNKED, Record, chunks_of, description_in, record_of
 from fcconv.scanning.result import Scan
 from fcconv.scanning.score_files import suffixes

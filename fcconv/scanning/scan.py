@@ -12,21 +12,20 @@ from fcconv.errors import ArgumentError
 from fcconv.geometry import Ints
 from fcconv.graph.files.load import Source
 from fcconv.graph.rewriting.sliding import Sliding
-from fcconv.graph.running.engines import Engine
 from fcconv.images.preparation import Preparation
-from fcconv.scanning import cutting
 from fcconv.scanning.audit import audited, check_audit
 from fcconv.scanning.cut_out import CutOut
-from fcconv.scanning.engine import checked, providers_of
+from fcconv.scanning.engine import checked
 from fcconv.scanning.job import make_job
-from fcconv.scanning.lock import locked
 from fcconv.scanning.memory import parse_bytes
 from fcconv.scanning.network import as_network
+from fcconv.scanning.parts import check_part, check_shared, joined, score_run, whole
 from fcconv.scanning.records import Record
 from fcconv.scanning.result import Scan
+from fcconv.scanning.run import Run, plan_run
 from fcconv.scanning.saved import description
-from fcconv.scanning.store import check_count, check_out, open_store, recorded
-from fcconv.scanning.tiles import Progress, score_tiles
+from fcconv.scanning.store import check_count, check_out, recorded
+from fcconv.scanning.tiles import Progress
 from fcconv.scanning.windows import WINDOWS
 
 NOT_STARTED = "{} is there, but onnxruntime could not start it, and computed by the others"
@@ -56,6 +55,7 @@ def scan(
     mask: Any = None,
     pad: str | None = None,
     audit: int | None = None,
+    part: tuple[int, int] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Scan:
     """Score every window of an image of any size, in bounded memory.
@@ -133,6 +133,11 @@ def scan(
     audit : int, optional
         So many windows are also cut out and scored, and compared with the pass: `Scan.audit`. Half
         are drawn at random, the others are the strongest peaks and the closest decisions.
+    part : (int, int), optional
+        Part `k` of `n` of the tiles, for `k` from 1 on, into a ``.zarr`` that any number of
+        processes and machines write to. The first part that starts makes it; the others join it, in
+        its tiles and on its engine. A last call without a part, with `existing` "resume", checks
+        all tiles, computes what is missing, and returns the whole scan.
     progress : callable, optional
         Is told how far the scan is, at the beginning and, perhaps from another thread, after each
         tile.
@@ -140,7 +145,8 @@ def scan(
     Returns
     -------
     Scan
-        The scores, and the pixels that each is about.
+        The scores, and the pixels that each is about. Of a part its `outputs` read what the folder
+        holds by now, and what is counted is counted in its own tiles.
 
     Raises
     ------
@@ -172,8 +178,10 @@ def scan(
     target = None if out is None else as_path(out, "out")
     if progress is not None and not callable(progress):
         raise ArgumentError(f"progress needs a function, got {progress!r}")
+    own = None if part is None else check_part(part)
     if target is not None:
-        check_out(target, existing, image)
+        check_out(target, existing if own is None else "resume", image)
+    place = None if own is None else check_shared("part", target, existing, audit=audit)
     if windows is not None and windows not in WINDOWS:
         raise ArgumentError(f"windows is 'shared', 'exact' or 'crops', got {windows!r}")
     scored = as_network(network, stride, window, windows)
@@ -194,30 +202,27 @@ def scan(
     if audit is not None:
         check_audit(audit, job.windows)
     begin = time.perf_counter()
-    before = recorded(target) if existing == "resume" else None
-    if chosen.name == "auto":
-        chosen = _engine_before(before) if before else Engine(cutting.fastest_engine(job, budget))
-    cut, batch = cutting.planned_before(job, before) or cutting.planned(job, budget, chosen.name)
-    cut_out = CutOut(job, chosen, budget)
-    record = {} if target is None else job.record(chosen, cut, batch)
-    report, outputs = progress or (lambda _: None), job.outputs(cut)
-    check_count(target, outputs)
-    with locked(target):
-        store = open_store(target, outputs, record, existing)
+
+    def planned(before: Record | None) -> Run:
+        return plan_run(job, chosen, budget, before)
+
+    run = planned(recorded(target) if place is not None or existing == "resume" else None)
+    check_count(target, run.outputs)
+    held = whole(target, run, existing) if place is None else joined(place, run, planned)
+    with held as (run, store):
         try:
-            score = job.score(chosen, batch)
-            tally = score_tiles(job, score, cut, store, report)
-            scores = store.finish()
+            scores, tally, got = score_run(run, store, progress or (lambda _: None), own)
         except BaseException as error:
-            if target is not None and recorded(target) == record:
-                error.add_note("The tiles that are finished are kept: resume goes on from there")
+            if target is not None and recorded(target) == run.record:
+                again = "resume" if own is None else "the same part again"
+                error.add_note(f"The tiles that are finished are kept: {again} goes on from there")
             raise
+        cut_out = CutOut(job, run.engine, budget)
         first = next(iter(scores.values()))
         asked = () if job.selection is None else job.selection.notes
-        got = providers_of(score)
         notes = (
             *filter(None, [scored.cut_out]),
-            *(NOT_STARTED.format(name) for name in chosen.providers if name not in got),
+            *(NOT_STARTED.format(name) for name in run.engine.providers if name not in got),
             *job.images[0].notes,
             *asked,
         )
@@ -231,11 +236,11 @@ def scan(
             windows=job.windows,
             exact=scored.exact or job.windows == "crops",
             reasons=scored.reasons,
-            engine=chosen.name,
+            engine=run.engine.name,
             providers=got,
-            device=chosen.device or None,
+            device=run.engine.device or None,
             preparation=str(job.preparation),
-            tiles=len(cut) * len(job.images),
+            tiles=tally.tiles,
             computed=tally.computed,
             seconds=time.perf_counter() - begin,
             unscored=tally.unscored,
@@ -247,11 +252,8 @@ def scan(
             layers=scored.layers,
             audit=None if audit is None else audited(job, first, audit, cut_out),
             cut_out=cut_out,
+            part=own,
         )
-        store.describe(description(found, job.images[0].asked, record, tally.skipped))
+        if target is not None and own is None:
+            store.describe(description(found, job.images[0].asked, run.record, tally.skipped))
     return found
-
-
-def _engine_before(record: Record) -> Engine:
-    """Find the engine of an earlier run, on what it computed."""
-    return checked(str(record.get("engine")), record.get("providers"), record.get("device"))

@@ -11,8 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from fcconv.errors import OutputError
-from fcconv.scanning.chunks import Array, InFolder, Output
+from fcconv.scanning.chunks import Array, InFolder
 from fcconv.scanning.joined import InFile, open_finished
+from fcconv.scanning.outputs import Output
 from fcconv.scanning.records import (
     CHUNKED,
     Record,
@@ -153,6 +154,18 @@ def open_store(
             _check_same(told and told[0], record, out)
             return open_finished(out, outputs)
         return (InFolder if out == chunks else InFile).opened(out, outputs, record)
+
+
+def join_store(out: Path, outputs: Mapping[str, Output], record: Record) -> Store:
+    """Open the folder that all parts of a scan write to.
+
+    Raises
+    ------
+    OutputError
+        If it is of another run, or damaged.
+    """
+    _check_same(recorded(out), record, out)
+    return InFolder.joining(out, outputs, record)
 
 
 def recorded(out: Path | None) -> Record | None:
