@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copyreg
 import os
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +122,20 @@ def _check_dtype(name: str, dtype: Any) -> None:
         kind = ""
     if kind not in ("b", "u", "i", "f"):
         raise ImageError(f"{name} has dtype {dtype}: convert it to integers or floats of NumPy")
+
+
+def _reopened(path: Path, rank: int, asked: Asked, at: tuple[int, ...]) -> Image:
+    """Open an image again, in another process perhaps: of a batch the one that it was."""
+    images, _ = open_images(path, rank, *asked)
+    return next(image for image in images if image.at == at)
+
+
+def _packed(image: Image) -> tuple[Any, ...]:
+    """Pickle an image of a file as what opens it: another process reads the file for itself."""
+    path = image.watched.path
+    if path is not None:
+        return _reopened, (path, len(image.size), image.asked, image.at)
+    return Image, tuple(getattr(image, field.name) for field in fields(image))
+
+
+copyreg.pickle(Image, _packed)

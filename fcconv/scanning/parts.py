@@ -20,7 +20,7 @@ from fcconv.scanning.lock import locked, shared
 from fcconv.scanning.plan import Part
 from fcconv.scanning.records import CHUNKED, Record
 from fcconv.scanning.run import Run
-from fcconv.scanning.store import Store, join_store, open_store
+from fcconv.scanning.store import Store, join_store, open_store, recorded
 from fcconv.scanning.tiles import Progress, Tally, score_tiles
 
 
@@ -68,7 +68,7 @@ def check_part(part: Any) -> Part:
     )
 
 
-def check_shared(argument: str, out: Path | None, existing: str, **others: Any) -> Path:
+def check_shared(argument: str, out: Path | None, existing: str = "refuse", **others: Any) -> Path:
     """Check that parts of a scan have a place that all can write to, and nothing else is asked.
 
     Parameters
@@ -126,3 +126,15 @@ def joined(out: Path, run: Run, replanned: Callable[[Record], Run]) -> Iterator[
         if begun != run.record:
             run = replanned(begun)
         yield run, join_store(out, run.outputs, run.record)
+
+
+@contextmanager
+def kept(out: Path | None, run: Run, part: Part | None) -> Iterator[None]:
+    """Say of an error that interrupts a run that it is gone on with, if its folder is there."""
+    try:
+        yield
+    except BaseException as error:
+        if out is not None and recorded(out) == run.record:
+            again = "resume" if part is None else "the same part again"
+            error.add_note(f"The tiles that are finished are kept: {again} goes on from there")
+        raise

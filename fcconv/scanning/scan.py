@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from fcconv.arguments import as_path
@@ -15,11 +16,20 @@ from fcconv.graph.rewriting.sliding import Sliding
 from fcconv.images.preparation import Preparation
 from fcconv.scanning.audit import audited, check_audit
 from fcconv.scanning.cut_out import CutOut
+from fcconv.scanning.distributed import check_client, score_by_workers
 from fcconv.scanning.engine import checked
 from fcconv.scanning.job import make_job
 from fcconv.scanning.memory import parse_bytes
 from fcconv.scanning.network import as_network
-from fcconv.scanning.parts import check_part, check_shared, joined, score_run, whole
+from fcconv.scanning.parts import (
+    Scored,
+    check_part,
+    check_shared,
+    joined,
+    kept,
+    score_run,
+    whole,
+)
 from fcconv.scanning.records import Record
 from fcconv.scanning.result import Scan
 from fcconv.scanning.run import Run, plan_run
@@ -56,6 +66,7 @@ def scan(
     pad: str | None = None,
     audit: int | None = None,
     part: tuple[int, int] | None = None,
+    client: Any = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Scan:
     """Score every window of an image of any size, in bounded memory.
@@ -138,6 +149,9 @@ def scan(
         processes and machines write to. The first part that starts makes it; the others join it, in
         its tiles and on its engine. A last call without a part, with `existing` "resume", checks
         all tiles, computes what is missing, and returns the whole scan.
+    client : distributed.Client, optional
+        A cluster of Dask, whose workers compute parts, each within `memory`; they need to see the
+        image and `out`, a ``.zarr``, under the same paths. An image in memory is sent to each.
     progress : callable, optional
         Is told how far the scan is, at the beginning and, perhaps from another thread, after each
         tile.
@@ -162,7 +176,7 @@ def scan(
         If an argument makes no sense.
     BackendError
         If an engine, a provider, a device or a library is not there, or providers or a device are
-        given for an engine that has none.
+        given for an engine that has none; if workers of a cluster die again and again.
 
     Examples
     --------
@@ -181,7 +195,12 @@ def scan(
     own = None if part is None else check_part(part)
     if target is not None:
         check_out(target, existing if own is None else "resume", image)
-    place = None if own is None else check_shared("part", target, existing, audit=audit)
+    folder = None  # that parts share
+    if own is not None:
+        folder = check_shared("part", target, existing, audit=audit, client=client)
+    elif client is not None:
+        check_client(client)
+        folder = check_shared("client", target)
     if windows is not None and windows not in WINDOWS:
         raise ArgumentError(f"windows is 'shared', 'exact' or 'crops', got {windows!r}")
     scored = as_network(network, stride, window, windows)
@@ -206,54 +225,71 @@ def scan(
     def planned(before: Record | None) -> Run:
         return plan_run(job, chosen, budget, before)
 
-    run = planned(recorded(target) if place is not None or existing == "resume" else None)
+    run = planned(recorded(target) if own is not None or existing == "resume" else None)
     check_count(target, run.outputs)
-    held = whole(target, run, existing) if place is None else joined(place, run, planned)
+    report, elsewhere = progress or _silent, 0
+    if client is not None and folder is not None:
+        with kept(target, run, own):
+            elsewhere = score_by_workers(client, run, folder, existing, report)
+        existing, report = "resume", _silent  # what they wrote is checked
+    if own is not None and folder is not None:
+        held = joined(folder, run, planned)
+    else:
+        held = whole(target, run, existing)
     with held as (run, store):
-        try:
-            scores, tally, got = score_run(run, store, progress or (lambda _: None), own)
-        except BaseException as error:
-            if target is not None and recorded(target) == run.record:
-                again = "resume" if own is None else "the same part again"
-                error.add_note(f"The tiles that are finished are kept: {again} goes on from there")
-            raise
+        with kept(target, run, own):
+            made = score_run(run, store, report, own)
         cut_out = CutOut(job, run.engine, budget)
-        first = next(iter(scores.values()))
-        asked = () if job.selection is None else job.selection.notes
-        notes = (
-            *filter(None, [scored.cut_out]),
-            *(NOT_STARTED.format(name) for name in run.engine.providers if name not in got),
-            *job.images[0].notes,
-            *asked,
-        )
-        found = Scan(
-            outputs=scores,
-            labels=job.labels,
-            activation=job.activation,
-            size=job.size,
-            window=scored.window,
-            stride=scored.stride,
-            windows=job.windows,
-            exact=scored.exact or job.windows == "crops",
-            reasons=scored.reasons,
-            engine=run.engine.name,
-            providers=got,
-            device=run.engine.device or None,
-            preparation=str(job.preparation),
-            tiles=tally.tiles,
-            computed=tally.computed,
+        first = next(iter(made.scores.values()))
+        found = replace(
+            _found(run, made),
+            computed=made.tally.computed + elsewhere,
             seconds=time.perf_counter() - begin,
-            unscored=tally.unscored,
-            outside=tally.outside,
-            scale=job.images[0].scale,
             pad=pad,
-            notes=notes,
-            images=tuple(job.images),
-            layers=scored.layers,
             audit=None if audit is None else audited(job, first, audit, cut_out),
             cut_out=cut_out,
             part=own,
         )
         if target is not None and own is None:
-            store.describe(description(found, job.images[0].asked, run.record, tally.skipped))
+            store.describe(description(found, job.images[0].asked, run.record, made.tally.skipped))
     return found
+
+
+def _silent(done: Progress) -> None:
+    """Tell nobody."""
+
+
+def _found(run: Run, made: Scored) -> Scan:
+    """Put together what a run found."""
+    job, engine, tally = run.job, run.engine, made.tally
+    asked = () if job.selection is None else job.selection.notes
+    notes = (
+        *filter(None, [job.network.cut_out]),
+        *(NOT_STARTED.format(name) for name in engine.providers if name not in made.providers),
+        *job.images[0].notes,
+        *asked,
+    )
+    return Scan(
+        outputs=made.scores,
+        labels=job.labels,
+        activation=job.activation,
+        size=job.size,
+        window=job.network.window,
+        stride=job.network.stride,
+        windows=job.windows,
+        exact=job.network.exact or job.windows == "crops",
+        reasons=job.network.reasons,
+        engine=engine.name,
+        providers=made.providers,
+        device=engine.device or None,
+        preparation=str(job.preparation),
+        tiles=tally.tiles,
+        computed=tally.computed,
+        seconds=0.0,
+        unscored=tally.unscored,
+        outside=tally.outside,
+        scale=job.images[0].scale,
+        notes=notes,
+        images=tuple(job.images),
+        layers=job.network.layers,
+    )

@@ -57,8 +57,20 @@ class Tally(NamedTuple):
     outside: int
 
 
-class _Asked(NamedTuple):
-    """A tile: which chunk it fills, of which image, how many of its windows are not wanted."""
+class Asked(NamedTuple):
+    """A tile, and what is asked for in it.
+
+    Attributes
+    ----------
+    chunk : tuple of int
+        Where its scores go.
+    number : int
+        Which image it is of.
+    tile : Tile
+        What is read and kept.
+    left_out : int
+        How many of its windows are not wanted.
+    """
 
     chunk: tuple[int, ...]
     number: int
@@ -67,6 +79,7 @@ class _Asked(NamedTuple):
 
     @property
     def is_skipped(self) -> bool:
+        """Whether none of its windows is wanted."""
         return self.left_out == self.tile.windows
 
 
@@ -92,13 +105,13 @@ def score_tiles(
     """
     job = run.job
     names = list(run.outputs)
-    every = _all_tiles(run)
+    every = tiles_of(run)
     own = every if part is None else share([tile for tile in every if not tile.is_skipped], part)
     done = Progress(0, len(own), 0, sum(item.tile.windows for item in own), 0)
     unscored = outside = 0
     report(done)
 
-    def count(item: _Asked, scores: Iterable[Array]) -> None:
+    def count(item: Asked, scores: Iterable[Array]) -> None:
         """Count a tile as finished, by its scores of each output."""
         nonlocal done, unscored, outside
         outside += item.left_out
@@ -110,7 +123,7 @@ def score_tiles(
     for item in every:
         if item.chunk not in chunks:
             store.skip(item.chunk)
-    left: list[_Asked] = []
+    left: list[Asked] = []
     for item in own:
         if item.is_skipped:
             store.skip(item.chunk)
@@ -124,7 +137,7 @@ def score_tiles(
         done = done._replace(before=done.windows)
         report(done)
 
-    def read(item: _Asked) -> _Ready:
+    def read(item: Asked) -> _Ready:
         pixels, missing = job.read(item.number, item.tile.pixels)
         without = job.without_score(item.number, item.tile, missing)
         unwanted = job.unwanted(item.tile) if item.left_out else None
@@ -139,7 +152,7 @@ def score_tiles(
         made = [np.ascontiguousarray(x) for x in job.activated(score(pixels, tile.inner))]
         return made if without is None else [masked(x, without) for x in made]
 
-    def write(item: _Asked, made: list[Array]) -> None:
+    def write(item: Asked, made: list[Array]) -> None:
         scores = (x.reshape(*job.lead(1), *x.shape) for x in made)
         store.write(item.chunk, dict(zip(names, scores, strict=True)))
         count(item, made)
@@ -150,11 +163,11 @@ def score_tiles(
     return Tally(len(own), len(left), skipped, unscored, outside)
 
 
-def _all_tiles(run: Run) -> list[_Asked]:
+def tiles_of(run: Run) -> list[Asked]:
     """List the tiles of all images, row by row."""
     job, found = run.job, []
     for number, tile in itertools.product(range(len(job.images)), run.cut):
         unwanted = job.unwanted(tile)
         left_out = 0 if unwanted is None else int(unwanted.sum())
-        found.append(_Asked((*job.lead(number), 0, *tile.index), number, tile, left_out))
+        found.append(Asked((*job.lead(number), 0, *tile.index), number, tile, left_out))
     return found
