@@ -86,12 +86,14 @@ def score_by_workers(
 
     Raises
     ------
+    ArgumentError
+        If the image is an array that can't be pickled.
     OutputError
         If scores can't go there.
     BackendError
         If workers die while they compute a part.
     """
-    distributed = import_distributed()
+    distributed, content = import_distributed(), _packed(run)
     with whole(out, run, existing):
         pass  # the folder is made, which parts join
     every = tiles_of(run)
@@ -105,7 +107,7 @@ def score_by_workers(
     computed = 0
     with warnings.catch_warnings():  # of large tasks: this one is sent once
         warnings.filterwarnings("ignore", message="Sending large graph")
-        packed = client.submit(_kept, pickle.dumps(run), pure=False)
+        packed = client.submit(_kept, content, pure=False)
     tasks = {
         client.submit(
             _score_part, packed, out.absolute(), (k, parts), retries=RETRIES, pure=False
@@ -135,6 +137,22 @@ def score_by_workers(
     return computed
 
 
+def _packed(run: Run) -> bytes:
+    """Pickle a run.
+
+    Raises
+    ------
+    ArgumentError
+        If that can't be done.
+    """
+    try:
+        return pickle.dumps(run)
+    except (TypeError, AttributeError, pickle.PicklingError) as error:  # as the image says it
+        raise ArgumentError(
+            f"the image can't be sent to workers ({error}): save it, and give its path"
+        ) from error
+
+
 def _kept(packed: bytes) -> bytes:
     """Return what a task was sent, so that it is sent once: workers have it from each other."""
     return packed
@@ -155,10 +173,10 @@ _opening = threading.Lock()
 def _opened(packed: bytes) -> Run:
     """Open the network and the image of a run, once for all threads of a worker."""
     with _opening:
-        return _unpacked(packed)
+        return unpacked(packed)
 
 
 @functools.lru_cache(KEPT_OPEN)
-def _unpacked(packed: bytes) -> Run:
+def unpacked(packed: bytes) -> Run:
     run: Run = pickle.loads(packed)
     return run
