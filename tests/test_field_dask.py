@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import zarr
 
 import fcconv
 from comparing import assert_identical
+from fcconv.cli import app
 from fcconv.errors import ArgumentError, ImageError
 from fcconv.scanning.chunks import InFolder
 from fcconv.scanning.distributed import unpacked
@@ -110,6 +112,30 @@ def test_what_a_worker_writes_wrongly_is_computed_again(
     assert len(wrong) == 1
     assert found.computed == found.tiles + 1
     assert_identical(found.scores[...], fcconv.scan(**given).scores, "computed again")
+
+
+def test_a_cluster_of_the_command_line(
+    client: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given = begun(tmp_path / "in", (30, 40))
+    onnx.save(given["network"], tmp_path / "net.onnx")
+    np.save(tmp_path / "in" / "other.npy", integers(4, (2, 28, 31), "float32"))
+    monkeypatch.chdir(tmp_path)
+    address = client.scheduler.address
+    for image, out in (("in/image.npy", "x.zarr"), ("in/*.npy", "many")):
+        words = ["net.onnx", image, "--out", out]
+        with cut_into(9):
+            assert app.run(["scan", *words, "--engine", "numpy", "--dask", address]) == 0
+        assert "Written: " in capsys.readouterr().out
+    with cut_into(9):
+        found = fcconv.scan(**given)
+    for name in ("x.zarr", "many/image.zarr"):
+        assert_identical(fcconv.open_scan(name).scores[...], found.scores, name)
+    assert app.run(["scan", *words, "--overwrite", "--dask", "nowhere"]) == 2
+    assert "there is no cluster at nowhere: give the address" in capsys.readouterr().err
 
 
 class Unreadable:

@@ -20,6 +20,7 @@ from fcconv.cli.scanning import Options, network_of, outs_of, scans_of
 from fcconv.cli.wanted import find_peaks
 from fcconv.report.blocks import ranges
 from fcconv.scanning.network import Network
+from fcconv.scanning.plan import share
 from fcconv.scanning.records import CHUNKED
 from fcconv.scanning.result import Scan
 from fcconv.scanning.score_files import suffixes
@@ -60,8 +61,10 @@ def images_of(words: Sequence[str]) -> tuple[list[Path], bool]:
 
 
 def scan_many(options: Options, images: Sequence[Path]) -> int:
-    """Scan images one after the other; 1 means that some failed."""
+    """Scan images one after the other, or a part of them; 1 means that some failed."""
     folder = _checked(options, images)
+    if options.part is not None:
+        images, options = share(images, options.part), replace(options, part=None)
     network = network_of(options)
     folder.mkdir(exist_ok=True)
     jobs = [replace(options, image=image, out=_out(folder, image)) for image in images]

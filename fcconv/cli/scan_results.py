@@ -59,7 +59,7 @@ def _facts(found: Scan) -> dict[str, Any]:
     names = (
         *("size", "window", "stride", "windows", "exact", "reasons", "engine", "preparation"),
         *("labels", "activation", "pad", "remainder", "tiles", "computed", "seconds", "unscored"),
-        *("outside", "scale", "notes", "providers", "device"),
+        *("outside", "scale", "notes", "providers", "device", "part"),
     )
     shapes = {name: list(scores.shape) for name, scores in found.outputs.items()}
     return {
@@ -84,10 +84,17 @@ def show(scans: Sequence[Scan], peaks: Peaks | None, written: Sequence[Path | No
     for path in written:
         if path is not None:
             console.print(f"Written: {path}", soft_wrap=True)
+    if scans[0].part is not None:
+        console.print(
+            "When all parts are done, the same command with --resume in place of --part finishes "
+            "the scan",
+            soft_wrap=True,
+        )
 
 
 def _table(found: Scan) -> Table:
-    table = Table(title="Scan", title_justify="left", show_header=False)
+    title = "Scan" if found.part is None else f"Part {found.part[0]} of {found.part[1]} of a scan"
+    table = Table(title=title, title_justify="left", show_header=False)
     cells, what = _times(found.cells), unit(len(found.size))
     rows = {
         "image": f"{_times(found.size)} {what}"

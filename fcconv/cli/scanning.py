@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -24,7 +25,7 @@ from fcconv.scanning import scan as scanning
 from fcconv.scanning import tiles
 from fcconv.scanning.engine import checked
 from fcconv.scanning.network import Network, as_network, explained, labels_of
-from fcconv.scanning.plan import check_size
+from fcconv.scanning.plan import Part, check_size
 from fcconv.scanning.result import Scan
 from fcconv.scanning.store import check_out, recorded
 
@@ -59,6 +60,8 @@ class Options:
     mask: str | None
     pad: str | None
     existing: str
+    part: Part | None
+    client: Any
     seed: int | None
     wanted: Wanted
 
@@ -66,6 +69,12 @@ class Options:
 def scan_and_show(options: Options) -> int:
     """Scan an image, print what was found, and write the files asked for."""
     options.wanted.check_files([options.model, options.image])
+    if options.part is not None and (options.wanted.asks_for_peaks or options.audit is not None):
+        raise click.UsageError(
+            "pictures, peaks and audits are of the whole scan: give --heatmap, --report, --peaks, "
+            "--threshold, --overlap, --label and --audit to the last call, with --resume in place "
+            "of --part"
+        )
     network = network_of(options)
     sizes, outs = _sizes(options, network), outs_of(options)
     certificate = _certificate(network, options.seed) if options.wanted.report is not None else None
@@ -118,9 +127,10 @@ def outs_of(options: Options) -> list[Path | None]:
         raise click.BadParameter(
             "two of them are too close to be told apart in file names", param_hint="--scales"
         )
+    existing = options.existing if options.part is None else "resume"
     for path in outs:
-        check_out(path, options.existing, options.image)
-        check_out(path, options.existing, options.model)
+        check_out(path, existing, options.image)
+        check_out(path, existing, options.model)
     return list(outs)
 
 
@@ -158,6 +168,8 @@ def _scan(options: Options, network: Network, image: Image | Resized, out: Path 
             mask=options.mask,
             pad=options.pad,
             audit=options.audit,
+            part=options.part,
+            client=options.client,
             progress=told,
         )
 

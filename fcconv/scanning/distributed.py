@@ -178,5 +178,6 @@ def _opened(packed: bytes) -> Run:
 
 @functools.lru_cache(KEPT_OPEN)
 def unpacked(packed: bytes) -> Run:
+    """Open a run; its last ones are kept."""
     run: Run = pickle.loads(packed)
     return run
