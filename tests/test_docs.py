@@ -37,7 +37,7 @@ LANGUAGES = {"python", "pycon", "sh", "text"}
 COMMANDS = {"inspect", "convert", "verify", "scan", "show"}
 """What is run of the commands that pages print; the demo and benchmarks take minutes."""
 
-PEERS = {"equinox", "flax", "optax", "torch"}
+PEERS = {"distributed", "equinox", "flax", "optax", "ray", "torch"}
 """Snippets that import these run where the extra `peers` is installed, as in .ci/run."""
 
 

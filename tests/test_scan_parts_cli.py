@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -82,3 +87,27 @@ def test_nonsense_is_refused_in_one_line(
     assert (code, printed) == (2, "")
     assert said in " ".join(complaint.split())
     assert names_in(folder) == before
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="Slurm runs a script of bash")
+def test_the_script_of_a_slurm_array(folder: Path) -> None:
+    page = (Path(__file__).parents[1] / "docs/machines.md").read_text(encoding="utf-8")
+    (script,) = re.findall(r"```text\n(#!/bin/bash\n.*?)```", page, re.DOTALL)
+    script = script.replace("classifier.onnx slide.tif", "net.onnx a.npy")
+    (folder / "job.sh").write_text(script)
+    tasks = [
+        subprocess.Popen(
+            ["bash", "-e", "job.sh"],
+            env={
+                **os.environ,
+                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                "SLURM_ARRAY_TASK_ID": str(number),
+                "SLURM_ARRAY_TASK_COUNT": "2",
+            },
+            stdout=subprocess.DEVNULL,
+        )
+        for number in (1, 2)
+    ]
+    assert [task.wait(60) for task in tasks] == [0, 0]
+    found = fcconv.scan("net.onnx", "a.npy", out="scores.zarr", existing="resume")
+    assert (found.computed, found.part) == (0, None)
