@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +11,7 @@ import click
 from fcconv.backend import engines
 from fcconv.cli.options import (
     NETWORK,
+    PlaceType,
     extra,
     integers_of,
     seed_option,
@@ -109,7 +109,7 @@ class PartOf(click.ParamType[tuple[int, int]]):
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PlaceType(),
     help=f"Where scores go: a {', '.join(suffixes()[:-1])} or {suffixes()[-1]}; of several images "
     f"a folder, in which each has a .zarr.",
 )

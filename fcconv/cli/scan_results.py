@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.table import Table
 
 from fcconv.cli.output import results
 from fcconv.images.layouts import unit
+from fcconv.remote import Place
 from fcconv.report.picture import in_no_window
 from fcconv.scanning.peaks import Peak
 from fcconv.scanning.result import Scan
@@ -70,7 +70,7 @@ def _facts(found: Scan) -> dict[str, Any]:
     }
 
 
-def show(scans: Sequence[Scan], peaks: Peaks | None, written: Sequence[Path | None]) -> None:
+def show(scans: Sequence[Scan], peaks: Peaks | None, written: Sequence[Place | None]) -> None:
     """Print what was found, and which files were written."""
     console = results()
     for found in scans:

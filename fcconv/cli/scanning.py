@@ -21,6 +21,7 @@ from fcconv.images.image import Image
 from fcconv.images.opening import open_images
 from fcconv.images.preparation import Preparation
 from fcconv.images.scales import Resized, resized
+from fcconv.remote import Place
 from fcconv.scanning import scan as scanning
 from fcconv.scanning import tiles
 from fcconv.scanning.engine import checked
@@ -35,8 +36,8 @@ class Options:
     """What the command line asks for; see :func:`fcconv.scanning.scan.scan`."""
 
     model: Path
-    image: Path
-    out: Path | None
+    image: Place
+    out: Place | None
     stride: int | tuple[int, ...] | None
     window: tuple[int, ...] | None
     engine: str
@@ -115,7 +116,7 @@ def _sizes(options: Options, network: Network) -> list[Image | Resized]:
     return sizes
 
 
-def outs_of(options: Options) -> list[Path | None]:
+def outs_of(options: Options) -> list[Place | None]:
     """Name where the scores of each size go, and check that they can."""
     out = options.out
     if out is None:
@@ -138,12 +139,12 @@ def _scanned(
     options: Options,
     network: Network,
     sizes: Sequence[Image | Resized],
-    outs: Sequence[Path | None],
+    outs: Sequence[Place | None],
 ) -> list[Scan]:
     return [_scan(options, network, *size) for size in zip(sizes, outs, strict=True)]
 
 
-def _scan(options: Options, network: Network, image: Image | Resized, out: Path | None) -> Scan:
+def _scan(options: Options, network: Network, image: Image | Resized, out: Place | None) -> Scan:
     """Scan the image in one size."""
     said = None
     if options.existing == "resume" and out is not None and not out.exists() and not recorded(out):

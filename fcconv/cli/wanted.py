@@ -14,6 +14,7 @@ from fcconv.cli.network import print_json
 from fcconv.cli.output import progress
 from fcconv.cli.scan_results import Peaks, facts, show
 from fcconv.errors import OutputError
+from fcconv.remote import Place
 from fcconv.report.blocks import ranges
 from fcconv.report.files import PEAK_FORMATS, check_writable, peak_format
 from fcconv.report.heatmap import write_heatmap
@@ -55,7 +56,7 @@ class Wanted:
             value is not None for value in (*files, self.threshold, self.overlap)
         )
 
-    def check_files(self, read: Sequence[Path]) -> None:
+    def check_files(self, read: Sequence[Place]) -> None:
         """Check where files are to go, none of which may be one that is read."""
         suffixes = {
             "--heatmap": (self.heatmap, (".png",)),
@@ -65,7 +66,7 @@ class Wanted:
         for option, (path, known) in suffixes.items():
             if path is None:
                 continue
-            if path.resolve() in [other.resolve() for other in read]:
+            if path.resolve() in [other.resolve() for other in read if isinstance(other, Path)]:
                 raise click.BadParameter(f"it would replace {path}, an input", param_hint=option)
             if path.suffix.lower() not in known:
                 raise click.BadParameter(
@@ -97,7 +98,7 @@ class Wanted:
 def deliver(
     wanted: Wanted,
     scans: Sequence[Scan],
-    written: Sequence[Path | None],
+    written: Sequence[Place | None],
     certificate: Certificate | None = None,
 ) -> None:
     """Find the peaks of one image in several sizes, write files, and print all there is."""

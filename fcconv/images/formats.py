@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,18 +16,19 @@ from fcconv.images.readers import open_sound, open_volume
 from fcconv.images.stored import Stored, check_series, stamp
 from fcconv.images.tiff import open_tiff
 from fcconv.images.zarrs import open_zarr
+from fcconv.remote import Place, Remote
 
 VOLUMES = {1: "W", 2: "HW", 3: "DHW", 4: "DHWC", 5: "DHWtC"}
 """Axes of a NIfTI file: three in space, then channels; with five, time before these."""
 
 
-def open_file(path: Path, series: int | None = None) -> Stored:
+def open_file(path: Place, series: int | None = None) -> Stored:
     """Open the image in a file or a Zarr folder; its suffix says the format.
 
     Parameters
     ----------
-    path : Path
-        The file or folder.
+    path : Path or Remote
+        The file or folder; in a store such as S3 a Zarr array.
     series : int, optional
         Which picture, of a file that holds several; by default the largest that is not a label, a
         macro image or a thumbnail.
@@ -38,11 +40,12 @@ def open_file(path: Path, series: int | None = None) -> Stored:
     BackendError
         If a library is missing that reads the format.
     """
-    opener = _opener(path)
     try:
         with warnings.catch_warnings():  # libraries warn of odd files that are read all the same
             warnings.simplefilter("ignore")
-            return opener(path, series)
+            if isinstance(path, Remote):
+                return _open_remote(path, series)
+            return _opener(path)(path, series)
     except FcconvError:
         raise
     except Exception as error:  # decoders raise anything on a file that is broken on purpose
@@ -54,7 +57,7 @@ def reason(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-Opener = Callable[[Path, int | None], Stored]
+Opener = Callable[[Any, int | None], Stored]
 
 
 def _opener(path: Path) -> Opener:
@@ -73,15 +76,22 @@ def _opener(path: Path) -> Opener:
     )
 
 
-def _single(opener: Callable[[Path], Stored]) -> Opener:
+def _single(opener: Callable[[Any], Stored]) -> Opener:
     """Make an opener of files with one picture refuse to open another."""
 
-    def opened(path: Path, series: int | None) -> Stored:
+    def opened(path: Place, series: int | None) -> Stored:
         if series is not None:
             check_series(path, series, ["the only one"])
         return opener(path)
 
     return opened
+
+
+def _open_remote(path: Remote, series: int | None) -> Stored:
+    """Open a Zarr array in a store that is read by region."""
+    if not path.joinpath("zarr.json").is_file() and not path.joinpath(".zarray").is_file():
+        raise ImageError(f"{path} is not a Zarr array, or not there: of a store no others are read")
+    return _single(open_zarr)(path, series)
 
 
 def _open_npy(path: Path) -> Stored:

@@ -17,6 +17,7 @@ from fcconv.images.image import Image
 from fcconv.images.layouts import find_axes, unit
 from fcconv.images.stored import Asked, Stored
 from fcconv.images.watched import Watched
+from fcconv.remote import Remote, is_remote
 
 
 def open_images(
@@ -32,8 +33,9 @@ def open_images(
     ----------
     source : array, str or path
         Anything with ``shape``, ``dtype`` and slices (NumPy, JAX, PyTorch, Zarr, HDF5, ...); or a
-        file that Pillow, tifffile, NumPy, soundfile or nibabel reads, or a Zarr folder. Pixels are
-        read by region, but those of Pillow's formats all at once.
+        file that Pillow, tifffile, NumPy, soundfile or nibabel reads, or a Zarr folder, or the
+        address of one, such as ``s3://bucket/slide.zarr``. Pixels are read by region, but those of
+        Pillow's formats all at once.
     rank : int
         Axes that the network slides along, 1 to 3.
     layout : str, optional
@@ -69,7 +71,10 @@ def open_images(
     >>> images[0].channels, images[0].size, batch
     (3, (400, 600), False)
     """
-    if isinstance(source, (str, os.PathLike)):
+    if isinstance(source, Remote) or is_remote(source):
+        place = source if isinstance(source, Remote) else Remote(source)
+        name, stored, watched = place.name, open_file(place, series), Watched()
+    elif isinstance(source, (str, os.PathLike)):
         path = Path(source)
         watched = Watched.at(path)
         name, stored = path.name, open_file(path, series)

@@ -11,6 +11,7 @@ import numpy as np
 
 from fcconv.arguments import as_integer
 from fcconv.errors import ImageError
+from fcconv.remote import Place
 
 MOST_CHUNK = 2**26
 """Bytes of a compressed part that is read as a whole; a larger one would not be bounded memory."""
@@ -68,7 +69,7 @@ def stamp(path: Path) -> str:
     return f"{status.st_size} bytes of {status.st_mtime_ns} ns"
 
 
-def check_chunk(path: Path, array: Any) -> None:
+def check_chunk(path: Place, array: Any) -> None:
     """Refuse an array of which a part that is compressed as a whole is too large."""
     size = int(np.prod(array.chunks, dtype=object)) * int(array.dtype.itemsize)
     if size > MOST_CHUNK:
@@ -78,7 +79,7 @@ def check_chunk(path: Path, array: Any) -> None:
         )
 
 
-def check_series(path: Path, series: Any, pictures: Sequence[str]) -> int:
+def check_series(path: Place, series: Any, pictures: Sequence[str]) -> int:
     """Return the number of the picture that was asked for.
 
     Parameters

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from fcconv.errors import ImageError
 from fcconv.images.readers import needed
 from fcconv.images.stored import MOST_LISTED, Stored, check_chunk
+from fcconv.remote import Place, Remote
 
 LETTERS = {
     **dict.fromkeys(("x", "lon", "longitude", "width", "column"), "W"),
@@ -20,17 +20,18 @@ LETTERS = {
 """Axes of an image by what they are called."""
 
 
-def open_zarr(path: Path) -> Stored:
+def open_zarr(path: Place) -> Stored:
     """Open a Zarr array."""
     zarr = needed("zarr")
-    found = zarr.open(path, mode="r")
+    found = zarr.open(str(path), mode="r")
     if isinstance(found, zarr.Group):
         raise ImageError(f"{path} is a group of Zarr arrays: {_within(path, found)}")
     check_chunk(path, found)
-    return Stored((found,), _axes(found))
+    version = path.stamp() if isinstance(path, Remote) else ""
+    return Stored((found,), _axes(found), stamp=version)
 
 
-def _within(path: Path, group: Any) -> str:
+def _within(path: Place, group: Any) -> str:
     """Say which arrays a group holds, so that one can be given."""
     arrays = [
         f"{path / name} of {array.shape}"

@@ -11,13 +11,13 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fcconv.errors import OutputError
+from fcconv.remote import Place
 from fcconv.scanning.group import DIGEST_BYTES, DIGESTS, import_zarr, mend_group
 from fcconv.scanning.outputs import Output, stored_names
 from fcconv.scanning.records import (
@@ -41,7 +41,7 @@ class InFolder:
 
     Attributes
     ----------
-    path : Path
+    path : Path or Remote
         The folder.
     outputs : mapping of str to Output
         What is kept.
@@ -55,7 +55,7 @@ class InFolder:
         Tiles that are not to have scores: where they lie, zarr reads NaN.
     """
 
-    path: Path
+    path: Place
     outputs: Mapping[str, Output]
     record: Record
     arrays: Mapping[str, Any]
@@ -63,7 +63,7 @@ class InFolder:
     skipped: set[tuple[int, ...]] = field(default_factory=set)
 
     @classmethod
-    def opened(cls, path: Path, outputs: Mapping[str, Output], record: Record) -> InFolder:
+    def opened(cls, path: Place, outputs: Mapping[str, Output], record: Record) -> InFolder:
         """Make the group, or go on with one of the same run, to which nothing else writes.
 
         Raises
@@ -75,7 +75,7 @@ class InFolder:
         return cls.joining(path, outputs, record)
 
     @classmethod
-    def joining(cls, path: Path, outputs: Mapping[str, Output], record: Record) -> InFolder:
+    def joining(cls, path: Place, outputs: Mapping[str, Output], record: Record) -> InFolder:
         """Open the group of a run to which others may write.
 
         Raises
@@ -86,7 +86,7 @@ class InFolder:
         return cls._of_group(path, outputs, record, "r+")
 
     @classmethod
-    def reading(cls, path: Path, outputs: Mapping[str, Output], record: Record) -> InFolder:
+    def reading(cls, path: Place, outputs: Mapping[str, Output], record: Record) -> InFolder:
         """Open the group of a run that is finished; nothing is written.
 
         Raises
@@ -98,10 +98,10 @@ class InFolder:
 
     @classmethod
     def _of_group(
-        cls, path: Path, outputs: Mapping[str, Output], record: Record, mode: str
+        cls, path: Place, outputs: Mapping[str, Output], record: Record, mode: str
     ) -> InFolder:
         try:
-            group = import_zarr().open_group(path, mode=mode, use_consolidated=False)
+            group = import_zarr().open_group(str(path), mode=mode, use_consolidated=False)
             # a tile is there if its files are, those that hold nothing but the fill value included
             arrays = {
                 name: group[stored].with_config(WHOLE)
@@ -145,7 +145,7 @@ class InFolder:
         """Write into the attributes what the scan is, unless it is there."""
         if description_in(self.path) != description:
             with writing(self.path):
-                import_zarr().open_group(self.path, mode="r+").attrs[DESCRIBED] = description
+                import_zarr().open_group(str(self.path), mode="r+").attrs[DESCRIBED] = description
 
     def skip(self, chunk: tuple[int, ...]) -> None:
         """Take note that a tile is not to have scores."""
@@ -176,7 +176,7 @@ class InFolder:
             digest.update(np.ascontiguousarray(scores[name], output.dtype).view(np.uint8).data)
         return np.frombuffer(digest.digest(), np.uint8)
 
-    def _files(self, chunk: tuple[int, ...]) -> Iterator[Path]:
+    def _files(self, chunk: tuple[int, ...]) -> Iterator[Place]:
         """Name the files of a tile."""
         key = ("c", *map(str, chunk))
         for stored in stored_names(self.outputs).values():

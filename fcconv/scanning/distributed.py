@@ -11,10 +11,10 @@ import pickle
 import threading
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from fcconv.errors import ArgumentError, BackendError
+from fcconv.remote import Place
 from fcconv.scanning.parts import joined, score_run, whole
 from fcconv.scanning.plan import Part
 from fcconv.scanning.run import Run
@@ -62,7 +62,7 @@ def import_distributed() -> Any:
 
 
 def score_by_workers(
-    client: Any, run: Run, out: Path, existing: str, report: Callable[[Progress], None]
+    client: Any, run: Run, out: Place, existing: str, report: Callable[[Progress], None]
 ) -> int:
     """Score a run, or what is left of it, in parts on the workers of a cluster.
 
@@ -72,7 +72,7 @@ def score_by_workers(
         The cluster, whose workers see the image and `out` under the same paths as this process.
     run : Run
         What is to be scored.
-    out : Path
+    out : Path or Remote
         The folder of scores.
     existing : {"refuse", "resume", "overwrite"}
         What to do with scores that are there.
@@ -158,7 +158,7 @@ def _kept(packed: bytes) -> bytes:
     return packed
 
 
-def _score_part(packed: bytes, out: Path, part: Part) -> tuple[Progress, int]:
+def _score_part(packed: bytes, out: Place, part: Part) -> tuple[Progress, int]:
     """Score a part on a worker, and say how far it came and what it computed."""
     planned, told = _opened(packed), list[Progress]()
     # a folder of another record is refused, as nothing else was planned

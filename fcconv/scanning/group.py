@@ -1,22 +1,27 @@
-"""The zarr group that scores lie in: it is there whole or not at all, and says of which run it is.
+"""The zarr group that scores lie in, which says of which run it is.
 
-Parts of a scan may begin at the same moment, on machines that share no more than a drive. Each
-makes a group beside the place, and renames it: the first stays, and its record decides for all.
+Parts of a scan may begin at the same moment, on machines that share no more than a drive or a store
+of objects. The first one decides by its record: on a drive each makes a group beside the place, and
+renames it, so that one stays; in a store each puts the description of the group if there is none.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fcconv.errors import BackendError, OutputError
+from fcconv.remote import Place, Remote
 from fcconv.scanning.outputs import Output, stored_names
 from fcconv.scanning.records import (
     ATTRIBUTE,
+    METADATA,
     Record,
     new_beside,
     read_json,
@@ -31,7 +36,7 @@ DIGESTS = "fcconv-tiles/digests"
 DIGEST_BYTES = 32
 
 
-def begin_group(path: Path, outputs: Mapping[str, Output], record: Record) -> Record:
+def begin_group(path: Place, outputs: Mapping[str, Output], record: Record) -> Record:
     """Make a group unless one is there, and return the record of the one that is.
 
     Raises
@@ -39,13 +44,13 @@ def begin_group(path: Path, outputs: Mapping[str, Output], record: Record) -> Re
     OutputError
         If it can't be written.
     """
-    with writing(path):
-        if not path.exists():
-            made = _made(path, outputs, record)
+    with writing(path), _made(path, outputs, record) as made:
+        if isinstance(path, Remote):
+            (path / METADATA).create((made / METADATA).read_bytes())
+        elif not path.exists():
             try:
                 made.replace(path)  # which a folder that is not empty refuses
             except OSError:
-                shutil.rmtree(made)
                 if record_in(path) is None:
                     raise
     begun = record_in(path)
@@ -54,7 +59,7 @@ def begin_group(path: Path, outputs: Mapping[str, Output], record: Record) -> Re
     return begun
 
 
-def mend_group(path: Path, outputs: Mapping[str, Output], record: Record) -> None:
+def mend_group(path: Place, outputs: Mapping[str, Output], record: Record) -> None:
     """Make a group, or put one of the same run right.
 
     Raises
@@ -62,15 +67,29 @@ def mend_group(path: Path, outputs: Mapping[str, Output], record: Record) -> Non
     OutputError
         If it can't be written.
     """
-    with writing(path):
-        made = _made(path, outputs, record)
-        if path.exists():
-            _restore(made, path)
-            shutil.rmtree(made)
+    with writing(path), _made(path, outputs, record) as made:
+        if isinstance(path, Remote):
+            (path / METADATA).create((made / METADATA).read_bytes())
+        elif not path.exists():
+            made.replace(path)
+            return
+        else:
             for leftover in path.rglob("*.partial"):  # of a chunk that was being written
                 remove(leftover)
-        else:
-            made.replace(path)
+        _restore(made, path)
+
+
+def complete_group(path: Place, outputs: Mapping[str, Output], record: Record) -> None:
+    """Describe the arrays of a group that was begun in a store, all parts in the same words.
+
+    Raises
+    ------
+    OutputError
+        If it can't be written.
+    """
+    if isinstance(path, Remote):
+        with writing(path), _made(path, outputs, record) as made:
+            _restore(made, path)
 
 
 def import_zarr() -> Any:
@@ -88,10 +107,26 @@ def import_zarr() -> Any:
     return zarr
 
 
-def _made(path: Path, outputs: Mapping[str, Output], record: Record) -> Path:
-    """Make a group without chunks beside its place."""
-    codecs = import_zarr().codecs
+@contextmanager
+def _made(path: Place, outputs: Mapping[str, Output], record: Record) -> Iterator[Path]:
+    """Make a group without chunks beside its place, or for a store in a folder that goes away."""
+    if isinstance(path, Remote):
+        with tempfile.TemporaryDirectory() as folder:
+            made = Path(folder, path.name)
+            _make(made, outputs, record)
+            yield made
+        return
     made = new_beside(path)
+    try:
+        _make(made, outputs, record)
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _make(made: Path, outputs: Mapping[str, Output], record: Record) -> None:
+    """Make a group without chunks."""
+    codecs = import_zarr().codecs
     group = import_zarr().create_group(made, attributes={ATTRIBUTE: record})
     # zarr's default, zstd, takes longer than many networks
     pressed = codecs.BloscCodec(cname="lz4", clevel=1, shuffle="bitshuffle")
@@ -118,21 +153,26 @@ def _made(path: Path, outputs: Mapping[str, Output], record: Record) -> Path:
         compressors=None,
         **fixed,
     )
-    return made
 
 
-def _restore(made: Path, path: Path) -> None:
+def _restore(made: Path, path: Place) -> None:
     """Put right what describes the arrays of a group, which would decide how chunks are read.
 
     What users have added to the attributes stays where nothing else has changed.
     """
-    for file in made.rglob("zarr.json"):
-        kept = path / file.relative_to(made)
-        if kept.parent != path and _description(kept) != _description(file):
+    for file in made.rglob(METADATA):
+        if file.parent == made:
+            continue
+        kept = path.joinpath(*file.relative_to(made).parts)
+        if _description(kept) == _description(file):
+            continue
+        if isinstance(kept, Remote):
+            kept.write_bytes(file.read_bytes())
+        else:
             kept.parent.mkdir(parents=True, exist_ok=True)
             file.replace(kept)
 
 
-def _description(file: Path) -> dict[str, Any]:
+def _description(file: Place) -> dict[str, Any]:
     """Read what describes an array or a group, without what users may add."""
     return {**read_json(file), "attributes": {}}

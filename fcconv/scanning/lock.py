@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fcconv.errors import BackendError, OutputError
+from fcconv.remote import Place, Remote
 
 WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 """What the system says where a drive has no locks: some network drives do not."""
@@ -18,7 +19,7 @@ _BUSY = "another run writes to {}: wait for it"
 
 
 @contextmanager
-def locked(out: Path | None) -> Iterator[None]:
+def locked(out: Place | None) -> Iterator[None]:
     """Keep other runs away from scores.
 
     The system holds the lock, and lets go when a process ends, however it does. Its file, which is
@@ -33,7 +34,7 @@ def locked(out: Path | None) -> Iterator[None]:
     BackendError
         If filelock is not installed.
     """
-    if out is None:
+    if not isinstance(out, Path):  # memory, or a store that has no locks
         yield
         return
     try:
@@ -65,7 +66,7 @@ def locked(out: Path | None) -> Iterator[None]:
 
 
 @contextmanager
-def shared(out: Path) -> Iterator[None]:
+def shared(out: Place) -> Iterator[None]:
     """Keep runs of a whole scan away from scores, and let its parts in.
 
     Nothing rests on it but that a whole scan says so, in place of computing what parts are about
@@ -80,6 +81,9 @@ def shared(out: Path) -> Iterator[None]:
     try:
         import fcntl
     except ModuleNotFoundError:
+        yield
+        return
+    if isinstance(out, Remote):
         yield
         return
     path = _file_of(out)

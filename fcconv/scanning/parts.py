@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from fcconv.arguments import as_integer
 from fcconv.errors import ArgumentError
+from fcconv.remote import Place
 from fcconv.scanning.engine import providers_of
 from fcconv.scanning.group import begin_group
 from fcconv.scanning.lock import locked, shared
@@ -68,7 +68,9 @@ def check_part(part: Any) -> Part:
     )
 
 
-def check_shared(argument: str, out: Path | None, existing: str = "refuse", **others: Any) -> Path:
+def check_shared(
+    argument: str, out: Place | None, existing: str = "refuse", **others: Any
+) -> Place:
     """Check that parts of a scan have a place that all can write to, and nothing else is asked.
 
     Parameters
@@ -106,14 +108,14 @@ def check_shared(argument: str, out: Path | None, existing: str = "refuse", **ot
 
 
 @contextmanager
-def whole(out: Path | None, run: Run, existing: str) -> Iterator[tuple[Run, Store]]:
+def whole(out: Place | None, run: Run, existing: str) -> Iterator[tuple[Run, Store]]:
     """Open where a whole run goes, which nobody else writes to; see :func:`open_store`."""
     with locked(out):
         yield run, open_store(out, run.outputs, {} if out is None else run.record, existing)
 
 
 @contextmanager
-def joined(out: Path, run: Run, replanned: Callable[[Record], Run]) -> Iterator[tuple[Run, Store]]:
+def joined(out: Place, run: Run, replanned: Callable[[Record], Run]) -> Iterator[tuple[Run, Store]]:
     """Make the folder that parts write to, or join it in the tiles and on the engine of its record.
 
     Raises
@@ -129,7 +131,7 @@ def joined(out: Path, run: Run, replanned: Callable[[Record], Run]) -> Iterator[
 
 
 @contextmanager
-def kept(out: Path | None, run: Run, part: Part | None) -> Iterator[None]:
+def kept(out: Place | None, run: Run, part: Part | None) -> Iterator[None]:
     """Say of an error that interrupts a run that it is gone on with, if its folder is there."""
     try:
         yield

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from fcconv.arguments import as_path
 from fcconv.errors import ArgumentError
 from fcconv.geometry import Ints
 from fcconv.graph.files.load import Source
 from fcconv.graph.rewriting.sliding import Sliding
 from fcconv.images.preparation import Preparation
+from fcconv.remote import Remote, as_place
 from fcconv.scanning.audit import audited, check_audit
 from fcconv.scanning.cut_out import CutOut
 from fcconv.scanning.distributed import check_client, score_by_workers
@@ -52,7 +52,7 @@ def scan(
     providers: Sequence[str] | None = None,
     device: str | None = None,
     memory: int | str = "512MB",
-    out: str | os.PathLike[str] | None = None,
+    out: str | os.PathLike[str] | Remote | None = None,
     windows: str | None = None,
     preparation: Preparation | None = None,
     layout: str | None = None,
@@ -189,7 +189,7 @@ def scan(
     if existing not in ("refuse", "resume", "overwrite"):
         raise ArgumentError(f"existing is 'refuse', 'resume' or 'overwrite', got {existing!r}")
     budget, chosen = parse_bytes(memory), checked(engine, providers, device)
-    target = None if out is None else as_path(out, "out")
+    target = None if out is None else as_place(out, "out")
     if progress is not None and not callable(progress):
         raise ArgumentError(f"progress needs a function, got {progress!r}")
     own = None if part is None else check_part(part)
