@@ -113,6 +113,12 @@ class Remote:
         with self._opened() as (files, place):
             files.rm(place, recursive=True)
 
+    def names(self) -> frozenset[str]:
+        """Return the addresses of all objects in it."""
+        with self._opened() as (files, place):
+            found = files.find(place)
+        return frozenset(f"{self.url.rstrip('/')}{name.removeprefix(place)}" for name in found)
+
     def stamp(self) -> str:
         """Return a digest of what lies in it: names, sizes and versions; "" if none can say."""
         with self._opened() as (files, place):

@@ -79,6 +79,7 @@ def test_parts_that_begin_at_once_agree(bucket: str) -> None:
             begun = list(threads.map(lambda record: begin_group(place, outputs, record), records))  # noqa: B023
         assert begun[0] in records
         assert begun == [begun[0]] * 4
+        assert begin_group(place, outputs, {"part": 4}) == begun[0]
 
 
 def test_what_is_damaged_or_missing_is_computed_again(bucket: str) -> None:
@@ -117,7 +118,9 @@ def test_an_image_in_a_store(bucket: str) -> None:
     found = fcconv.scan(image=url, **given)
     assert_identical(found.scores[...], fcconv.scan(small_network(), pixels).scores, "remote")
     assert fcconv.scan(image=url, **given, existing="resume").computed == 0
+    version = Remote(url).stamp()
     stored[1, 20, 20] = pixels[1, 20, 20] + 1
+    assert "" != version != Remote(url).stamp()
     with pytest.raises(OutputError, match="its image is"):
         fcconv.scan(image=url, **given, existing="resume")
     with pytest.raises(ImageError, match=r"nothing\.zarr is not a Zarr array, or not there"):

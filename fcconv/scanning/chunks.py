@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fcconv.errors import OutputError
-from fcconv.remote import Place
+from fcconv.remote import Place, Remote
 from fcconv.scanning.group import DIGEST_BYTES, DIGESTS, import_zarr, mend_group
 from fcconv.scanning.outputs import Output, stored_names
 from fcconv.scanning.records import (
@@ -164,7 +164,8 @@ class InFolder:
             If it has lost what was written to it.
         """
         self._check_folder()
-        if not all(chunk in self.skipped or self._is_there(chunk) for chunk in self.chunks()):
+        is_there = self._listed(self.path) if isinstance(self.path, Remote) else self._is_there
+        if not all(chunk in self.skipped or is_there(chunk) for chunk in self.chunks()):
             raise OutputError(f"{self.path} has lost finished tiles while others were computed")
         return self.arrays
 
@@ -186,6 +187,11 @@ class InFolder:
     def _is_there(self, chunk: tuple[int, ...]) -> bool:
         """Say whether a tile has its files; a link or a pipe in the place of one is none."""
         return all(file.is_file() and not file.is_symlink() for file in self._files(chunk))
+
+    def _listed(self, folder: Remote) -> Callable[[tuple[int, ...]], bool]:
+        """Answer the same by one list, where each answer would be a request."""
+        names = folder.names()
+        return lambda chunk: all(str(file) in names for file in self._files(chunk))
 
     def _check_folder(self) -> None:
         """Check that the folder is still there, and of this run."""

@@ -82,7 +82,7 @@ def scan(
     image : array or path
         Pixels ``(C, *S)`` or ``(N, C, *S)``: an array of a backend, or whatever is sliced like
         one (a memmap, zarr, h5py, dask), read by region; or a file: PNG, JPEG, BMP, WebP, TIFF and
-        its pyramids, npy, zarr, WAV, NIfTI.
+        its pyramids, npy, zarr, also by its address, WAV, NIfTI.
     stride : int or sequence of int, optional
         Pixels from one window to the next; the network's own, if left out. A network that slides
         already scores every n-th of its windows at n times its stride.
@@ -103,7 +103,8 @@ def scan(
         weights, and scores that stay in memory come on top. Tiles stay near 64 MB, as larger ones
         are not faster, unless their windows need more.
     out : path, optional
-        Where scores go: a ``.zarr`` folder, a ``.npy`` or ``.npz`` file; memory, if left out.
+        Where scores go: a ``.zarr`` folder, also by its address, ``s3://bucket/x.zarr``, a ``.npy``
+        or ``.npz`` file; memory, if left out.
     windows : {"shared", "exact", "crops"}, optional
         Whether windows share one pass; or one that gives each the score of its crop, with what it
         can't share computed for each; or each is cut out and scored by itself. Where a network
