@@ -44,10 +44,13 @@ def begin_group(path: Place, outputs: Mapping[str, Output], record: Record) -> R
     OutputError
         If it can't be written.
     """
+    begun = record_in(path)
+    if begun is not None:
+        return begun
     with writing(path), _made(path, outputs, record) as made:
         if isinstance(path, Remote):
             (path / METADATA).create((made / METADATA).read_bytes())
-        elif not path.exists():
+        else:
             try:
                 made.replace(path)  # which a folder that is not empty refuses
             except OSError:
