@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from fcconv.graph.running.compiled import Compiled
     from fcconv.graph.running.engines import compile  # noqa: A004 - fcconv.compile, as re.compile
     from fcconv.images.preparation import Preparation
+    from fcconv.images.reading import Reading
     from fcconv.scanning.result import Scan
     from fcconv.scanning.saved import open_scan
     from fcconv.scanning.scan import scan
@@ -51,6 +52,7 @@ _NETWORKS = {
     "PatchNetwork": "fcconv.graph.rewriting.weights",
     "Pointwise": "fcconv.graph.rewriting.pointwise",
     "Preparation": "fcconv.images.preparation",
+    "Reading": "fcconv.images.reading",
     "Scan": "fcconv.scanning.result",
     "Sliding": "fcconv.graph.rewriting.sliding",
     "certify": "fcconv.certificate.certify",
@@ -82,6 +84,7 @@ __all__ = [
     "PatchNetwork",
     "Pointwise",
     "Preparation",
+    "Reading",
     "Scan",
     "ShapeError",
     "Sliding",

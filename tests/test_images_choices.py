@@ -25,7 +25,7 @@ LABEL = np.ascontiguousarray(HWC[::-1, ::-1][:70, :70])
 
 
 def take(source: Any, rank: int = 2, layout: str | None = None, **choice: Any) -> Image:
-    [image], batch = open_images(source, rank, layout, **choice)
+    [image], batch = open_images(source, rank, layout=layout, **choice)
     assert not batch
     return image
 
@@ -114,7 +114,7 @@ def test_series_of_what_has_none(tmp_path: Path) -> None:
     check_regions(take(tmp_path / "a.npy", series=0), RGB)
     with pytest.raises(ImageError, match=r"a\.npy has no series 1: choose one of 0"):
         take(tmp_path / "a.npy", series=1)
-    with pytest.raises(ImageError, match="but this is an array"):
+    with pytest.raises(ImageError, match="but the image is an array"):
         take(RGB, series=0)
 
 
@@ -181,7 +181,7 @@ def test_what_is_advised_for_other_axes_works(tmp_path: Path) -> None:
         assert advice in str(caught.value)
     check_regions(take(path, layout="CHW"), RGB)
     check_regions(take(path, page=2), RGB[2:])
-    assert len(open_images(path, 2, "NHW")[0]) == 3
+    assert len(open_images(path, 2, layout="NHW")[0]) == 3
 
 
 # Zarr -------------------------------------------------------------------------------------------

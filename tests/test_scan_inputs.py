@@ -136,8 +136,9 @@ REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_refusals(name: str) -> None:
     arguments, error, said = REFUSED[name]
+    given: dict[str, Any] = {"image": picture(), "engine": "numpy", **arguments}
     with pytest.raises(error, match=said):
-        fcconv.scan(small_network(), **{"image": picture(), "engine": "numpy", **arguments})
+        fcconv.scan(small_network(), **given)
 
 
 def rows_network() -> onnx.ModelProto:

@@ -88,6 +88,7 @@ def _checked(options: Options, images: Sequence[Path]) -> Path:
         ("--heatmap", wanted.heatmap),
         ("--report", wanted.report),
         ("--peaks", wanted.peaks),
+        ("--map", wanted.map),
     ):
         if path is not None:
             raise click.UsageError(

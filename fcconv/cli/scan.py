@@ -21,6 +21,7 @@ from fcconv.cli.options import (
     window_option,
 )
 from fcconv.images.padded import PADS
+from fcconv.images.reading import Reading, as_reading
 from fcconv.scanning.activation import ACTIVATIONS
 from fcconv.scanning.score_files import suffixes
 from fcconv.scanning.windows import WINDOWS
@@ -214,10 +215,12 @@ def scan(
         from fcconv.cli.scanning import Options, scan_and_show
         from fcconv.cli.wanted import Wanted
     wanted = Wanted(**{field.name: options.pop(field.name) for field in fields(Wanted)})
+    reading = as_reading({name: options.pop(name) for name in Reading.__annotations__})
     found, are_several = images_of(images)
     asked = Options(
         image=found[0],
         wanted=wanted,
+        reading=reading,
         stride=stride_of(stride),
         window=integers_of("--window", window),
         scale=None if scale is None else scale[0],

@@ -19,6 +19,7 @@ from fcconv.graph.rewriting.sliding import Sliding
 from fcconv.images.image import Image
 from fcconv.images.opening import open_images
 from fcconv.images.preparation import Preparation
+from fcconv.images.reading import Reading
 from fcconv.images.scales import Resized, resized
 from fcconv.scanning import scan as scanning
 from fcconv.scanning import tiles
@@ -49,9 +50,7 @@ class Options:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     nodata: float | None
-    layout: str | None
-    series: int | None
-    page: int | None
+    reading: Reading
     labels: tuple[str, ...] | None
     activation: str | None
     scales: tuple[float, ...]
@@ -91,9 +90,7 @@ def scans_of(options: Options, network: Network) -> list[Scan]:
 def _sizes(options: Options, network: Network) -> list[Image | Resized]:
     """Open the image in all sizes, and check that windows fit in."""
     with explained(network):
-        images, _ = open_images(
-            options.image, len(network.window), options.layout, options.series, options.page
-        )
+        images, _ = open_images(options.image, len(network.window), **options.reading)
     if len(images) != 1:
         raise click.BadParameter(
             f"needs one image, not a batch: --page 0 to {len(images) - 1} takes one of it",

@@ -15,9 +15,11 @@ from fcconv.cli.output import progress
 from fcconv.cli.scan_results import Peaks, facts, show
 from fcconv.errors import OutputError
 from fcconv.report.blocks import ranges
-from fcconv.report.files import PEAK_FORMATS, check_writable, peak_format
+from fcconv.report.files import check_writable, named, suffix_of
 from fcconv.report.heatmap import write_heatmap
+from fcconv.report.maps import MAP_FORMATS, map_format, write_map
 from fcconv.report.page import write_page
+from fcconv.report.peak_files import PEAK_FORMATS, peak_format
 from fcconv.scanning.peaks import Peak, merge_peaks
 from fcconv.scanning.result import Scan
 
@@ -32,6 +34,7 @@ class Wanted:
     heatmap: Path | None
     report: Path | None
     peaks: Path | None
+    map: Path | None
     threshold: float | None
     overlap: float | None
     only: tuple[str, ...]
@@ -61,15 +64,16 @@ class Wanted:
             "--heatmap": (self.heatmap, (".png",)),
             "--report": (self.report, (".html", ".htm")),
             "--peaks": (self.peaks, tuple(PEAK_FORMATS)),
+            "--map": (self.map, tuple(MAP_FORMATS)),
         }
         for option, (path, known) in suffixes.items():
             if path is None:
                 continue
             if path.resolve() in [other.resolve() for other in read]:
                 raise click.BadParameter(f"it would replace {path}, an input", param_hint=option)
-            if path.suffix.lower() not in known:
+            if not suffix_of(path.name, known):
                 raise click.BadParameter(
-                    f"{path} needs to end in {' or '.join(known)}", param_hint=option
+                    f"{path} needs to end in {named(known)}", param_hint=option
                 )
             if not path.parent.is_dir():
                 raise click.BadParameter(f"there is no folder {path.parent}", param_hint=option)
@@ -87,11 +91,14 @@ class Wanted:
                 raise click.BadParameter("needs a number, got NaN", param_hint=option)
         if rank != 2 and self.report is not None:
             raise click.BadParameter(f"a page shows two axes, not {rank}", param_hint="--report")
-        if self.peaks is not None:
+        for option, path, check in (
+            ("--peaks", self.peaks, peak_format),
+            ("--map", self.map, map_format),
+        ):
             try:
-                peak_format(self.peaks.name, rank)
+                _ = path and check(path.name, rank)
             except OutputError as error:
-                raise click.BadParameter(str(error), param_hint="--peaks") from error
+                raise click.BadParameter(str(error), param_hint=option) from error
 
 
 def deliver(
@@ -107,7 +114,7 @@ def deliver(
     if wanted.as_json:
         print_json(facts(scans, peaks))
     else:
-        show(scans, peaks, (*written, wanted.heatmap, wanted.report, wanted.peaks))
+        show(scans, peaks, (*written, wanted.heatmap, wanted.report, wanted.peaks, wanted.map))
 
 
 def find_peaks(wanted: Wanted, scans: Sequence[Scan]) -> Peaks:
@@ -145,6 +152,8 @@ def _write(
     """Write the files asked for."""
     if wanted.peaks is not None:
         found.write_peaks(wanted.peaks, peaks)
+    if wanted.map is not None:
+        write_map(wanted.map, found)
     if wanted.heatmap is None and wanted.report is None:
         return
     overview = found.overview()

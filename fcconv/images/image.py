@@ -12,11 +12,13 @@ import numpy as np
 
 from fcconv.errors import ImageError
 from fcconv.images.blocks import blocks
+from fcconv.images.coordinates import Coordinates
 from fcconv.images.formats import reason
 from fcconv.images.layouts import channels_as_pages, unit
 from fcconv.images.mapped import is_whole, release
 from fcconv.images.missing import Mask, cleared, without_value
-from fcconv.images.stored import Asked, Stored
+from fcconv.images.reading import Reading
+from fcconv.images.stored import Stored
 from fcconv.images.watched import Watched
 
 OVERVIEW_BLOCK_ENTRIES = 2**24
@@ -44,7 +46,7 @@ class Image:
         Whether the last channel is opacity, which has to be full and is left out.
     watched : Watched
         Its files, as they were before they were opened.
-    asked : Asked
+    asked : Reading
         How it was to be opened.
     """
 
@@ -54,7 +56,7 @@ class Image:
     at: tuple[int, ...]
     alpha: bool = False
     watched: Watched = field(default_factory=Watched)
-    asked: Asked = field(default_factory=Asked)
+    asked: Reading = field(default_factory=Reading)
     scale = 1.0
 
     @property
@@ -99,6 +101,18 @@ class Image:
             told = channels_as_pages(self._layout())
             ways.append(f"layout={told!r} and page (--layout {told} --page K) take one of them")
         return ", or ".join(ways)
+
+    @property
+    def coordinates(self) -> Coordinates | None:
+        """Where in the world its pixels lie, along its spatial axes; None where it says nothing."""
+        told = self.stored.coordinates
+        if told is None:
+            return None
+        known = [place for place, letter in enumerate(self.stored.axes) if letter in "DHW"]
+        places = [self.axes.index(letter) for letter in self._spatial]
+        if not set(places) <= set(known):
+            return None
+        return told.along([known.index(place) for place in places])
 
     @property
     def nodata(self) -> float | None:

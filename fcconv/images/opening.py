@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -13,17 +13,12 @@ from fcconv.errors import ImageError
 from fcconv.images.formats import open_file, reason
 from fcconv.images.image import Image
 from fcconv.images.layouts import find_axes, unit
-from fcconv.images.stored import Asked, Stored
+from fcconv.images.reading import ANY_IMAGE, Reading, as_reading
+from fcconv.images.stored import Stored
 from fcconv.images.watched import Watched
 
 
-def open_images(
-    source: Any,
-    rank: int,
-    layout: str | None = None,
-    series: int | None = None,
-    page: int | None = None,
-) -> tuple[list[Image], bool]:
+def open_images(source: Any, rank: int, **reading: Unpack[Reading]) -> tuple[list[Image], bool]:
     """Open an image or a batch of images, of which regions will be read.
 
     Parameters
@@ -34,17 +29,8 @@ def open_images(
         read by region, but those of Pillow's formats all at once.
     rank : int
         Axes that the network slides along, 1 to 3.
-    layout : str, optional
-        A letter for each axis of the source: N for the images of a batch, C for channels, and W,
-        HW or DHW for the spatial ones. By default what the format says; of an array without or
-        with channels first, or a batch of these. Where it names C, every entry along that axis is
-        a channel, be it tagged as opacity or not.
-    series : int, optional
-        Which picture of a file that holds several; by default the largest that is not a label, a
-        macro image or a thumbnail.
-    page : int, optional
-        Which one to take where there are other axes, such as time, depth or those of a batch,
-        counted with the last of these axes fastest.
+    **reading
+        How it is opened, see :class:`fcconv.images.reading.Reading`.
 
     Returns
     -------
@@ -56,7 +42,9 @@ def open_images(
     Raises
     ------
     ImageError
-        If there is no such image, or its axes or dtype do not fit.
+        If there is no such image, its axes or dtype do not fit, or it can't be opened so.
+    ArgumentError
+        If there is no such keyword.
     BackendError
         If a library is missing that reads the format.
 
@@ -67,12 +55,14 @@ def open_images(
     >>> images[0].channels, images[0].size, batch
     (3, (400, 600), False)
     """
+    asked = as_reading({**reading})
+    layout, page = asked.get("layout"), asked.get("page")
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
         watched = Watched.at(path)
-        name, stored = path.name, open_file(path, series)
+        name, stored = path.name, open_file(path, asked)
     else:
-        name, stored, watched = "array", _array(source, series), Watched()
+        name, stored, watched = "array", _array(source, asked), Watched()
     shape = tuple(int(length) for length in stored.levels[0].shape)
     _check_dtype(name, stored.levels[0].dtype)
     axes, at = find_axes(name, stored.axes, shape, rank, layout, page)
@@ -82,7 +72,6 @@ def open_images(
         name += f", series {stored.series}"
     if page is not None:
         name += f", page {page}"
-    asked = Asked(layout, series, page)
     alpha = stored.alpha and layout is None and "C" in axes
     if "N" not in axes:
         return [Image(name, stored, axes, at, alpha, watched, asked)], False
@@ -95,7 +84,7 @@ def open_images(
     ], True
 
 
-def _array(source: Any, series: int | None) -> Stored:
+def _array(source: Any, asked: Reading) -> Stored:
     """Check that a source is an array from which something can be read."""
     if isinstance(source, np.ma.MaskedArray):
         raise ImageError("the image is a masked array: fill what is hidden first, with .filled(0)")
@@ -106,8 +95,8 @@ def _array(source: Any, series: int | None) -> Stored:
         raise ImageError(f"the image, a {kind}, can't be read: {reason(error)}") from error
     if not is_array:
         raise ImageError(f"an image is an array or the path of a file, got {type(source).__name__}")
-    if series is not None:
-        raise ImageError("series chooses among the pictures of a file, but this is an array")
+    for name in asked.keys() - ANY_IMAGE:
+        raise ImageError(f"{name} says how a file is read, but the image is an array: leave it out")
     has_dtypes_of_its_own = not isinstance(source.dtype, np.dtype) and library(source)
     return Stored((to_numpy(source) if has_dtypes_of_its_own else source,))
 

@@ -12,8 +12,8 @@ import numpy as np
 from fcconv.errors import ArgumentError
 from fcconv.images.image import Image
 from fcconv.images.missing import Mask
+from fcconv.images.reading import Reading
 from fcconv.images.scales import Resized
-from fcconv.images.stored import Asked
 
 PADS = ("edge", "reflect", "constant")
 """Pixels that are new at the end of an image: the last one again, those before it mirrored, or 0,
@@ -89,7 +89,7 @@ class Padded:
         return self.image.nodata
 
     @property
-    def asked(self) -> Asked:
+    def asked(self) -> Reading:
         """How it was to be opened."""
         return self.image.asked
 

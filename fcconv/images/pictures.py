@@ -9,6 +9,7 @@ import numpy as np
 
 from fcconv.errors import ImageError
 from fcconv.images.readers import needed
+from fcconv.images.reading import Reading
 from fcconv.images.stored import Stored, check_series, stamp
 
 PICTURES = ("PNG", "JPEG", "BMP", "DIB", "WEBP", "GIF", "PPM", "JPEG2000")
@@ -18,12 +19,12 @@ SIZ = b"\xff\x4f\xff\x51"
 """How the codes of a JPEG 2000 begin; 42 bytes later comes the first channel's number of bits."""
 
 
-def open_picture(path: Path, series: int | None) -> Stored:
+def open_picture(path: Path, reading: Reading) -> Stored:
     """Decode a picture, or one of several that the file holds."""
     pillow, transposing = needed("PIL.Image"), needed("PIL.ImageOps")
     try:
         with pillow.open(path, formats=PICTURES) as picture:
-            number = _chosen(path, picture, series)
+            number = _chosen(path, picture, reading.get("series"))
             bits = _bits(path, picture)
             picture.load()
             transposing.exif_transpose(picture, in_place=True)

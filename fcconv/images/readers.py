@@ -60,18 +60,19 @@ def open_sound(path: Path) -> Sound:
     file = needed("soundfile").SoundFile(path)
     _check_wav(path)
     shape = int(file.frames), int(file.channels)
-    return Sound(shape, file, np.empty((0, shape[1]), np.float32))
+    return Sound(shape, int(file.samplerate), file, np.empty((0, shape[1]), np.float32))
 
 
 @dataclass(eq=False)
 class Sound:
-    """Samples of a sound file, frames by channels, as float32 from -1 to 1.
+    """Samples of a sound file, frames by channels, so many frames a second, float32 from -1 to 1.
 
     libsndfile goes to a frame of an Ogg file only about, so that these are decoded from the
     beginning on. What was read last is kept: regions that overlap, and go forward, are read once.
     """
 
     shape: tuple[int, int]
+    rate: int
     _file: Any
     _kept: np.ndarray
     _first: int = 0

@@ -5,26 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from fcconv.arguments import as_integer
 from fcconv.errors import ImageError
+from fcconv.images.coordinates import Coordinates
 
 MOST_CHUNK = 2**26
 """Bytes of a compressed part that is read as a whole; a larger one would not be bounded memory."""
 
 MOST_LISTED = 8
 """Pictures of a file that a message lists."""
-
-
-class Asked(NamedTuple):
-    """How an image was to be opened; see :func:`fcconv.images.opening.open_images`."""
-
-    layout: str | None = None
-    series: int | None = None
-    page: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +43,8 @@ class Stored:
         Which picture of the file it is, where there are several.
     notes : tuple of str
         What was decided, or found, that changes what the pixels mean.
+    coordinates : Coordinates, optional
+        Where in the world the pixels lie, along those of `axes` that are D, H or W, in their order.
     """
 
     levels: tuple[Any, ...]
@@ -60,6 +55,7 @@ class Stored:
     nodata: float | None = None
     series: int | None = None
     notes: tuple[str, ...] = ()
+    coordinates: Coordinates | None = None
 
 
 def stamp(path: Path) -> str:

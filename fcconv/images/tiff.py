@@ -15,6 +15,7 @@ import numpy as np
 from fcconv.errors import BackendError, ImageError
 from fcconv.images.raw import Turned, open_raw
 from fcconv.images.readers import needed
+from fcconv.images.reading import Reading
 from fcconv.images.stored import Stored, check_chunk, check_series, listed, stamp
 
 LETTERS = {"Y": "H", "X": "W", "S": "C", "C": "C", "Z": "D"}
@@ -36,12 +37,12 @@ APERIO_YCBCR = 33003
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
-def open_tiff(path: Path, series: int | None) -> Stored:
+def open_tiff(path: Path, reading: Reading) -> Stored:
     """Open a picture of a TIFF: a series of pages, with its smaller levels."""
     tifffile = needed("tifffile")
     tiff = tifffile.TiffFile(path)
     try:
-        stored = _opened(path, tifffile, tiff, series)
+        stored = _opened(path, tifffile, tiff, reading.get("series"))
     except BaseException:
         tiff.close()
         raise

@@ -8,6 +8,7 @@ from typing import Any
 
 from fcconv.errors import ImageError
 from fcconv.images.readers import needed
+from fcconv.images.reading import Reading
 from fcconv.images.stored import MOST_LISTED, Stored, check_chunk
 
 LETTERS = {
@@ -20,7 +21,7 @@ LETTERS = {
 """Axes of an image by what they are called."""
 
 
-def open_zarr(path: Path) -> Stored:
+def open_zarr(path: Path, _reading: Reading) -> Stored:
     """Open a Zarr array."""
     zarr = needed("zarr")
     found = zarr.open(path, mode="r")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from fcconv.arguments import as_path
 from fcconv.errors import ArgumentError
@@ -14,6 +14,7 @@ from fcconv.graph.files.load import Source
 from fcconv.graph.rewriting.sliding import Sliding
 from fcconv.graph.running.engines import Engine
 from fcconv.images.preparation import Preparation
+from fcconv.images.reading import Reading
 from fcconv.scanning import cutting
 from fcconv.scanning.audit import audited, check_audit
 from fcconv.scanning.cut_out import CutOut
@@ -46,9 +47,6 @@ def scan(
     out: str | os.PathLike[str] | None = None,
     windows: str | None = None,
     preparation: Preparation | None = None,
-    layout: str | None = None,
-    series: int | None = None,
-    page: int | None = None,
     labels: Sequence[str] | None = None,
     activation: str | None = None,
     existing: str = "refuse",
@@ -57,6 +55,7 @@ def scan(
     pad: str | None = None,
     audit: int | None = None,
     progress: Callable[[Progress], None] | None = None,
+    **reading: Unpack[Reading],
 ) -> Scan:
     """Score every window of an image of any size, in bounded memory.
 
@@ -100,15 +99,6 @@ def scan(
         "exact", or "crops" and a stride.
     preparation : Preparation, optional
         What is done to pixels first; by default 8-bit and 16-bit ones are scaled to 0 to 1.
-    layout : str, optional
-        The axes of `image`, "HWC" say; channels first, or as its format has them, if left out.
-        Where it names C, opacity counts as a channel.
-    series : int, optional
-        Which picture of a file that holds several; the largest that is not a label, a macro image
-        or a thumbnail, if left out.
-    page : int, optional
-        Which one to take along axes that the network knows nothing of: the page of a stack, the
-        time, the image of a batch; counted with the last of these axes fastest.
     labels : sequence of str, optional
         Names of the channels of the first output.
     activation : {"softmax", "sigmoid"}, optional
@@ -136,6 +126,9 @@ def scan(
     progress : callable, optional
         Is told how far the scan is, at the beginning and, perhaps from another thread, after each
         tile.
+    **reading
+        How the image is opened: `layout`, `series`, `page` and the others of
+        :class:`fcconv.Reading`, which says what each is.
 
     Returns
     -------
@@ -182,14 +175,12 @@ def scan(
         image,
         windows=windows,
         preparation=preparation,
-        layout=layout,
         labels=labels,
-        series=series,
-        page=page,
         activation=activation,
         region=region,
         mask=mask,
         pad=pad,
+        **reading,
     )
     if audit is not None:
         check_audit(audit, job.windows)
@@ -241,6 +232,7 @@ def scan(
             unscored=tally.unscored,
             outside=tally.outside,
             scale=job.images[0].scale,
+            coordinates=job.images[0].picture.coordinates,
             pad=pad,
             notes=notes,
             images=tuple(job.images),
