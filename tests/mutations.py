@@ -962,7 +962,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a WAV that is cut off is taken for a whole one",
-        "fcconv/images/readers.py",
+        "fcconv/images/sounds.py",
         "if end > size and (long or length < STREAMED_BYTES):",
         "if False:",
         "test_images_files.py::test_a_wav_that_is_cut_off",

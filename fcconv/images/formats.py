@@ -10,17 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from fcconv.errors import FcconvError, ImageError
-from fcconv.images.coordinates import spaced
 from fcconv.images.pictures import open_picture
 from fcconv.images.raw import Turned, open_raw
-from fcconv.images.readers import open_sound, open_volume
 from fcconv.images.reading import ANY_IMAGE, Reading
+from fcconv.images.sounds import open_sound
 from fcconv.images.stored import Stored, check_series, stamp
 from fcconv.images.tiff import open_tiff
+from fcconv.images.volumes import open_volume
 from fcconv.images.zarrs import open_zarr
-
-VOLUMES = {1: "W", 2: "HW", 3: "DHW", 4: "DHWC", 5: "DHWtC"}
-"""Axes of a NIfTI file: three in space, then channels; with five, time before these."""
 
 
 def open_file(path: Path, reading: Reading) -> Stored:
@@ -105,22 +102,6 @@ def _open_npy(path: Path, _reading: Reading) -> Stored:
     return Stored((Turned(raw, order[::-1]),), stamp=stamp(path))
 
 
-def _open_sound(path: Path, _reading: Reading) -> Stored:
-    """Open a sound file."""
-    sound = open_sound(path)
-    seconds = spaced((1 / sound.rate,), "s", ("time",))
-    return Stored((sound,), "WC", stamp=stamp(path), coordinates=seconds)
-
-
-def _open_volume(path: Path, _reading: Reading) -> Stored:
-    """Open a NIfTI file, and say which way its axes run: they are not turned."""
-    volume = open_volume(path)
-    axes = VOLUMES.get(len(volume.shape))
-    if axes is None:
-        raise ImageError(f"{path} has {len(volume.shape)} axes: save the part to scan by itself")
-    return Stored((volume,), axes, stamp=stamp(path), notes=(volume.orientation,))
-
-
 ZARR = ("zarr.json", ".zarray", ".zgroup")
 """Files that only a Zarr folder holds."""
 
@@ -133,7 +114,7 @@ OPENERS: dict[str, Format] = {
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif"), PICTURE),
     **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm", ".jp2"), PICTURE),
     ".npy": Format(_open_npy),
-    **dict.fromkeys((".wav", ".flac", ".ogg"), Format(_open_sound)),
-    **dict.fromkeys((".nii", ".nii.gz"), Format(_open_volume)),
+    **dict.fromkeys((".wav", ".flac", ".ogg"), Format(open_sound)),
+    **dict.fromkeys((".nii", ".nii.gz"), Format(open_volume)),
 }
 """Suffix to the format of such a file."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fcconv.errors import ImageError
-from fcconv.images.readers import needed
+from fcconv.images.libraries import needed
 from fcconv.images.reading import Reading
 from fcconv.images.stored import Stored, check_series, stamp
 

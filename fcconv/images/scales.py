@@ -11,8 +11,8 @@ import numpy as np
 
 from fcconv.errors import ImageError, UnsupportedError
 from fcconv.images.image import Image
+from fcconv.images.libraries import needed
 from fcconv.images.missing import Mask, cleared
-from fcconv.images.readers import needed
 
 MAX_SCALE, MIN_SCALE = 16, 1 / 4096
 """Limits of a scale."""

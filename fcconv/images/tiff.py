@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from fcconv.errors import BackendError, ImageError
+from fcconv.images.libraries import needed
 from fcconv.images.raw import Turned, open_raw
-from fcconv.images.readers import needed
 from fcconv.images.reading import Reading
 from fcconv.images.stored import Stored, check_chunk, check_series, listed, stamp
 

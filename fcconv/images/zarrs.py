@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fcconv.errors import ImageError
-from fcconv.images.readers import needed
+from fcconv.images.libraries import needed
 from fcconv.images.reading import Reading
 from fcconv.images.stored import MOST_LISTED, Stored, check_chunk
 
