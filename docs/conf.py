@@ -6,7 +6,8 @@ them, on the site as in the checkout.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 import fcconv
 
@@ -37,16 +38,16 @@ html_title = "fcconv"
 html_extra_path = ["interactive"]
 
 
-def escape_stars(
-    _app: Sphinx, _what: str, _name: str, _obj: object, _options: object, lines: list[str]
-) -> None:
-    """Keep Sphinx from taking the star of a shape ``(N, C, *S)`` for the start of emphasis."""
+def escape_stars(*event: Any) -> None:
+    """Keep Sphinx from taking the star of ``(N, C, *S)`` or ``*.tif`` for the start of emphasis."""
+    lines: list[str] = event[-1]
     for k, line in enumerate(lines):
         words = line.split("``")
-        words[::2] = [word.replace(" *", " \\*").replace("(*", "(\\*") for word in words[::2]]
+        words[::2] = [re.sub(r"(?<=[ ('])\*(?=[\w.])", r"\\*", word) for word in words[::2]]
         lines[k] = "``".join(words)
 
 
 def setup(app: Sphinx) -> None:
     """Tell Sphinx what to call."""
     app.connect("autodoc-process-docstring", escape_stars, priority=100)  # before numpydoc
+    app.connect("sphinx-click-process-description", escape_stars)

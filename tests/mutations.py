@@ -324,7 +324,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a backend does not compile",
-        "fcconv/graph/running/engines.py",
+        "fcconv/graph/engines/compiling.py",
         "call = backend.jit(apply)",
         "call = apply",
         "test_backends.py::test_it_computes_networks",
@@ -682,7 +682,7 @@ MUTATIONS = [
     ),
     Mutation(
         "onnxruntime takes memory by patterns",
-        "fcconv/graph/running/session.py",
+        "fcconv/graph/engines/session.py",
         "options.enable_mem_pattern = False",
         "options.enable_mem_pattern = True",
         "test_scan_limits.py::test_values_go_when_they_are_read",
@@ -1123,7 +1123,7 @@ MUTATIONS = [
     ),
     Mutation(
         "arguments that don't fit end in a traceback",
-        "fcconv/graph/following.py",
+        "fcconv/graph/rewriting/following.py",
         "with computing(node):  # whatever a network that others wrote holds",
         "if True:",
         f"{FORGERIES}::test_a_node_that_does_not_fit_is_named",

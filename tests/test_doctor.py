@@ -17,7 +17,7 @@ from fcconv.cli.app import bench
 from fcconv_bench.suites import SUITES
 
 ROOT = Path(__file__).parent.parent
-OURS = {"cli", "train", "test", "fields", "peers", "lint"}
+OURS = {"cli", "train", "test", "fields", "peers", "lint", "docs"}
 """Extras that are no power of a user."""
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
-import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -25,7 +25,7 @@ def canvas(wide: float, high: float) -> tuple[Figure, Axes]:
 
 def grid(
     axes: Axes,
-    numbers: Sequence[Sequence[object]] | npt.NDArray[np.float64],
+    numbers: Sequence[Sequence[object]] | npt.NDArray[Any],
     left: float,
     top: float,
     colour: str | Sequence[Sequence[str]],

@@ -10,7 +10,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 
 HERE = Path(__file__).parent
-DRAWINGS = ("three_forms", "sliding", "strides", "padded", "house")
+DRAWINGS = ("same_product", "sliding", "strides", "padded", "house")
 """Scripts, each of which draws one picture."""
 
 

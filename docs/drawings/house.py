@@ -38,7 +38,7 @@ def imported(path: Path) -> Iterator[str]:
 def arrows() -> dict[Room, set[Room]]:
     """Return the rooms that each room imports from."""
     found: dict[Room, set[Room]] = defaultdict(set)
-    for path in set(ROOT.rglob("*.py")) - {ROOT / "__main__.py"}:
+    for path in sorted({*ROOT.rglob("*.py")} - {ROOT / "__main__.py"}):
         name = ".".join(path.relative_to(ROOT.parent).with_suffix("").parts)
         here = room_of(name + ".x")
         found[here] |= {room_of(other) for other in imported(path)} - {here}
@@ -76,7 +76,7 @@ places = {
 figure, axes = plt.subplots(figsize=(9, 1.05 * len(rows) + 0.5))
 axes.set(xlim=(0, 10), ylim=(-0.6, 1.5 * max(rows) + 0.7))
 axes.axis("off")
-for room, other in shown(found, level):
+for room, other in sorted(shown(found, level)):
     (x, y), (to_x, to_y) = places[room], places[other]
     is_down = to_y < y
     axes.annotate(
@@ -90,7 +90,7 @@ for room, other in shown(found, level):
             "connectionstyle": "arc3,rad=0.05" if is_down else "arc3,rad=0.25",
         },
     )
-for room, (x, y) in places.items():
+for room, (x, y) in sorted(places.items()):
     shape = FancyBboxPatch(
         (x - 0.72, y - 0.24), 1.44, 0.48, boxstyle="round,pad=0.04", facecolor="#dbeefb",
         edgecolor="#56b4e9", zorder=3,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from cells import PALE, PIXEL, RESULT, canvas, grid, outline, say
 
 x = np.arange(1, 17).reshape(4, 4)

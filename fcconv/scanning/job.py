@@ -11,7 +11,7 @@ import numpy as np
 import fcconv
 from fcconv.arguments import check_type
 from fcconv.errors import ArgumentError, ImageError, UnsupportedError
-from fcconv.graph.running.engines import Engine
+from fcconv.graph.engines.compiling import Engine
 from fcconv.images.gaps import Gapless
 from fcconv.images.image import Image
 from fcconv.images.layouts import unit

@@ -12,7 +12,7 @@ import numpy as np
 
 from fcconv.arguments import as_integer, as_number
 from fcconv.errors import ArgumentError
-from fcconv.graph.running.providers import in_words
+from fcconv.graph.engines.providers import in_words
 from fcconv.images.coordinates import Coordinates
 from fcconv.images.layouts import unit
 from fcconv.images.source import Pictured

@@ -10,9 +10,9 @@ from typing import Any, Unpack
 from fcconv.arguments import as_path
 from fcconv.errors import ArgumentError
 from fcconv.geometry import Ints
+from fcconv.graph.engines.compiling import Engine
 from fcconv.graph.files.load import Source
 from fcconv.graph.rewriting.sliding import Sliding
-from fcconv.graph.running.engines import Engine
 from fcconv.images.preparation import Preparation
 from fcconv.images.reading import Reading
 from fcconv.scanning import cutting

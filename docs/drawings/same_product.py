@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from cells import PIXEL, RESULT, WEIGHT, canvas, grid, say
 
 x = np.array([[1, 2], [3, 4]])
