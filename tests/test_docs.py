@@ -37,8 +37,8 @@ LANGUAGES = {"python", "pycon", "sh", "text"}
 COMMANDS = {"inspect", "convert", "verify", "scan", "show"}
 """What is run of the commands that pages print; the demo and benchmarks take minutes."""
 
-PEERS = {"equinox", "flax", "optax", "torch"}
-"""Snippets that import these run where the extra `peers` is installed, as in .ci/run."""
+PEERS = {"equinox", "flax", "keras", "optax", "sklearn", "torch"}
+"""Snippets that import these run where the extras `peers` and `fields` are, as in .ci/run."""
 
 
 @dataclass(frozen=True)
