@@ -67,8 +67,8 @@ def test_what_is_read_for_a_size(scale: float, level: int, image: Image) -> None
     if scale in (1, 0.5, 0.25):
         pixels = LEVELS[level]
         np.testing.assert_array_equal(read(sized), pixels)
-        part = (slice(3, 20), slice(5, 16))
-        np.testing.assert_array_equal(read(sized, *part), pixels[part])
+        region = (slice(3, 20), slice(5, 16))
+        np.testing.assert_array_equal(read(sized, *region), pixels[region])
         assert sized.bytes((7, 8)) == 7 * 8 * 3
         return
     # as the level alone is resampled by what is left, to a rounding of where its regions begin

@@ -12,7 +12,7 @@ import numpy as np
 
 from fcconv.errors import ImageError
 from fcconv.images.blocks import blocks
-from fcconv.images.coordinates import Coordinates
+from fcconv.images.coordinates import Coordinates, spaced
 from fcconv.images.formats import reason
 from fcconv.images.layouts import channels_as_pages, unit
 from fcconv.images.mapped import is_whole, release
@@ -110,7 +110,10 @@ class Image:
     @property
     def coordinates(self) -> Coordinates | None:
         """Where in the world its pixels lie, along its spatial axes; None where it says nothing."""
-        told = self.stored.coordinates
+        told, side = self.stored.coordinates, self.asked.get("source_mpp")
+        if side is not None:
+            rank = len(self._spatial)
+            return spaced([float(side)] * rank, "µm", ("z", "y", "x")[-rank:])
         if told is None:
             return None
         known = [place for place, letter in enumerate(self.stored.axes) if letter in "DHW"]

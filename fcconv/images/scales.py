@@ -19,7 +19,7 @@ MAX_SCALE, MIN_SCALE = 16, 1 / 4096
 """Limits of a scale."""
 
 
-def resized(image: Image, scale: float) -> Resized:
+def resized(image: Image | Resized, scale: float) -> Resized:
     """Return an image in another size.
 
     It is read from the coarsest level of a pyramid that has at least the pixels wanted; what is
@@ -27,7 +27,7 @@ def resized(image: Image, scale: float) -> Resized:
 
     Parameters
     ----------
-    image : Image
+    image : Image or Resized
         The image, with two spatial axes.
     scale : float
         The new size, as a factor of the image's.
@@ -39,13 +39,15 @@ def resized(image: Image, scale: float) -> Resized:
     UnsupportedError
         If the image has another number of axes.
     """
-    if not MIN_SCALE <= scale <= MAX_SCALE:
-        raise ImageError(f"a scale lies between {MIN_SCALE} and {MAX_SCALE}, got {scale}")
-    if len(image.size) != 2:
-        raise UnsupportedError(f"{image.name}: only images of two axes are resized; use scale 1")
-    factors = factors_of(image)
-    level = level_for(scale, factors)
-    return Resized(image, scale, level, factors[level] or 1.0)
+    picture, total = image.picture, scale * image.scale
+    if not MIN_SCALE <= total <= MAX_SCALE:
+        raise ImageError(f"a scale lies between {MIN_SCALE} and {MAX_SCALE}, got {total}")
+    if len(picture.size) != 2:
+        raise UnsupportedError(f"{picture.name}: only images of two axes are resized; use scale 1")
+    factors = factors_of(picture)
+    level = level_for(total, factors)
+    remarks = image.remarks if isinstance(image, Resized) else ()
+    return Resized(picture, total, level, factors[level] or 1.0, remarks)
 
 
 def factors_of(image: Image) -> list[float | None]:
@@ -83,7 +85,7 @@ class Resized(Derived):
     @property
     def name(self) -> str:
         """What errors call it."""
-        return f"{self.image.name} times {self.scale:g}"
+        return self.image.name + ("" if self.scale == 1 else f" times {self.scale:g}")
 
     @property
     def size(self) -> tuple[int, ...]:
