@@ -158,8 +158,8 @@ class Names(click.ParamType[tuple[str, ...]]):
 @click.option(
     "--magnification",
     type=click.FLOAT,
-    help="Reads the image as an objective of this power shows it: by the power that its file tells, "
-    "else at 10 / MAGNIFICATION microns a pixel.",
+    help="Reads the image as an objective of this power shows it, by the power that its file "
+    "tells, or at 10 / MAGNIFICATION microns a pixel.",
 )
 @click.option("--source-mpp", type=click.FLOAT, help="Microns a pixel of the image itself.")
 @click.option("--labels", type=Names(), help="Names of the network's classes: cat,dog.")
