@@ -210,7 +210,8 @@ def test_only_pictures_have_sizes() -> None:
 
 
 def test_results_stay_in_pixels_of_the_image(pyramid: Path, tmp_path: Path) -> None:
-    out, told = tmp_path / "scores.zarr", {"layout": "HWC", "mpp": 0.5}
+    out = tmp_path / "scores.zarr"
+    told: dict[str, Any] = {"layout": "HWC", "mpp": 0.5}
     two = np.ascontiguousarray(HWC[..., :2])
     with tifffile.TiffWriter(pyramid) as writer:
         made: dict[str, Any] = {"photometric": "minisblack", "planarconfig": "contig"}

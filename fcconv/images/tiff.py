@@ -69,6 +69,8 @@ def _opened(
     path: Path, tifffile: Any, tiff: Any, series: int | None, before: Sequence[str]
 ) -> Stored:
     pictures = [_words(candidate) for candidate in tiff.series]
+    if not pictures:
+        raise ImageError(f"{path} can't be read: it holds no picture, or is cut off")
     number = _largest(tiff.series) if series is None else check_series(path, series, pictures)
     chosen, several = tiff.series[number], len(pictures) > 1
     page, axes = chosen.keyframe, chosen.axes
