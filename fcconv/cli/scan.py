@@ -149,6 +149,19 @@ class Names(click.ParamType[tuple[str, ...]]):
 @click.option("--layout", help="The axes of the image, HWC say, where its format does not tell.")
 @click.option("--series", type=int, help="Which picture of a file that holds several, from 0 on.")
 @click.option("--page", type=int, help="Which page of a stack, time, image of a batch, from 0 on.")
+@click.option("--level", type=int, help="Which level of a pyramid is read, from 0 on.")
+@click.option(
+    "--mpp",
+    type=click.FLOAT,
+    help="Microns a pixel at which the image is read, 0.5 say, by those that its file tells.",
+)
+@click.option(
+    "--magnification",
+    type=click.FLOAT,
+    help="Reads the image as an objective of this power shows it, by the power that its file "
+    "tells, or at 10 / MAGNIFICATION microns a pixel.",
+)
+@click.option("--source-mpp", type=click.FLOAT, help="Microns a pixel of the image itself.")
 @click.option("--labels", type=Names(), help="Names of the network's classes: cat,dog.")
 @click.option(
     "--activation",

@@ -17,10 +17,10 @@ from fcconv.cli.output import errors
 from fcconv.cli.wanted import Wanted, deliver
 from fcconv.graph.rewriting.sliding import Sliding
 from fcconv.images.image import Image
-from fcconv.images.opening import open_images
 from fcconv.images.preparation import Preparation
 from fcconv.images.reading import Reading
 from fcconv.images.scales import Resized, resized
+from fcconv.images.sizing import open_sized
 from fcconv.scanning import scan as scanning
 from fcconv.scanning import tiles
 from fcconv.scanning.engine import checked
@@ -90,7 +90,7 @@ def scans_of(options: Options, network: Network) -> list[Scan]:
 def _sizes(options: Options, network: Network) -> list[Image | Resized]:
     """Open the image in all sizes, and check that windows fit in."""
     with explained(network):
-        images, _ = open_images(options.image, len(network.window), **options.reading)
+        images, _ = open_sized(options.image, len(network.window), **options.reading)
     if len(images) != 1:
         raise click.BadParameter(
             f"needs one image, not a batch: --page 0 to {len(images) - 1} takes one of it",

@@ -13,6 +13,7 @@ from fcconv.errors import FcconvError, ImageError
 from fcconv.images.pictures import open_picture
 from fcconv.images.raw import Turned, open_raw
 from fcconv.images.reading import ANY_IMAGE, Reading
+from fcconv.images.slides import dicom_in, open_slide, open_tiff_slide
 from fcconv.images.sounds import open_sound
 from fcconv.images.stored import Stored, check_series, stamp
 from fcconv.images.tiff import open_tiff
@@ -81,7 +82,9 @@ def _format(path: Path) -> Format:
     if path.is_dir():
         if path.suffix == ".zarr" or any((path / f).exists() for f in ZARR):
             return ZARR_FORMAT
-        raise ImageError(f"{path} is a folder: give a file in it, or a Zarr array")
+        if next(dicom_in(path), None):
+            return SLIDE
+        raise ImageError(f"{path} is a folder: give a file in it, a Zarr array or DICOM")
     for suffix, found in OPENERS.items():
         if path.name.lower().endswith(suffix):
             return found
@@ -107,14 +110,18 @@ ZARR = ("zarr.json", ".zarray", ".zgroup")
 
 ZARR_FORMAT = Format(open_zarr)
 TIFF = Format(open_tiff, {"series"})
+TIFF_SLIDE = Format(open_tiff_slide, {"series"})
+SLIDE = Format(open_slide)
 PICTURE = Format(open_picture, {"series"})
 
 OPENERS: dict[str, Format] = {
-    **dict.fromkeys((".tif", ".tiff", ".btf", ".svs", ".ndpi", ".scn"), TIFF),
+    **dict.fromkeys((".tif", ".tiff", ".btf"), TIFF),
+    **dict.fromkeys((".svs", ".ndpi", ".scn", ".bif", ".qptiff"), TIFF_SLIDE),
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif"), PICTURE),
     **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm", ".jp2"), PICTURE),
     ".npy": Format(_open_npy),
     **dict.fromkeys((".wav", ".flac", ".ogg"), Format(open_sound)),
     **dict.fromkeys((".nii", ".nii.gz"), Format(open_volume)),
+    **dict.fromkeys((".mrxs", ".vms", ".vmu", ".svslide", ".dcm"), SLIDE),
 }
 """Suffix to the format of such a file."""

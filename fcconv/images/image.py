@@ -12,7 +12,7 @@ import numpy as np
 
 from fcconv.errors import ImageError
 from fcconv.images.blocks import blocks
-from fcconv.images.coordinates import Coordinates
+from fcconv.images.coordinates import Coordinates, spaced
 from fcconv.images.formats import reason
 from fcconv.images.layouts import channels_as_pages, unit
 from fcconv.images.mapped import is_whole, release
@@ -75,6 +75,11 @@ class Image:
         return self._sizes(self.stored.levels[0])
 
     @property
+    def level_sizes(self) -> list[tuple[int, ...]]:
+        """Pixels along each spatial axis of the image, and of the smaller levels of a pyramid."""
+        return [self._sizes(level) for level in self.stored.levels]
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """Data type of the pixels that are read."""
         dtype = np.dtype(self.stored.levels[0].dtype)
@@ -105,7 +110,10 @@ class Image:
     @property
     def coordinates(self) -> Coordinates | None:
         """Where in the world its pixels lie, along its spatial axes; None where it says nothing."""
-        told = self.stored.coordinates
+        told, side = self.stored.coordinates, self.asked.get("source_mpp")
+        if side is not None:
+            rank = len(self._spatial)
+            return spaced([float(side)] * rank, "µm", ("z", "y", "x")[-rank:])
         if told is None:
             return None
         known = [place for place, letter in enumerate(self.stored.axes) if letter in "DHW"]
@@ -120,7 +128,7 @@ class Image:
         return self.stored.nodata
 
     def read_valid(
-        self, region: tuple[slice, ...], nodata: float | None
+        self, region: tuple[slice, ...], nodata: float | None, level: int = 0
     ) -> tuple[np.ndarray, Mask | None]:
         """Read a region, zeros where pixels have no value, and say where that is.
 
@@ -130,6 +138,8 @@ class Image:
             From which pixel to which, along each spatial axis.
         nodata : float or None
             The number that stands for no value.
+        level : int
+            Which level of a pyramid is read, whose pixels the region counts.
 
         Returns
         -------
@@ -138,16 +148,18 @@ class Image:
         missing : array of bool, shape (*region), or None
             Where there is no value, see :func:`fcconv.images.missing.without_value`.
         """
-        pixels = self.read(region)
+        pixels = self.read(region, level)
         return cleared(pixels, without_value(pixels, nodata))
 
-    def read(self, region: tuple[slice, ...]) -> np.ndarray:
+    def read(self, region: tuple[slice, ...], level: int = 0) -> np.ndarray:
         """Read a region, and no more of the image than its format makes necessary.
 
         Parameters
         ----------
         region : tuple of slice
             From which pixel to which, along each spatial axis.
+        level : int
+            Which level of a pyramid is read, whose pixels the region counts.
 
         Returns
         -------
@@ -160,12 +172,13 @@ class Image:
             If the region is broken or transparent, or not in the image; if its file has changed
             since it was opened.
         """
-        for part, size in zip(region, self.size, strict=True):
+        sizes = self.level_sizes[level]
+        for part, size in zip(region, sizes, strict=True):
             if not 0 <= part.start <= part.stop <= size:
                 raise ImageError(
-                    f"{self.name} of {self.size} {unit(len(region))} has no {_words(region)}"
+                    f"{self.name} of {sizes} {unit(len(region))} has no {_words(region)}"
                 )
-        return self._read(self.stored.levels[0], region)
+        return self._read(self.stored.levels[level], region)
 
     def overview(self, most: int) -> np.ndarray:
         """Return the whole image in few pixels, reading part by part.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
+import numpy as np
+
 from fcconv.errors import ArgumentError
 
 
@@ -25,14 +27,28 @@ class Reading(TypedDict, total=False):
     page : int
         Which one to take where there are other axes, such as time, depth or those of a batch,
         counted with the last of these axes fastest.
+    level : int
+        Which level of a pyramid is read; like the next two, of images with two axes, and results
+        stay in pixels of the image. One of the three says in which size an image is read.
+    mpp : float
+        Microns a pixel at which it is read, by those that the file tells.
+    magnification : float
+        Power of an objective whose size it is read in, in parts of that which the file tells; where
+        it tells none, 10 / magnification microns a pixel.
+    source_mpp : float
+        Microns a pixel of the image, whatever its file tells.
     """
 
     layout: str | None
     series: int | None
     page: int | None
+    level: int | None
+    mpp: float | None
+    magnification: float | None
+    source_mpp: float | None
 
 
-ANY_IMAGE = {"layout", "page"}
+ANY_IMAGE = {"layout", "page", "level", "mpp", "magnification", "source_mpp"}
 """What can be said of an image of any format, and of an array."""
 
 
@@ -48,9 +64,14 @@ def as_reading(told: dict[str, Any]) -> Reading:
     for name in told:
         if name not in known:
             raise ArgumentError(f"there is no argument {name!r}: images are opened by {_all()}")
-    made: Any = {name: told[name] for name in known if told.get(name) is not None}
+    made: Any = {name: _plain(told[name]) for name in known if told.get(name) is not None}
     reading: Reading = made
     return reading
+
+
+def _plain(value: Any) -> Any:
+    """Return a number of NumPy as one of Python, which JSON can hold."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _all() -> str:

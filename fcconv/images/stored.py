@@ -45,6 +45,10 @@ class Stored:
         What was decided, or found, that changes what the pixels mean.
     coordinates : Coordinates, optional
         Where in the world the pixels lie, along those of `axes` that are D, H or W, in their order.
+    magnification : float, optional
+        The power of the objective that took it.
+    doubted : str
+        What the file says of the size of its pixels that is not believed, and why, in words.
     """
 
     levels: tuple[Any, ...]
@@ -56,6 +60,8 @@ class Stored:
     series: int | None = None
     notes: tuple[str, ...] = ()
     coordinates: Coordinates | None = None
+    magnification: float | None = None
+    doubted: str = ""
 
 
 def stamp(path: Path) -> str:

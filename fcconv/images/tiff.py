@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from fcconv.errors import BackendError, ImageError
+from fcconv.images.coordinates import Coordinates, spaced
 from fcconv.images.libraries import needed
+from fcconv.images.microns import told_by
 from fcconv.images.raw import Turned, open_raw
 from fcconv.images.reading import Reading
 from fcconv.images.stored import Stored, check_chunk, check_series, listed, stamp
@@ -30,6 +32,9 @@ MASK = 4
 ORIENTATION, GDAL_NODATA = 274, 42113
 """Tags."""
 
+TRANSPOSED = range(5, 9)
+"""Orientations whose rows are columns."""
+
 APERIO_YCBCR = 33003
 """Compression of JPEG 2000 with YCbCr pixels, though the file calls them RGB."""
 
@@ -37,12 +42,22 @@ APERIO_YCBCR = 33003
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
-def open_tiff(path: Path, reading: Reading) -> Stored:
-    """Open a picture of a TIFF: a series of pages, with its smaller levels."""
+def open_tiff(path: Path, reading: Reading, notes: Sequence[str] = ()) -> Stored:
+    """Open a picture of a TIFF: a series of pages, with its smaller levels.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    reading : Reading
+        Which picture.
+    notes : sequence of str
+        What is noted first.
+    """
     tifffile = needed("tifffile")
     tiff = tifffile.TiffFile(path)
     try:
-        stored = _opened(path, tifffile, tiff, reading.get("series"))
+        stored = _opened(path, tifffile, tiff, reading.get("series"), notes)
     except BaseException:
         tiff.close()
         raise
@@ -50,15 +65,19 @@ def open_tiff(path: Path, reading: Reading) -> Stored:
     return stored
 
 
-def _opened(path: Path, tifffile: Any, tiff: Any, series: int | None) -> Stored:
+def _opened(
+    path: Path, tifffile: Any, tiff: Any, series: int | None, before: Sequence[str]
+) -> Stored:
     pictures = [_words(candidate) for candidate in tiff.series]
+    if not pictures:
+        raise ImageError(f"{path} can't be read: it holds no picture, or is cut off")
     number = _largest(tiff.series) if series is None else check_series(path, series, pictures)
     chosen, several = tiff.series[number], len(pictures) > 1
     page, axes = chosen.keyframe, chosen.axes
     levels = [level for level in chosen.levels if level.axes == axes]
     for level in levels:
         _check_tiff(path, tifffile, level)
-    turned, notes = page.tags.valueof(ORIENTATION, 1), []
+    turned, notes = page.tags.valueof(ORIENTATION, 1), [*before]
     if several:
         others = listed((k, words) for k, words in enumerate(pictures) if k != number)
         notes.append(
@@ -66,17 +85,30 @@ def _opened(path: Path, tifffile: Any, tiff: Any, series: int | None) -> Stored:
         )
     if turned in range(2, 9):
         notes.append(f"turned and mirrored as its orientation tag {turned} says")
-    extra = page.extrasamples
+    extra, told = page.extrasamples, told_by(tiff, page)
+    letters = "".join(LETTERS.get(axis, axis.lower()) for axis in map(str, axes))
     return Stored(
         levels=tuple(_turned(_array(path, level), axes, turned) for level in levels),
-        axes="".join(LETTERS.get(axis, axis.lower()) for axis in map(str, axes)),
+        axes=letters,
         alpha=bool(extra) and extra[-1] in (1, 2),  # associated or unassociated alpha
         stamp=stamp(path),
         bits=_bits(page),
         nodata=_nodata(page),
         series=number if several else None,
         notes=tuple(notes),
+        coordinates=_coordinates(told.spacing, letters, turned),
+        magnification=told.magnification,
+        doubted=told.doubted,
     )
+
+
+def _coordinates(
+    spacing: tuple[float, float] | None, axes: str, orientation: int
+) -> Coordinates | None:
+    """Return where pixels lie, of pictures whose axes are all known, as they are turned."""
+    if spacing is None or [axis for axis in axes if axis in "DHW"] != ["H", "W"]:
+        return None
+    return spaced(spacing[::-1] if orientation in TRANSPOSED else spacing, "µm", ("y", "x"))
 
 
 def _largest(series: Sequence[Any]) -> int:
@@ -165,7 +197,7 @@ def _turned(array: Any, axes: str, orientation: int) -> Any:
         return array
     row, column, order = axes.index("Y"), axes.index("X"), list(range(len(axes)))
     flipped = [row] * (orientation in (3, 4, 6, 7)) + [column] * (orientation in (2, 3, 7, 8))
-    if orientation >= 5:
+    if orientation in TRANSPOSED:
         order[row], order[column] = column, row
     return Turned(array, order, flipped)
 

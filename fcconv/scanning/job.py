@@ -16,11 +16,11 @@ from fcconv.images.gaps import Gapless
 from fcconv.images.image import Image
 from fcconv.images.layouts import unit
 from fcconv.images.missing import Mask, windows_with
-from fcconv.images.opening import open_images
 from fcconv.images.padded import Opened, padded
 from fcconv.images.preparation import Preparation, check_channels
 from fcconv.images.reading import Reading, as_reading
 from fcconv.images.scales import Resized
+from fcconv.images.sizing import open_sized
 from fcconv.images.source import Source
 from fcconv.scanning.activation import activated, check_activation
 from fcconv.scanning.areas import TISSUE
@@ -218,7 +218,7 @@ def make_job(
             _check_left_out(as_reading({**reading}))
             opened, batched = [image], False
         else:
-            opened, batched = open_images(image, len(network.window), **reading)
+            opened, batched = open_sized(image, len(network.window), **reading)
         images: Sequence[Opened] = opened
         if pad is not None:
             images = [padded(one, network.window, network.stride, pad) for one in opened]

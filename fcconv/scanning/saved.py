@@ -20,10 +20,10 @@ from fcconv.errors import FcconvError, ImageError, OutputError
 from fcconv.graph.rules.layer import Layer
 from fcconv.images.coordinates import restored
 from fcconv.images.layouts import unit
-from fcconv.images.opening import open_images
 from fcconv.images.padded import Opened, padded
 from fcconv.images.reading import Reading, as_reading
 from fcconv.images.scales import resized
+from fcconv.images.sizing import open_sized
 from fcconv.scanning.chunks import InFolder, Output
 from fcconv.scanning.differences import Audit
 from fcconv.scanning.joined import open_finished
@@ -76,8 +76,9 @@ def open_scan(path: str | os.PathLike[str], image: Any = None) -> Scan:
     path : path
         The `out` of :func:`fcconv.scan`: a ``.zarr`` folder, a ``.npy`` or ``.npz`` file.
     image : array or path, optional
-        What was scanned, for pictures; it is opened as it was then (`layout`, `series`, `page`). If
-        its file is another, or was written since, a note of the scan says so.
+        What was scanned, for pictures; it is opened as it was then (`layout`, `mpp` and the others
+        of :class:`fcconv.Reading`). If its file is another, or was written since, a note of the
+        scan says so.
 
     Returns
     -------
@@ -212,8 +213,8 @@ def _images(
         If it can't be read, or has another size.
     """
     size, scale = facts["size"], facts["scale"]
-    opened, _ = open_images(image, len(size), **asked)
-    sized = [one if scale == 1 else resized(one, scale) for one in opened]
+    opened, _ = open_sized(image, len(size), **asked)
+    sized = [one if one.scale == scale else resized(one.picture, scale) for one in opened]
     images: Sequence[Opened] = sized
     if facts["pad"] is not None:
         images = [padded(one, facts["window"], facts["stride"], facts["pad"]) for one in sized]
