@@ -149,6 +149,12 @@ class Names(click.ParamType[tuple[str, ...]]):
 @click.option("--layout", help="The axes of the image, HWC say, where its format does not tell.")
 @click.option("--series", type=int, help="Which picture of a file that holds several, from 0 on.")
 @click.option("--page", type=int, help="Which page of a stack, time, image of a batch, from 0 on.")
+@click.option(
+    "--channels",
+    type=Names(),
+    metavar="C,C",
+    help="Which channels or bands are read, in this order, by number from 1 on or by name: 4,3,2.",
+)
 @click.option("--labels", type=Names(), help="Names of the network's classes: cat,dog.")
 @click.option(
     "--activation",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypedDict
 
 from fcconv.errors import ArgumentError
@@ -25,14 +26,18 @@ class Reading(TypedDict, total=False):
     page : int
         Which one to take where there are other axes, such as time, depth or those of a batch,
         counted with the last of these axes fastest.
+    channels : sequence of int or str
+        Which channels are read, in this order: by number, from 1 on, or by the names that a file
+        gives them; only these are read.
     """
 
     layout: str | None
     series: int | None
     page: int | None
+    channels: Sequence[int | str] | None
 
 
-ANY_IMAGE = {"layout", "page"}
+ANY_IMAGE = {"layout", "page", "channels"}
 """What can be said of an image of any format, and of an array."""
 
 
