@@ -751,6 +751,20 @@ MUTATIONS = [
         "test_scan_pad.py::test_a_padded_scan_is_that_of_the_padded_image",
     ),
     Mutation(
+        "channels come in the order of the file",
+        "fcconv/images/image.py",
+        "there.index(place) for place in self.chosen",
+        "there.index(place) for place in sorted(self.chosen)",
+        "test_channels.py::test_channels_are_those_in_this_order_and_no_others_are_read",
+    ),
+    Mutation(
+        "all channels between two that are wanted are read",
+        "fcconv/images/channels.py",
+        "together <= 1:",
+        "together <= 2:",
+        "test_channels.py::test_channels_are_those_in_this_order_and_no_others_are_read",
+    ),
+    Mutation(
         "new pixels have a value whatever they are made of",
         "fcconv/images/padded.py",
         "self._padded(missing[np.newaxis], more)[0]",

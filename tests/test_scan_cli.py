@@ -194,6 +194,7 @@ NONSENSE: dict[str, list[str]] = {
     "--mean": ["a,b", "inf", "1,2", ""],
     "--nodata": ["a", "", "1,2"],
     "--layout": ["QQ", "HWCC", "", "HW"],
+    "--channels": ["0", "1,9", "red", "1,,2", "9" * 5000],
     "--labels": ["a,b", "a,,b", ""],
     "--scales": ["0", "-1", "nan", "1e9", "1,0", "1,1", "1,0.01", "1,,2", "", "x"],
     "--heatmap": ["x.jpg", "no/x.png", "photo.png"],

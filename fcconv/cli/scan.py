@@ -162,6 +162,12 @@ class Names(click.ParamType[tuple[str, ...]]):
     "tells, or at 10 / MAGNIFICATION microns a pixel.",
 )
 @click.option("--source-mpp", type=click.FLOAT, help="Microns a pixel of the image itself.")
+@click.option(
+    "--channels",
+    type=Names(),
+    metavar="C,C",
+    help="Which channels or bands are read, in this order, by number from 1 on or by name: 4,3,2.",
+)
 @click.option("--labels", type=Names(), help="Names of the network's classes: cat,dog.")
 @click.option(
     "--activation",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -10,6 +12,7 @@ import numpy as np
 
 from fcconv.backend import library, to_numpy
 from fcconv.errors import ImageError
+from fcconv.images.channels import find_channels
 from fcconv.images.formats import open_file, reason
 from fcconv.images.image import Image
 from fcconv.images.layouts import find_axes, unit
@@ -72,16 +75,25 @@ def open_images(source: Any, rank: int, **reading: Unpack[Reading]) -> tuple[lis
         name += f", series {stored.series}"
     if page is not None:
         name += f", page {page}"
-    alpha = stored.alpha and layout is None and "C" in axes
+    chosen = None
+    if "channels" in asked:
+        count = shape[axes.index("C")] if "C" in axes else 1
+        chosen = find_channels(name, asked["channels"], count, stored.channel_names)
+        numbers = tuple(place + 1 for place in chosen)
+        asked, name = {**asked, "channels": numbers}, f"{name}, channels {_listed(numbers)}"
+    alpha = stored.alpha and layout is None and chosen is None and "C" in axes
+    image = Image(name, stored, axes.replace("N", "."), at, alpha, watched, asked, chosen)
     if "N" not in axes:
-        return [Image(name, stored, axes, at, alpha, watched, asked)], False
-    batch, axes = axes.index("N"), axes.replace("N", ".")
+        return [image], False
+    batch = axes.index("N")
     return [
-        Image(
-            f"{name}[{k}]", stored, axes, (*at[:batch], k, *at[batch + 1 :]), alpha, watched, asked
-        )
+        replace(image, name=f"{name}[{k}]", at=(*at[:batch], k, *at[batch + 1 :]))
         for k in range(shape[batch])
     ], True
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ",".join(map(str, numbers))
 
 
 def _array(source: Any, asked: Reading) -> Stored:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypedDict
 
 import numpy as np
@@ -10,7 +11,7 @@ from fcconv.errors import ArgumentError
 
 
 class Reading(TypedDict, total=False):
-    """How an image is opened: keywords of :func:`fcconv.scan` and :func:`fcconv.open_image`.
+    """How an image is opened: keywords of :func:`fcconv.scan`.
 
     What does not apply to a file is refused.
 
@@ -37,6 +38,9 @@ class Reading(TypedDict, total=False):
         it tells none, 10 / magnification microns a pixel.
     source_mpp : float
         Microns a pixel of the image, whatever its file tells.
+    channels : sequence of int or str
+        Which channels are read, in this order: by number, from 1 on, or by the names that a file
+        gives them; only these are read.
     """
 
     layout: str | None
@@ -47,8 +51,18 @@ class Reading(TypedDict, total=False):
     magnification: float | None
     source_mpp: float | None
 
+    channels: Sequence[int | str] | None
 
-ANY_IMAGE = {"layout", "page", "level", "mpp", "magnification", "source_mpp"}
+
+ANY_IMAGE = {
+    "layout",
+    "page",
+    "level",
+    "mpp",
+    "magnification",
+    "source_mpp",
+    "channels",
+}
 """What can be said of an image of any format, and of an array."""
 
 

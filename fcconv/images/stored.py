@@ -49,6 +49,8 @@ class Stored:
         The power of the objective that took it.
     doubted : str
         What the file says of the size of its pixels that is not believed, and why, in words.
+    channel_names : tuple of str
+        What the channels are called, "" for one without a name; empty where the file does not say.
     """
 
     levels: tuple[Any, ...]
@@ -62,6 +64,7 @@ class Stored:
     coordinates: Coordinates | None = None
     magnification: float | None = None
     doubted: str = ""
+    channel_names: tuple[str, ...] = ()
 
 
 def stamp(path: Path) -> str:
