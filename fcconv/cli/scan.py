@@ -20,6 +20,7 @@ from fcconv.cli.options import (
     wanted_options,
     window_option,
 )
+from fcconv.images.layouts import ALL
 from fcconv.images.padded import PADS
 from fcconv.images.reading import Reading, as_reading
 from fcconv.scanning.activation import ACTIVATIONS
@@ -88,6 +89,23 @@ class Names(click.ParamType[tuple[str, ...]]):
         return names if all(names) else self.fail(f"{value!r} has an empty name", param, ctx)
 
 
+class Plane(click.ParamType["int | str"]):
+    """The number of a plane along an axis, or all."""
+
+    name = "plane"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        """Read it."""
+        if value == ALL:
+            return ALL
+        try:
+            return int(value)
+        except ValueError:
+            self.fail(f"{value!r} is not an integer or {ALL}", param, ctx)
+
+
 @click.command()
 @click.argument("model", type=NETWORK)
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
@@ -149,6 +167,8 @@ class Names(click.ParamType[tuple[str, ...]]):
 @click.option("--layout", help="The axes of the image, HWC say, where its format does not tell.")
 @click.option("--series", type=int, help="Which picture of a file that holds several, from 0 on.")
 @click.option("--page", type=int, help="Which page of a stack, time, image of a batch, from 0 on.")
+@click.option("--z", type=Plane(), metavar="Z|all", help="Which plane of a stack, from 0 on.")
+@click.option("--time", type=Plane(), metavar="T|all", help="Which point in time, from 0 on.")
 @click.option("--labels", type=Names(), help="Names of the network's classes: cat,dog.")
 @click.option(
     "--activation",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import product
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -12,7 +13,7 @@ from fcconv.backend import library, to_numpy
 from fcconv.errors import ImageError
 from fcconv.images.formats import open_file, reason
 from fcconv.images.image import Image
-from fcconv.images.layouts import find_axes, unit
+from fcconv.images.layouts import ALL, PLANES, find_axes, unit
 from fcconv.images.reading import ANY_IMAGE, Reading, as_reading
 from fcconv.images.stored import Stored
 from fcconv.images.watched import Watched
@@ -65,22 +66,25 @@ def open_images(source: Any, rank: int, **reading: Unpack[Reading]) -> tuple[lis
         name, stored, watched = "array", _array(source, asked), Watched()
     shape = tuple(int(length) for length in stored.levels[0].shape)
     _check_dtype(name, stored.levels[0].dtype)
-    axes, at = find_axes(name, stored.axes, shape, rank, layout, page)
+    planes: dict[str, Any] = {keyword: asked[keyword] for keyword in PLANES if keyword in asked}
+    axes, at = find_axes(name, stored.axes, shape, rank, layout, page, planes)
     if 0 in shape:
         raise ImageError(f"{name} has the shape {shape}, which holds no {unit(rank)}")
     if stored.series is not None:
         name += f", series {stored.series}"
-    if page is not None:
-        name += f", page {page}"
+    chosen = {"page": page, **planes}
+    name += "".join(f", {k} {at}" for k, at in chosen.items() if at not in (None, ALL))
     alpha = stored.alpha and layout is None and "C" in axes
-    if "N" not in axes:
+    if not {"N", "*"} & set(axes):
         return [Image(name, stored, axes, at, alpha, watched, asked)], False
-    batch, axes = axes.index("N"), axes.replace("N", ".")
+    entries = [
+        range(n) if letter in "N*" else (entry,)
+        for letter, n, entry in zip(axes, shape, at, strict=True)
+    ]
+    axes = axes.replace("N", ".").replace("*", ".")
     return [
-        Image(
-            f"{name}[{k}]", stored, axes, (*at[:batch], k, *at[batch + 1 :]), alpha, watched, asked
-        )
-        for k in range(shape[batch])
+        Image(f"{name}[{k}]", stored, axes, one, alpha, watched, asked)
+        for k, one in enumerate(product(*entries))
     ], True
 
 

@@ -25,14 +25,22 @@ class Reading(TypedDict, total=False):
     page : int
         Which one to take where there are other axes, such as time, depth or those of a batch,
         counted with the last of these axes fastest.
+    z : int or "all"
+        Which plane of a stack, where the network does not slide along depth; "all" for every one,
+        as the images of a batch.
+    time : int or "all"
+        Which point in time, or "all", likewise. With both, the images of the batch are counted with
+        the axis fastest that is stored last.
     """
 
     layout: str | None
     series: int | None
     page: int | None
+    z: int | str | None
+    time: int | str | None
 
 
-ANY_IMAGE = {"layout", "page"}
+ANY_IMAGE = {"layout", "page", "z", "time"}
 """What can be said of an image of any format, and of an array."""
 
 
