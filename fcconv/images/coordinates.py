@@ -21,7 +21,7 @@ class Coordinates:
     names : tuple of str
         What the coordinates are called, such as ``("y", "x")``: R of them.
     unit : str
-        What they are in: "µm", "mm", "m", "s", "°".
+        What they are in: "µm", "mm", "m", "s", "°"; empty where that is not said.
     matrix : tuple of tuple of float, shape (R, S + 1)
         Coordinates are ``matrix @ (*place, 1)``, where a place is in pixels along each of S
         spatial axes: 0 is the beginning of the first pixel, 0.5 its centre.

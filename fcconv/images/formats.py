@@ -105,7 +105,7 @@ def _open_npy(path: Path, _reading: Reading) -> Stored:
 ZARR = ("zarr.json", ".zarray", ".zgroup")
 """Files that only a Zarr folder holds."""
 
-ZARR_FORMAT = Format(open_zarr)
+ZARR_FORMAT = Format(open_zarr, {"series"})
 TIFF = Format(open_tiff, {"series"})
 PICTURE = Format(open_picture, {"series"})
 

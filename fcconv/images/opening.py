@@ -66,7 +66,7 @@ def open_images(source: Any, rank: int, **reading: Unpack[Reading]) -> tuple[lis
         name, stored, watched = "array", _array(source, asked), Watched()
     shape = tuple(int(length) for length in stored.levels[0].shape)
     _check_dtype(name, stored.levels[0].dtype)
-    planes: dict[str, Any] = {keyword: asked[keyword] for keyword in PLANES if keyword in asked}
+    planes: dict[str, Any] = {name: value for name, value in asked.items() if name in PLANES}
     axes, at = find_axes(name, stored.axes, shape, rank, layout, page, planes)
     if 0 in shape:
         raise ImageError(f"{name} has the shape {shape}, which holds no {unit(rank)}")

@@ -21,7 +21,8 @@ class Reading(TypedDict, total=False):
         it tagged as opacity or not.
     series : int
         Which picture of a file that holds several; by default the largest that is not a label, a
-        macro image or a thumbnail.
+        macro image or a thumbnail. Of an OME-Zarr folder with several images, a plate say, one must
+        be chosen.
     page : int
         Which one to take where there are other axes, such as time, depth or those of a batch,
         counted with the last of these axes fastest.

@@ -45,6 +45,8 @@ class Stored:
         What was decided, or found, that changes what the pixels mean.
     coordinates : Coordinates, optional
         Where in the world the pixels lie, along those of `axes` that are D, H or W, in their order.
+    channel_names : tuple of str
+        What the channels are called, "" for one without a name; empty where the file does not say.
     """
 
     levels: tuple[Any, ...]
@@ -56,6 +58,7 @@ class Stored:
     series: int | None = None
     notes: tuple[str, ...] = ()
     coordinates: Coordinates | None = None
+    channel_names: tuple[str, ...] = ()
 
 
 def stamp(path: Path) -> str:
