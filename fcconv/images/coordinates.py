@@ -45,6 +45,11 @@ class Coordinates:
         """The distance from one pixel to the next along each spatial axis."""
         return tuple(np.linalg.norm(self._linear, axis=0).tolist())
 
+    @property
+    def is_known(self) -> bool:
+        """Whether all of it is, and is finite."""
+        return bool(np.isfinite(self.matrix).all())
+
     def at(self, place: Sequence[float]) -> tuple[float, ...]:
         """Return the coordinates of a place in pixels."""
         return tuple((np.array(self.matrix) @ np.append(place, 1.0)).tolist())

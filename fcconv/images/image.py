@@ -112,7 +112,8 @@ class Image:
         places = [self.axes.index(letter) for letter in self._spatial]
         if not set(places) <= set(known):
             return None
-        return told.along([known.index(place) for place in places])
+        found = told.along([known.index(place) for place in places])
+        return found if found is not None and found.is_known else None
 
     @property
     def nodata(self) -> float | None:

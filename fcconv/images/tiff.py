@@ -17,6 +17,7 @@ from fcconv.images.libraries import needed
 from fcconv.images.raw import Turned, open_raw
 from fcconv.images.reading import Reading
 from fcconv.images.stored import Stored, check_chunk, check_series, listed, stamp
+from fcconv.images.tiff_coordinates import Told, told_of
 
 LETTERS = {"Y": "H", "X": "W", "S": "C", "C": "C", "Z": "D"}
 """Axes of an image by their letters in a TIFF."""
@@ -66,16 +67,19 @@ def _opened(path: Path, tifffile: Any, tiff: Any, series: int | None) -> Stored:
         )
     if turned in range(2, 9):
         notes.append(f"turned and mirrored as its orientation tag {turned} says")
-    extra = page.extrasamples
+    extra, letters = page.extrasamples, "".join(LETTERS.get(x, x.lower()) for x in map(str, axes))
+    told = Told() if turned in range(2, 9) else told_of(tiff, number, letters)
     return Stored(
         levels=tuple(_turned(_array(path, level), axes, turned) for level in levels),
-        axes="".join(LETTERS.get(axis, axis.lower()) for axis in map(str, axes)),
+        axes=letters,
         alpha=bool(extra) and extra[-1] in (1, 2),  # associated or unassociated alpha
         stamp=stamp(path),
         bits=_bits(page),
         nodata=_nodata(page),
         series=number if several else None,
         notes=tuple(notes),
+        coordinates=told.coordinates,
+        channel_names=told.channel_names,
     )
 
 
