@@ -77,7 +77,8 @@ class Wanted:
                 )
             if not path.parent.is_dir():
                 raise click.BadParameter(f"there is no folder {path.parent}", param_hint=option)
-            check_writable(path)
+            chosen = MAP_FORMATS.get(suffix_of(path.name, known)) if option == "--map" else None
+            check_writable(path, None if chosen is None else chosen.owns)
 
     def of_image(self, number: int) -> Wanted:
         """Return what is wanted of an image of a batch: each file with its number in the name."""
