@@ -20,6 +20,7 @@ from fcconv.cli.options import (
     wanted_options,
     window_option,
 )
+from fcconv.images.layouts import ALL
 from fcconv.images.padded import PADS
 from fcconv.images.reading import Reading, as_reading
 from fcconv.scanning.activation import ACTIVATIONS
@@ -86,6 +87,23 @@ class Names(click.ParamType[tuple[str, ...]]):
             return value
         names = tuple(part.strip() for part in value.split(","))
         return names if all(names) else self.fail(f"{value!r} has an empty name", param, ctx)
+
+
+class Plane(click.ParamType["int | str"]):
+    """The number of a plane along an axis, or all."""
+
+    name = "plane"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        """Read it."""
+        if value == ALL:
+            return ALL
+        try:
+            return int(value)
+        except ValueError:
+            self.fail(f"{value!r} is not an integer or {ALL}", param, ctx)
 
 
 @click.command()
@@ -168,6 +186,8 @@ class Names(click.ParamType[tuple[str, ...]]):
     metavar="C,C",
     help="Which channels or bands are read, in this order, by number from 1 on or by name: 4,3,2.",
 )
+@click.option("--z", type=Plane(), metavar="Z|all", help="Which plane of a stack, from 0 on.")
+@click.option("--time", type=Plane(), metavar="T|all", help="Which point in time, from 0 on.")
 @click.option("--labels", type=Names(), help="Names of the network's classes: cat,dog.")
 @click.option(
     "--activation",

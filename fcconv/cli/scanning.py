@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -28,6 +29,9 @@ from fcconv.scanning.network import Network, as_network, explained, labels_of
 from fcconv.scanning.plan import check_size
 from fcconv.scanning.result import Scan
 from fcconv.scanning.store import check_out, recorded
+
+Sized: TypeAlias = Image | Resized | list[Image | Resized]
+"""An image in one size, or those of a batch."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,8 @@ def scan_and_show(options: Options) -> int:
     options.wanted.check_files([options.model, options.image])
     network = network_of(options)
     sizes, outs = _sizes(options, network), outs_of(options)
+    for number in range(len(sizes[0]) if isinstance(sizes[0], list) else 0):
+        options.wanted.of_image(number).check_files([options.model, options.image])
     certificate = _certificate(network, options.seed) if options.wanted.report is not None else None
     deliver(options.wanted, _scanned(options, network, sizes, outs), outs, certificate)
     return 0
@@ -87,20 +93,17 @@ def scans_of(options: Options, network: Network) -> list[Scan]:
     return _scanned(options, network, _sizes(options, network), outs_of(options))
 
 
-def _sizes(options: Options, network: Network) -> list[Image | Resized]:
-    """Open the image in all sizes, and check that windows fit in."""
+def _sizes(options: Options, network: Network) -> Sequence[Sized]:
+    """Open the image or the batch in all sizes, and check that windows fit in."""
     with explained(network):
-        images, _ = open_sized(options.image, len(network.window), **options.reading)
-    if len(images) != 1:
-        raise click.BadParameter(
-            f"needs one image, not a batch: --page 0 to {len(images) - 1} takes one of it",
-            param_hint="IMAGE",
-        )
-    (image,) = images
-    sizes = [image if scale == 1 else resized(image, scale) for scale in options.scales]
-    for sized in sizes if options.pad is None else ():
-        check_size(sized.size, network.window)
-    return sizes
+        images, batched = open_sized(options.image, len(network.window), **options.reading)
+    sizes = [
+        [image if scale == 1 else resized(image, scale) for image in images]
+        for scale in options.scales
+    ]
+    for first, *_ in sizes if options.pad is None else ():
+        check_size(first.size, network.window)
+    return sizes if batched else [only for (only,) in sizes]
 
 
 def outs_of(options: Options) -> list[Path | None]:
@@ -124,14 +127,14 @@ def outs_of(options: Options) -> list[Path | None]:
 def _scanned(
     options: Options,
     network: Network,
-    sizes: Sequence[Image | Resized],
+    sizes: Sequence[Sized],
     outs: Sequence[Path | None],
 ) -> list[Scan]:
     return [_scan(options, network, *size) for size in zip(sizes, outs, strict=True)]
 
 
-def _scan(options: Options, network: Network, image: Image | Resized, out: Path | None) -> Scan:
-    """Scan the image in one size."""
+def _scan(options: Options, network: Network, image: Sized, out: Path | None) -> Scan:
+    """Scan the image or the batch in one size."""
     said = None
     if options.existing == "resume" and out is not None and not out.exists() and not recorded(out):
         said = f"Nothing to resume: {out} is not there yet; the scan starts"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -77,7 +77,18 @@ class Wanted:
                 )
             if not path.parent.is_dir():
                 raise click.BadParameter(f"there is no folder {path.parent}", param_hint=option)
-            check_writable(path)
+            chosen = MAP_FORMATS.get(suffix_of(path.name, known)) if option == "--map" else None
+            check_writable(path, None if chosen is None else chosen.owns)
+
+    def of_image(self, number: int) -> Wanted:
+        """Return what is wanted of an image of a batch: each file with its number in the name."""
+        return replace(
+            self,
+            heatmap=_numbered(self.heatmap, number, ()),
+            report=_numbered(self.report, number, ()),
+            peaks=_numbered(self.peaks, number, PEAK_FORMATS),
+            map=_numbered(self.map, number, MAP_FORMATS),
+        )
 
     def check_classes(self, labels: Sequence[str], rank: int) -> None:
         """Check that what is asked for can be had of these classes, along so many axes."""
@@ -101,24 +112,44 @@ class Wanted:
                 raise click.BadParameter(str(error), param_hint=option) from error
 
 
+def _numbered(path: Path | None, number: int, suffixes: Iterable[str]) -> Path | None:
+    if path is None:
+        return None
+    suffix = suffix_of(path.name, suffixes) or path.suffix
+    stem, end = path.name[: -len(suffix)], path.name[-len(suffix) :]
+    return path.with_name(f"{stem}-{number}{end}")
+
+
+def each_image(scans: Sequence[Scan]) -> list[list[Scan]]:
+    """Return the images of a batch one by one, each in all sizes; or the only one."""
+    if not scans[0].lead():
+        return [list(scans)]
+    return [[scan.of_image(k) for scan in scans] for k in range(scans[0].scores.shape[0])]
+
+
 def deliver(
     wanted: Wanted,
     scans: Sequence[Scan],
     written: Sequence[Path | None],
     certificate: Certificate | None = None,
 ) -> None:
-    """Find the peaks of one image in several sizes, write files, and print all there is."""
-    peaks = find_peaks(wanted, scans) if wanted.asks_for_peaks else None
-    shown = max(scans, key=_highest) if len(scans) > 1 else scans[0]
-    _write(wanted, shown, peaks.listed if peaks else (), certificate)
+    """Find the peaks of each image in several sizes, write its files, and print all there is."""
+    peaks, files = [], [*written]
+    for number, image in enumerate(each_image(scans)):
+        asked = wanted.of_image(number) if scans[0].lead() else wanted
+        found = find_peaks(wanted, image) if wanted.asks_for_peaks else None
+        peaks += [] if found is None else [found]
+        shown = max(image, key=_highest) if len(image) > 1 else image[0]
+        _write(asked, shown, found.listed if found else (), certificate)
+        files += [asked.heatmap, asked.report, asked.peaks, asked.map]
     if wanted.as_json:
         print_json(facts(scans, peaks))
     else:
-        show(scans, peaks, (*written, wanted.heatmap, wanted.report, wanted.peaks, wanted.map))
+        show(scans, peaks, files)
 
 
 def find_peaks(wanted: Wanted, scans: Sequence[Scan]) -> Peaks:
-    """Find the peaks of each class in all sizes of the image, the strongest of them."""
+    """Find the peaks of each class in all sizes of an image, the strongest of them."""
     labels = wanted.only or scans[0].labels
     found = [_peaks_of(wanted, scan, labels) for scan in scans]
     cut = [peaks[-1].score for peaks in found if len(peaks) > MOST_PEAKS]

@@ -21,7 +21,7 @@ class Coordinates:
     names : tuple of str
         What the coordinates are called, such as ``("y", "x")``: R of them.
     unit : str
-        What they are in: "µm", "mm", "m", "s", "°".
+        What they are in: "µm", "mm", "m", "s", "°"; empty where that is not said.
     matrix : tuple of tuple of float, shape (R, S + 1)
         Coordinates are ``matrix @ (*place, 1)``, where a place is in pixels along each of S
         spatial axes: 0 is the beginning of the first pixel, 0.5 its centre.
@@ -44,6 +44,11 @@ class Coordinates:
     def spacing(self) -> tuple[float, ...]:
         """The distance from one pixel to the next along each spatial axis."""
         return tuple(np.linalg.norm(self._linear, axis=0).tolist())
+
+    @property
+    def is_known(self) -> bool:
+        """Whether all of it is, and is finite."""
+        return bool(np.isfinite(self.matrix).all())
 
     def at(self, place: Sequence[float]) -> tuple[float, ...]:
         """Return the coordinates of a place in pixels."""

@@ -108,7 +108,7 @@ def _open_npy(path: Path, _reading: Reading) -> Stored:
 ZARR = ("zarr.json", ".zarray", ".zgroup")
 """Files that only a Zarr folder holds."""
 
-ZARR_FORMAT = Format(open_zarr)
+ZARR_FORMAT = Format(open_zarr, {"series"})
 TIFF = Format(open_tiff, {"series"})
 TIFF_SLIDE = Format(open_tiff_slide, {"series"})
 SLIDE = Format(open_slide)

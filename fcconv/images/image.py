@@ -128,7 +128,8 @@ class Image:
         places = [self.axes.index(letter) for letter in self._spatial]
         if not set(places) <= set(known):
             return None
-        return told.along([known.index(place) for place in places])
+        found = told.along([known.index(place) for place in places])
+        return found if found is not None and found.is_known else None
 
     @property
     def nodata(self) -> float | None:
@@ -204,6 +205,8 @@ class Image:
         """
         level = self.stored.levels[0]
         for coarser in self.stored.levels[1:]:
+            if not self._has_planes(coarser):
+                continue
             if 2 * max(self._sizes(coarser)) > most:
                 level = coarser
         size = self._sizes(level)
@@ -260,6 +263,15 @@ class Image:
     def _sizes(self, level: Any) -> tuple[int, ...]:
         """Return the spatial sizes of a level."""
         return tuple(int(level.shape[self.axes.index(letter)]) for letter in self._spatial)
+
+    def _has_planes(self, level: Any) -> bool:
+        """Say whether a level has the channels and planes of the first: some pyramids drop some."""
+        first = self.stored.levels[0].shape
+        return all(
+            n == m
+            for n, m, letter in zip(level.shape, first, self.axes, strict=True)
+            if letter in ".C"
+        )
 
     def _chunk(self, level: Any) -> tuple[int, ...]:
         """Return the pixels that a level reads as a whole, along each spatial axis."""

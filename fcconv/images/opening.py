@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -15,7 +16,7 @@ from fcconv.errors import ImageError
 from fcconv.images.channels import find_channels
 from fcconv.images.formats import open_file, reason
 from fcconv.images.image import Image
-from fcconv.images.layouts import find_axes, unit
+from fcconv.images.layouts import ALL, PLANES, find_axes, unit
 from fcconv.images.reading import ANY_IMAGE, Reading, as_reading
 from fcconv.images.stored import Stored
 from fcconv.images.watched import Watched
@@ -68,13 +69,14 @@ def open_images(source: Any, rank: int, **reading: Unpack[Reading]) -> tuple[lis
         name, stored, watched = "array", _array(source, asked), Watched()
     shape = tuple(int(length) for length in stored.levels[0].shape)
     _check_dtype(name, stored.levels[0].dtype)
-    axes, at = find_axes(name, stored.axes, shape, rank, layout, page)
+    planes: dict[str, Any] = {name: value for name, value in asked.items() if name in PLANES}
+    axes, at = find_axes(name, stored.axes, shape, rank, layout, page, planes)
     if 0 in shape:
         raise ImageError(f"{name} has the shape {shape}, which holds no {unit(rank)}")
     if stored.series is not None:
         name += f", series {stored.series}"
-    if page is not None:
-        name += f", page {page}"
+    told = {"page": page, **planes}
+    name += "".join(f", {k} {entry}" for k, entry in told.items() if entry not in (None, ALL))
     chosen = None
     if "channels" in asked:
         count = shape[axes.index("C")] if "C" in axes else 1
@@ -82,13 +84,16 @@ def open_images(source: Any, rank: int, **reading: Unpack[Reading]) -> tuple[lis
         numbers = tuple(place + 1 for place in chosen)
         asked, name = {**asked, "channels": numbers}, f"{name}, channels {_listed(numbers)}"
     alpha = stored.alpha and layout is None and chosen is None and "C" in axes
-    image = Image(name, stored, axes.replace("N", "."), at, alpha, watched, asked, chosen)
-    if "N" not in axes:
+    letters = axes.replace("N", ".").replace("*", ".")
+    image = Image(name, stored, letters, at, alpha, watched, asked, chosen)
+    if letters == axes:
         return [image], False
-    batch = axes.index("N")
+    entries = [
+        range(n) if letter in "N*" else (entry,)
+        for letter, n, entry in zip(axes, shape, at, strict=True)
+    ]
     return [
-        replace(image, name=f"{name}[{k}]", at=(*at[:batch], k, *at[batch + 1 :]))
-        for k in range(shape[batch])
+        replace(image, name=f"{name}[{k}]", at=one) for k, one in enumerate(product(*entries))
     ], True
 
 

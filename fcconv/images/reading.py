@@ -24,7 +24,8 @@ class Reading(TypedDict, total=False):
         it tagged as opacity or not.
     series : int
         Which picture of a file that holds several; by default the largest that is not a label, a
-        macro image or a thumbnail.
+        macro image or a thumbnail. Of an OME-Zarr folder with several images, a plate say, one must
+        be chosen.
     page : int
         Which one to take where there are other axes, such as time, depth or those of a batch,
         counted with the last of these axes fastest.
@@ -41,6 +42,12 @@ class Reading(TypedDict, total=False):
     channels : sequence of int or str
         Which channels are read, in this order: by number, from 1 on, or by the names that a file
         gives them; only these are read.
+    z : int or "all"
+        Which plane of a stack, where the network does not slide along depth; "all" for every one,
+        as the images of a batch.
+    time : int or "all"
+        Which point in time, or "all", likewise. With both, the images of the batch are counted with
+        the axis fastest that is stored last.
     """
 
     layout: str | None
@@ -50,8 +57,9 @@ class Reading(TypedDict, total=False):
     mpp: float | None
     magnification: float | None
     source_mpp: float | None
-
     channels: Sequence[int | str] | None
+    z: int | str | None
+    time: int | str | None
 
 
 ANY_IMAGE = {
@@ -62,6 +70,8 @@ ANY_IMAGE = {
     "magnification",
     "source_mpp",
     "channels",
+    "z",
+    "time",
 }
 """What can be said of an image of any format, and of an array."""
 

@@ -49,6 +49,8 @@ class Stored:
         The power of the objective that took it.
     doubted : str
         What the file says of the size of its pixels that is not believed, and why, in words.
+        Where in the world the pixels lie, along those of `axes` that are D, H or W, in their order;
+        NaN along one of which nothing is known.
     channel_names : tuple of str
         What the channels are called, "" for one without a name; empty where the file does not say.
     """

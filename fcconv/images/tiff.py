@@ -15,10 +15,10 @@ import numpy as np
 from fcconv.errors import BackendError, ImageError
 from fcconv.images.coordinates import Coordinates, spaced
 from fcconv.images.libraries import needed
-from fcconv.images.microns import told_by
 from fcconv.images.raw import Turned, open_raw
 from fcconv.images.reading import Reading
 from fcconv.images.stored import Stored, check_chunk, check_series, listed, stamp
+from fcconv.images.tiff_coordinates import told_of
 
 LETTERS = {"Y": "H", "X": "W", "S": "C", "C": "C", "Z": "D"}
 """Axes of an image by their letters in a TIFF."""
@@ -85,8 +85,8 @@ def _opened(
         )
     if turned in range(2, 9):
         notes.append(f"turned and mirrored as its orientation tag {turned} says")
-    extra, told = page.extrasamples, told_by(tiff, page)
-    letters = "".join(LETTERS.get(axis, axis.lower()) for axis in map(str, axes))
+    extra, letters = page.extrasamples, "".join(LETTERS.get(x, x.lower()) for x in map(str, axes))
+    told = told_of(tiff, number, letters)
     return Stored(
         levels=tuple(_turned(_array(path, level), axes, turned) for level in levels),
         axes=letters,
@@ -96,19 +96,21 @@ def _opened(
         nodata=_nodata(page),
         series=number if several else None,
         notes=tuple(notes),
-        coordinates=_coordinates(told.spacing, letters, turned),
+        coordinates=_as_turned(told.coordinates, turned),
         magnification=told.magnification,
         doubted=told.doubted,
+        channel_names=told.channel_names,
     )
 
 
-def _coordinates(
-    spacing: tuple[float, float] | None, axes: str, orientation: int
-) -> Coordinates | None:
-    """Return where pixels lie, of pictures whose axes are all known, as they are turned."""
-    if spacing is None or [axis for axis in axes if axis in "DHW"] != ["H", "W"]:
+def _as_turned(placed: Coordinates | None, orientation: int) -> Coordinates | None:
+    """Return where pixels lie that were turned: only their size is known then."""
+    if placed is None or orientation not in range(2, 9):
+        return placed
+    if len(placed.spacing) != 2:
         return None
-    return spaced(spacing[::-1] if orientation in TRANSPOSED else spacing, "µm", ("y", "x"))
+    sides = placed.spacing[::-1] if orientation in TRANSPOSED else placed.spacing
+    return spaced(sides, placed.unit, ("y", "x"))
 
 
 def _largest(series: Sequence[Any]) -> int:

@@ -1,4 +1,4 @@
-"""Zarr arrays, whose axes may have names."""
+"""Zarr: arrays, whose axes may have names, and images of OME-Zarr."""
 
 from __future__ import annotations
 
@@ -7,26 +7,24 @@ from pathlib import Path
 from typing import Any
 
 from fcconv.errors import ImageError
+from fcconv.images.axis_names import LETTERS, letter_of
 from fcconv.images.libraries import needed
+from fcconv.images.ome_zarr import open_picture, pictures_in
 from fcconv.images.reading import Reading
-from fcconv.images.stored import MOST_LISTED, Stored, check_chunk
-
-LETTERS = {
-    **dict.fromkeys(("x", "lon", "longitude", "width", "column"), "W"),
-    **dict.fromkeys(("y", "lat", "latitude", "height", "row"), "H"),
-    **dict.fromkeys(("z", "depth"), "D"),
-    **dict.fromkeys(("c", "channel", "channels", "band", "bands"), "C"),
-    **dict.fromkeys(("n", "batch"), "N"),
-}
-"""Axes of an image by what they are called."""
+from fcconv.images.stored import MOST_LISTED, Stored, check_chunk, check_series
 
 
-def open_zarr(path: Path, _reading: Reading) -> Stored:
-    """Open a Zarr array."""
-    zarr = needed("zarr")
+def open_zarr(path: Path, reading: Reading) -> Stored:
+    """Open a Zarr array, or a group that is OME-Zarr."""
+    zarr, series = needed("zarr"), reading.get("series")
     found = zarr.open(path, mode="r")
     if isinstance(found, zarr.Group):
+        pictures = pictures_in(path, found)
+        if pictures:
+            return open_picture(path, pictures, series)
         raise ImageError(f"{path} is a group of Zarr arrays: {_within(path, found)}")
+    if series is not None:
+        check_series(path, series, ["the only one"])
     check_chunk(path, found)
     return Stored((found,), _axes(found))
 
@@ -54,4 +52,4 @@ def _axes(array: Any) -> str:
     words = [str(name or "").lower() for name in names]
     if not all(words) or not {"H", "W"} <= {LETTERS.get(word) for word in words}:
         return ""
-    return "".join(LETTERS.get(word, word[0]) for word in words)
+    return "".join(map(letter_of, words))

@@ -5,13 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from fcconv.arguments import as_path
 from fcconv.errors import OutputError
+
+Owns: TypeAlias = Callable[[Path], bool]
+"""Says whether a folder was written in a format, so that it may be replaced."""
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What a cell begins with that a spreadsheet takes for a formula."""
@@ -44,27 +47,61 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
 
 
 @contextmanager
-def whole_at(target: Path) -> Iterator[Path]:
-    """Give a place to write a file to, which appears under its name when it is complete."""
-    with _folder_beside(target) as folder:
-        made = folder / target.name  # the suffix may say to a library what to write
-        yield made
-        made.replace(target)
+def whole_at(target: Path, owns: Owns | None = None) -> Iterator[Path]:
+    """Give a place to write to, which appears under its name when it is complete.
 
-
-def check_writable(path: str | os.PathLike[str]) -> None:
-    """Check that a file could be written, by what writing it begins with; it stays as it is.
+    Parameters
+    ----------
+    target : Path
+        The file or folder to be.
+    owns : callable, optional
+        Says of a folder that is there whether it may be replaced; none may, if left out.
 
     Raises
     ------
     OutputError
-        If it could not.
+        If it can't be written, or a folder is there that may not be replaced.
+    """
+    with _folder_beside(target) as folder:
+        made = folder / target.name  # the suffix may say to a library what to write
+        yield made
+        _check_folder(target, owns)
+        before = folder / f"{target.name}.before"
+        if target.is_dir():  # a folder is only put where there is none
+            target.rename(before)
+        try:
+            made.replace(target)
+        except OSError:
+            if before.exists():
+                before.rename(target)
+            raise
+
+
+def check_writable(path: str | os.PathLike[str], owns: Owns | None = None) -> None:
+    """Check that a file or folder could be written, by what that begins with; it stays as it is.
+
+    Raises
+    ------
+    OutputError
+        If it could not; see :func:`whole_at`.
     """
     target = as_path(path, "path")
     with _folder_beside(target) as folder:
         (folder / "written").touch()
-        if target.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        _check_folder(target, owns)
+
+
+def _check_folder(target: Path, owns: Owns | None) -> None:
+    """Refuse to replace a folder that may hold anything."""
+    if not target.is_dir():
+        return
+    if owns is None:
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not owns(target):
+        raise OutputError(
+            f"{target} is a folder that was not written as a map of scores: remove it, or take "
+            f"another name"
+        )
 
 
 @contextmanager

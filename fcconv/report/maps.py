@@ -9,7 +9,8 @@ from pathlib import Path
 
 from fcconv.arguments import as_path, check_type
 from fcconv.errors import OutputError
-from fcconv.report.files import named, suffix_of, whole_at
+from fcconv.report.files import Owns, named, suffix_of, whole_at
+from fcconv.report.map_ome_zarr import is_written, write_ome_zarr
 from fcconv.report.map_table import write_table
 from fcconv.scanning.result import Scan
 
@@ -26,11 +27,14 @@ class MapFormat:
         ``write(path, scan)`` makes the file or folder, block by block.
     ranks : tuple of int
         Numbers of axes that a scan in it can have.
+    owns : callable, optional
+        Of a format of folders: says whether one was written in it, and may be replaced.
     """
 
     title: str
     write: Callable[[Path, Scan], None]
     ranks: tuple[int, ...] = (1, 2, 3)
+    owns: Owns | None = None
 
 
 def write_map(path: str | os.PathLike[str], scan: Scan) -> None:
@@ -39,18 +43,22 @@ def write_map(path: str | os.PathLike[str], scan: Scan) -> None:
     Parameters
     ----------
     path : path
-        ``.csv`` for a table with a line for each window.
+        ``.csv`` for a table with a line for each window, ``.ome.zarr`` for an image of OME-Zarr
+        0.5, which viewers lay over the one that was scanned.
     scan : Scan
-        The scan; its scores may be larger than memory. Of a batch the first image is written.
+        The scan; its scores may be larger than memory. Of a batch the first image is written;
+        ``scan.of_image(k)`` is another.
 
     Raises
     ------
     OutputError
-        If the name or the number of axes fits no format, or it can't be written.
+        If the name or the number of axes fits no format, it can't be written, or a folder is there
+        that was not written so.
     """
     target, rank = as_path(path, "path"), len(check_type(scan, Scan, "scan").size)
-    with whole_at(target) as made:
-        map_format(target.name, rank).write(made, scan)
+    found = map_format(target.name, rank)
+    with whole_at(target, found.owns) as made:
+        found.write(made, scan)
 
 
 def map_format(name: str, rank: int) -> MapFormat:
@@ -74,5 +82,6 @@ def map_format(name: str, rank: int) -> MapFormat:
 
 MAP_FORMATS: dict[str, MapFormat] = {
     ".csv": MapFormat("CSV", write_table),
+    ".ome.zarr": MapFormat("OME-Zarr", write_ome_zarr, (2, 3), is_written),
 }
 """Suffix to the format of such a file."""

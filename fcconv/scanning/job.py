@@ -217,6 +217,9 @@ def make_job(
         if isinstance(image, Image | Resized):
             _check_left_out(as_reading({**reading}))
             opened, batched = [image], False
+        elif _is_opened_batch(image):
+            _check_left_out(as_reading({**reading}))
+            opened, batched = image, True
         else:
             opened, batched = open_sized(image, len(network.window), **reading)
         images: Sequence[Opened] = opened
@@ -244,6 +247,10 @@ def make_job(
         activation,
         selection,
     )
+
+
+def _is_opened_batch(image: Any) -> bool:
+    return isinstance(image, list) and all(isinstance(one, Image | Resized) for one in image)
 
 
 def _check_nan(network: Network) -> None:

@@ -288,6 +288,29 @@ class Scan(Windows):
             raise ArgumentError(f"most needs an integer from 1 on, got {most!r}")
         return self.images[number].overview(pixels)
 
+    def of_image(self, number: int) -> Scan:
+        """Return one image of a batch as a scan of its own, of which no score is copied.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no such image.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fcconv
+        >>> from fcconv.demo.network import load_faces
+        >>> pixels = np.zeros((4, 1, 28, 31), np.float32)
+        >>> found = fcconv.scan(load_faces(), pixels, engine="numpy")
+        >>> found.scores.shape, found.of_image(3).scores.shape
+        ((4, 1, 2, 3), (1, 2, 3))
+        """
+        from fcconv.scanning.batches import image_of
+
+        lead = self.lead(number)
+        return image_of(self, *lead) if lead else self
+
     def write_heatmap(
         self,
         path: str | os.PathLike[str],
