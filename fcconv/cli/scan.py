@@ -22,6 +22,7 @@ from fcconv.cli.options import (
 )
 from fcconv.images.padded import PADS
 from fcconv.images.reading import Reading, as_reading
+from fcconv.images.volumes import ORIENTATIONS
 from fcconv.scanning.activation import ACTIVATIONS
 from fcconv.scanning.score_files import suffixes
 from fcconv.scanning.windows import WINDOWS
@@ -167,6 +168,12 @@ class Names(click.ParamType[tuple[str, ...]]):
     type=Names(),
     metavar="C,C",
     help="Which channels or bands are read, in this order, by number from 1 on or by name: 4,3,2.",
+)
+@click.option(
+    "--orientation",
+    type=click.Choice(ORIENTATIONS),
+    help="Which way D, H, W of a volume run: to right, anterior, superior, or as in its file; by "
+    "default ras.",
 )
 @click.option("--labels", type=Names(), help="Names of the network's classes: cat,dog.")
 @click.option(

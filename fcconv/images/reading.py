@@ -41,6 +41,9 @@ class Reading(TypedDict, total=False):
     channels : sequence of int or str
         Which channels are read, in this order: by number, from 1 on, or by the names that a file
         gives them; only these are read.
+    orientation : {"ras", "file"}
+        Which way the axes D, H and W of a volume run: to a body's right, to anterior and to
+        superior, by default, or as they are stored.
     """
 
     layout: str | None
@@ -50,8 +53,8 @@ class Reading(TypedDict, total=False):
     mpp: float | None
     magnification: float | None
     source_mpp: float | None
-
     channels: Sequence[int | str] | None
+    orientation: str | None
 
 
 ANY_IMAGE = {

@@ -10,6 +10,7 @@ from pathlib import Path
 from fcconv.arguments import as_path, check_type
 from fcconv.errors import OutputError
 from fcconv.report.files import named, suffix_of, whole_at
+from fcconv.report.map_nifti import write_nifti
 from fcconv.report.map_table import write_table
 from fcconv.scanning.result import Scan
 
@@ -39,7 +40,8 @@ def write_map(path: str | os.PathLike[str], scan: Scan) -> None:
     Parameters
     ----------
     path : path
-        ``.csv`` for a table with a line for each window.
+        ``.csv`` for a table with a line for each window; ``.nii`` or ``.nii.gz`` for a NIfTI file
+        of a scan along three axes, a volume for each class along its fourth.
     scan : Scan
         The scan; its scores may be larger than memory. Of a batch the first image is written.
 
@@ -74,5 +76,6 @@ def map_format(name: str, rank: int) -> MapFormat:
 
 MAP_FORMATS: dict[str, MapFormat] = {
     ".csv": MapFormat("CSV", write_table),
+    **dict.fromkeys((".nii", ".nii.gz"), MapFormat("NIfTI", write_nifti, ranks=(3,))),
 }
 """Suffix to the format of such a file."""
