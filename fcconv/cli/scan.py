@@ -136,6 +136,7 @@ class Names(click.ParamType[tuple[str, ...]]):
     "far the scores of a shared pass are from theirs.",
 )
 @click.option("--gray", is_flag=True, help="Make a colour image grey.")
+@click.option("--rgb", is_flag=True, help="Make a grey image three equal channels.")
 @click.option(
     "--scale", type=Numbers(), help="Multiplies pixels, 1/255 say; 8 and 16 bits become 0 to 1."
 )

@@ -68,7 +68,7 @@ def open_images(source: Any, rank: int, **reading: Unpack[Reading]) -> tuple[lis
         name, stored, watched = "array", _array(source, asked), Watched()
     shape = tuple(int(length) for length in stored.levels[0].shape)
     _check_dtype(name, stored.levels[0].dtype)
-    axes, at = find_axes(name, stored.axes, shape, rank, layout, page)
+    axes, at = find_axes(name, stored.axes, shape, rank, layout, 0 if stored.paged else page)
     if 0 in shape:
         raise ImageError(f"{name} has the shape {shape}, which holds no {unit(rank)}")
     if stored.series is not None:

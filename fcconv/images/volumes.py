@@ -29,8 +29,12 @@ ORIENTATIONS = ("ras", "file")
 """Whether axes run to right, anterior and superior, or as they are stored."""
 
 ENDS = {
-    **{"R": "right", "L": "left", "A": "anterior", "P": "posterior"},
-    **{"S": "superior", "I": "inferior"},
+    "R": "right",
+    "L": "left",
+    "A": "anterior",
+    "P": "posterior",
+    "S": "superior",
+    "I": "inferior",
 }
 """What an axis runs to, by the letter that nibabel gives it."""
 
