@@ -23,6 +23,7 @@ from fcconv.cli.options import (
 from fcconv.images.layouts import ALL
 from fcconv.images.padded import PADS
 from fcconv.images.reading import Reading, as_reading
+from fcconv.images.volumes import ORIENTATIONS
 from fcconv.scanning.activation import ACTIVATIONS
 from fcconv.scanning.score_files import suffixes
 from fcconv.scanning.windows import WINDOWS
@@ -153,6 +154,7 @@ class Plane(click.ParamType["int | str"]):
     "far the scores of a shared pass are from theirs.",
 )
 @click.option("--gray", is_flag=True, help="Make a colour image grey.")
+@click.option("--rgb", is_flag=True, help="Make a grey image three equal channels.")
 @click.option(
     "--scale", type=Numbers(), help="Multiplies pixels, 1/255 say; 8 and 16 bits become 0 to 1."
 )
@@ -188,6 +190,12 @@ class Plane(click.ParamType["int | str"]):
 )
 @click.option("--z", type=Plane(), metavar="Z|all", help="Which plane of a stack, from 0 on.")
 @click.option("--time", type=Plane(), metavar="T|all", help="Which point in time, from 0 on.")
+@click.option(
+    "--orientation",
+    type=click.Choice(ORIENTATIONS),
+    help="Which way D, H, W of a volume run: to right, anterior, superior, or as in its file; by "
+    "default ras.",
+)
 @click.option("--labels", type=Names(), help="Names of the network's classes: cat,dog.")
 @click.option(
     "--activation",

@@ -50,6 +50,7 @@ class Options:
     windows: str | None
     audit: int | None
     gray: bool
+    rgb: bool
     scale: float | None
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -149,7 +150,12 @@ def _scan(options: Options, network: Network, image: Sized, out: Path | None) ->
             out=out,
             windows=options.windows,
             preparation=Preparation(
-                options.gray, options.scale, options.mean, options.std, options.nodata
+                gray=options.gray,
+                rgb=options.rgb,
+                scale=options.scale,
+                mean=options.mean,
+                std=options.std,
+                nodata=options.nodata,
             ),
             labels=options.labels,
             activation=options.activation,

@@ -55,8 +55,8 @@ def open_file(path: Path, reading: Reading) -> Stored:
 
 
 def reason(error: Exception) -> str:
-    """Return what an error says, or its name where it says nothing."""
-    return str(error) or type(error).__name__
+    """Return what an error says, in one line, or its name where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ OPENERS: dict[str, Format] = {
     **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm", ".jp2"), PICTURE),
     ".npy": Format(_open_npy),
     **dict.fromkeys((".wav", ".flac", ".ogg"), Format(open_sound)),
-    **dict.fromkeys((".nii", ".nii.gz"), Format(open_volume)),
     **dict.fromkeys((".mrxs", ".vms", ".vmu", ".svslide", ".dcm"), SLIDE),
+    **dict.fromkeys((".nii", ".nii.gz"), Format(open_volume, {"orientation"})),
 }
 """Suffix to the format of such a file."""

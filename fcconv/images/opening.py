@@ -70,7 +70,8 @@ def open_images(source: Any, rank: int, **reading: Unpack[Reading]) -> tuple[lis
     shape = tuple(int(length) for length in stored.levels[0].shape)
     _check_dtype(name, stored.levels[0].dtype)
     planes: dict[str, Any] = {name: value for name, value in asked.items() if name in PLANES}
-    axes, at = find_axes(name, stored.axes, shape, rank, layout, page, planes)
+    of_axes = 0 if stored.paged else page
+    axes, at = find_axes(name, stored.axes, shape, rank, layout, of_axes, planes)
     if 0 in shape:
         raise ImageError(f"{name} has the shape {shape}, which holds no {unit(rank)}")
     if stored.series is not None:

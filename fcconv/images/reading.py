@@ -48,6 +48,9 @@ class Reading(TypedDict, total=False):
     time : int or "all"
         Which point in time, or "all", likewise. With both, the images of the batch are counted with
         the axis fastest that is stored last.
+    orientation : {"ras", "file"}
+        Which way the axes D, H and W of a volume run: to a body's right, to anterior and to
+        superior, by default, or as they are stored.
     """
 
     layout: str | None
@@ -60,6 +63,7 @@ class Reading(TypedDict, total=False):
     channels: Sequence[int | str] | None
     z: int | str | None
     time: int | str | None
+    orientation: str | None
 
 
 ANY_IMAGE = {

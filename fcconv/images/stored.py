@@ -41,6 +41,8 @@ class Stored:
         The value that stands for no data; may be NaN.
     series : int, optional
         Which picture of the file it is, where there are several.
+    paged : bool
+        Whether it is the page that was asked for, alone.
     notes : tuple of str
         What was decided, or found, that changes what the pixels mean.
     coordinates : Coordinates, optional
@@ -62,6 +64,7 @@ class Stored:
     bits: int | None = None
     nodata: float | None = None
     series: int | None = None
+    paged: bool = False
     notes: tuple[str, ...] = ()
     coordinates: Coordinates | None = None
     magnification: float | None = None

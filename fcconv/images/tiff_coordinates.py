@@ -48,21 +48,19 @@ class Told(NamedTuple):
     doubted: str = ""
 
 
-def told_of(tiff: Any, number: int, axes: str) -> Told:
+def told_of(tiff: Any, series: Any) -> Told:
     """Return what OME, Aperio, ImageJ, or the tags for resolution say of a series of a TIFF.
 
     Parameters
     ----------
     tiff : tifffile.TiffFile
         The file.
-    number : int
-        Which of its series.
-    axes : str
-        The letters of the axes of the series.
+    series : tifffile.TiffPageSeries
+        One of its series, or of its pages.
     """
-    series, spatial = tiff.series[number], [letter for letter in axes if letter in "DHW"]
+    spatial = [letter for letter, axis in OME_AXES.items() if axis in series.axes]
     if series.kind == "ome":
-        return _ome(tiff, number, axes, spatial)
+        return _ome(tiff, series, spatial)
     if series.keyframe.description.startswith("Aperio"):
         found = dict(re.findall(r"\|\s*(\w+)\s*=\s*([^|\s]+)", series.keyframe.description))
         side = _length(found.get("MPP"))
@@ -72,19 +70,22 @@ def told_of(tiff: Any, number: int, axes: str) -> Told:
             magnification=None if math.isnan(power) else power,
         )
     if series.kind == "imagej":
-        return Told(_imagej(tiff, number, spatial))
+        return Told(_imagej(tiff, series.keyframe.tags, spatial))
     return _by_tags(series.keyframe.tags, spatial)
 
 
-def _ome(tiff: Any, number: int, axes: str, spatial: list[str]) -> Told:
+def _ome(tiff: Any, series: Any, spatial: list[str]) -> Told:
     root = ElementTree.fromstring(tiff.ome_metadata)
     images = [(one, *_named(one, "Pixels")) for one in _named(root, "Image")]
     if len(images) != len(tiff.series):  # some have no pages, and which is which is not known
         return Told()
-    image, pixels, *_ = images[number]
-    told, size = pixels.attrib, dict(zip(axes, tiff.series[number].shape, strict=True))
+    image, pixels, *_ = images[tiff.series.index(series)]
+    told = pixels.attrib
+    samples = math.prod(
+        n for axis, n in zip(series.axes, series.shape, strict=True) if axis in "CS"
+    )
     names = [one.attrib.get("Name", "") for one in _named(pixels, "Channel")]
-    is_named = len(names) == size.get("C", 1) and any(names)
+    is_named = len(names) == samples and any(names)
     spacing = [_length(told.get(f"PhysicalSize{OME_AXES[letter]}")) for letter in spatial]
     units = [told.get(f"PhysicalSize{OME_AXES[letter]}Unit", "µm") for letter in spatial]
     used = [one.get("ID") for one in _named(image, "ObjectiveSettings")]
@@ -105,8 +106,8 @@ def _named(element: ElementTree.Element, name: str) -> Iterator[ElementTree.Elem
     return (one for one in element.iter() if one.tag.rpartition("}")[2] == name)
 
 
-def _imagej(tiff: Any, number: int, spatial: list[str]) -> Coordinates | None:
-    told, tags = tiff.imagej_metadata or {}, tiff.series[number].keyframe.tags
+def _imagej(tiff: Any, tags: Any, spatial: list[str]) -> Coordinates | None:
+    told = tiff.imagej_metadata or {}
     unit = str(told.get("unit") or "").replace("\\u00B5", "µ")  # as ImageJ writes it
     if not unit or unit.startswith("pixel"):
         return None

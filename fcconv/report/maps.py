@@ -10,6 +10,7 @@ from pathlib import Path
 from fcconv.arguments import as_path, check_type
 from fcconv.errors import OutputError
 from fcconv.report.files import Owns, named, suffix_of, whole_at
+from fcconv.report.map_nifti import write_nifti
 from fcconv.report.map_ome_zarr import is_written, write_ome_zarr
 from fcconv.report.map_table import write_table
 from fcconv.scanning.result import Scan
@@ -44,7 +45,8 @@ def write_map(path: str | os.PathLike[str], scan: Scan) -> None:
     ----------
     path : path
         ``.csv`` for a table with a line for each window, ``.ome.zarr`` for an image of OME-Zarr
-        0.5, which viewers lay over the one that was scanned.
+        0.5, which viewers lay over the one that was scanned, ``.nii`` or ``.nii.gz`` for a NIfTI
+        file of a scan along three axes, a volume for each class along its fourth.
     scan : Scan
         The scan; its scores may be larger than memory. Of a batch the first image is written;
         ``scan.of_image(k)`` is another.
@@ -83,5 +85,6 @@ def map_format(name: str, rank: int) -> MapFormat:
 MAP_FORMATS: dict[str, MapFormat] = {
     ".csv": MapFormat("CSV", write_table),
     ".ome.zarr": MapFormat("OME-Zarr", write_ome_zarr, (2, 3), is_written),
+    **dict.fromkeys((".nii", ".nii.gz"), MapFormat("NIfTI", write_nifti, ranks=(3,))),
 }
 """Suffix to the format of such a file."""
