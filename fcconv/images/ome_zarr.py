@@ -180,7 +180,8 @@ def _coordinates(
         translation = [
             t * float(f) + _finite(o) for t, f, o in zip(translation, factors, offsets, strict=True)
         ]
-    places = [axis for axis, letter in enumerate(letters) if letter in "DHW"]
+    stored = [axis for axis, letter in enumerate(letters) if letter in "DHW"]
+    places = sorted(stored, key=lambda axis: "DHW".index(letters[axis]))
     spacing, centre = [scale[axis] for axis in places], [translation[axis] for axis in places]
     units = [str(axes[axis].get("unit") or "") for axis in places]
     if not any(units) and set(spacing) == {1.0} and not any(centre):
@@ -190,7 +191,8 @@ def _coordinates(
     known, first = in_one_unit(spacing, units), in_one_unit(begins, units)
     if known is None or first is None:
         return None
-    return spaced(*known, tuple(str(axes[axis]["name"]) for axis in places), first[0])
+    placed = spaced(*known, tuple(str(axes[axis]["name"]) for axis in places), first[0])
+    return placed.along([places.index(axis) for axis in stored])
 
 
 def _finite(value: Any) -> float:

@@ -110,6 +110,8 @@ def _folder_beside(target: Path) -> Iterator[Path]:
     try:
         with tempfile.TemporaryDirectory(prefix=".fcconv.", dir=target.parent) as folder:
             yield Path(folder)
+    except OutputError:  # which is one of the system's errors, too, and says more
+        raise
     except OSError as error:
         raise OutputError(f"can't write {target}: {error.strerror}") from error
 
