@@ -90,11 +90,13 @@ def test_a_map_read_again_lies_where_the_scan_says(
     ("placed", "scale", "begin", "unit"),
     [
         (None, (3, 3), (2, 3), None),
+        (spaced((2, 4), "µm", ("y", "x")), (6, 12), (4, 12), "micrometer"),  # not where it begins
+        (spaced((2, 4), "µm", ("y", "x"), (1, 2)), (6, 12), (6, 16), "micrometer"),
         (Coordinates(("x", "y"), "m", ((0, 2, 100), (-4, 0, 50))), (12, 6), (8, 6), "meter"),
         (Coordinates(("x", "y"), "°", ((2, 0, 100), (0, -4, 50))), (6, 12), (4, 12), "°"),
     ],
 )
-def test_where_axes_are_turned_distances_are_those_on_the_image(
+def test_what_is_not_placed_or_is_turned_lies_at_distances_on_the_image(
     placed: Coordinates | None,
     scale: tuple[float, ...],
     begin: tuple[float, ...],

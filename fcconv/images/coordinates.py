@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -27,6 +27,8 @@ class Coordinates:
         spatial axes: 0 is the beginning of the first pixel, 0.5 its centre.
     crs : str
         The system that they are of, as WKT; empty where there is none.
+    is_placed : bool
+        Whether it was said where the image lies; if not, it begins at 0.
 
     Examples
     --------
@@ -39,6 +41,7 @@ class Coordinates:
     unit: str
     matrix: tuple[tuple[float, ...], ...]
     crs: str = ""
+    is_placed: bool = field(default=True, compare=False)
 
     @property
     def spacing(self) -> tuple[float, ...]:
@@ -94,6 +97,7 @@ class Coordinates:
             "unit": self.unit,
             "matrix": [list(row) for row in self.matrix],
             "crs": self.crs,
+            "is_placed": self.is_placed,
         }
 
     @property
@@ -121,13 +125,15 @@ def spaced(
         Where the first pixel begins; at 0, if left out.
     """
     begin = [0.0] * len(spacing) if first is None else first
-    return Coordinates(names, unit, _tuples(np.column_stack([np.diag(spacing), begin])))
+    matrix = _tuples(np.column_stack([np.diag(spacing), begin]))
+    return Coordinates(names, unit, matrix, is_placed=first is not None)
 
 
 def restored(told: dict[str, Any]) -> Coordinates:
     """Return coordinates from what :meth:`Coordinates.told` made of them."""
+    matrix = _tuples(np.array(told["matrix"], float))
     return Coordinates(
-        tuple(told["names"]), told["unit"], _tuples(np.array(told["matrix"], float)), told["crs"]
+        tuple(told["names"]), told["unit"], matrix, told["crs"], bool(told["is_placed"])
     )
 
 

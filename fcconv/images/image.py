@@ -79,9 +79,17 @@ class Image:
         return self._sizes(self.stored.levels[0])
 
     @property
+    def levels(self) -> list[Any]:
+        """The levels of a pyramid that have all channels and planes, of which some drop some."""
+        first = self.stored.levels[0].shape
+        own = [axis for axis, letter in enumerate(self.axes) if letter in ".C"]
+        levels = self.stored.levels
+        return [one for one in levels if all(one.shape[k] == first[k] for k in own)]
+
+    @property
     def level_sizes(self) -> list[tuple[int, ...]]:
         """Pixels along each spatial axis of the image, and of the smaller levels of a pyramid."""
-        return [self._sizes(level) for level in self.stored.levels]
+        return [self._sizes(level) for level in self.levels]
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -187,7 +195,7 @@ class Image:
                 raise ImageError(
                     f"{self.name} of {sizes} {unit(len(region))} has no {_words(region)}"
                 )
-        return self._read(self.stored.levels[level], region)
+        return self._read(self.levels[level], region)
 
     def overview(self, most: int) -> np.ndarray:
         """Return the whole image in few pixels, reading part by part.
@@ -204,9 +212,7 @@ class Image:
             has more than half as many as asked for, or of the nearest larger one.
         """
         level = self.stored.levels[0]
-        for coarser in self.stored.levels[1:]:
-            if not self._has_planes(coarser):
-                continue
+        for coarser in self.levels[1:]:
             if 2 * max(self._sizes(coarser)) > most:
                 level = coarser
         size = self._sizes(level)
@@ -263,15 +269,6 @@ class Image:
     def _sizes(self, level: Any) -> tuple[int, ...]:
         """Return the spatial sizes of a level."""
         return tuple(int(level.shape[self.axes.index(letter)]) for letter in self._spatial)
-
-    def _has_planes(self, level: Any) -> bool:
-        """Say whether a level has the channels and planes of the first: some pyramids drop some."""
-        first = self.stored.levels[0].shape
-        return all(
-            n == m
-            for n, m, letter in zip(level.shape, first, self.axes, strict=True)
-            if letter in ".C"
-        )
 
     def _chunk(self, level: Any) -> tuple[int, ...]:
         """Return the pixels that a level reads as a whole, along each spatial axis."""

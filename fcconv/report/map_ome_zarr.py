@@ -104,12 +104,13 @@ def _metadata(scan: Scan, ends: Sequence[tuple[float, float]]) -> dict[str, Any]
 def _centres(scan: Scan) -> tuple[list[float], list[float], str]:
     """Return the distance between cells, the centre of the first, and the unit of both.
 
-    Viewers put an image whose file says nothing to where its first pixel's centre is at 0. OME-Zarr
-    can't turn axes: where they do not run along the coordinates, these are distances on the image.
+    Viewers put an image whose file does not say where it lies to where its first pixel's centre is
+    at 0. OME-Zarr can't turn axes: where they do not run along the coordinates, these are distances
+    on the image.
     """
     pixels = (1.0,) * len(scan.size)
     picture = scan.coordinates or _on_image(pixels, "")
-    if not _runs_along(picture):
+    if not (picture.is_placed and _runs_along(picture)):
         picture = _on_image(picture.spacing, picture.unit)
     cells = replace(scan, coordinates=picture).map_coordinates
     assert cells is not None  # as there are coordinates
