@@ -66,7 +66,7 @@ def told_of(tiff: Any, series: Any) -> Told:
         side = _length(found.get("MPP"))
         power = _length(found.get("AppMag"))
         return Told(
-            _placed(spatial, [side] * len(spatial), ["µm"] * len(spatial), 0),
+            _placed(spatial, [side] * len(spatial), ["µm"] * len(spatial)),
             magnification=None if math.isnan(power) else power,
         )
     if series.kind == "imagej":
@@ -94,8 +94,7 @@ def _ome(tiff: Any, series: Any, spatial: list[str]) -> Told:
     }
     power = powers.get(used[0], math.nan) if used else math.nan
     return Told(
-        # to OME, as to its successor OME-Zarr, the first pixel's centre is at 0
-        _placed(spatial, spacing, units, -0.5),
+        _placed(spatial, spacing, units),
         tuple(names) if is_named else (),
         None if math.isnan(power) else power,
     )
@@ -112,8 +111,7 @@ def _imagej(tiff: Any, tags: Any, spatial: list[str]) -> Coordinates | None:
     if not unit or unit.startswith("pixel"):
         return None
     lengths = {"D": _length(told.get("spacing", 1)), **_lengths(tags)}
-    # to ImageJ the first pixel begins at 0
-    return _placed(spatial, [lengths[letter] for letter in spatial], [unit] * len(spatial), 0)
+    return _placed(spatial, [lengths[letter] for letter in spatial], [unit] * len(spatial))
 
 
 def _by_tags(tags: Any, spatial: list[str]) -> Told:
@@ -122,7 +120,7 @@ def _by_tags(tags: Any, spatial: list[str]) -> Told:
     if spatial != ["H", "W"] or not unit or any(map(math.isnan, lengths.values())):
         return Told()
     if max(lengths.values()) * MICRONS[unit] <= MOST_MICRONS:
-        return Told(_placed(spatial, [*lengths.values()], [unit, unit], 0))
+        return Told(_placed(spatial, [*lengths.values()], [unit, unit]))
     per = " x ".join(f"{1 / length:g}" for length in lengths.values())
     return Told(
         doubted=f"{per} pixels per {unit}, which programs write that do not know: a pixel of more "
@@ -135,19 +133,14 @@ def _lengths(tags: Any) -> Mapping[str, float]:
     return {"H": _per_unit(tags.valueof(Y_RESOLUTION)), "W": _per_unit(tags.valueof(X_RESOLUTION))}
 
 
-def _placed(
-    spatial: list[str], spacing: list[float], units: list[str], first: float
-) -> Coordinates | None:
-    """Return where pixels lie, of which the first begins so many pixels from 0.
-
-    Nothing is known along an axis where its length is NaN.
-    """
+def _placed(spatial: list[str], spacing: list[float], units: list[str]) -> Coordinates | None:
+    """Return where pixels lie, from the first on; nothing is known along an axis of length NaN."""
     known = in_one_unit(spacing, units)
     if known is None or all(map(math.isnan, spacing)):
         return None
     lengths, unit = known
     names = tuple(NAMES[axis] for axis in spatial)
-    return spaced(lengths, unit, names, [first * length for length in lengths])
+    return spaced(lengths, unit, names)
 
 
 def _length(told: Any) -> float:
