@@ -32,13 +32,14 @@ if TYPE_CHECKING:
     from fcconv.functions.export import from_jax
     from fcconv.functions.shard import shard
     from fcconv.functions.slide import slide
+    from fcconv.graph.engines.compiled import Compiled
+    from fcconv.graph.engines.compiling import compile  # noqa: A004 - fcconv.compile, as re.compile
     from fcconv.graph.rewriting.convolutionize import convolutionize
     from fcconv.graph.rewriting.pointwise import Pointwise, pointwise
     from fcconv.graph.rewriting.sliding import Sliding
     from fcconv.graph.rewriting.weights import PatchNetwork, patch_of
-    from fcconv.graph.running.compiled import Compiled
-    from fcconv.graph.running.engines import compile  # noqa: A004 - fcconv.compile, as re.compile
     from fcconv.images.preparation import Preparation
+    from fcconv.images.reading import Reading
     from fcconv.scanning.result import Scan
     from fcconv.scanning.saved import open_scan
     from fcconv.scanning.scan import scan
@@ -47,14 +48,15 @@ __version__ = "0.1.0"
 
 _NETWORKS = {
     "Certificate": "fcconv.certificate.report",
-    "Compiled": "fcconv.graph.running.compiled",
+    "Compiled": "fcconv.graph.engines.compiled",
     "PatchNetwork": "fcconv.graph.rewriting.weights",
     "Pointwise": "fcconv.graph.rewriting.pointwise",
     "Preparation": "fcconv.images.preparation",
+    "Reading": "fcconv.images.reading",
     "Scan": "fcconv.scanning.result",
     "Sliding": "fcconv.graph.rewriting.sliding",
     "certify": "fcconv.certificate.certify",
-    "compile": "fcconv.graph.running.engines",
+    "compile": "fcconv.graph.engines.compiling",
     "convolutionize": "fcconv.graph.rewriting.convolutionize",
     "from_jax": "fcconv.functions.export",
     "open_scan": "fcconv.scanning.saved",
@@ -82,6 +84,7 @@ __all__ = [
     "PatchNetwork",
     "Pointwise",
     "Preparation",
+    "Reading",
     "Scan",
     "ShapeError",
     "Sliding",

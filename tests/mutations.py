@@ -325,7 +325,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a backend does not compile",
-        "fcconv/graph/running/engines.py",
+        "fcconv/graph/engines/compiling.py",
         "call = backend.jit(apply)",
         "call = apply",
         "test_backends.py::test_it_computes_networks",
@@ -683,7 +683,7 @@ MUTATIONS = [
     ),
     Mutation(
         "onnxruntime takes memory by patterns",
-        "fcconv/graph/running/session.py",
+        "fcconv/graph/engines/session.py",
         "options.enable_mem_pattern = False",
         "options.enable_mem_pattern = True",
         "test_scan_limits.py::test_values_go_when_they_are_read",
@@ -778,6 +778,20 @@ MUTATIONS = [
         "first = max(min(part.start, n - 1 - beyond), 0) if beyond else part.start",
         "first = min(part.start, n - 1)",
         "test_scan_pad.py::test_a_padded_scan_is_that_of_the_padded_image",
+    ),
+    Mutation(
+        "channels come in the order of the file",
+        "fcconv/images/image.py",
+        "there.index(place) for place in self.chosen",
+        "there.index(place) for place in sorted(self.chosen)",
+        "test_channels.py::test_channels_are_those_in_this_order_and_no_others_are_read",
+    ),
+    Mutation(
+        "all channels between two that are wanted are read",
+        "fcconv/images/channels.py",
+        "together <= 1:",
+        "together <= 2:",
+        "test_channels.py::test_channels_are_those_in_this_order_and_no_others_are_read",
     ),
     Mutation(
         "new pixels have a value whatever they are made of",
@@ -991,7 +1005,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a WAV that is cut off is taken for a whole one",
-        "fcconv/images/readers.py",
+        "fcconv/images/sounds.py",
         "if end > size and (long or length < STREAMED_BYTES):",
         "if False:",
         "test_images_files.py::test_a_wav_that_is_cut_off",
@@ -1152,7 +1166,7 @@ MUTATIONS = [
     ),
     Mutation(
         "arguments that don't fit end in a traceback",
-        "fcconv/graph/following.py",
+        "fcconv/graph/rewriting/following.py",
         "with computing(node):  # whatever a network that others wrote holds",
         "if True:",
         f"{FORGERIES}::test_a_node_that_does_not_fit_is_named",

@@ -18,7 +18,7 @@ HWC = np.ascontiguousarray(RGB.transpose(1, 2, 0))
 
 
 def opened(source: Any, rank: int = 2, layout: str | None = None) -> Image:
-    [image], batch = open_images(source, rank, layout)
+    [image], batch = open_images(source, rank, layout=layout)
     assert not batch
     return image
 

@@ -17,7 +17,7 @@ import fcconv
 from comparing import assert_identical
 from fcconv.cli import app
 from fcconv.errors import FcconvError, OutputError
-from fcconv.graph.running.providers import find_providers
+from fcconv.graph.engines.providers import find_providers
 from fcconv.scanning.saved import open_scan
 from scan_cases import WINDOWS, picture, small_network
 

@@ -17,7 +17,7 @@ import zarr
 import fcconv
 from comparing import assert_identical
 from fcconv.cli import app
-from fcconv.errors import ArgumentError, ImageError
+from fcconv.errors import ArgumentError, BackendError, ImageError
 from fcconv.scanning.chunks import InFolder
 from fcconv.scanning.distributed import unpacked
 from scan_cases import attending, cut_into, memory_for, picture, small_network
@@ -103,7 +103,7 @@ def test_what_a_worker_writes_wrongly_is_computed_again(
     def cut_short(folder: InFolder, chunk: tuple[int, ...], scores: Any) -> None:
         write(folder, chunk, scores)
         if chunk == (0, 1, 1) and not wrong:
-            wrong.extend(folder.path.glob("[!f]*/c/0/1/1"))
+            wrong.extend(Path(str(folder.path)).glob("[!f]*/c/0/1/1"))
             wrong[0].write_bytes(wrong[0].read_bytes()[:-1])
 
     monkeypatch.setattr(InFolder, "write", cut_short)
@@ -200,3 +200,23 @@ def test_every_kind_of_job_is_handed_over(what: str, client: Any, tmp_path: Path
         whole = fcconv.scan(**given)
     assert found.computed > 8 or what == "mask"
     assert_identical(found.scores[...], whole.scores, what)
+
+
+def dies(*_: Any) -> None:
+    """What is in the place of a part that takes more memory than there is."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes are killed")
+def test_workers_that_die_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = begun(tmp_path / "in", (30, 40))
+    monkeypatch.setattr("fcconv.scanning.distributed._score_part", dies)
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, dashboard_address=":0"
+        ) as cluster,
+        distributed.Client(cluster) as client,
+        pytest.raises(BackendError, match="1 workers died while they computed part 1 of 1: if for"),
+    ):
+        fcconv.scan(**given, out=tmp_path / "x.zarr", client=client)

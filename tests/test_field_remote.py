@@ -103,8 +103,9 @@ def test_what_is_damaged_or_missing_is_computed_again(bucket: str) -> None:
     assert objects(given["out"]) == right
     with pytest.raises(OutputError, match=r"is there: resume that run"):
         fcconv.scan(**given)
+    other: dict[str, Any] = {**given, "image": picture(seed=1)}
     with pytest.raises(OutputError, match="is of another run: its image is"):
-        fcconv.scan(**{**given, "image": picture(seed=1)}, existing="resume")
+        fcconv.scan(**other, existing="resume")
     again = fcconv.scan(**given, existing="overwrite")
     assert again.computed == again.tiles < first.tiles
     assert len(objects(given["out"])) < len(right)
@@ -123,7 +124,7 @@ def test_an_image_in_a_store(bucket: str) -> None:
     assert "" != version != Remote(url).stamp()
     with pytest.raises(OutputError, match="its image is"):
         fcconv.scan(image=url, **given, existing="resume")
-    with pytest.raises(ImageError, match=r"nothing\.zarr is not a Zarr array, or not there"):
+    with pytest.raises(ImageError, match=r"nothing\.zarr is not Zarr, or not there"):
         fcconv.scan(image=f"{bucket}/nothing.zarr", network=small_network())
 
 

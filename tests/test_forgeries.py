@@ -13,7 +13,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 import fcconv
-from fcconv.graph.running import engines
+from fcconv.graph.engines import compiling
 from fcconv_modular import field_of
 from graphs import Array, Net, i
 
@@ -506,14 +506,14 @@ def test_what_has_no_bound_is_measured(rewrite: Any) -> None:
 def test_an_engine_that_loses_digits_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     net = Net()
     original = net.model(net.dense(net.map(), 96))
-    compiled = engines.compile
+    compiled = compiling.compile
 
     def compile_badly(model: Any, engine: str) -> Any:
         network = compiled(model, engine)
         free = any(n == "size_0" for n in map(str, model.graph.inputs[0].shape.dims))
         return (lambda x: network(x) * np.float32(1.01)) if free else network
 
-    monkeypatch.setattr(engines, "compile", compile_badly)
+    monkeypatch.setattr(compiling, "compile", compile_badly)
     certificate = fcconv.certify(original, fcconv.convolutionize(original))
     assert not certificate.holds
     assert "right ones differ by" in str(certificate.difference)

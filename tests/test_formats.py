@@ -15,8 +15,9 @@ import fcconv
 from comparing import assert_identical
 from fcconv.cli import app
 from fcconv.errors import OutputError
-from fcconv.report import files
-from fcconv.report.files import PeakFormat
+from fcconv.images.coordinates import Coordinates
+from fcconv.report import peak_files
+from fcconv.report.peak_files import PeakFormat
 from fcconv.scanning import score_files
 from fcconv.scanning.peaks import Peak
 from fcconv.scanning.score_files import ScoreFormat
@@ -71,14 +72,14 @@ def test_a_format_of_one_array_is_not_given_two(several: bool, tmp_path: Path) -
     assert (tmp_path / "scores.h5").is_file()
 
 
-def lines(peaks: Sequence[Peak], rank: int) -> str:
+def lines(peaks: Sequence[Peak], rank: int, _: Coordinates | None) -> str:
     return "".join(f"{peak.label} {peak.score} {rank}\n" for peak in peaks)
 
 
 @pytest.fixture
 def text(monkeypatch: pytest.MonkeyPatch) -> None:
     """Register a format of peaks along two axes."""
-    monkeypatch.setitem(files.PEAK_FORMATS, ".txt", PeakFormat("text", lines, ranks=(1, 2)))
+    monkeypatch.setitem(peak_files.PEAK_FORMATS, ".txt", PeakFormat("text", lines, ranks=(1, 2)))
 
 
 def saved(folder: Path, rank: int) -> tuple[Path, Path]:
@@ -99,7 +100,7 @@ def test_peaks_go_to_a_format_of_the_table(rank: int, tmp_path: Path) -> None:
     words = ["scan", *map(str, (model, image)), "--threshold", "0", "--peaks"]
     assert app.run([*words, str(tmp_path / "shell.TXT")]) == 0
     for name in ("python.txt", "shell.TXT"):
-        assert (tmp_path / name).read_text() == lines(peaks, rank)
+        assert (tmp_path / name).read_text() == lines(peaks, rank, None)
 
 
 @pytest.mark.usefixtures("text")

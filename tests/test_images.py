@@ -70,7 +70,7 @@ def test_default_layouts_and_batches() -> None:
     check_regions(opened(batch, 3), batch)
     check_regions(opened(batch[0, 0]), batch[:1, 0])
     check_regions(opened(batch[0, 0], 1), batch[0, 0])
-    lines, is_batch = open_images(batch[0].transpose(1, 2, 0), 2, "HNW")
+    lines, is_batch = open_images(batch[0].transpose(1, 2, 0), 2, layout="HNW")
     assert (len(lines), is_batch) == (5, True)
     check_regions(lines[3], batch[0, :, :, 3].T[np.newaxis])
 
@@ -117,7 +117,7 @@ def test_overviews_read_in_blocks() -> None:
 )
 def test_what_is_no_image(source: Any, rank: int, layout: str | None, said: list[str]) -> None:
     with pytest.raises(ImageError) as caught:
-        open_images(source, rank, layout)
+        open_images(source, rank, layout=layout)
     for word in said:
         assert word in str(caught.value)
 

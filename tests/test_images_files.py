@@ -15,7 +15,7 @@ import soundfile
 import zarr
 
 from fcconv.errors import BackendError, ImageError
-from regions import RGB, check_regions, opened, tampered, whole
+from regions import RGB, check_regions, opened, tampered
 
 nifti: Any = nibabel.Nifti1Image  # typed in part
 
@@ -78,23 +78,6 @@ def test_sound_that_ends_early(tmp_path: Path) -> None:
     assert image.read((slice(0, 100),)).any()
     with pytest.raises(ImageError, match=r"cut\.flac .* region \[80000:80100\]"):
         image.read((slice(80_000, 80_100),))
-
-
-@pytest.mark.parametrize("suffix", ["nii", "nii.gz"])
-@pytest.mark.parametrize("channels", [(), (2,), (1, 3)])
-def test_volumes(suffix: str, channels: tuple[int, ...], tmp_path: Path) -> None:
-    path = tmp_path / f"a.{suffix}"
-    rng = np.random.default_rng(4)
-    voxels = rng.integers(-100, 100, (7, 8, 9, *channels), dtype=np.int16)
-    volume = nifti(voxels, np.eye(4))
-    volume.header.set_slope_inter(0.5, 3)
-    nibabel.save(volume, path)
-    ordered = np.moveaxis(voxels.reshape(7, 8, 9, -1), -1, 0)
-    check_regions(opened(path, 3), 0.5 * ordered + 3)
-    if suffix == "nii":
-        cut = tampered(path, "cut.nii", path.stat().st_size - 20)
-        with pytest.raises(ImageError, match=r"cut\.nii"):
-            whole(opened(cut, 3))
 
 
 def test_files_that_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,7 +86,7 @@ def test_pictures_that_are_refused(tmp_path: Path) -> None:
         for length in (0, 20, 2000):
             refused(tampered(tmp_path / f"b.{suffix}", f"cut.{suffix}", length), "can't be read")
     PIL.Image.fromarray(HWC).convert("CMYK").save(tmp_path / "a.jpg")
-    refused(tmp_path / "a.jpg", "CMYK")
+    refused(tmp_path / "a.jpg", "CMYK without a colour profile")
     frames = [PIL.Image.fromarray(plane) for plane in RGB]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     refused(tmp_path / "a.gif", "3 images")

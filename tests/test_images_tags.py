@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import imagecodecs
-import nibabel
 import numpy as np
 import PIL.Image
 import PIL.ImageOps
@@ -21,7 +20,6 @@ from regions import HWC, RGB, check_regions, opened, whole
 from tiff_files import write_aperio
 
 write_tiff: Any = tifffile.imwrite  # typed in part
-nifti: Any = nibabel.Nifti1Image
 
 
 def scaled(image: Image | Resized) -> np.ndarray:
@@ -137,19 +135,6 @@ def test_orientation_of_a_tiff(orientation: int, tiled: bool, tmp_path: Path) ->
     planes = {"photometric": "rgb", "planarconfig": "separate"}
     write_tiff(path, RGB, extratags=tags, **planes, **options)
     check_regions(opened(path), turned)
-
-
-def test_a_volume_says_which_way_its_axes_run(tmp_path: Path) -> None:
-    path, voxels = tmp_path / "a.nii", np.zeros((3, 4, 5), np.uint8)
-    for affine, said in [
-        (np.diag([1, 2, 3, 1]), "right, anterior, superior"),
-        (np.diag([-1, -2, 3, 1]), "left, posterior, superior"),
-        (np.eye(4)[[2, 0, 1, 3]], "anterior, superior, right"),
-    ]:
-        nibabel.save(nifti(voxels, affine), path)
-        assert opened(path, 3).notes == (
-            f"voxels are taken as stored: by the affine, their axes run to {said}",
-        )
 
 
 # Colours and no data ----------------------------------------------------------------------------

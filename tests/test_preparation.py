@@ -132,7 +132,10 @@ def of_channels(count: int) -> Image:
             ["3 channels", "reads 1", "--gray (Preparation(gray=True)) makes it grey"],
         ),
         (4, Preparation(), 3, ["4 channels", "reads 3"]),
-        (1, Preparation(), 3, ["1 channel,", "reads 3"]),
+        (1, Preparation(), 3, ["1 channel,", "reads 3", "--rgb (Preparation(rgb=True))"]),
+        (1, Preparation(mean=(1, 2, 3)), 3, ["mean needs 1 numbers, got 3; --rgb"]),
+        (1, Preparation(rgb=True), 1, ["3 channels after rgb", "leave rgb out"]),
+        (3, Preparation(rgb=True), 3, ["rgb needs 1 channel, grey, got 3"]),
         (3, Preparation(gray=True), 3, ["1 channel after gray", "leave gray out"]),
         (4, Preparation(gray=True), 1, ["gray needs 3 channels", "got 4"]),
         (3, Preparation(mean=(1, 2)), 3, ["mean needs 1 or 3 numbers, got 2"]),
@@ -151,6 +154,7 @@ def test_channels_that_do_not_fit(
 def test_channels_that_fit() -> None:
     check_channels(of_channels(3), Preparation(), 3)
     check_channels(of_channels(3), Preparation(gray=True, mean=(1,)), 1)
+    check_channels(of_channels(1), Preparation(rgb=True, mean=(1, 2, 3)), 3)
     check_channels(of_channels(5), Preparation(mean=(1, 2, 3, 4, 5)), 5)
 
 
@@ -161,6 +165,7 @@ def test_channels_that_fit() -> None:
             Preparation(gray=True, mean=(0.5,), std=(0.25,)).resolved(np.uint8),
             "grey (0.299 R + 0.587 G + 0.114 B), times 1/255, minus 0.5, divided by 0.25",
         ),
+        (Preparation(rgb=True).resolved(np.uint8), "grey in three equal channels, times 1/255"),
         (Preparation(mean=(1, 2)).resolved(np.uint16), "times 1/65535, minus (1, 2)"),
         (Preparation(std=(1, 0.5)).resolved(np.float32), "divided by (1, 0.5)"),
         (Preparation(scale=0.1 + 0.2), "times 0.30000000000000004"),

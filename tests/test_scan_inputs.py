@@ -136,8 +136,9 @@ REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_refusals(name: str) -> None:
     arguments, error, said = REFUSED[name]
+    given: dict[str, Any] = {"image": picture(), "engine": "numpy", **arguments}
     with pytest.raises(error, match=said):
-        fcconv.scan(small_network(), **{"image": picture(), "engine": "numpy", **arguments})
+        fcconv.scan(small_network(), **given)
 
 
 def rows_network() -> onnx.ModelProto:
@@ -176,7 +177,7 @@ def test_sound_has_samples_and_channels_to_choose_from(tmp_path: Path) -> None:
     path, sound = tmp_path / "a.wav", np.zeros((50, 2), np.float32)
     soundfile.write(path, sound, 8000, "FLOAT")
     network = small_network(rank=1, layout="none")
-    with pytest.raises(ImageError, match=r"has 2 channels, .* reads 1: .*--layout WN --page K"):
+    with pytest.raises(ImageError, match=r"has 2 channels, .* reads 1: .*\(--channels 1\)"):
         fcconv.scan(network, path)
     soundfile.write(path, sound[:5, :1], 8000, "FLOAT")
     with pytest.raises(ImageError, match=r"\(5,\) samples is smaller"):

@@ -12,8 +12,8 @@ import pytest
 import fcconv
 from comparing import assert_identical
 from fcconv.cli import app
+from fcconv.graph.engines.compiling import Engine
 from fcconv.graph.rewriting.sliding import Sliding
-from fcconv.graph.running.engines import Engine
 from fcconv.scanning.saved import open_scan
 from scan_cases import picture, small_network
 from score_files import names_in, tree

@@ -19,7 +19,7 @@ import fcconv
 from comparing import assert_identical
 from fcconv.cli import app
 from fcconv.errors import ArgumentError, ImageError
-from fcconv.graph.running.engines import Engine
+from fcconv.graph.engines.compiling import Engine
 from fcconv.images.missing import are_finite, without_value
 from fcconv.images.scales import resized
 from fcconv.scanning.cutting import planned

@@ -139,7 +139,12 @@ def test_parts_join_the_run_that_is_there_and_no_other(tmp_path: Path) -> None:
     given: dict[str, Any] = {"network": network, "image": image, "out": tmp_path / "x.zarr"}
     first = fcconv.scan(**given, engine="onnxruntime", part=(1, 2))
     assert fcconv.scan(**given, part=(2, 2)).engine == first.engine == "onnxruntime"
-    for changed in ({"image": picture(seed=1)}, {"engine": "numpy"}, {"stride": 1}):
+    changes: list[dict[str, Any]] = [
+        {"image": picture(seed=1)},
+        {"engine": "numpy"},
+        {"stride": 1},
+    ]
+    for changed in changes:
         (name,) = changed
         with pytest.raises(OutputError, match=f"is of another run: its {name} is"):
             fcconv.scan(**{**given, **changed}, part=(2, 2))
@@ -179,6 +184,7 @@ def test_what_a_part_can_not_have(
     given: dict[str, Any], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    asked: dict[str, Any] = {"out": "x.zarr", "part": (1, 2), **given}
     with pytest.raises(ArgumentError, match=said):
-        fcconv.scan(small_network(), picture(), **{"out": "x.zarr", "part": (1, 2), **given})
+        fcconv.scan(small_network(), picture(), **asked)
     assert not names_in(tmp_path)

@@ -73,6 +73,7 @@ def test_parts_of_a_list_of_images(folder: Path, capsys: pytest.CaptureFixture[s
         (("--part", "0/2"), "'0/2' is not K/N, part K of N: 1/16 to 16/16"),
         (("--part", "3"), "'3' is not K/N"),
         (("--part", "1/2", "--threshold", "3"), "with --resume in place of --part"),
+        (("--part", "1/2", "--map", "x.csv"), "with --resume in place of --part"),
         (("--part", "1/2", "--audit", "3"), "with --resume in place of --part"),
         (("--part", "1/2", "--overwrite"), "remove what the others write: remove x.zarr first"),
         (("--part", "1/2", "--out", "x.npy"), "part needs out, a .zarr that every part can"),

@@ -71,8 +71,9 @@ def test_another_run_is_not_gone_on_with(name: str, suffix: str, tmp_path: Path)
     given["memory"] = memory_for(6, network, image)
     interrupted(given)
     before, (changed, said) = tree(tmp_path), CHANGED[name]
+    other: dict[str, Any] = {**given, **changed, "existing": "resume"}
     with pytest.raises(OutputError, match=f"is of another run: its {said}"):
-        fcconv.scan(**{**given, **changed, "existing": "resume"})
+        fcconv.scan(**other)
     with pytest.raises(OutputError, match=r"is there: resume that run .*, or overwrite it"):
         fcconv.scan(**{**given, **changed})
     assert tree(tmp_path) == before
@@ -125,7 +126,8 @@ def test_resume_computes_what_is_left(tmp_path: Path, windows: str) -> None:
     assert again.computed == 0
     assert tree(tmp_path) == before
     assert_identical(again.scores[...], found.scores[...], "complete")
-    auto = fcconv.scan(**{**given, "engine": "auto"}, existing="resume")
+    given["engine"] = "auto"
+    auto = fcconv.scan(**given, existing="resume")
     assert (auto.engine, auto.computed) == ("numpy", 0)
 
 

@@ -18,7 +18,7 @@ import pytest
 import fcconv
 import fcconv_numpy
 from fcconv.demo.network import load_faces
-from fcconv.graph.running.session import Session
+from fcconv.graph.engines.session import Session
 from fcconv_numpy import threads
 from fcconv_numpy.threads import blas_threads, share
 from scan_cases import small_network

@@ -25,7 +25,7 @@ import fcconv_torch
 from comparing import assert_identical, to_numpy
 from fcconv import geometry, rounding
 from fcconv.demo.network import SHAPE, load_faces
-from fcconv.graph.running.engines import Engine
+from fcconv.graph.engines.compiling import Engine
 from fcconv_torch import namespace
 from fcconv_torch.convolution import in_whole_float32, summed_product
 from fcconv_torch.dtypes import of_numpy

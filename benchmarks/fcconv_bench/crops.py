@@ -13,7 +13,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 import fcconv
-from fcconv.graph.running.engines import Engine
+from fcconv.graph.engines.compiling import Engine
 from fcconv.scanning.engine import by_crops, one_pass
 from fcconv.scanning.network import as_network
 from fcconv.scanning.network_layout import NetworkLayout

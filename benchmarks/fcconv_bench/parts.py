@@ -91,7 +91,8 @@ def _overhead(folder: Path, engine: str) -> list[str]:
     """Scan about 200 tiles as a whole, in parts, and on a cluster, by the time of this process."""
     given: dict[str, Any] = {"network": fcconv.convolutionize(load_faces()), "engine": engine}
     given |= {"image": folder / "small.npy", "memory": "20MB"}
-    cost: dict[str, list[float]] = {name: [] for name in ("whole", "parts", "check", "cluster")}
+    tiles, cost_of = 0, ("whole", "parts", "check", "cluster")
+    cost: dict[str, list[float]] = {name: [] for name in cost_of}
     cluster = distributed.Client(
         processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0"
     )
@@ -99,6 +100,7 @@ def _overhead(folder: Path, engine: str) -> list[str]:
         for trial in range(TRIALS + 1):  # the first loads what it needs
             one, two, three = (folder / f"{name}-{trial}.zarr" for name in ("a", "b", "c"))
             found, whole = _timed(out=one, **given)
+            tiles = found.tiles
             parts = sum(_timed(out=two, part=(k, PARTS), **given)[1] for k in range(1, PARTS + 1))
             _, check = _timed(out=two, existing="resume", **given)
             _, tasks = _timed(out=three, client=client, **given)
@@ -106,7 +108,7 @@ def _overhead(folder: Path, engine: str) -> list[str]:
                 cost[name].append(seconds)
     whole, parts, check, tasks = (statistics.median(times[1:]) for times in cost.values())
     return [
-        f"{found.tiles} tiles: {whole:.2f} s of a core",
+        f"{tiles} tiles: {whole:.2f} s of a core",
         f"in {PARTS} parts {parts:.2f} s ({parts / whole - 1:+.1%}), the check {check:.2f} s "
         f"({check / whole:.1%})",
         f"as tasks of Dask {tasks:.2f} s, without the check {(tasks - check) / whole - 1:+.1%}",

@@ -23,7 +23,7 @@ import tifffile
 import fcconv
 from fcconv.backend import to_numpy, without_gradients
 from fcconv.cli import app
-from fcconv.graph.running.compiled import Compiled
+from fcconv.graph.engines.compiled import Compiled
 from fcconv.scanning.network import as_network
 from fcconv.scanning.network_layout import NetworkLayout
 from fcconv_bench import networks

@@ -16,9 +16,9 @@ from fcconv.certificate.bounds import Bounds
 from fcconv.certificate.report import Rounding
 from fcconv.certificate.runner import Array, Grid, Ints, flatten_outputs, pad_batch
 from fcconv.errors import UnsupportedError
-from fcconv.graph.running import engines
+from fcconv.graph.engines import compiling
+from fcconv.graph.engines.session import open_session
 from fcconv.graph.running.run import Program, by_image, fixed_batch, program_of
-from fcconv.graph.running.session import open_session
 from fcconv.rounding import unit_and_range
 from fcconv_modular.moves import is_float
 
@@ -171,7 +171,7 @@ def _ends(dtype: np.dtype[Any]) -> tuple[int, int]:
 def _results(model: ir.Model, engine: str, inputs: Sequence[Sequence[Array]]) -> list[list[Array]]:
     """Run a network on several inputs, of any batch each."""
     is_session = engine == ONNXRUNTIME  # of which a large network's weights are not copied
-    network = open_session(model, layouts=False) if is_session else engines.compile(model, engine)
+    network = open_session(model, layouts=False) if is_session else compiling.compile(model, engine)
     size = fixed_batch(program_of(model).inputs)
 
     def call(arrays: Sequence[Array]) -> list[Array]:

@@ -16,9 +16,9 @@ import onnx
 import onnx_ir as ir
 
 from fcconv.certificate.runner import Array
+from fcconv.graph.engines import compiling
 from fcconv.graph.files.protos import reason
 from fcconv.graph.files.shapes import LARGEST_INPUT
-from fcconv.graph.running import engines
 from fcconv.graph.running.run import fixed_batch
 
 Judge: TypeAlias = "Callable[[Path, list[Array] | None], list[Array]]"
@@ -105,7 +105,7 @@ def _run_on_onnxruntime(path: Path, images: list[Array] | None) -> list[Array]:
 
 
 def _run_on_numpy(path: Path, images: list[Array] | None) -> list[Array]:
-    network = engines.compile(path)
+    network = compiling.compile(path)
     outputs = () if images is None else network(*images)
     return list(outputs) if isinstance(outputs, tuple) else [outputs]
 

@@ -44,7 +44,16 @@ def run(arguments: Sequence[str]) -> int:
     return USAGE_ERROR
 
 
-@click.group()
+FIRST = """\b
+First steps:
+  fcconv doctor                          what works here, and what to install
+  fcconv demo                            a face found in a photo, and the proof
+  fcconv inspect net.onnx                what a network becomes when it slides
+  fcconv scan net.onnx image.tif --out scores.zarr --report page.html
+"""
+
+
+@click.group(epilog=FIRST)
 @click.version_option(fcconv.__version__, message="fcconv %(version)s")
 def app() -> None:
     """Dense layers as convolutions: one pass scores every window, with the same numbers."""
@@ -79,7 +88,7 @@ def demo(backend: str, out: Path, seed: int | None) -> int:
 @click.option(
     "--suite",
     "suites",
-    type=click.Choice(["layers", "convolutions", "networks", "scans", "peaks"]),
+    type=click.Choice(["layers", "convolutions", "networks", "scans", "peaks", "slide"]),
     multiple=True,
     default=["layers"],
     show_default=True,
@@ -197,6 +206,15 @@ def verify(
         from fcconv.cli import network
     shape = integers_of("--window", window)
     return network.verify(original, rewritten, shape, seed, as_json)
+
+
+@app.command()
+@as_json
+def doctor(as_json: bool) -> int:
+    """Say what is installed and works here, and what to install for all else."""
+    with extra("cli"):
+        from fcconv.cli.doctor import examine
+    return examine(as_json)
 
 
 app.add_command(scan)

@@ -17,7 +17,7 @@ from fcconv.cli.options import EXPECTED, said
 from fcconv.cli.output import results
 from fcconv.cli.scan_results import Peaks, facts
 from fcconv.cli.scanning import Options, network_of, outs_of, scans_of
-from fcconv.cli.wanted import find_peaks
+from fcconv.cli.wanted import each_image, find_peaks
 from fcconv.remote import Place, Remote, is_remote
 from fcconv.report.blocks import ranges
 from fcconv.scanning.network import Network
@@ -36,7 +36,7 @@ class Done:
 
     image: Place
     scans: Sequence[Scan] = ()
-    peaks: Peaks | None = None
+    peaks: Sequence[Peaks] = ()
     error: str = ""
 
 
@@ -96,6 +96,7 @@ def _checked(options: Options, images: Sequence[Place]) -> Place:
         ("--heatmap", wanted.heatmap),
         ("--report", wanted.report),
         ("--peaks", wanted.peaks),
+        ("--map", wanted.map),
     ):
         if path is not None:
             raise click.UsageError(
@@ -141,7 +142,8 @@ def _done(jobs: Sequence[Options], network: Network) -> Iterator[Done]:
                     "providers": found.providers or None,
                     "device": found.device,
                 }
-            peaks = find_peaks(job.wanted, scans) if job.wanted.asks_for_peaks else None
+            looked = each_image(scans) if job.wanted.asks_for_peaks else ()
+            peaks = [find_peaks(job.wanted, image) for image in looked]
         except EXPECTED as error:
             yield Done(job.image, error=said(error))
         else:
@@ -165,15 +167,17 @@ def _show(done: Sequence[Done], failed: Sequence[Done], folder: Place) -> None:
 
 
 def _row(one: Done) -> list[str]:
-    cells = sum(math.prod(scan.cells) for scan in one.scans)
+    cells = sum(math.prod(scan.cells) for image in each_image(one.scans) for scan in image)
+    count = sum(len(found.listed) for found in one.peaks)
     without = sum(scan.unscored + scan.outside for scan in one.scans)
-    highest = max(float(ranges(scan.scores, scan.lead())[1].max()) for scan in one.scans)
+    every = [scan for image in each_image(one.scans) for scan in image]
+    highest = max(float(ranges(scan.scores, ())[1].max()) for scan in every)
     computed = sum(scan.computed for scan in one.scans)
     return [
         f"{cells:,}",
         f"{without:,}" if without else "none",
         f"{highest:.3g}" if math.isfinite(highest) else "none",
-        "" if one.peaks is None else f"{len(one.peaks.listed):,}" + " or more" * one.peaks.cut,
+        "" if not one.peaks else f"{count:,}" + " or more" * any(p.cut for p in one.peaks),
         f"{sum(scan.tiles for scan in one.scans):,}, {computed:,} computed",
         f"{sum(scan.seconds for scan in one.scans):.2f} s",
     ]

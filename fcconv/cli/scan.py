@@ -20,7 +20,10 @@ from fcconv.cli.options import (
     wanted_options,
     window_option,
 )
+from fcconv.images.layouts import ALL
 from fcconv.images.padded import PADS
+from fcconv.images.reading import Reading, as_reading
+from fcconv.images.volumes import ORIENTATIONS
 from fcconv.scanning.activation import ACTIVATIONS
 from fcconv.scanning.score_files import suffixes
 from fcconv.scanning.windows import WINDOWS
@@ -104,6 +107,23 @@ class PartOf(click.ParamType[tuple[int, int]]):
         return self.fail(f"{value!r} is not K/N, part K of N: 1/16 to 16/16", param, ctx)
 
 
+class Plane(click.ParamType["int | str"]):
+    """The number of a plane along an axis, or all."""
+
+    name = "plane"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        """Read it."""
+        if value == ALL:
+            return ALL
+        try:
+            return int(value)
+        except ValueError:
+            self.fail(f"{value!r} is not an integer or {ALL}", param, ctx)
+
+
 @click.command()
 @click.argument("model", type=NETWORK)
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
@@ -151,6 +171,7 @@ class PartOf(click.ParamType[tuple[int, int]]):
     "far the scores of a shared pass are from theirs.",
 )
 @click.option("--gray", is_flag=True, help="Make a colour image grey.")
+@click.option("--rgb", is_flag=True, help="Make a grey image three equal channels.")
 @click.option(
     "--scale", type=Numbers(), help="Multiplies pixels, 1/255 say; 8 and 16 bits become 0 to 1."
 )
@@ -165,6 +186,33 @@ class PartOf(click.ParamType[tuple[int, int]]):
 @click.option("--layout", help="The axes of the image, HWC say, where its format does not tell.")
 @click.option("--series", type=int, help="Which picture of a file that holds several, from 0 on.")
 @click.option("--page", type=int, help="Which page of a stack, time, image of a batch, from 0 on.")
+@click.option("--level", type=int, help="Which level of a pyramid is read, from 0 on.")
+@click.option(
+    "--mpp",
+    type=click.FLOAT,
+    help="Microns a pixel at which the image is read, 0.5 say, by those that its file tells.",
+)
+@click.option(
+    "--magnification",
+    type=click.FLOAT,
+    help="Reads the image as an objective of this power shows it, by the power that its file "
+    "tells, or at 10 / MAGNIFICATION microns a pixel.",
+)
+@click.option("--source-mpp", type=click.FLOAT, help="Microns a pixel of the image itself.")
+@click.option(
+    "--channels",
+    type=Names(),
+    metavar="C,C",
+    help="Which channels or bands are read, in this order, by number from 1 on or by name: 4,3,2.",
+)
+@click.option("--z", type=Plane(), metavar="Z|all", help="Which plane of a stack, from 0 on.")
+@click.option("--time", type=Plane(), metavar="T|all", help="Which point in time, from 0 on.")
+@click.option(
+    "--orientation",
+    type=click.Choice(ORIENTATIONS),
+    help="Which way D, H, W of a volume run: to right, anterior, superior, or as in its file; by "
+    "default ras.",
+)
 @click.option("--labels", type=Names(), help="Names of the network's classes: cat,dog.")
 @click.option(
     "--activation",
@@ -250,11 +298,13 @@ def scan(
         from fcconv.cli.scanning import Options, scan_and_show
         from fcconv.cli.wanted import Wanted
     wanted = Wanted(**{field.name: options.pop(field.name) for field in fields(Wanted)})
+    reading = as_reading({name: options.pop(name) for name in Reading.__annotations__})
     found, are_several = images_of(images)
     with connected(dask) as client:
         asked = Options(
             image=found[0],
             wanted=wanted,
+            reading=reading,
             stride=stride_of(stride),
             window=integers_of("--window", window),
             scale=None if scale is None else scale[0],

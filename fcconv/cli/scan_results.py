@@ -46,13 +46,24 @@ class Peaks(NamedTuple):
     only: tuple[str, ...]
 
 
-def facts(scans: Sequence[Scan], peaks: Peaks | None) -> dict[str, Any]:
-    """Say what was found, for JSON; peaks are null where they were not looked for."""
+def facts(scans: Sequence[Scan], peaks: Sequence[Peaks]) -> dict[str, Any]:
+    """Say what was found, for JSON; peaks are null where they were not looked for.
+
+    Those of a batch say in which image they are.
+    """
     told: dict[str, Any] = {"scans": list(map(_facts, scans)), "peaks": None}
-    if peaks is not None:
-        told["peaks"] = [asdict(peak) for peak in peaks.listed]
-        told["weaker_left_out"] = peaks.cut
+    if peaks:
+        told["peaks"] = [
+            {**asdict(peak), **({"image": number} if scans[0].lead() else {})}
+            for number, peak in _together(peaks)
+        ]
+        told["weaker_left_out"] = any(found.cut for found in peaks)
     return told
+
+
+def _together(peaks: Sequence[Peaks]) -> list[tuple[int, Peak]]:
+    """List the peaks of all images, each with the number of its image."""
+    return [(number, peak) for number, found in enumerate(peaks) for peak in found.listed]
 
 
 def _facts(found: Scan) -> dict[str, Any]:
@@ -70,16 +81,17 @@ def _facts(found: Scan) -> dict[str, Any]:
     }
 
 
-def show(scans: Sequence[Scan], peaks: Peaks | None, written: Sequence[Place | None]) -> None:
+def show(scans: Sequence[Scan], peaks: Sequence[Peaks], written: Sequence[Place | None]) -> None:
     """Print what was found, and which files were written."""
     console = results()
     for found in scans:
         console.print(_table(found))
-    if peaks is not None and peaks.listed:
-        console.print(_strongest(peaks, len(scans[0].size)))
-    elif peaks is not None:
-        classes = f" for {', '.join(peaks.only)}" if peaks.only else ""
-        line = f"No peaks: no window scores {peaks.lowest:g} or more{classes} (--threshold)"
+    if any(found.listed for found in peaks):
+        console.print(_strongest(peaks, scans[0]))
+    elif peaks:
+        first = peaks[0]
+        classes = f" for {', '.join(first.only)}" if first.only else ""
+        line = f"No peaks: no window scores {first.lowest:g} or more{classes} (--threshold)"
         console.print(line, soft_wrap=True)
     for path in written:
         if path is not None:
@@ -96,8 +108,9 @@ def _table(found: Scan) -> Table:
     title = "Scan" if found.part is None else f"Part {found.part[0]} of {found.part[1]} of a scan"
     table = Table(title=title, title_justify="left", show_header=False)
     cells, what = _times(found.cells), unit(len(found.size))
+    count = f"{found.scores.shape[0]} images of a batch, each " if found.lead() else ""
     rows = {
-        "image": f"{_times(found.size)} {what}"
+        "image": f"{count}{_times(found.size)} {what}"
         + ("" if found.scale == 1 else f", times {found.scale:g}"),
         f"{what} before the network": found.preparation,
         "windows": f"{cells} of {_times(found.window)} {what}, {_times(found.stride)} apart",
@@ -126,18 +139,21 @@ def _table(found: Scan) -> Table:
     return table
 
 
-def _strongest(peaks: Peaks, rank: int) -> Table:
-    title = f"Peaks from {peaks.lowest:g} on: {len(peaks.listed)}"
-    if peaks.cut:
+def _strongest(peaks: Sequence[Peaks], scan: Scan) -> Table:
+    listed, batched = _together(peaks), bool(scan.lead())
+    listed.sort(key=lambda of_image: -of_image[1].score)  # those of one image are already
+    title = f"Peaks from {peaks[0].lowest:g} on: {len(listed)}"
+    if any(found.cut for found in peaks):
         title += ", weaker ones left out (a higher --threshold shows all that it asks for)"
-    if len(peaks.listed) > SHOWN_PEAKS:
+    if len(listed) > SHOWN_PEAKS:
         title += f", the strongest {SHOWN_PEAKS}"
     table = Table(title=title, title_justify="left")
-    for heading in ("class", "score", f"{unit(rank)} along each axis"):
+    image = ["image"] if batched else []
+    for heading in (*image, "class", "score", f"{unit(len(scan.size))} along each axis"):
         table.add_column(heading)
-    for peak in peaks.listed[:SHOWN_PEAKS]:
+    for number, peak in listed[:SHOWN_PEAKS]:
         box = " x ".join(f"{start:.0f} to {stop:.0f}" for start, stop in peak.box)
-        table.add_row(peak.label, f"{peak.score:.3g}", box)
+        table.add_row(*([str(number)] if batched else []), peak.label, f"{peak.score:.3g}", box)
     return table
 
 

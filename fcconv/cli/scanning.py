@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -18,9 +18,10 @@ from fcconv.cli.output import errors
 from fcconv.cli.wanted import Wanted, deliver
 from fcconv.graph.rewriting.sliding import Sliding
 from fcconv.images.image import Image
-from fcconv.images.opening import open_images
 from fcconv.images.preparation import Preparation
+from fcconv.images.reading import Reading
 from fcconv.images.scales import Resized, resized
+from fcconv.images.sizing import open_sized
 from fcconv.remote import Place
 from fcconv.scanning import scan as scanning
 from fcconv.scanning import tiles
@@ -29,6 +30,9 @@ from fcconv.scanning.network import Network, as_network, explained, labels_of
 from fcconv.scanning.plan import Part, check_size
 from fcconv.scanning.result import Scan
 from fcconv.scanning.store import check_out, recorded
+
+Sized: TypeAlias = Image | Resized | list[Image | Resized]
+"""An image in one size, or those of a batch."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +51,12 @@ class Options:
     windows: str | None
     audit: int | None
     gray: bool
+    rgb: bool
     scale: float | None
     mean: tuple[float, ...]
     std: tuple[float, ...]
     nodata: float | None
-    layout: str | None
-    series: int | None
-    page: int | None
+    reading: Reading
     labels: tuple[str, ...] | None
     activation: str | None
     scales: tuple[float, ...]
@@ -70,14 +73,18 @@ class Options:
 def scan_and_show(options: Options) -> int:
     """Scan an image, print what was found, and write the files asked for."""
     options.wanted.check_files([options.model, options.image])
-    if options.part is not None and (options.wanted.asks_for_peaks or options.audit is not None):
+    wanted = options.wanted
+    asks_for_all = wanted.asks_for_peaks or wanted.map is not None or options.audit is not None
+    if options.part is not None and asks_for_all:
         raise click.UsageError(
-            "pictures, peaks and audits are of the whole scan: give --heatmap, --report, --peaks, "
-            "--threshold, --overlap, --label and --audit to the last call, with --resume in place "
-            "of --part"
+            "pictures, maps, peaks and audits are of the whole scan: give --heatmap, --report, "
+            "--map, --peaks, --threshold, --overlap, --label and --audit to the last call, with "
+            "--resume in place of --part"
         )
     network = network_of(options)
     sizes, outs = _sizes(options, network), outs_of(options)
+    for number in range(len(sizes[0]) if isinstance(sizes[0], list) else 0):
+        options.wanted.of_image(number).check_files([options.model, options.image])
     certificate = _certificate(network, options.seed) if options.wanted.report is not None else None
     deliver(options.wanted, _scanned(options, network, sizes, outs), outs, certificate)
     return 0
@@ -98,22 +105,17 @@ def scans_of(options: Options, network: Network) -> list[Scan]:
     return _scanned(options, network, _sizes(options, network), outs_of(options))
 
 
-def _sizes(options: Options, network: Network) -> list[Image | Resized]:
-    """Open the image in all sizes, and check that windows fit in."""
+def _sizes(options: Options, network: Network) -> Sequence[Sized]:
+    """Open the image or the batch in all sizes, and check that windows fit in."""
     with explained(network):
-        images, _ = open_images(
-            options.image, len(network.window), options.layout, options.series, options.page
-        )
-    if len(images) != 1:
-        raise click.BadParameter(
-            f"needs one image, not a batch: --page 0 to {len(images) - 1} takes one of it",
-            param_hint="IMAGE",
-        )
-    (image,) = images
-    sizes = [image if scale == 1 else resized(image, scale) for scale in options.scales]
-    for sized in sizes if options.pad is None else ():
-        check_size(sized.size, network.window)
-    return sizes
+        images, batched = open_sized(options.image, len(network.window), **options.reading)
+    sizes = [
+        [image if scale == 1 else resized(image, scale) for image in images]
+        for scale in options.scales
+    ]
+    for first, *_ in sizes if options.pad is None else ():
+        check_size(first.size, network.window)
+    return sizes if batched else [only for (only,) in sizes]
 
 
 def outs_of(options: Options) -> list[Place | None]:
@@ -138,14 +140,14 @@ def outs_of(options: Options) -> list[Place | None]:
 def _scanned(
     options: Options,
     network: Network,
-    sizes: Sequence[Image | Resized],
+    sizes: Sequence[Sized],
     outs: Sequence[Place | None],
 ) -> list[Scan]:
     return [_scan(options, network, *size) for size in zip(sizes, outs, strict=True)]
 
 
-def _scan(options: Options, network: Network, image: Image | Resized, out: Place | None) -> Scan:
-    """Scan the image in one size."""
+def _scan(options: Options, network: Network, image: Sized, out: Place | None) -> Scan:
+    """Scan the image or the batch in one size."""
     said = None
     if options.existing == "resume" and out is not None and not out.exists() and not recorded(out):
         said = f"Nothing to resume: {out} is not there yet; the scan starts"
@@ -160,7 +162,12 @@ def _scan(options: Options, network: Network, image: Image | Resized, out: Place
             out=out,
             windows=options.windows,
             preparation=Preparation(
-                options.gray, options.scale, options.mean, options.std, options.nodata
+                gray=options.gray,
+                rgb=options.rgb,
+                scale=options.scale,
+                mean=options.mean,
+                std=options.std,
+                nodata=options.nodata,
             ),
             labels=options.labels,
             activation=options.activation,

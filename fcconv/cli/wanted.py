@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -16,9 +16,11 @@ from fcconv.cli.scan_results import Peaks, facts, show
 from fcconv.errors import OutputError
 from fcconv.remote import Place
 from fcconv.report.blocks import ranges
-from fcconv.report.files import PEAK_FORMATS, check_writable, peak_format
+from fcconv.report.files import check_writable, named, suffix_of
 from fcconv.report.heatmap import write_heatmap
+from fcconv.report.maps import MAP_FORMATS, map_format, write_map
 from fcconv.report.page import write_page
+from fcconv.report.peak_files import PEAK_FORMATS, peak_format
 from fcconv.scanning.peaks import Peak, merge_peaks
 from fcconv.scanning.result import Scan
 
@@ -33,6 +35,7 @@ class Wanted:
     heatmap: Path | None
     report: Path | None
     peaks: Path | None
+    map: Path | None
     threshold: float | None
     overlap: float | None
     only: tuple[str, ...]
@@ -62,19 +65,31 @@ class Wanted:
             "--heatmap": (self.heatmap, (".png",)),
             "--report": (self.report, (".html", ".htm")),
             "--peaks": (self.peaks, tuple(PEAK_FORMATS)),
+            "--map": (self.map, tuple(MAP_FORMATS)),
         }
         for option, (path, known) in suffixes.items():
             if path is None:
                 continue
             if path.resolve() in [other.resolve() for other in read if isinstance(other, Path)]:
                 raise click.BadParameter(f"it would replace {path}, an input", param_hint=option)
-            if path.suffix.lower() not in known:
+            if not suffix_of(path.name, known):
                 raise click.BadParameter(
-                    f"{path} needs to end in {' or '.join(known)}", param_hint=option
+                    f"{path} needs to end in {named(known)}", param_hint=option
                 )
             if not path.parent.is_dir():
                 raise click.BadParameter(f"there is no folder {path.parent}", param_hint=option)
-            check_writable(path)
+            chosen = MAP_FORMATS.get(suffix_of(path.name, known)) if option == "--map" else None
+            check_writable(path, None if chosen is None else chosen.owns)
+
+    def of_image(self, number: int) -> Wanted:
+        """Return what is wanted of an image of a batch: each file with its number in the name."""
+        return replace(
+            self,
+            heatmap=_numbered(self.heatmap, number, ()),
+            report=_numbered(self.report, number, ()),
+            peaks=_numbered(self.peaks, number, PEAK_FORMATS),
+            map=_numbered(self.map, number, MAP_FORMATS),
+        )
 
     def check_classes(self, labels: Sequence[str], rank: int) -> None:
         """Check that what is asked for can be had of these classes, along so many axes."""
@@ -88,11 +103,29 @@ class Wanted:
                 raise click.BadParameter("needs a number, got NaN", param_hint=option)
         if rank != 2 and self.report is not None:
             raise click.BadParameter(f"a page shows two axes, not {rank}", param_hint="--report")
-        if self.peaks is not None:
+        for option, path, check in (
+            ("--peaks", self.peaks, peak_format),
+            ("--map", self.map, map_format),
+        ):
             try:
-                peak_format(self.peaks.name, rank)
+                _ = path and check(path.name, rank)
             except OutputError as error:
-                raise click.BadParameter(str(error), param_hint="--peaks") from error
+                raise click.BadParameter(str(error), param_hint=option) from error
+
+
+def _numbered(path: Path | None, number: int, suffixes: Iterable[str]) -> Path | None:
+    if path is None:
+        return None
+    suffix = suffix_of(path.name, suffixes) or path.suffix
+    stem, end = path.name[: -len(suffix)], path.name[-len(suffix) :]
+    return path.with_name(f"{stem}-{number}{end}")
+
+
+def each_image(scans: Sequence[Scan]) -> list[list[Scan]]:
+    """Return the images of a batch one by one, each in all sizes; or the only one."""
+    if not scans[0].lead():
+        return [list(scans)]
+    return [[scan.of_image(k) for scan in scans] for k in range(scans[0].scores.shape[0])]
 
 
 def deliver(
@@ -101,18 +134,23 @@ def deliver(
     written: Sequence[Place | None],
     certificate: Certificate | None = None,
 ) -> None:
-    """Find the peaks of one image in several sizes, write files, and print all there is."""
-    peaks = find_peaks(wanted, scans) if wanted.asks_for_peaks else None
-    shown = max(scans, key=_highest) if len(scans) > 1 else scans[0]
-    _write(wanted, shown, peaks.listed if peaks else (), certificate)
+    """Find the peaks of each image in several sizes, write its files, and print all there is."""
+    peaks, files = [], [*written]
+    for number, image in enumerate(each_image(scans)):
+        asked = wanted.of_image(number) if scans[0].lead() else wanted
+        found = find_peaks(wanted, image) if wanted.asks_for_peaks else None
+        peaks += [] if found is None else [found]
+        shown = max(image, key=_highest) if len(image) > 1 else image[0]
+        _write(asked, shown, found.listed if found else (), certificate)
+        files += [asked.heatmap, asked.report, asked.peaks, asked.map]
     if wanted.as_json:
         print_json(facts(scans, peaks))
     else:
-        show(scans, peaks, (*written, wanted.heatmap, wanted.report, wanted.peaks))
+        show(scans, peaks, files)
 
 
 def find_peaks(wanted: Wanted, scans: Sequence[Scan]) -> Peaks:
-    """Find the peaks of each class in all sizes of the image, the strongest of them."""
+    """Find the peaks of each class in all sizes of an image, the strongest of them."""
     labels = wanted.only or scans[0].labels
     found = [_peaks_of(wanted, scan, labels) for scan in scans]
     cut = [peaks[-1].score for peaks in found if len(peaks) > MOST_PEAKS]
@@ -146,6 +184,8 @@ def _write(
     """Write the files asked for."""
     if wanted.peaks is not None:
         found.write_peaks(wanted.peaks, peaks)
+    if wanted.map is not None:
+        write_map(wanted.map, found)
     if wanted.heatmap is None and wanted.report is None:
         return
     overview = found.overview()

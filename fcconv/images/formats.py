@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Set
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,40 +13,43 @@ import numpy as np
 from fcconv.errors import FcconvError, ImageError
 from fcconv.images.pictures import open_picture
 from fcconv.images.raw import Turned, open_raw
-from fcconv.images.readers import open_sound, open_volume
+from fcconv.images.reading import ANY_IMAGE, Reading
+from fcconv.images.slides import dicom_in, open_slide, open_tiff_slide
+from fcconv.images.sounds import open_sound
 from fcconv.images.stored import Stored, check_series, stamp
 from fcconv.images.tiff import open_tiff
+from fcconv.images.volumes import open_volume
 from fcconv.images.zarrs import open_zarr
 from fcconv.remote import Place, Remote
 
-VOLUMES = {1: "W", 2: "HW", 3: "DHW", 4: "DHWC", 5: "DHWtC"}
-"""Axes of a NIfTI file: three in space, then channels; with five, time before these."""
 
-
-def open_file(path: Place, series: int | None = None) -> Stored:
+def open_file(path: Place, reading: Reading) -> Stored:
     """Open the image in a file or a Zarr folder; its suffix says the format.
 
     Parameters
     ----------
     path : Path or Remote
         The file or folder; in a store such as S3 a Zarr array.
-    series : int, optional
-        Which picture, of a file that holds several; by default the largest that is not a label, a
-        macro image or a thumbnail.
+    reading : Reading
+        How it is opened, which the format must know of.
 
     Raises
     ------
     ImageError
-        If there is none, or it can't be read.
+        If there is none, it can't be read, or is not opened so.
     BackendError
         If a library is missing that reads the format.
     """
+    found = _format(path)
+    for name in reading.keys() - ANY_IMAGE - found.takes:
+        if name == "series":  # the first is there, and no other
+            check_series(path, reading.get("series"), ["the only one"])
+        else:
+            raise ImageError(f"{path} is not opened by {name} (--{name}): leave it out")
     try:
         with warnings.catch_warnings():  # libraries warn of odd files that are read all the same
             warnings.simplefilter("ignore")
-            if isinstance(path, Remote):
-                return _open_remote(path, series)
-            return _opener(path)(path, series)
+            return found.open(path, reading)
     except FcconvError:
         raise
     except Exception as error:  # decoders raise anything on a file that is broken on purpose
@@ -53,48 +57,49 @@ def open_file(path: Place, series: int | None = None) -> Stored:
 
 
 def reason(error: Exception) -> str:
-    """Return what an error says, or its name where it says nothing."""
-    return str(error) or type(error).__name__
+    """Return what an error says, in one line, or its name where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
-Opener = Callable[[Any, int | None], Stored]
+@dataclass(frozen=True)
+class Format:
+    """A format of images.
+
+    Attributes
+    ----------
+    open : callable
+        ``open(path, reading)`` opens a file of it.
+    takes : set of str
+        What of a reading says how its files are opened, beside what does of all images.
+    """
+
+    open: Callable[[Any, Reading], Stored]
+    takes: Set[str] = frozenset()
 
 
-def _opener(path: Path) -> Opener:
-    """Return the function that opens the file."""
+def _format(path: Place) -> Format:
+    """Return the format of a file."""
+    if isinstance(path, Remote):
+        if any(path.joinpath(file).is_file() for file in ZARR):
+            return ZARR_FORMAT
+        raise ImageError(f"{path} is not Zarr, or not there: of a store nothing else is read")
     if not path.exists():
         raise ImageError(f"{path} does not exist")
     if path.is_dir():
         if path.suffix == ".zarr" or any((path / f).exists() for f in ZARR):
-            return _single(open_zarr)
-        raise ImageError(f"{path} is a folder: give a file in it, or a Zarr array")
-    for suffix, opener in OPENERS.items():
+            return ZARR_FORMAT
+        if next(dicom_in(path), None):
+            return SLIDE
+        raise ImageError(f"{path} is a folder: give a file in it, a Zarr array or DICOM")
+    for suffix, found in OPENERS.items():
         if path.name.lower().endswith(suffix):
-            return opener
+            return found
     raise ImageError(
         f"{path} has a suffix of no known format ({', '.join(OPENERS)}): rename or convert it"
     )
 
 
-def _single(opener: Callable[[Any], Stored]) -> Opener:
-    """Make an opener of files with one picture refuse to open another."""
-
-    def opened(path: Place, series: int | None) -> Stored:
-        if series is not None:
-            check_series(path, series, ["the only one"])
-        return opener(path)
-
-    return opened
-
-
-def _open_remote(path: Remote, series: int | None) -> Stored:
-    """Open a Zarr array in a store that is read by region."""
-    if not path.joinpath("zarr.json").is_file() and not path.joinpath(".zarray").is_file():
-        raise ImageError(f"{path} is not a Zarr array, or not there: of a store no others are read")
-    return _single(open_zarr)(path, series)
-
-
-def _open_npy(path: Path) -> Stored:
+def _open_npy(path: Path, _reading: Reading) -> Stored:
     """Open a NumPy file."""
     mapped = np.lib.format.open_memmap(path, mode="r")  # which checks that it is all there
     order = range(mapped.ndim)
@@ -106,29 +111,23 @@ def _open_npy(path: Path) -> Stored:
     return Stored((Turned(raw, order[::-1]),), stamp=stamp(path))
 
 
-def _open_sound(path: Path) -> Stored:
-    """Open a sound file."""
-    return Stored((open_sound(path),), "WC", stamp=stamp(path))
-
-
-def _open_volume(path: Path) -> Stored:
-    """Open a NIfTI file, and say which way its axes run: they are not turned."""
-    volume = open_volume(path)
-    axes = VOLUMES.get(len(volume.shape))
-    if axes is None:
-        raise ImageError(f"{path} has {len(volume.shape)} axes: save the part to scan by itself")
-    return Stored((volume,), axes, stamp=stamp(path), notes=(volume.orientation,))
-
-
 ZARR = ("zarr.json", ".zarray", ".zgroup")
 """Files that only a Zarr folder holds."""
 
-OPENERS: dict[str, Opener] = {
-    **dict.fromkeys((".tif", ".tiff", ".btf", ".svs", ".ndpi", ".scn"), open_tiff),
-    **dict.fromkeys((".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif"), open_picture),
-    **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm", ".jp2"), open_picture),
-    ".npy": _single(_open_npy),
-    **dict.fromkeys((".wav", ".flac", ".ogg"), _single(_open_sound)),
-    **dict.fromkeys((".nii", ".nii.gz"), _single(_open_volume)),
+ZARR_FORMAT = Format(open_zarr, {"series"})
+TIFF = Format(open_tiff, {"series"})
+TIFF_SLIDE = Format(open_tiff_slide, {"series"})
+SLIDE = Format(open_slide)
+PICTURE = Format(open_picture, {"series"})
+
+OPENERS: dict[str, Format] = {
+    **dict.fromkeys((".tif", ".tiff", ".btf"), TIFF),
+    **dict.fromkeys((".svs", ".ndpi", ".scn", ".bif", ".qptiff"), TIFF_SLIDE),
+    **dict.fromkeys((".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif"), PICTURE),
+    **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm", ".jp2"), PICTURE),
+    ".npy": Format(_open_npy),
+    **dict.fromkeys((".wav", ".flac", ".ogg"), Format(open_sound)),
+    **dict.fromkeys((".mrxs", ".vms", ".vmu", ".svslide", ".dcm"), SLIDE),
+    **dict.fromkeys((".nii", ".nii.gz"), Format(open_volume, {"orientation"})),
 }
-"""Suffix to the function that opens such a file."""
+"""Suffix to the format of such a file."""

@@ -5,16 +5,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from fcconv.images.derived import Derived
 from fcconv.images.missing import Mask
-from fcconv.images.source import Source
+from fcconv.images.padded import Opened
 
 
 @dataclass(frozen=True, eq=False)
-class Gapless:
+class Gapless(Derived):
     """An image of windows side by side, where they stand further apart in the original.
 
     Along an axis whose stride is larger than the window, cell ``i`` reads pixels ``i * window`` to
@@ -23,20 +23,15 @@ class Gapless:
 
     Attributes
     ----------
-    image : Source
+    image : Image, Resized or Padded
         The original.
     window, stride : tuple of int
         Pixels of a window, and from one window to the next in the original, along each axis.
     """
 
-    image: Source
+    image: Opened
     window: tuple[int, ...]
     stride: tuple[int, ...]
-
-    @property
-    def name(self) -> str:
-        """What errors call it."""
-        return self.image.name
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -45,21 +40,6 @@ class Gapless:
             n if s <= k else ((n - k) // s + 1) * k
             for n, k, s in zip(self.image.size, self.window, self.stride, strict=True)
         )
-
-    @property
-    def channels(self) -> int:
-        """Channels, without opacity."""
-        return self.image.channels
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Data type of the pixels that are read."""
-        return self.image.dtype
-
-    @property
-    def nodata(self) -> float | None:
-        """The number that its file uses for pixels without a value."""
-        return self.image.nodata
 
     def identity(self) -> str:
         """Return what tells the original from another."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,11 +12,14 @@ import numpy as np
 
 from fcconv.errors import ImageError
 from fcconv.images.blocks import blocks
+from fcconv.images.channels import runs
+from fcconv.images.coordinates import Coordinates, spaced
 from fcconv.images.formats import reason
-from fcconv.images.layouts import channels_as_pages, unit
+from fcconv.images.layouts import unit
 from fcconv.images.mapped import is_whole, release
 from fcconv.images.missing import Mask, cleared, without_value
-from fcconv.images.stored import Asked, Stored
+from fcconv.images.reading import Reading
+from fcconv.images.stored import Stored
 from fcconv.images.watched import Watched
 
 OVERVIEW_BLOCK_ENTRIES = 2**24
@@ -44,8 +47,10 @@ class Image:
         Whether the last channel is opacity, which has to be full and is left out.
     watched : Watched
         Its files, as they were before they were opened.
-    asked : Asked
+    asked : Reading
         How it was to be opened.
+    chosen : tuple of int, optional
+        Which channels are read, from 0 on, in order; all, if left out.
     """
 
     name: str
@@ -54,7 +59,8 @@ class Image:
     at: tuple[int, ...]
     alpha: bool = False
     watched: Watched = field(default_factory=Watched)
-    asked: Asked = field(default_factory=Asked)
+    asked: Reading = field(default_factory=Reading)
+    chosen: tuple[int, ...] | None = None
     scale = 1.0
 
     @property
@@ -65,12 +71,25 @@ class Image:
     @property
     def channels(self) -> int:
         """Channels, without opacity."""
-        return self._entries - self.alpha
+        return self._entries - self.alpha if self.chosen is None else len(self.chosen)
 
     @property
     def size(self) -> tuple[int, ...]:
         """Pixels along each spatial axis."""
         return self._sizes(self.stored.levels[0])
+
+    @property
+    def levels(self) -> list[Any]:
+        """The levels of a pyramid that have all channels and planes, of which some drop some."""
+        first = self.stored.levels[0].shape
+        own = [axis for axis, letter in enumerate(self.axes) if letter in ".C"]
+        levels = self.stored.levels
+        return [one for one in levels if all(one.shape[k] == first[k] for k in own)]
+
+    @property
+    def level_sizes(self) -> list[tuple[int, ...]]:
+        """Pixels along each spatial axis of the image, and of the smaller levels of a pyramid."""
+        return [self._sizes(level) for level in self.levels]
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -86,19 +105,39 @@ class Image:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was decided about the file, or found, that changes what the pixels mean."""
-        return self.stored.notes
+        if self.chosen is None:
+            return self.stored.notes
+        names = self.stored.channel_names or ("",) * self._entries
+        told = (f"{k + 1} ({names[k]})" if names[k] else f"{k + 1}" for k in self.chosen)
+        return (*self.stored.notes, f"channels {', '.join(told)} of {self._entries}")
 
     def other_channels(self, needed: int) -> str:
         """Say how the same image could have as many channels as are needed; "" if it can't."""
         if self.alpha:
             return f"layout={self._layout()!r} (--layout) counts opacity as a channel"
-        if self.stored.alpha:
+        if self.stored.alpha and self.chosen is None:
             return "without layout, opacity is left out"
         ways = [] if self.stored.axes else ["say with layout (--layout) which axis holds them"]
-        if needed == 1:
-            told = channels_as_pages(self._layout())
-            ways.append(f"layout={told!r} and page (--layout {told} --page K) take one of them")
+        if needed < self._entries:
+            told = ",".join(str(k + 1) for k in range(needed))
+            ways.append(f"channels (--channels {told}) takes {needed} of its {self._entries}")
         return ", or ".join(ways)
+
+    @property
+    def coordinates(self) -> Coordinates | None:
+        """Where in the world its pixels lie, along its spatial axes; None where it says nothing."""
+        told, side = self.stored.coordinates, self.asked.get("source_mpp")
+        if side is not None:
+            rank = len(self._spatial)
+            return spaced([float(side)] * rank, "µm", ("z", "y", "x")[-rank:])
+        if told is None:
+            return None
+        known = [place for place, letter in enumerate(self.stored.axes) if letter in "DHW"]
+        places = [self.axes.index(letter) for letter in self._spatial]
+        if not set(places) <= set(known):
+            return None
+        found = told.along([known.index(place) for place in places])
+        return found if found is not None and found.is_known else None
 
     @property
     def nodata(self) -> float | None:
@@ -106,7 +145,7 @@ class Image:
         return self.stored.nodata
 
     def read_valid(
-        self, region: tuple[slice, ...], nodata: float | None
+        self, region: tuple[slice, ...], nodata: float | None, level: int = 0
     ) -> tuple[np.ndarray, Mask | None]:
         """Read a region, zeros where pixels have no value, and say where that is.
 
@@ -116,6 +155,8 @@ class Image:
             From which pixel to which, along each spatial axis.
         nodata : float or None
             The number that stands for no value.
+        level : int
+            Which level of a pyramid is read, whose pixels the region counts.
 
         Returns
         -------
@@ -124,16 +165,18 @@ class Image:
         missing : array of bool, shape (*region), or None
             Where there is no value, see :func:`fcconv.images.missing.without_value`.
         """
-        pixels = self.read(region)
+        pixels = self.read(region, level)
         return cleared(pixels, without_value(pixels, nodata))
 
-    def read(self, region: tuple[slice, ...]) -> np.ndarray:
+    def read(self, region: tuple[slice, ...], level: int = 0) -> np.ndarray:
         """Read a region, and no more of the image than its format makes necessary.
 
         Parameters
         ----------
         region : tuple of slice
             From which pixel to which, along each spatial axis.
+        level : int
+            Which level of a pyramid is read, whose pixels the region counts.
 
         Returns
         -------
@@ -146,12 +189,13 @@ class Image:
             If the region is broken or transparent, or not in the image; if its file has changed
             since it was opened.
         """
-        for part, size in zip(region, self.size, strict=True):
+        sizes = self.level_sizes[level]
+        for part, size in zip(region, sizes, strict=True):
             if not 0 <= part.start <= part.stop <= size:
                 raise ImageError(
-                    f"{self.name} of {self.size} {unit(len(region))} has no {_words(region)}"
+                    f"{self.name} of {sizes} {unit(len(region))} has no {_words(region)}"
                 )
-        return self._read(self.stored.levels[0], region)
+        return self._read(self.levels[level], region)
 
     def overview(self, most: int) -> np.ndarray:
         """Return the whole image in few pixels, reading part by part.
@@ -168,7 +212,7 @@ class Image:
             has more than half as many as asked for, or of the nearest larger one.
         """
         level = self.stored.levels[0]
-        for coarser in self.stored.levels[1:]:
+        for coarser in self.levels[1:]:
             if 2 * max(self._sizes(coarser)) > most:
                 level = coarser
         size = self._sizes(level)
@@ -186,7 +230,10 @@ class Image:
 
     def bytes(self, pixels: Sequence[int]) -> int:
         """Count the bytes of a region of so many pixels."""
-        return math.prod(pixels) * self._entries * self.dtype.itemsize
+        entries = sum(map(_length, self._runs(self.stored.levels[0])))
+        if self.chosen is not None:
+            entries += len(self.chosen)  # which are copied out of them
+        return math.prod(pixels) * entries * self.dtype.itemsize
 
     def identity(self) -> str:
         """Return what tells this image from another: size and date of a file, else all pixels."""
@@ -198,6 +245,15 @@ class Image:
         """The entries of one pixel."""
         shape = self.stored.levels[0].shape
         return int(shape[self.axes.index("C")]) if "C" in self.axes else 1
+
+    def _runs(self, level: Any) -> list[slice]:
+        """Return which entries are read of a level, for the channels that were chosen."""
+        if self.chosen is None or "C" not in self.axes:
+            return [slice(0, self._entries)]
+        axis, chunks = self.axes.index("C"), _chunks(level)
+        # without chunks, what lies along the last axis is read in one piece
+        alone = 1 if axis < len(self.axes) - 1 else self._entries
+        return runs(self.chosen, alone if chunks is None else int(chunks[axis]))
 
     def _layout(self) -> str:
         """Return what the file says of its axes, or what they were taken for, as a layout."""
@@ -216,15 +272,25 @@ class Image:
 
     def _chunk(self, level: Any) -> tuple[int, ...]:
         """Return the pixels that a level reads as a whole, along each spatial axis."""
-        chunks = getattr(level, "chunksize", None) or getattr(level, "chunks", None)
+        chunks = _chunks(level)
         if chunks is None:
             return (*(1 for _ in self._spatial[1:]), ROW_PIXELS)
         return tuple(int(chunks[self.axes.index(letter)]) for letter in self._spatial)
 
     def _read(self, level: Any, region: tuple[slice, ...]) -> np.ndarray:
         """Read a region of a level; its slices may have steps."""
-        parts = dict(zip(self._spatial, region, strict=True))
-        parts["C"] = slice(0, self._entries)
+        parts, found = dict(zip(self._spatial, region, strict=True)), self._runs(level)
+        read = [self._entry(level, {**parts, "C": run}, region) for run in found]
+        pixels = read[0] if len(read) == 1 else np.concatenate(read)
+        if self.chosen is not None:
+            there = [place for run in found for place in range(run.start, run.stop)]
+            pixels = pixels[[there.index(place) for place in self.chosen]]
+        return self._without_alpha(pixels, region) if self.alpha else pixels
+
+    def _entry(
+        self, level: Any, parts: Mapping[str, slice], region: tuple[slice, ...]
+    ) -> np.ndarray:
+        """Read the parts of a level along each axis, of one entry of those that are left out."""
         index = tuple(
             slice(entry, entry + 1) if letter == "." else parts[letter]
             for letter, entry in zip(self.axes, self.at, strict=True)
@@ -245,8 +311,7 @@ class Image:
             pixels = pixels.copy()  # read from the disk now, and not where it is first used
             if level.mode == "r":
                 release(level)
-        pixels = self._ordered(pixels).astype(self.dtype, copy=False)
-        return self._without_alpha(pixels, region) if self.alpha else pixels
+        return self._ordered(pixels).astype(self.dtype, copy=False)
 
     def _check_unchanged(self) -> None:
         if self.watched.has_changed():
@@ -263,7 +328,8 @@ class Image:
     def _ordered(self, pixels: np.ndarray) -> np.ndarray:
         """Return stored entries as channels, then spatial axes."""
         pixels = pixels.transpose(self._order)
-        return pixels.reshape(self._entries, *pixels.shape[pixels.ndim - len(self._spatial) :])
+        count = math.prod(pixels.shape[: -len(self._spatial)])  # that of the channels
+        return pixels.reshape(count, *pixels.shape[-len(self._spatial) :])
 
     def _without_alpha(self, pixels: np.ndarray, region: tuple[slice, ...]) -> np.ndarray:
         """Drop the opacity, which must be full."""
@@ -285,6 +351,11 @@ class Image:
             pixels = np.ascontiguousarray(self._read(level, block))
             digest.update(pixels.reshape(-1).view(np.uint8).data)
         return digest.hexdigest()
+
+
+def _chunks(level: Any) -> Any:
+    """Return the entries that an array reads as a whole along each axis; None where it has none."""
+    return getattr(level, "chunksize", None) or getattr(level, "chunks", None)
 
 
 def _length(part: slice) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,12 @@ from fcconv.errors import ImageError
 
 SPATIAL = {1: "W", 2: "HW", 3: "DHW"}
 """Letters of the axes that a network slides along, by their number."""
+
+PLANES = {"z": "D", "time": "Tt"}
+"""Keywords that choose an entry of an axis, and the letters that it may have."""
+
+ALL = "all"
+"""What chooses every entry of an axis."""
 
 
 def unit(rank: int) -> str:
@@ -27,6 +33,7 @@ def find_axes(
     rank: int,
     layout: str | None,
     page: int | None = None,
+    planes: Mapping[str, int | str] | None = None,
 ) -> tuple[str, tuple[int, ...]]:
     """Return a letter for each axis, "." for those of which one entry is read, and that entry.
 
@@ -44,11 +51,13 @@ def find_axes(
         What the user says instead.
     page : int, optional
         Which entry of the axes that are neither channels nor slid along, the last of them fastest.
+    planes : mapping of str to int or str, optional
+        Which entry of the axes that have a keyword in :data:`PLANES`, or "all".
 
     Returns
     -------
     axes : str
-        The letters.
+        The letters; "*" for an axis of which all entries are read, one after the other.
     at : tuple of int
         The entry of each axis that is ".", and 0 for the others.
 
@@ -61,20 +70,23 @@ def find_axes(
     --------
     >>> find_axes("a.tif", "tDHWC", (5, 4, 90, 70, 3), 2, None, page=6)
     ('..HWC', (1, 2, 0, 0, 0))
+    >>> find_axes("a.tif", "tDHWC", (5, 4, 90, 70, 3), 2, None, planes={"time": "all", "z": 3})
+    ('*.HWC', (0, 3, 0, 0, 0))
     """
     spatial = SPATIAL[rank]
     if layout is not None:
         if not isinstance(layout, str):
             raise ImageError(f"layout needs a letter for each axis, such as HWC, got {layout!r}")
         axes = _spread(name, layout.upper(), shape)
-    elif stored:
-        axes = _squeezed(stored, shape, spatial)
     else:
         known = {rank: spatial, rank + 1: f"C{spatial}", rank + 2: f"NC{spatial}"}
-        axes = known.get(len(shape), "")
-    at = (0,) * len(shape)
+        axes = stored or known.get(len(shape), "")
+    axes, at = _at_planes(name, axes, shape, spatial, planes or {})
+    if stored and layout is None:
+        axes = _squeezed(axes, shape, spatial)
     if page is not None and axes:
-        axes, at = _at_page(name, axes, shape, spatial, page)
+        axes, of_page = _at_page(name, axes, shape, spatial, page)
+        at = tuple(map(sum, zip(at, of_page, strict=True)))  # no axis is in both
     _check(name, axes, shape, spatial)
     return axes, at
 
@@ -84,11 +96,41 @@ def channels_as_pages(layout: str) -> str:
     return layout.replace("C", "T" if "N" in layout else "N")
 
 
+def _at_planes(
+    name: str,
+    axes: str,
+    shape: tuple[int, ...],
+    spatial: str,
+    planes: Mapping[str, int | str],
+) -> tuple[str, tuple[int, ...]]:
+    """Leave out the axes of which an entry was chosen, and mark those of which all were."""
+    at = [0] * len(shape)
+    for keyword, wanted in planes.items():
+        found = [axis for axis, letter in enumerate(axes) if letter in PLANES[keyword]]
+        if len(found) != 1 or axes[found[0]] in spatial:
+            known = f"its axes are {axes.upper()}" if axes else "say with layout which is which"
+            raise ImageError(
+                f"{name} has no axis to take one of by {keyword} (--{keyword}): the network slides "
+                f"along {spatial}, {known}"
+            )
+        (axis,) = found
+        entry = 0 if wanted == ALL else as_integer(wanted)
+        if entry is None or not 0 <= entry < shape[axis]:
+            raise ImageError(
+                f"{name} has {shape[axis]} planes along {keyword} (--{keyword}), 0 to "
+                f"{shape[axis] - 1}, or 'all': there is no {wanted!r}"
+            )
+        at[axis] = entry
+        axes = axes[:axis] + ("*" if wanted == ALL else ".") + axes[axis + 1 :]
+    return axes, tuple(at)
+
+
 def _at_page(
     name: str, axes: str, shape: tuple[int, ...], spatial: str, page: Any
 ) -> tuple[str, tuple[int, ...]]:
     """Leave out the axes that are not the image's, and find a page along them."""
-    lengths = [1 if letter in f"C{spatial}" else n for letter, n in zip(axes, shape, strict=True)]
+    own = f".*C{spatial}"
+    lengths = [1 if letter in own else n for letter, n in zip(axes, shape, strict=True)]
     count, number = math.prod(lengths), as_integer(page)
     if number is None or not 0 <= number < count:
         pages = f"{count} pages, 0 to {count - 1}" if count != 1 else "one page, 0"
@@ -98,7 +140,7 @@ def _at_page(
             told = channels_as_pages("".join(letter for letter, n in known if n > 1))
             hint = f"; layout={told!r} (--layout {told}) takes its {channels} channels for pages"
         raise ImageError(f"{name} has the shape {shape}, {pages}: there is no page {page!r}{hint}")
-    left = "".join(letter if letter in f"C{spatial}" else "." for letter in axes)
+    left = "".join(letter if letter in own else "." for letter in axes)
     return left, tuple(int(place) for place in np.unravel_index(number, lengths))
 
 
@@ -112,12 +154,12 @@ def _check(name: str, axes: str, shape: tuple[int, ...], spatial: str) -> None:
     """
     named = f" with the axes {axes.upper()}" if axes else ""
     for letter, length in zip(axes, shape, strict=bool(axes)):
-        if letter not in f".NC{spatial}":
+        if letter not in f".*NC{spatial}":
             raise ImageError(
                 f"{name} has the shape {shape}{named}: no image has an axis {letter.upper()} of "
                 f"{length}; the network slides along {spatial}: {_choices(axes, shape, spatial)}"
             )
-    letters = axes.replace(".", "")
+    letters = axes.replace(".", "").replace("*", "")
     if not set(spatial) <= set(letters) or len(set(letters)) < len(letters):
         hint = "an image of as many axes is needed"
         if len(shape) >= len(spatial):
@@ -133,13 +175,19 @@ def _check(name: str, axes: str, shape: tuple[int, ...], spatial: str) -> None:
 
 def _choices(axes: str, shape: Sequence[int], spatial: str) -> str:
     """Say what can be done about axes that no image has."""
-    other = [axis for axis, letter in enumerate(axes) if letter not in f".NC{spatial}"]
+    other = [axis for axis, letter in enumerate(axes) if letter not in f".*NC{spatial}"]
     if not set(spatial) <= set(axes):
         return f"say with layout which axis is which, in the letters NC{spatial}"
     pages = math.prod(
-        n for letter, n in zip(axes, shape, strict=True) if letter not in f".C{spatial}"
+        n for letter, n in zip(axes, shape, strict=True) if letter not in f".*C{spatial}"
     )
     ways = [f"take one of its {pages} pages with page (--page 0 to {pages - 1})"]
+    for keyword, letters in PLANES.items():
+        ways += [
+            f"one along {keyword}, or all of them (--{keyword} 0 to {shape[axis] - 1}, or all)"
+            for axis in other
+            if axes[axis] in letters
+        ]
     if len(other) == 1:
         for letter, what in (("C", "channels"), ("N", "images of a batch")):
             if letter not in axes:
@@ -166,5 +214,5 @@ def _squeezed(axes: str, shape: tuple[int, ...], spatial: str) -> str:
     made = ""
     for letter, length in zip(axes, shape, strict=True):
         twice = letter == "C" and axes.count("C") > 1
-        made += "." if length == 1 and (twice or letter not in f"C{spatial}") else letter
+        made += "." if length == 1 and (twice or letter not in f"*C{spatial}") else letter
     return made

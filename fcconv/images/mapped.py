@@ -22,6 +22,13 @@ def release(array: np.memmap[Any, Any]) -> None:
         mapped.madvise(mmap.MADV_DONTNEED)
 
 
+def reserve(path: Path) -> None:
+    """Reserve the disk that a file takes: one that is full is an error here, and later a signal."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+
+
 def is_whole(array: np.memmap[Any, Any]) -> bool:
     """Tell whether a mapped file still holds all that was mapped: reading what is gone kills."""
     mapped: mmap.mmap | None = getattr(array, "_mmap", None)

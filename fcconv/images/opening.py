@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import copyreg
 import os
-from dataclasses import fields
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from fcconv.backend import library, to_numpy
 from fcconv.errors import ImageError
+from fcconv.images.channels import find_channels
 from fcconv.images.formats import open_file, reason
 from fcconv.images.image import Image
-from fcconv.images.layouts import find_axes, unit
-from fcconv.images.stored import Asked, Stored
+from fcconv.images.layouts import ALL, PLANES, find_axes, unit
+from fcconv.images.reading import ANY_IMAGE, Reading, as_reading
+from fcconv.images.stored import Stored
 from fcconv.images.watched import Watched
 from fcconv.remote import Remote, is_remote
 
 
-def open_images(
-    source: Any,
-    rank: int,
-    layout: str | None = None,
-    series: int | None = None,
-    page: int | None = None,
-) -> tuple[list[Image], bool]:
+def open_images(source: Any, rank: int, **reading: Unpack[Reading]) -> tuple[list[Image], bool]:
     """Open an image or a batch of images, of which regions will be read.
 
     Parameters
@@ -38,17 +36,8 @@ def open_images(
         Pillow's formats all at once.
     rank : int
         Axes that the network slides along, 1 to 3.
-    layout : str, optional
-        A letter for each axis of the source: N for the images of a batch, C for channels, and W,
-        HW or DHW for the spatial ones. By default what the format says; of an array without or
-        with channels first, or a batch of these. Where it names C, every entry along that axis is
-        a channel, be it tagged as opacity or not.
-    series : int, optional
-        Which picture of a file that holds several; by default the largest that is not a label, a
-        macro image or a thumbnail.
-    page : int, optional
-        Which one to take where there are other axes, such as time, depth or those of a batch,
-        counted with the last of these axes fastest.
+    **reading
+        How it is opened, see :class:`fcconv.images.reading.Reading`.
 
     Returns
     -------
@@ -60,7 +49,9 @@ def open_images(
     Raises
     ------
     ImageError
-        If there is no such image, or its axes or dtype do not fit.
+        If there is no such image, its axes or dtype do not fit, or it can't be opened so.
+    ArgumentError
+        If there is no such keyword.
     BackendError
         If a library is missing that reads the format.
 
@@ -71,38 +62,53 @@ def open_images(
     >>> images[0].channels, images[0].size, batch
     (3, (400, 600), False)
     """
+    asked = as_reading({**reading})
+    layout, page = asked.get("layout"), asked.get("page")
     if isinstance(source, Remote) or is_remote(source):
         place = source if isinstance(source, Remote) else Remote(source)
-        name, stored, watched = place.name, open_file(place, series), Watched()
+        name, stored, watched = place.name, open_file(place, asked), Watched()
     elif isinstance(source, (str, os.PathLike)):
         path = Path(source)
         watched = Watched.at(path)
-        name, stored = path.name, open_file(path, series)
+        name, stored = path.name, open_file(path, asked)
     else:
-        name, stored, watched = "array", _array(source, series), Watched()
+        name, stored, watched = "array", _array(source, asked), Watched()
     shape = tuple(int(length) for length in stored.levels[0].shape)
     _check_dtype(name, stored.levels[0].dtype)
-    axes, at = find_axes(name, stored.axes, shape, rank, layout, page)
+    planes: dict[str, Any] = {name: value for name, value in asked.items() if name in PLANES}
+    of_axes = 0 if stored.paged else page
+    axes, at = find_axes(name, stored.axes, shape, rank, layout, of_axes, planes)
     if 0 in shape:
         raise ImageError(f"{name} has the shape {shape}, which holds no {unit(rank)}")
     if stored.series is not None:
         name += f", series {stored.series}"
-    if page is not None:
-        name += f", page {page}"
-    asked = Asked(layout, series, page)
-    alpha = stored.alpha and layout is None and "C" in axes
-    if "N" not in axes:
-        return [Image(name, stored, axes, at, alpha, watched, asked)], False
-    batch, axes = axes.index("N"), axes.replace("N", ".")
+    told = {"page": page, **planes}
+    name += "".join(f", {k} {entry}" for k, entry in told.items() if entry not in (None, ALL))
+    chosen = None
+    if "channels" in asked:
+        count = shape[axes.index("C")] if "C" in axes else 1
+        chosen = find_channels(name, asked["channels"], count, stored.channel_names)
+        numbers = tuple(place + 1 for place in chosen)
+        asked, name = {**asked, "channels": numbers}, f"{name}, channels {_listed(numbers)}"
+    alpha = stored.alpha and layout is None and chosen is None and "C" in axes
+    letters = axes.replace("N", ".").replace("*", ".")
+    image = Image(name, stored, letters, at, alpha, watched, asked, chosen)
+    if letters == axes:
+        return [image], False
+    entries = [
+        range(n) if letter in "N*" else (entry,)
+        for letter, n, entry in zip(axes, shape, at, strict=True)
+    ]
     return [
-        Image(
-            f"{name}[{k}]", stored, axes, (*at[:batch], k, *at[batch + 1 :]), alpha, watched, asked
-        )
-        for k in range(shape[batch])
+        replace(image, name=f"{name}[{k}]", at=one) for k, one in enumerate(product(*entries))
     ], True
 
 
-def _array(source: Any, series: int | None) -> Stored:
+def _listed(numbers: Sequence[int]) -> str:
+    return ",".join(map(str, numbers))
+
+
+def _array(source: Any, asked: Reading) -> Stored:
     """Check that a source is an array from which something can be read."""
     if isinstance(source, np.ma.MaskedArray):
         raise ImageError("the image is a masked array: fill what is hidden first, with .filled(0)")
@@ -113,8 +119,8 @@ def _array(source: Any, series: int | None) -> Stored:
         raise ImageError(f"the image, a {kind}, can't be read: {reason(error)}") from error
     if not is_array:
         raise ImageError(f"an image is an array or the path of a file, got {type(source).__name__}")
-    if series is not None:
-        raise ImageError("series chooses among the pictures of a file, but this is an array")
+    for name in asked.keys() - ANY_IMAGE:
+        raise ImageError(f"{name} says how a file is read, but the image is an array: leave it out")
     has_dtypes_of_its_own = not isinstance(source.dtype, np.dtype) and library(source)
     return Stored((to_numpy(source) if has_dtypes_of_its_own else source,))
 
@@ -129,9 +135,9 @@ def _check_dtype(name: str, dtype: Any) -> None:
         raise ImageError(f"{name} has dtype {dtype}: convert it to integers or floats of NumPy")
 
 
-def _reopened(path: Path, rank: int, asked: Asked, at: tuple[int, ...]) -> Image:
+def _reopened(path: Path, rank: int, asked: Reading, at: tuple[int, ...]) -> Image:
     """Open an image again, in another process perhaps: of a batch the one that it was."""
-    images, _ = open_images(path, rank, *asked)
+    images, _ = open_images(path, rank, **asked)
     return next(image for image in images if image.at == at)
 
 

@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from fcconv.errors import ArgumentError
+from fcconv.images.derived import Derived
 from fcconv.images.image import Image
 from fcconv.images.missing import Mask
 from fcconv.images.scales import Resized
-from fcconv.images.stored import Asked
 
 PADS = ("edge", "reflect", "constant")
 """Pixels that are new at the end of an image: the last one again, those before it mirrored, or 0,
@@ -46,7 +46,7 @@ def padded(
 
 
 @dataclass(frozen=True, eq=False)
-class Padded:
+class Padded(Derived):
     """An image with more pixels at its ends, each region padded where it goes beyond the original.
 
     Attributes
@@ -64,48 +64,9 @@ class Padded:
     pad: str
 
     @property
-    def name(self) -> str:
-        """What errors call it."""
-        return self.image.name
-
-    @property
-    def channels(self) -> int:
-        """Channels, without opacity."""
-        return self.image.channels
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Data type of the pixels that are read."""
-        return self.image.dtype
-
-    @property
-    def bits(self) -> int | None:
-        """Bits of a pixel that are in use; None where that is not known."""
-        return self.image.bits
-
-    @property
-    def nodata(self) -> float | None:
-        """The number that its file uses for pixels without a value."""
-        return self.image.nodata
-
-    @property
-    def asked(self) -> Asked:
-        """How it was to be opened."""
-        return self.image.asked
-
-    @property
     def scale(self) -> float:
         """Its size, in parts of the picture's."""
         return self.image.scale
-
-    @property
-    def picture(self) -> Image:
-        """The picture that it is a size of."""
-        return self.image.picture
-
-    def other_channels(self, needed: int) -> str:
-        """Say how the same image could have as many channels as are needed; "" if it can't."""
-        return self.image.other_channels(needed)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from fcconv.errors import ImageError
-from fcconv.images.readers import needed
+from fcconv.images.colours import cmyk_transform
+from fcconv.images.libraries import needed
+from fcconv.images.reading import Reading
 from fcconv.images.stored import Stored, check_series, stamp
 
 PICTURES = ("PNG", "JPEG", "BMP", "DIB", "WEBP", "GIF", "PPM", "JPEG2000")
@@ -18,16 +20,17 @@ SIZ = b"\xff\x4f\xff\x51"
 """How the codes of a JPEG 2000 begin; 42 bytes later comes the first channel's number of bits."""
 
 
-def open_picture(path: Path, series: int | None) -> Stored:
+def open_picture(path: Path, reading: Reading) -> Stored:
     """Decode a picture, or one of several that the file holds."""
     pillow, transposing = needed("PIL.Image"), needed("PIL.ImageOps")
     try:
         with pillow.open(path, formats=PICTURES) as picture:
-            number = _chosen(path, picture, series)
+            number = _chosen(path, picture, reading.get("series"))
             bits = _bits(path, picture)
             picture.load()
             transposing.exif_transpose(picture, in_place=True)
-            pixels = np.asarray(_plain(path, picture))
+            plain, notes = _plain(path, picture)
+            pixels = np.asarray(plain)
     except pillow.DecompressionBombError as error:
         raise ImageError(
             f"{path} is too large to be decoded as a whole: convert it to a tiled TIFF"
@@ -37,7 +40,7 @@ def open_picture(path: Path, series: int | None) -> Stored:
     if bits is not None:
         pixels = pixels >> 8 * pixels.dtype.itemsize - bits  # Pillow shifted them up
     axes = "HW" if pixels.ndim == 2 else "HWC"
-    return Stored((pixels,), axes, stamp=stamp(path), bits=bits, series=number)
+    return Stored((pixels,), axes, stamp=stamp(path), bits=bits, series=number, notes=notes)
 
 
 def _chosen(path: Path, picture: Any, series: int | None) -> int | None:
@@ -93,8 +96,8 @@ def _bits_of_jpeg2000(path: Path) -> int:
     return depth + 1
 
 
-def _plain(path: Path, picture: Any) -> Any:
-    """Return a picture without palette and opacity."""
+def _plain(path: Path, picture: Any) -> tuple[Any, tuple[str, ...]]:
+    """Return a picture without palette, opacity and inks, and what is to be said of that."""
     gray = picture.mode in ("1", "L", "LA")
     if picture.has_transparency_data:
         picture = picture.convert("LA" if gray else "RGBA")
@@ -104,9 +107,12 @@ def _plain(path: Path, picture: Any) -> Any:
                 f"{path} is transparent in part: put it on a background, and save it without alpha"
             )
     if gray:
-        return picture.convert("L")
+        return picture.convert("L"), ()
     if picture.mode in ("P", "RGBA"):
-        return picture.convert("RGB")
+        return picture.convert("RGB"), ()
+    if picture.mode == "CMYK":
+        transform, note = cmyk_transform(path, picture.info.get("icc_profile"))
+        return needed("PIL.ImageCms").applyTransform(picture, transform), (note,)
     if picture.mode != "RGB" and not picture.mode.startswith(("I", "F")):
         raise ImageError(f"{path} has {picture.mode} pixels: convert it to RGB or grey")
-    return picture
+    return picture, ()

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 LUMA = (0.299, 0.587, 0.114)
 """Shares of red, green and blue in grey: Recommendation ITU-R BT.601, section 2.5.1."""
 
+RGB = "--rgb (Preparation(rgb=True)) makes three equal channels of it"
+
 BITS = {np.dtype(np.uint8): 8, np.dtype(np.uint16): 16}
 """Bits of pixels that are scaled to 0 to 1, unless their file says that fewer are in use."""
 
@@ -36,6 +38,8 @@ class Preparation:
     gray : bool
         Make colours grey: 0.299 red + 0.587 green + 0.114 blue, the luma of Recommendation ITU-R
         BT.601, section 2.5.1.
+    rgb : bool
+        Make three equal channels of a grey one, for a network of colours.
     scale : float, optional
         Pixels are multiplied by it. By default 1/255 for uint8, 1/65535 for uint16, 1/4095 where
         a file says that 12 bits are in use, and so on; and 1 for floats.
@@ -64,6 +68,7 @@ class Preparation:
     """
 
     gray: bool = False
+    rgb: bool = False
     scale: float | None = None
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
@@ -71,8 +76,11 @@ class Preparation:
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        if not isinstance(self.gray, bool | np.bool):
-            raise ImageError(f"gray is True or False, got {self.gray!r}")
+        for name, told in (("gray", self.gray), ("rgb", self.rgb)):
+            if not isinstance(told, bool | np.bool):
+                raise ImageError(f"{name} is True or False, got {told!r}")
+        if self.gray and self.rgb:
+            raise ImageError("gray makes colours grey, rgb makes grey three channels: choose one")
         if self.scale is not None:
             object.__setattr__(self, "scale", _numbers("scale", [self.scale])[0])
         if self.nodata is not None:
@@ -160,7 +168,9 @@ class Preparation:
         """
         if self.gray and given != 3:
             raise ImageError(f"gray needs 3 channels, red, green and blue, got {given}")
-        made = 1 if self.gray else given
+        if self.rgb and given != 1:
+            raise ImageError(f"rgb needs 1 channel, grey, got {given}")
+        made = 1 if self.gray else 3 if self.rgb else given
         counts = "1" if made == 1 else f"1 or {made}"
         for name, numbers in (("mean", self.mean), ("std", self.std)):
             if len(numbers) not in (1, made):
@@ -175,6 +185,8 @@ class Preparation:
         if self.gray:
             red, green, blue = LUMA
             steps.append(f"grey ({red} R + {green} G + {blue} B)")
+        if self.rgb:
+            steps.append("grey in three equal channels")
         if self.scale is None:
             steps.append("scaled as their dtype says")
         elif self.scale != 1:
@@ -189,8 +201,8 @@ class Preparation:
         """Apply the steps; those that do nothing are left out."""
         scale = self.resolved(pixels.dtype).scale
         self.channels(len(pixels))
-        steps = (self.gray, scale != 1, any(self.mean), any(number != 1 for number in self.std))
-        if not any(steps):
+        normed = (scale != 1, any(self.mean), any(number != 1 for number in self.std))
+        if not any((self.gray, self.rgb, *normed)):
             return pixels
         made = pixels.astype(wide)
         if self.gray:
@@ -198,6 +210,8 @@ class Preparation:
                 plane * wide.type(share) for plane, share in zip(made, LUMA, strict=True)
             )
             made = (red + green + blue)[np.newaxis]
+        if self.rgb:
+            made = np.repeat(made, 3, axis=0)
         if scale != 1:
             made *= wide.type(scale)
         if any(self.mean):
@@ -215,21 +229,27 @@ def check_channels(image: Opened, preparation: Preparation, needed: int) -> None
     ImageError
         If it has not.
     """
+    step = "gray" if preparation.gray else "rgb" if preparation.rgb else ""
+    is_picture = len(image.size) == 2
+    to_rgb = not step and (image.channels, needed) == (1, 3) and is_picture
     try:
         made = preparation.channels(image.channels)
     except ImageError as error:
-        raise ImageError(f"{image.name} has {_channels(image.channels)}: {error}") from None
+        hint = f"; {RGB}" if to_rgb else ""
+        raise ImageError(f"{image.name} has {_channels(image.channels)}: {error}{hint}") from None
     if made == needed:
         return
-    grey = " after gray" if preparation.gray else ""
-    if preparation.gray and image.channels == needed:
-        advice = ["leave gray out"]
-    elif (made, needed) == (3, 1) and len(image.size) == 2:
+    after = f" after {step}" if step else ""
+    if step and image.channels == needed:
+        advice = [f"leave {step} out"]
+    elif (made, needed) == (3, 1) and is_picture:
         advice = ["--gray (Preparation(gray=True)) makes it grey", image.other_channels(needed)]
+    elif to_rgb:
+        advice = [RGB, image.other_channels(needed)]
     else:
         advice = ["give one of as many channels", image.other_channels(needed)]
     raise ImageError(
-        f"{image.name} has {_channels(made)}{grey}, but the network reads {needed}: "
+        f"{image.name} has {_channels(made)}{after}, but the network reads {needed}: "
         f"{', or '.join(filter(None, advice))}"
     )
 

@@ -5,25 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from fcconv.errors import ImageError, UnsupportedError
+from fcconv.images.derived import Derived
 from fcconv.images.image import Image
+from fcconv.images.levels import ROUNDING, downsample, level_for
+from fcconv.images.libraries import needed
 from fcconv.images.missing import Mask, cleared
-from fcconv.images.readers import needed
 
 MAX_SCALE, MIN_SCALE = 16, 1 / 4096
 """Limits of a scale."""
 
 
-def resized(image: Image, scale: float) -> Resized:
+def resized(image: Image | Resized, scale: float) -> Resized:
     """Return an image in another size.
+
+    It is read from the coarsest level of a pyramid that has at least the pixels wanted; what is
+    left is resampled, and nothing where the level has this very size.
 
     Parameters
     ----------
-    image : Image
+    image : Image or Resized
         The image, with two spatial axes.
     scale : float
         The new size, as a factor of the image's.
@@ -35,15 +39,24 @@ def resized(image: Image, scale: float) -> Resized:
     UnsupportedError
         If the image has another number of axes.
     """
-    if not MIN_SCALE <= scale <= MAX_SCALE:
-        raise ImageError(f"a scale lies between {MIN_SCALE} and {MAX_SCALE}, got {scale}")
-    if len(image.size) != 2:
-        raise UnsupportedError(f"{image.name}: only images of two axes are resized; use scale 1")
-    return Resized(image, scale)
+    picture, total = image.picture, scale * image.scale
+    if not MIN_SCALE <= total <= MAX_SCALE:
+        raise ImageError(f"a scale lies between {MIN_SCALE} and {MAX_SCALE}, got {total}")
+    if len(picture.size) != 2:
+        raise UnsupportedError(f"{picture.name}: only images of two axes are resized; use scale 1")
+    factors = factors_of(picture)
+    level = level_for(total, factors)
+    remarks = image.remarks if isinstance(image, Resized) else ()
+    return Resized(picture, total, level, factors[level] or 1.0, remarks)
+
+
+def factors_of(image: Image) -> list[float | None]:
+    """Return how many pixels of an image one of each of its levels stands for, along each axis."""
+    return [downsample(image.size, size) for size in image.level_sizes]
 
 
 @dataclass(frozen=True, eq=False)
-class Resized:
+class Resized(Derived):
     """An image in another size; each region is resized from what it covers, and its surroundings.
 
     Pillow holds places as float32, so that a pixel can differ by rounding from that of the whole
@@ -51,87 +64,85 @@ class Resized:
 
     Attributes
     ----------
-    picture : Image
+    image : Image
         The image, with two spatial axes.
     scale : float
         Its size, in parts of the image's.
+    level : int
+        Which level of its pyramid is read.
+    factor : float
+        How many pixels of the image one of the level stands for, along each axis.
+    remarks : tuple of str
+        Why it has this size.
     """
 
-    picture: Image
+    image: Image
     scale: float
+    level: int = 0
+    factor: float = 1.0
+    remarks: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """What errors call it."""
-        return f"{self.picture.name} times {self.scale:g}"
+        return self.image.name + ("" if self.scale == 1 else f" times {self.scale:g}")
 
     @property
     def size(self) -> tuple[int, ...]:
         """Pixels along each axis: pixel i is what lies from i / scale to (i + 1) / scale."""
-        return tuple(max(math.floor(n * self.scale + 1e-9), 1) for n in self.picture.size)
-
-    @property
-    def channels(self) -> int:
-        """Channels, without opacity."""
-        return self.picture.channels
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Data type of the pixels."""
-        return self.picture.dtype
-
-    @property
-    def bits(self) -> int | None:
-        """How many bits of a pixel are in use, if the file says so."""
-        return self.picture.bits
-
-    @property
-    def nodata(self) -> float | None:
-        """The number that its file uses for pixels without a value."""
-        return self.picture.nodata
+        return tuple(max(math.floor(n * self.scale + 1e-9), 1) for n in self.image.size)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Remarks on the image."""
-        return self.picture.notes
+        """Remarks on the image, and on what is read of it."""
+        if not self.level:
+            return (*self.image.notes, *self.remarks)
+        left = "" if self.is_plain else f", and resampled by {self.left:.4g}"
+        said = f"read from level {self.level} of the file, {self.factor:.4g} times smaller{left}"
+        return (*self.image.notes, *self.remarks, said)
 
     @property
-    def asked(self) -> Any:
-        """See :class:`fcconv.images.image.Image`."""
-        return self.picture.asked
+    def left(self) -> float:
+        """Its size, in parts of the level's."""
+        return self.scale * self.factor
 
     @property
-    def other_channels(self) -> Any:
-        """See :class:`fcconv.images.image.Image`."""
-        return self.picture.other_channels
+    def is_plain(self) -> bool:
+        """Whether its pixels are those of the level."""
+        return abs(self.left - 1) <= ROUNDING
 
     def identity(self) -> str:
         """Return what tells this image from another."""
-        return f"{self.picture.identity()}, times {self.scale!r}"
+        read = f" of level {self.level}" if self.level else ""
+        return f"{self.image.identity()}, times {self.scale!r}{read}"
 
     def bytes(self, pixels: Sequence[int]) -> int:
         """Count the bytes that reading a region of so many pixels takes."""
-        ratio = 1 / self.scale
+        if self.is_plain:
+            return self.image.bytes(pixels)
+        ratio = 1 / self.left
         around = 2 * (math.ceil(max(ratio, 1)) + 1)
         covered = [math.ceil(n * ratio) + around for n in pixels]
         made = math.prod(covered) + math.prod(pixels)  # in float32; and what has no value
-        return self.picture.bytes(covered) + (4 * self.channels + 1) * made
+        return self.image.bytes(covered) + (4 * self.channels + 1) * made
 
     def overview(self, most: int) -> np.ndarray:
         """Return the whole image before it is resized, in few pixels."""
-        return self.picture.overview(most)
+        return self.image.overview(most)
 
     def read_valid(
         self, region: tuple[slice, ...], nodata: float | None
     ) -> tuple[np.ndarray, Mask | None]:
         """Read a region ``(C, *region)``, bilinear, averaged over what a pixel covers.
 
-        A pixel has no value if any pixel that it is averaged from has none.
+        A pixel has no value if any pixel of the level that it is averaged from has none.
         """
+        if self.is_plain:
+            return self.image.read_valid(region, nodata, self.level)
         places = [self._place(k, part) for k, part in enumerate(region)]
         covered, box = tuple(part for part, _ in places), [ends for _, ends in places]
         size = tuple(part.stop - part.start for part in region)
-        source, missing = self.picture.read_valid(covered, nodata)
+        source, missing = self.image.read_valid(covered, nodata, self.level)
         made = np.stack([_resized(plane, size, box) for plane in source])
         if self.dtype.kind in "iu":
             limits = np.iinfo(self.dtype)
@@ -142,7 +153,7 @@ class Resized:
 
     def _place(self, axis: int, part: slice) -> tuple[slice, tuple[float, float]]:
         """Find what a region covers along an axis: the pixels to read, and its place in them."""
-        n, ratio = self.picture.size[axis], 1 / self.scale
+        n, ratio = self.image.level_sizes[self.level][axis], 1 / self.left
         around = math.ceil(max(ratio, 1)) + 1  # what the filter reaches to
         first = max(math.floor(part.start * ratio) - around, 0)
         last = min(math.ceil(part.stop * ratio) + around, n)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from fcconv.arguments import as_integer
 from fcconv.errors import ImageError
+from fcconv.images.coordinates import Coordinates
 from fcconv.remote import Place
 
 MOST_CHUNK = 2**26
@@ -18,14 +19,6 @@ MOST_CHUNK = 2**26
 
 MOST_LISTED = 8
 """Pictures of a file that a message lists."""
-
-
-class Asked(NamedTuple):
-    """How an image was to be opened; see :func:`fcconv.images.opening.open_images`."""
-
-    layout: str | None = None
-    series: int | None = None
-    page: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +42,20 @@ class Stored:
         The value that stands for no data; may be NaN.
     series : int, optional
         Which picture of the file it is, where there are several.
+    paged : bool
+        Whether it is the page that was asked for, alone.
     notes : tuple of str
         What was decided, or found, that changes what the pixels mean.
+    coordinates : Coordinates, optional
+        Where in the world the pixels lie, along those of `axes` that are D, H or W, in their order.
+    magnification : float, optional
+        The power of the objective that took it.
+    doubted : str
+        What the file says of the size of its pixels that is not believed, and why, in words.
+        Where in the world the pixels lie, along those of `axes` that are D, H or W, in their order;
+        NaN along one of which nothing is known.
+    channel_names : tuple of str
+        What the channels are called, "" for one without a name; empty where the file does not say.
     """
 
     levels: tuple[Any, ...]
@@ -60,7 +65,12 @@ class Stored:
     bits: int | None = None
     nodata: float | None = None
     series: int | None = None
+    paged: bool = False
     notes: tuple[str, ...] = ()
+    coordinates: Coordinates | None = None
+    magnification: float | None = None
+    doubted: str = ""
+    channel_names: tuple[str, ...] = ()
 
 
 def stamp(path: Path) -> str:

@@ -6,16 +6,20 @@ import logging
 import re
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fcconv.errors import BackendError, ImageError
+from fcconv.images.coordinates import Coordinates, spaced
+from fcconv.images.libraries import needed
 from fcconv.images.raw import Turned, open_raw
-from fcconv.images.readers import needed
+from fcconv.images.reading import Reading
 from fcconv.images.stored import Stored, check_chunk, check_series, listed, stamp
+from fcconv.images.tiff_colours import check_colours, seen
+from fcconv.images.tiff_coordinates import told_of
+from fcconv.images.tiff_pages import ORIENTATION, check_alike, is_document, page_of
 
 LETTERS = {"Y": "H", "X": "W", "S": "C", "C": "C", "Z": "D"}
 """Axes of an image by their letters in a TIFF."""
@@ -26,22 +30,29 @@ BESIDE = {"label", "macro", "map", "mask", "overview", "thumbnail"}
 MASK = 4
 """Bit of NewSubfileType that says that a picture tells which pixels of another are valid."""
 
-ORIENTATION, GDAL_NODATA = 274, 42113
-"""Tags."""
-
-APERIO_YCBCR = 33003
-"""Compression of JPEG 2000 with YCbCr pixels, though the file calls them RGB."""
+TRANSPOSED = range(5, 9)
+"""Orientations whose rows are columns."""
 
 # What tifffile says about odd tags; without a handler, Python would print it
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
-def open_tiff(path: Path, series: int | None) -> Stored:
-    """Open a picture of a TIFF: a series of pages, with its smaller levels."""
+def open_tiff(path: Path, reading: Reading, notes: Sequence[str] = ()) -> Stored:
+    """Open a picture of a TIFF: a series of pages, with its smaller levels.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    reading : Reading
+        Which picture, and which page of it.
+    notes : sequence of str
+        What is noted first.
+    """
     tifffile = needed("tifffile")
     tiff = tifffile.TiffFile(path)
     try:
-        stored = _opened(path, tifffile, tiff, series)
+        stored = _opened(path, tifffile, tiff, reading, notes)
     except BaseException:
         tiff.close()
         raise
@@ -49,33 +60,64 @@ def open_tiff(path: Path, series: int | None) -> Stored:
     return stored
 
 
-def _opened(path: Path, tifffile: Any, tiff: Any, series: int | None) -> Stored:
-    pictures = [_words(candidate) for candidate in tiff.series]
+def _opened(
+    path: Path, tifffile: Any, tiff: Any, reading: Reading, before: Sequence[str]
+) -> Stored:
+    pictures, series = [_words(candidate) for candidate in tiff.series], reading.get("series")
+    if not pictures:
+        raise ImageError(f"{path} can't be read: it holds no picture, or is cut off")
     number = _largest(tiff.series) if series is None else check_series(path, series, pictures)
     chosen, several = tiff.series[number], len(pictures) > 1
+    pages, within = (tiff.pages, tiff.series) if series is None else (chosen.pages, [chosen])
+    # a layout may count other axes as pages
+    paged = "page" in reading and "layout" not in reading and is_document(within, pages)
+    if paged:
+        chosen, several = page_of(path, pages, reading["page"]), several and series is not None
+    else:
+        check_alike(path, chosen)
     page, axes = chosen.keyframe, chosen.axes
     levels = [level for level in chosen.levels if level.axes == axes]
     for level in levels:
         _check_tiff(path, tifffile, level)
-    turned, notes = page.tags.valueof(ORIENTATION, 1), []
+    turned, notes = page.tags.valueof(ORIENTATION, 1), [*before]
     if several:
         others = listed((k, words) for k, words in enumerate(pictures) if k != number)
         notes.append(
             f"series {number} of the file ({pictures[number]}); --series takes another: {others}"
         )
+        if is_document(tiff.series, tiff.pages):
+            notes[-1] += f"; --page takes one of its {len(tiff.pages)} pages"
     if turned in range(2, 9):
         notes.append(f"turned and mirrored as its orientation tag {turned} says")
     extra = page.extrasamples
+    made = [seen(path, level.keyframe, _array(path, level), axes) for level in levels]
+    letters = "".join(LETTERS.get(axis, axis.lower()) for axis in map(str, made[0].axes))
+    told = told_of(tiff, chosen)
     return Stored(
-        levels=tuple(_turned(_array(path, level), axes, turned) for level in levels),
-        axes="".join(LETTERS.get(axis, axis.lower()) for axis in map(str, axes)),
+        levels=tuple(_turned(one.array, one.axes, turned) for one in made),
+        axes=letters,
         alpha=bool(extra) and extra[-1] in (1, 2),  # associated or unassociated alpha
         stamp=stamp(path),
-        bits=_bits(page),
-        nodata=_nodata(page),
+        bits=made[0].bits,
+        nodata=made[0].nodata,
         series=number if several else None,
-        notes=tuple(notes),
+        paged=paged,
+        notes=(*notes, *made[0].notes),
+        coordinates=_as_turned(told.coordinates, turned),
+        magnification=told.magnification,
+        doubted=told.doubted,
+        channel_names=told.channel_names,
     )
+
+
+def _as_turned(placed: Coordinates | None, orientation: int) -> Coordinates | None:
+    """Return where pixels lie that were turned: only their size is known then."""
+    if placed is None or orientation not in range(2, 9):
+        return placed
+    if len(placed.spacing) != 2:
+        return None
+    sides = placed.spacing[::-1] if orientation in TRANSPOSED else placed.spacing
+    return spaced(sides, placed.unit, ("y", "x"))
 
 
 def _largest(series: Sequence[Any]) -> int:
@@ -101,29 +143,10 @@ def _words(series: Any) -> str:
     return f"{series.name} {shape}".strip()
 
 
-def _bits(page: Any) -> int | None:
-    """Return the bits of a sample that are in use."""
-    bits = page.bitspersample
-    return bits if isinstance(bits, int) and np.dtype(page.dtype).kind == "u" else None
-
-
-def _nodata(page: Any) -> float | None:
-    """Return the value that stands for no data, which GDAL writes as a text."""
-    text = page.tags.valueof(GDAL_NODATA)
-    try:
-        return None if text is None else float(str(text).strip(" \0"))
-    except ValueError:
-        return None
-
-
 def _check_tiff(path: Path, tifffile: Any, series: Any) -> None:
-    """Refuse a TIFF that is cut off or can't be decoded, or is neither brightness nor RGB."""
+    """Refuse a TIFF that is cut off, can't be decoded, or has pixels that are not understood."""
     page = series.keyframe
-    colours = tifffile.PHOTOMETRIC
-    from_jpeg = page.photometric == colours.YCBCR and "JPEG" in repr(page.compression)
-    if page.photometric not in (colours.MINISBLACK, colours.RGB) and not from_jpeg:
-        kind = getattr(page.photometric, "name", page.photometric)
-        raise ImageError(f"{path} stores {kind} pixels: convert it to RGB or grey")
+    check_colours(path, page)
     try:
         if page.compression != 1:
             tifffile.TIFF.DECOMPRESSORS[page.compression]
@@ -150,8 +173,7 @@ def _array(path: Path, level: Any) -> Any:
         return open_raw(file, dtype, level.shape, level.dataoffset)
     array = needed("zarr").open_array(level.aszarr(level=0), mode="r")
     check_chunk(path, array)
-    is_ycbcr = page.compression == APERIO_YCBCR and array.shape[-1] == 3
-    return FromYCbCr(array.shape, array.chunks, array.dtype, array) if is_ycbcr else array
+    return array
 
 
 def _turned(array: Any, axes: str, orientation: int) -> Any:
@@ -164,24 +186,6 @@ def _turned(array: Any, axes: str, orientation: int) -> Any:
         return array
     row, column, order = axes.index("Y"), axes.index("X"), list(range(len(axes)))
     flipped = [row] * (orientation in (3, 4, 6, 7)) + [column] * (orientation in (2, 3, 7, 8))
-    if orientation >= 5:
+    if orientation in TRANSPOSED:
         order[row], order[column] = column, row
     return Turned(array, order, flipped)
-
-
-@dataclass(frozen=True, eq=False)
-class FromYCbCr:
-    """Pixels ``(..., 3)`` of brightness and two colour differences, seen as RGB."""
-
-    shape: tuple[int, ...]
-    chunks: tuple[int, ...]
-    dtype: np.dtype[Any]
-    _array: Any
-
-    def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray:
-        """Read a part, with all channels."""
-        pixels = np.asarray(self._array[index])
-        picture = needed("PIL.Image").frombytes(
-            "YCbCr", (pixels.size // 3, 1), np.ascontiguousarray(pixels)
-        )
-        return np.asarray(picture.convert("RGB")).reshape(pixels.shape)

@@ -1,33 +1,33 @@
-"""Zarr arrays, whose axes may have names."""
+"""Zarr: arrays, whose axes may have names, and images of OME-Zarr."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from fcconv.errors import ImageError
-from fcconv.images.readers import needed
-from fcconv.images.stored import MOST_LISTED, Stored, check_chunk
+from fcconv.images.axis_names import LETTERS, letter_of
+from fcconv.images.libraries import needed
+from fcconv.images.ome_zarr import open_picture, pictures_in
+from fcconv.images.reading import Reading
+from fcconv.images.stored import MOST_LISTED, Stored, check_chunk, check_series
 from fcconv.remote import Place, Remote
 
-LETTERS = {
-    **dict.fromkeys(("x", "lon", "longitude", "width", "column"), "W"),
-    **dict.fromkeys(("y", "lat", "latitude", "height", "row"), "H"),
-    **dict.fromkeys(("z", "depth"), "D"),
-    **dict.fromkeys(("c", "channel", "channels", "band", "bands"), "C"),
-    **dict.fromkeys(("n", "batch"), "N"),
-}
-"""Axes of an image by what they are called."""
 
-
-def open_zarr(path: Place) -> Stored:
-    """Open a Zarr array."""
-    zarr = needed("zarr")
+def open_zarr(path: Place, reading: Reading) -> Stored:
+    """Open a Zarr array, or a group that is OME-Zarr."""
+    zarr, series = needed("zarr"), reading.get("series")
     found = zarr.open(str(path), mode="r")
-    if isinstance(found, zarr.Group):
-        raise ImageError(f"{path} is a group of Zarr arrays: {_within(path, found)}")
-    check_chunk(path, found)
     version = path.stamp() if isinstance(path, Remote) else ""
+    if isinstance(found, zarr.Group):
+        pictures = pictures_in(path, found)
+        if pictures:
+            return replace(open_picture(path, pictures, series), stamp=version)
+        raise ImageError(f"{path} is a group of Zarr arrays: {_within(path, found)}")
+    if series is not None:
+        check_series(path, series, ["the only one"])
+    check_chunk(path, found)
     return Stored((found,), _axes(found), stamp=version)
 
 
@@ -54,4 +54,4 @@ def _axes(array: Any) -> str:
     words = [str(name or "").lower() for name in names]
     if not all(words) or not {"H", "W"} <= {LETTERS.get(word) for word in words}:
         return ""
-    return "".join(LETTERS.get(word, word[0]) for word in words)
+    return "".join(map(letter_of, words))

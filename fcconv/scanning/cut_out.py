@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fcconv.graph.running.engines import Engine
+from fcconv.graph.engines.compiling import Engine
 from fcconv.scanning.cutting import planned
 from fcconv.scanning.differences import Floats
 from fcconv.scanning.engine import Cropped, by_crops

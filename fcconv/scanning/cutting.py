@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from fcconv.errors import ArgumentError
-from fcconv.graph.running.engines import Engine
+from fcconv.graph.engines.compiling import Engine
 from fcconv.graph.running.run import fixed_batch
 from fcconv.images.layouts import unit
 from fcconv.scanning.engine import Score, fastest

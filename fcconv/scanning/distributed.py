@@ -116,7 +116,7 @@ def score_by_workers(
     }
     try:
         for task in distributed.as_completed(tasks):
-            made, new = task.result()
+            made, new = _result(task, tasks[task], parts)
             computed += new
             done = Progress(
                 done.tiles + made.tiles,
@@ -126,15 +126,22 @@ def score_by_workers(
                 done.before + made.before,
             )
             report(done)
-    except distributed.KilledWorker as error:
-        raise BackendError(
-            f"{error.allowed_failures + 1} workers died while they computed part {tasks[task]} of "
-            f"{parts}: if for want of memory, allow less, or give a worker fewer threads, each of "
-            f"which computes a part"
-        ) from None
     finally:
         client.cancel(list(tasks))
     return computed
+
+
+def _result(task: Any, number: int, parts: int) -> tuple[Progress, int]:
+    """Return what a task did, or say why there is nothing."""
+    try:
+        result: tuple[Progress, int] = task.result()
+    except import_distributed().KilledWorker as error:
+        raise BackendError(
+            f"{error.allowed_failures + 1} workers died while they computed part {number} of "
+            f"{parts}: if for want of memory, allow less, or give a worker fewer threads, each of "
+            f"which computes a part"
+        ) from None
+    return result
 
 
 def _packed(run: Run) -> bytes:

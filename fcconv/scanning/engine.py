@@ -21,10 +21,10 @@ from fcconv.backend import (
     without_gradients,
 )
 from fcconv.errors import BackendError, FcconvError, UnsupportedError
-from fcconv.graph.running.compiled import Compiled
-from fcconv.graph.running.engines import Engine, find_engine
+from fcconv.graph.engines.compiled import Compiled
+from fcconv.graph.engines.compiling import Engine, find_engine
+from fcconv.graph.engines.session import Session
 from fcconv.graph.running.run import fixed_batch
-from fcconv.graph.running.session import Session
 from fcconv.scanning.network import Network
 from fcconv.scanning.network_layout import Array, NetworkLayout
 

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 import fcconv
 from fcconv.arguments import check_type
 from fcconv.errors import ArgumentError, ImageError, UnsupportedError
-from fcconv.graph.running.engines import Engine
+from fcconv.graph.engines.compiling import Engine
 from fcconv.images.gaps import Gapless
 from fcconv.images.image import Image
 from fcconv.images.layouts import unit
 from fcconv.images.missing import Mask, windows_with
-from fcconv.images.opening import open_images
 from fcconv.images.padded import Opened, padded
 from fcconv.images.preparation import Preparation, check_channels
+from fcconv.images.reading import Reading, as_reading
 from fcconv.images.scales import Resized
+from fcconv.images.sizing import open_sized
 from fcconv.images.source import Source
 from fcconv.scanning.activation import activated, check_activation
 from fcconv.scanning.areas import TISSUE
@@ -198,14 +199,12 @@ def make_job(
     *,
     windows: str | None = None,
     preparation: Preparation | None = None,
-    layout: str | None = None,
     labels: Sequence[str] | None = None,
-    series: int | None = None,
-    page: int | None = None,
     activation: str | None = None,
     region: Sequence[slice] | None = None,
     mask: Any = None,
     pad: str | None = None,
+    **reading: Unpack[Reading],
 ) -> Job:
     """Check what is to be scanned; see :func:`fcconv.scanning.scan.scan`."""
     steps = (
@@ -216,10 +215,13 @@ def make_job(
     opened: Sequence[Image | Resized]
     with explained(network):
         if isinstance(image, Image | Resized):
-            _check_left_out(layout=layout, series=series, page=page)
+            _check_left_out(as_reading({**reading}))
             opened, batched = [image], False
+        elif _is_opened_batch(image):
+            _check_left_out(as_reading({**reading}))
+            opened, batched = image, True
         else:
-            opened, batched = open_images(image, len(network.window), layout, series, page)
+            opened, batched = open_sized(image, len(network.window), **reading)
         images: Sequence[Opened] = opened
         if pad is not None:
             images = [padded(one, network.window, network.stride, pad) for one in opened]
@@ -247,6 +249,10 @@ def make_job(
     )
 
 
+def _is_opened_batch(image: Any) -> bool:
+    return isinstance(image, list) and all(isinstance(one, Image | Resized) for one in image)
+
+
 def _check_nan(network: Network) -> None:
     """Check that scores can say that there is none."""
     for name, (_, dtype) in network.outputs.items():
@@ -257,14 +263,13 @@ def _check_nan(network: Network) -> None:
             )
 
 
-def _check_left_out(**given: Any) -> None:
+def _check_left_out(reading: Reading) -> None:
     """Check that nothing is said of how to open an image that is open."""
-    for name, value in given.items():
-        if value is not None:
-            raise ImageError(
-                f"{name}={value!r} says how an image is to be opened, but this one is open: leave "
-                f"it out"
-            )
+    for name, value in reading.items():
+        raise ImageError(
+            f"{name}={value!r} says how an image is to be opened, but this one is open: leave it "
+            f"out"
+        )
 
 
 def _words(region: tuple[slice, ...]) -> str:

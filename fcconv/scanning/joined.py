@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import struct
 import zipfile
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fcconv.errors import OutputError
-from fcconv.images.mapped import release
+from fcconv.images.mapped import release, reserve
 from fcconv.scanning.chunks import Array, InFolder
 from fcconv.scanning.outputs import Output, stored_names
 from fcconv.scanning.records import (
@@ -185,7 +184,5 @@ def _digest(path: Path) -> str:
 def _empty(path: Path, output: Output) -> np.memmap[Any, Any]:
     """Map a new file for the scores of an output."""
     whole = np.lib.format.open_memmap(path, "w+", output.dtype, output.shape)
-    if hasattr(os, "posix_fallocate"):  # a disk that is full is an error here, and no signal
-        with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    reserve(path)
     return whole

@@ -16,9 +16,9 @@ import onnx_ir as ir
 import fcconv_numpy
 from fcconv.backend import BACKENDS, ONNXRUNTIME, backend
 from fcconv.errors import ArgumentError, ModelError, UnsupportedError
+from fcconv.graph.engines.compiling import compile as compiled
 from fcconv.graph.node import Node, operator_name
 from fcconv.graph.operators import OPERATORS
-from fcconv.graph.running.engines import compile as compiled
 from fcconv.graph.running.run import data_inputs, program_of, spent_after
 
 UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}

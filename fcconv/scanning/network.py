@@ -17,13 +17,13 @@ from fcconv.arguments import check_sequence
 from fcconv.backend import ONNXRUNTIME
 from fcconv.errors import ArgumentError, ImageError, UnsupportedError
 from fcconv.geometry import Ints, per_axis
+from fcconv.graph.engines.compiled import Compiled
+from fcconv.graph.engines.compiling import Engine
 from fcconv.graph.files.load import Source, load
 from fcconv.graph.node import attribute_bytes
 from fcconv.graph.rewriting.shared import EXACT_INSTEAD, Stuck, slide
 from fcconv.graph.rewriting.sliding import Sliding, from_metadata
 from fcconv.graph.rules.layer import Layer
-from fcconv.graph.running.compiled import Compiled
-from fcconv.graph.running.engines import Engine
 from fcconv.graph.running.run import data_inputs, fixed_batch
 from fcconv.scanning.exactly import exact_at, why_cut_out
 from fcconv.scanning.memory import seen

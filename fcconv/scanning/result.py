@@ -12,7 +12,8 @@ import numpy as np
 
 from fcconv.arguments import as_integer, as_number
 from fcconv.errors import ArgumentError
-from fcconv.graph.running.providers import in_words
+from fcconv.graph.engines.providers import in_words
+from fcconv.images.coordinates import Coordinates
 from fcconv.images.layouts import unit
 from fcconv.images.source import Pictured
 from fcconv.scanning.cut_out import CutOut
@@ -78,6 +79,8 @@ class Scan(Windows):
         others were asked for.
     device : str or None
         Where the backend was told to compute.
+    coordinates : Coordinates or None
+        Where in the world the pixels of the picture lie that peaks are about, if its file says so.
     scale : float
         Size of the scanned image in parts of the picture that peaks are about.
     notes : tuple of str
@@ -123,6 +126,7 @@ class Scan(Windows):
     providers: tuple[str, ...] = ()
     device: str | None = None
     part: tuple[int, int] | None = None
+    coordinates: Coordinates | None = None
 
     def __repr__(self) -> str:
         """Say what was scanned and how, without the scores."""
@@ -145,6 +149,14 @@ class Scan(Windows):
     def scores(self) -> Any:
         """The scores of the first output."""
         return next(iter(self.outputs.values()))
+
+    @property
+    def map_coordinates(self) -> Coordinates | None:
+        """Where in the world the cells lie: each stands for a stride around its window's centre."""
+        if self.coordinates is None:
+            return None
+        first = [(k - s) / 2 / self.scale for k, s in zip(self.window, self.stride, strict=True)]
+        return self.coordinates.of_steps([s / self.scale for s in self.stride], first)
 
     @property
     def computed_by(self) -> str:
@@ -284,6 +296,29 @@ class Scan(Windows):
             raise ArgumentError(f"most needs an integer from 1 on, got {most!r}")
         return self.images[number].overview(pixels)
 
+    def of_image(self, number: int) -> Scan:
+        """Return one image of a batch as a scan of its own, of which no score is copied.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no such image.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fcconv
+        >>> from fcconv.demo.network import load_faces
+        >>> pixels = np.zeros((4, 1, 28, 31), np.float32)
+        >>> found = fcconv.scan(load_faces(), pixels, engine="numpy")
+        >>> found.scores.shape, found.of_image(3).scores.shape
+        ((4, 1, 2, 3), (1, 2, 3))
+        """
+        from fcconv.scanning.batches import image_of
+
+        lead = self.lead(number)
+        return image_of(self, *lead) if lead else self
+
     def write_heatmap(
         self,
         path: str | os.PathLike[str],
@@ -310,9 +345,15 @@ class Scan(Windows):
 
     def write_peaks(self, path: str | os.PathLike[str], peaks: Sequence[Peak]) -> None:
         """Write peaks, GeoJSON or CSV; see :func:`fcconv.report.write_peaks`."""
-        from fcconv.report.files import write_peaks
+        from fcconv.report.peak_files import write_peaks
 
-        write_peaks(path, peaks, len(self.size))
+        write_peaks(path, peaks, len(self.size), self.coordinates)
+
+    def write_map(self, path: str | os.PathLike[str]) -> None:
+        """Write the scores for other programs; see :func:`fcconv.report.write_map`."""
+        from fcconv.report.maps import write_map
+
+        write_map(path, self)
 
     def lead(self, image: int = 0) -> tuple[int, ...]:
         """Return what `scores` are indexed by before their channel: the image of a batch, if any.

@@ -17,11 +17,12 @@ import numpy as np
 
 from fcconv.errors import FcconvError, ImageError, OutputError
 from fcconv.graph.rules.layer import Layer
+from fcconv.images.coordinates import restored
 from fcconv.images.layouts import unit
-from fcconv.images.opening import open_images
 from fcconv.images.padded import Opened, padded
+from fcconv.images.reading import Reading, as_reading
 from fcconv.images.scales import resized
-from fcconv.images.stored import Asked
+from fcconv.images.sizing import open_sized
 from fcconv.remote import Place, Remote, as_place
 from fcconv.scanning.chunks import InFolder
 from fcconv.scanning.differences import Audit
@@ -42,7 +43,7 @@ OTHER = "the picture is not known to be the one that was scanned: {} now, {} the
 
 
 def description(
-    scan: Scan, asked: Asked, record: Record, skipped: Sequence[bool]
+    scan: Scan, asked: Reading, record: Record, skipped: Sequence[bool]
 ) -> dict[str, Any]:
     """Write down, for JSON, what a scan is beyond its record: what showing it needs.
 
@@ -58,7 +59,8 @@ def description(
         "batched": bool(scan.lead()),
         "layers": [asdict(layer) for layer in scan.layers],
         "audit": None if scan.audit is None else asdict(scan.audit),
-        "opened": asked._asdict(),
+        "opened": asked,
+        "coordinates": None if scan.coordinates is None else scan.coordinates.told(),
         "skipped": np.packbits(skipped).tobytes().hex() if any(skipped) else "",
     }
     return {**json.loads(json.dumps(told)), SEAL: _seal(record, told)}  # as it will be read
@@ -75,8 +77,9 @@ def open_scan(path: str | os.PathLike[str] | Remote, image: Any = None) -> Scan:
     path : path
         The `out` of :func:`fcconv.scan`: a ``.zarr`` folder, a ``.npy`` or ``.npz`` file.
     image : array or path, optional
-        What was scanned, for pictures; it is opened as it was then (`layout`, `series`, `page`). If
-        its file is another, or was written since, a note of the scan says so.
+        What was scanned, for pictures; it is opened as it was then (`layout`, `mpp` and the others
+        of :class:`fcconv.Reading`). If its file is another, or was written since, a note of the
+        scan says so.
 
     Returns
     -------
@@ -107,7 +110,7 @@ def open_scan(path: str | os.PathLike[str] | Remote, image: Any = None) -> Scan:
     record, told = _told(place)
     with _understood(place):
         made = _outputs(record, told)
-        audit = told["audit"]
+        audit, placed = told["audit"], told["coordinates"]
         facts: dict[str, Any] = {
             **{name: told[name] for name in PLAIN},
             **{name: tuple(told[name]) for name in TUPLES},
@@ -115,8 +118,9 @@ def open_scan(path: str | os.PathLike[str] | Remote, image: Any = None) -> Scan:
             **{name: record[name] for name in ("windows", "engine", "preparation")},
             "layers": tuple(_layer(layer) for layer in told["layers"]),
             "audit": None if audit is None else Audit.restored(audit),
+            "coordinates": None if placed is None else restored(placed),
         }
-        asked = Asked(**told["opened"])
+        asked = as_reading(told["opened"])
         identities = [str(one) for one in record["image"]]
         tiles = math.prod(next(iter(made.values())).counts)
         skipped = np.unpackbits(np.frombuffer(bytes.fromhex(told["skipped"]), np.uint8))
@@ -200,7 +204,7 @@ def _layer(told: Mapping[str, Any]) -> Layer:
 
 
 def _images(
-    image: Any, asked: Asked, facts: Mapping[str, Any], identities: Sequence[str]
+    image: Any, asked: Reading, facts: Mapping[str, Any], identities: Sequence[str]
 ) -> tuple[Sequence[Opened], tuple[str, ...]]:
     """Open what was scanned, and say in a note where it may be another.
 
@@ -210,8 +214,8 @@ def _images(
         If it can't be read, or has another size.
     """
     size, scale = facts["size"], facts["scale"]
-    opened, _ = open_images(image, len(size), *asked)
-    sized = [one if scale == 1 else resized(one, scale) for one in opened]
+    opened, _ = open_sized(image, len(size), **asked)
+    sized = [one if one.scale == scale else resized(one.picture, scale) for one in opened]
     images: Sequence[Opened] = sized
     if facts["pad"] is not None:
         images = [padded(one, facts["window"], facts["stride"], facts["pad"]) for one in sized]

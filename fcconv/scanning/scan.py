@@ -6,13 +6,14 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 
 from fcconv.errors import ArgumentError
 from fcconv.geometry import Ints
 from fcconv.graph.files.load import Source
 from fcconv.graph.rewriting.sliding import Sliding
 from fcconv.images.preparation import Preparation
+from fcconv.images.reading import Reading
 from fcconv.remote import Remote, as_place
 from fcconv.scanning.audit import audited, check_audit
 from fcconv.scanning.cut_out import CutOut
@@ -55,9 +56,6 @@ def scan(
     out: str | os.PathLike[str] | Remote | None = None,
     windows: str | None = None,
     preparation: Preparation | None = None,
-    layout: str | None = None,
-    series: int | None = None,
-    page: int | None = None,
     labels: Sequence[str] | None = None,
     activation: str | None = None,
     existing: str = "refuse",
@@ -68,6 +66,7 @@ def scan(
     part: tuple[int, int] | None = None,
     client: Any = None,
     progress: Callable[[Progress], None] | None = None,
+    **reading: Unpack[Reading],
 ) -> Scan:
     """Score every window of an image of any size, in bounded memory.
 
@@ -112,15 +111,6 @@ def scan(
         "exact", or "crops" and a stride.
     preparation : Preparation, optional
         What is done to pixels first; by default 8-bit and 16-bit ones are scaled to 0 to 1.
-    layout : str, optional
-        The axes of `image`, "HWC" say; channels first, or as its format has them, if left out.
-        Where it names C, opacity counts as a channel.
-    series : int, optional
-        Which picture of a file that holds several; the largest that is not a label, a macro image
-        or a thumbnail, if left out.
-    page : int, optional
-        Which one to take along axes that the network knows nothing of: the page of a stack, the
-        time, the image of a batch; counted with the last of these axes fastest.
     labels : sequence of str, optional
         Names of the channels of the first output.
     activation : {"softmax", "sigmoid"}, optional
@@ -156,6 +146,9 @@ def scan(
     progress : callable, optional
         Is told how far the scan is, at the beginning and, perhaps from another thread, after each
         tile.
+    **reading
+        How the image is opened: `layout`, `series`, `page` and the others of
+        :class:`fcconv.Reading`, which says what each is.
 
     Returns
     -------
@@ -210,14 +203,12 @@ def scan(
         image,
         windows=windows,
         preparation=preparation,
-        layout=layout,
         labels=labels,
-        series=series,
-        page=page,
         activation=activation,
         region=region,
         mask=mask,
         pad=pad,
+        **reading,
     )
     if audit is not None:
         check_audit(audit, job.windows)
@@ -290,6 +281,7 @@ def _found(run: Run, made: Scored) -> Scan:
         unscored=tally.unscored,
         outside=tally.outside,
         scale=job.images[0].scale,
+        coordinates=job.images[0].picture.coordinates,
         notes=notes,
         images=tuple(job.images),
         layers=job.network.layers,

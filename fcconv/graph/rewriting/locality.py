@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from fcconv.graph.following import Following
 from fcconv.graph.local import Along, Counts, Local
 from fcconv.graph.node import Node
+from fcconv.graph.rewriting.following import Following
 from fcconv.graph.running.run import data_inputs
 
 BATCH = np.array([2])

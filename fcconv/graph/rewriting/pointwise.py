@@ -12,6 +12,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
+from fcconv.graph.engines import compiling
 from fcconv.graph.files.load import Source, read
 from fcconv.graph.files.shapes import infer_shapes
 from fcconv.graph.node import Node, read_node
@@ -19,7 +20,6 @@ from fcconv.graph.rewriting.rewritten import Rewritten, times
 from fcconv.graph.rules.layer import Layer
 from fcconv.graph.rules.writer import Writer, names_in
 from fcconv.graph.rules.writing import write_with_ints
-from fcconv.graph.running import engines
 
 MOST_AXES = 3
 """Spatial axes that engines convolve."""
@@ -62,8 +62,8 @@ class Pointwise(Rewritten):
         return self._on_any_backend(*inputs)
 
     @functools.cached_property
-    def _on_any_backend(self) -> engines.ByArray:
-        return engines.ByArray(self.model)
+    def _on_any_backend(self) -> compiling.ByArray:
+        return compiling.ByArray(self.model)
 
 
 def pointwise(source: Source, *, window: Sequence[int] | None = None) -> Pointwise:

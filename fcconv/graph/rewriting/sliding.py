@@ -12,12 +12,12 @@ import numpy as np
 import onnx_ir as ir
 
 from fcconv.errors import ModelError, ShapeError
+from fcconv.graph.engines import compiling
+from fcconv.graph.engines.compiled import Compiled
 from fcconv.graph.rewriting.exact.cost import Cost
 from fcconv.graph.rewriting.locality import find_locality
 from fcconv.graph.rewriting.rewritten import Rewritten, times
 from fcconv.graph.rules.layer import Layer
-from fcconv.graph.running import engines
-from fcconv.graph.running.compiled import Compiled
 
 MAX_METADATA_PIXELS = 2**26
 """Most pixels of a window, of a margin, or from one window to the next."""
@@ -114,7 +114,7 @@ class Sliding(Rewritten):
         """What scores windows that are cut out: the patch network, or without one this itself."""
         return self.model if self.patch is None else self.patch
 
-    def compiled(self, engine: engines.Engine, *, patch: bool = False) -> Compiled:
+    def compiled(self, engine: compiling.Engine, *, patch: bool = False) -> Compiled:
         """Return the network, or what scores its crops, on an engine; compiled once for each."""
         model = self.cropping if patch else self.model
         key = engine, model is self.patch
@@ -123,7 +123,7 @@ class Sliding(Rewritten):
         return self._engines[key]
 
     @functools.cached_property
-    def _engines(self) -> dict[tuple[engines.Engine, bool], Compiled]:
+    def _engines(self) -> dict[tuple[compiling.Engine, bool], Compiled]:
         return {}
 
     def __call__(self, images: Any) -> Any:
@@ -142,8 +142,8 @@ class Sliding(Rewritten):
             raise ShapeError(f"the image of {size} pixels is smaller than the window {self.window}")
 
     @functools.cached_property
-    def _on_any_backend(self) -> engines.ByArray:
-        return engines.ByArray(self.model)
+    def _on_any_backend(self) -> compiling.ByArray:
+        return compiling.ByArray(self.model)
 
 
 def metadata(sliding: Sliding) -> dict[str, str]:

@@ -1,1 +1,1 @@
-"""Networks that run: on a backend, node by node, or in onnxruntime."""
+"""Networks that run on a backend, node by node."""

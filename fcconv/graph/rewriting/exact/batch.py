@@ -14,12 +14,12 @@ from typing import Any
 import onnx_ir as ir
 
 from fcconv.errors import FcconvError
-from fcconv.graph.following import spread_of
 from fcconv.graph.local import Local
 from fcconv.graph.node import Node, read_node
 from fcconv.graph.operators import OPERATORS
 from fcconv.graph.rewriting.exact.batching import batching_of
 from fcconv.graph.rewriting.exact.parts import Axis
+from fcconv.graph.rewriting.following import spread_of
 from fcconv.graph.rules.writer import Writer
 from fcconv.graph.rules.writing import write_ints
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import onnx_ir as ir
 
-from fcconv.graph.following import spread_of
 from fcconv.graph.local import Local
 from fcconv.graph.node import Node, read_node
 from fcconv.graph.operators.windows import DILATED_SINCE
 from fcconv.graph.rewriting.exact.parts import Axis, Moves
+from fcconv.graph.rewriting.following import spread_of
 
 STILL = Moves(1)
 """The window of an operator that reads beside nothing."""

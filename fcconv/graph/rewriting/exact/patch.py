@@ -15,6 +15,7 @@ import onnx_ir as ir
 
 from fcconv.errors import FcconvError, UnsupportedError
 from fcconv.graph import receptive
+from fcconv.graph.engines.session import open_session
 from fcconv.graph.files.shapes import infer_shapes, see_shapes
 from fcconv.graph.node import Node, constant_of, read_node
 from fcconv.graph.operators import OPERATORS, moves, windows
@@ -24,7 +25,6 @@ from fcconv.graph.rewriting.locality import images_meet_at
 from fcconv.graph.rules.writer import Writer, names_in
 from fcconv.graph.rules.writing import TO_THE_END, write_ints, write_with_ints
 from fcconv.graph.running.run import data_inputs, fixed_batch
-from fcconv.graph.running.session import open_session
 
 OLDEST_OPSET = 11
 """The operator set from which on numbers of slices and pads may be computed."""

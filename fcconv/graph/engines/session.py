@@ -13,8 +13,8 @@ import onnx_ir as ir
 
 from fcconv.backend import ONNXRUNTIME, to_numpy
 from fcconv.errors import UnsupportedError
-from fcconv.graph.running.compiled import Compiled, check_inputs, check_params, described
-from fcconv.graph.running.providers import CPU, in_words, load_onnxruntime
+from fcconv.graph.engines.compiled import Compiled, check_inputs, check_params, described
+from fcconv.graph.engines.providers import CPU, in_words, load_onnxruntime
 from fcconv.graph.running.run import data_inputs, in_batches
 
 MIN_EXTERNAL_BYTES = 2**20
@@ -73,7 +73,7 @@ def open_session(
     model : onnx_ir.Model
         The network.
     providers : tuple of str
-        What computes, as :func:`~fcconv.graph.running.providers.find_providers` names it; the CPU,
+        What computes, as :func:`~fcconv.graph.engines.providers.find_providers` names it; the CPU,
         if left out.
     layouts : bool, default: True
         Whether onnxruntime may copy weights into other layouts, which compute faster.

@@ -13,11 +13,11 @@ import onnx_ir as ir
 from fcconv.backend import BACKENDS, ONNXRUNTIME, ArrayBackend, either, engines, library, on_device
 from fcconv.backend import backend as find_backend
 from fcconv.errors import ArgumentError, BackendError, DtypeError
+from fcconv.graph.engines.compiled import Compiled, check_inputs, check_params
+from fcconv.graph.engines.providers import find_providers
+from fcconv.graph.engines.session import open_session
 from fcconv.graph.files.load import Source, load
-from fcconv.graph.running.compiled import Compiled, check_inputs, check_params
-from fcconv.graph.running.providers import find_providers
 from fcconv.graph.running.run import Program, program_of
-from fcconv.graph.running.session import open_session
 
 
 def compile(  # noqa: A001 - fcconv.compile, as re.compile

@@ -1,0 +1,1 @@
+"""What computes a whole network: the backends and onnxruntime, as callables on arrays."""

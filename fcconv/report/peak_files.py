@@ -1,0 +1,136 @@
+"""Peaks as files: for viewers of annotations, and for spreadsheets."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fcconv.arguments import as_path, check_sequence
+from fcconv.errors import OutputError
+from fcconv.images.coordinates import Coordinates
+from fcconv.report.files import COLUMNS, named, suffix_of, table_cell, write_whole
+from fcconv.scanning.peaks import Peak
+
+COLOURS = (
+    *((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66)),
+    *((0, 114, 178), (213, 94, 0), (204, 121, 167)),
+)
+"""Colours that the colour-blind tell apart (Okabe & Ito, *Color universal design*, 2008)."""
+
+AXES = {1: "one", 2: "two", 3: "three"}
+
+
+@dataclass(frozen=True)
+class PeakFormat:
+    """A format of files of peaks.
+
+    Attributes
+    ----------
+    title : str
+        What it is called.
+    text : callable
+        ``text(peaks, rank, coordinates)`` returns what goes into a file, in UTF-8.
+    ranks : tuple of int
+        Numbers of axes that peaks in it can have.
+    """
+
+    title: str
+    text: Callable[[Sequence[Peak], int, Coordinates | None], str]
+    ranks: tuple[int, ...] = (1, 2, 3)
+
+
+def write_peaks(
+    path: str | os.PathLike[str],
+    peaks: Sequence[Peak],
+    rank: int,
+    coordinates: Coordinates | None = None,
+) -> None:
+    """Write peaks, in pixels of the picture.
+
+    Parameters
+    ----------
+    path : path
+        ``.geojson`` for QuPath and other viewers of annotations, ``.csv`` for a table.
+    peaks : sequence of Peak
+        In the order to write them.
+    rank : int
+        Axes that they have; 2 for GeoJSON.
+    coordinates : Coordinates, optional
+        Where in the world the pixels of the picture lie.
+
+    Raises
+    ------
+    OutputError
+        If the name or the number of axes fits no format, or the file can't be written.
+    """
+    name, listed = as_path(path, "path").name, check_sequence(peaks, Peak, "peaks")
+    if rank not in COLUMNS:
+        raise OutputError(f"rank is 1, 2 or 3, got {rank!r}")
+    write_whole(path, peak_format(name, rank).text(listed, rank, coordinates).encode())
+
+
+def peak_format(name: str, rank: int) -> PeakFormat:
+    """Find the format of a file by its suffix.
+
+    Raises
+    ------
+    OutputError
+        If there is none for this suffix, or it can't hold peaks of that many axes.
+    """
+    found = PEAK_FORMATS.get(suffix_of(name, PEAK_FORMATS))
+    if found is None:
+        raise OutputError(f"peaks are written to {named(PEAK_FORMATS)}, not to {name}")
+    if rank not in found.ranks:
+        others = [suffix for suffix, other in PEAK_FORMATS.items() if rank in other.ranks]
+        raise OutputError(
+            f"{found.title} has {' or '.join(AXES[n] for n in found.ranks)} axes, the peaks have "
+            f"{rank}: write them to {named(others)}"
+        )
+    return found
+
+
+def _csv(peaks: Sequence[Peak], rank: int, _coordinates: Coordinates | None) -> str:
+    table = io.StringIO(newline="")
+    rows = csv.writer(table)
+    rows.writerow(("label", "score", *COLUMNS[rank]))
+    for peak in peaks:
+        box = peak.box[::-1] if rank == 2 else peak.box  # x before y
+        starts, sizes = [a for a, _ in box], [b - a for a, b in box]
+        rows.writerow(map(table_cell, (peak.label, peak.score, *starts, *sizes)))
+    return table.getvalue()
+
+
+def _geojson(peaks: Sequence[Peak], _rank: int, _coordinates: Coordinates | None) -> str:
+    names = sorted({peak.label for peak in peaks})
+    colours = {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(names)}
+    features = [_feature(peak, colours[peak.label]) for peak in peaks]
+    return json.dumps({"type": "FeatureCollection", "features": features}, allow_nan=False)
+
+
+def _feature(peak: Peak, colour: tuple[int, int, int]) -> dict[str, Any]:
+    if not math.isfinite(peak.score):
+        raise OutputError(f"GeoJSON can't hold the score {peak.score}: write the peaks to .csv")
+    (top, bottom), (left, right) = peak.box
+    ring = [[left, top], [right, top], [right, bottom], [left, bottom], [left, top]]
+    return {
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "properties": {
+            "objectType": "annotation",
+            "classification": {"name": peak.label, "color": list(colour)},
+            "measurements": {"score": peak.score},
+        },
+    }
+
+
+PEAK_FORMATS: dict[str, PeakFormat] = {
+    ".geojson": PeakFormat("GeoJSON", _geojson, ranks=(2,)),
+    ".csv": PeakFormat("CSV", _csv),
+}
+"""Suffix to the format of such a file."""
