@@ -13,6 +13,7 @@ from fcconv.geometry import Ints
 from fcconv.graph.engines.compiling import Engine
 from fcconv.graph.files.load import Source
 from fcconv.graph.rewriting.sliding import Sliding
+from fcconv.images.padded import Padded
 from fcconv.images.preparation import Preparation
 from fcconv.images.reading import Reading
 from fcconv.scanning import cutting
@@ -234,6 +235,7 @@ def scan(
             scale=job.images[0].scale,
             coordinates=job.images[0].picture.coordinates,
             pad=pad,
+            padding=job.images[0].padding if isinstance(job.images[0], Padded) else (),
             notes=notes,
             images=tuple(job.images),
             layers=scored.layers,
