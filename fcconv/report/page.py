@@ -26,10 +26,10 @@ from fcconv.report.picture import (
     in_no_window,
     palette,
     read_heat,
-    rgb,
     scoring,
     times,
 )
+from fcconv.report.pixels import rgb
 from fcconv.scanning.peaks import Peak
 from fcconv.scanning.result import Scan
 
