@@ -18,7 +18,7 @@ from selenium.webdriver.common.keys import Keys
 import fcconv
 from browsing import Page, centre, complaints
 from fcconv.demo.network import load_faces
-from fcconv.report import page, write_page
+from fcconv.report import page_data, page_picture, write_page
 from small_scans import HOSTILE, make_scan, randoms
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -131,7 +131,7 @@ def test_opacity_and_colours(opened: Page) -> None:
 def test_blocks_read_their_strongest_window(
     browser: webdriver.Chrome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page, "MAX_CLASS_CELLS", 100)
+    monkeypatch.setattr(page_data, "MAX_CLASS_CELLS", 100)
     scan = make_scan(SCORES, (25, 19), (5, 4))
     opened = Page(browser, tmp_path / "page.html", scan)
     assert "blocks of 4 x 4 windows" in opened.text("blocks")
@@ -150,7 +150,7 @@ def test_blocks_read_their_strongest_window(
 def test_peaks_of_the_class_are_outlined(
     browser: webdriver.Chrome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page, "MAX_CLASS_PEAKS", 3)
+    monkeypatch.setattr(page_picture, "MAX_CLASS_PEAKS", 3)
     scan = make_scan(SCORES, (25, 19), (5, 4), ("first", "second"))
     peaks = [*scan.peaks("first", 2.5), *scan.peaks("second", 0)][::-1]
     opened = Page(browser, tmp_path / "page.html", scan, peaks)
