@@ -118,7 +118,7 @@ function look(closer, moved) {
   [style.top, style.left] = corner.map((edge) => percent(edge, 1));
   [style.height, style.width] = [percent(down, 1), percent(right, 1)];
   stage.classList.toggle("zoomed", zoom > 1);
-  if (data.coordinates) measure(stage.clientWidth * right);
+  if (data.coordinates) measure(stage.getBoundingClientRect().width, right);
 }
 
 // what is at a place of the stage, in parts of it, stays there
@@ -167,10 +167,10 @@ function reveal() {
 }
 
 // a scale bar of a round length, about a fifth of the stage
-function measure(width) {
+function measure(width, closer) {
   const { spacing, ladder } = data.coordinates;
-  const unit = (spacing[1] * data.size[1]) / width; // what a pixel of the screen is
-  const wanted = unit * stage.clientWidth * 0.2;
+  const unit = (spacing[1] * data.size[1]) / (width * closer); // what a pixel of the screen is
+  const wanted = unit * width * 0.2;
   const tens = 10 ** Math.floor(Math.log10(wanted));
   const far = (length) => Math.abs(Math.log(length / wanted));
   const length = [1, 2, 5, 10].map((m) => m * tens).reduce((a, b) => (far(b) < far(a) ? b : a));

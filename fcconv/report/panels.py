@@ -129,6 +129,8 @@ def _outline(axes: Axes, peak: Peak) -> None:
 def _mark_padded(axes: Axes, scan: Scan) -> None:
     """Draw a dashed line beyond which lie the cells whose windows reach into padding."""
     (top, left), (y, x), (bottom, right) = padded_corner(scan)
+    if (y, x) == (bottom, right):
+        return
     corners = [(x, top)] * (x < right) + [(x, y)] + [(left, y)] * (y < bottom)
     for colour, style in (("black", "solid"), ("white", DASHES)):
         axes.plot(*zip(*corners, strict=True), color=colour, linewidth=1.4, linestyle=style)
