@@ -90,12 +90,12 @@ def test_events_are_listed_in_time_and_seek(opened: Page) -> None:
     assert len(buttons) == len(listed) > 10
     times = [button.find_element(By.CLASS_NAME, "when").text for button in buttons[:4]]
     assert times == [seconds(peak.cell[0]) for peak in listed[:4]]
-    opened.zoom(4)
     buttons[3].click()
     reads(opened, SCAN.labels.index(listed[3].label), listed[3].cell[0])
     assert buttons[3].get_attribute("aria-current") is not None
     box, stage = opened.area(opened.stage.find_element(By.ID, "box")), opened.area(opened.stage)
     assert 0 <= box[1] + box[3] / 2 <= stage[3]
+    assert box[3] == pytest.approx(stage[3] / 20, abs=1)  # twenty windows are seen
     opened.driver.execute_script("arguments[0].focus()", opened.stage)
     opened.keys(Keys.PAGE_DOWN)
     later = next(peak for peak in listed if peak.cell > listed[3].cell)

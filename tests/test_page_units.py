@@ -43,7 +43,7 @@ def test_a_strip_fills_the_stage_and_is_zoomed_along_first(
 def test_a_scale_bar_is_round_and_follows_the_zoom(
     browser: webdriver.Chrome, tmp_path: Path, zoomed: int
 ) -> None:
-    ground = Coordinates(("east", "north"), "m", ((3.0, 4.0, 500_000.0), (4.0, -3.0, 80_000.0)))
+    ground = Coordinates(("east", "north"), "m", ((3.0, 8.0, 500_000.0), (4.0, -6.0, 80_000.0)))
     scan = make_scan(randoms(1, 40, 30), (25, 19), (5, 4), coordinates=ground)
     opened = Page(browser, tmp_path / "page.html", scan)
     opened.zoom(zoomed)
@@ -52,7 +52,7 @@ def test_a_scale_bar_is_round_and_follows_the_zoom(
     assert str(metres).strip("0.") in {"1", "2", "5"}
     bar = opened.area(opened.stage.find_element(By.CSS_SELECTOR, "#ruler i"))[3]
     shown = opened.area(opened.stage.find_element(By.ID, "view"))[3] / scan.size[1]
-    assert bar == pytest.approx(metres / 5 * shown, abs=0.1)  # a column is 5 m from the next
+    assert bar == pytest.approx(metres / 10 * shown, abs=0.1)  # a column is 10 m from the next
     assert 0.1 < bar / opened.area(opened.stage)[3] < 0.35
 
 
