@@ -80,7 +80,7 @@ def test_a_strip_is_drawn_wider_than_it_is(turned: bool) -> None:
         assert (along == box.height) == turned
         assert across > 100
         assert along < 12 * across
-        meshes = [np.shape(image.get_array())[:2] for image in axes.images[1:]]
+        meshes = [np.asarray(image.get_array()).shape[:2] for image in axes.images[1:]]
         assert meshes == [(1000, 2) if turned else (2, 1000)]  # nothing across is left out
     assert f"times as {'wide' if turned else 'high'} as it is" in figure.get_suptitle()
 
@@ -120,8 +120,8 @@ def test_windows_that_reach_into_padding_lie_beyond_a_dashed_line(
     known: dict[str, Any] = {"pad": "edge", "padding": padding} if padding else {}
     scan = make_scan(randoms(1, 20, 29), (9, 9), (5, 4), **known)
     figure = draw(scan, DARK)
-    drawn = [tuple(map(tuple, np.transpose(line.get_data()))) for line in dashed(figure.axes[0])]
-    assert drawn == ([tuple(corners)] if corners else [])
+    drawn = [np.asarray(line.get_xydata()).tolist() for line in dashed(figure.axes[0])]
+    assert drawn == ([[list(corner) for corner in corners]] if corners else [])
     assert ("reach into padding (edge)" in figure.get_suptitle()) == bool(corners)
 
 

@@ -61,7 +61,7 @@ def _signal(overview: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
         bottom, top = bottom - 1, top + 1
     middle = (bottom + top) / 2
     place = (np.nan_to_num(ends, nan=middle, posinf=top, neginf=bottom) - bottom) / (top - bottom)
-    return np.rint(place * 255).astype(np.uint8)
+    return np.asarray(np.rint(place * 255), np.uint8)
 
 
 def _events(peaks: Sequence[Peak]) -> dict[str, Any]:
