@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fcconv.report.picture import Heat, extent, padded_from, short
-from fcconv.report.places import clock, is_clock, time_step
+from fcconv.report.places import clock, is_clock, known_places, time_step
 from fcconv.scanning.result import Scan
 
 if TYPE_CHECKING:
@@ -92,9 +92,10 @@ def centres(scan: Scan, heat: Heat) -> npt.NDArray[np.float64]:
 
 def _along(scan: Scan, samples: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return places in units of the recording, where these are known."""
-    if scan.coordinates is None:
+    known = known_places(scan)
+    if known is None:
         return samples
-    slope, first = scan.coordinates.matrix[0]
+    slope, first = known.matrix[0]
     return samples * slope + first
 
 
@@ -102,7 +103,7 @@ def _name_places(axes: Axes, scan: Scan, size: float) -> None:
     """Say what the axis counts."""
     from matplotlib.ticker import FuncFormatter, MultipleLocator
 
-    known = scan.coordinates
+    known = known_places(scan)
     if known is None:
         axes.set_xlabel("samples", fontsize=8)
     elif is_clock(known, size):

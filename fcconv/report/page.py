@@ -22,7 +22,7 @@ from fcconv.report.page_picture import picture_parts
 from fcconv.report.page_recording import recording_parts
 from fcconv.report.picture import apart, extent, in_no_window, padding, scoring, times
 from fcconv.report.pixels import check_overview
-from fcconv.report.places import clock, is_clock, spacing_words
+from fcconv.report.places import clock, is_clock, known_places, spacing_words
 from fcconv.scanning.peaks import Peak
 from fcconv.scanning.result import Scan
 
@@ -122,7 +122,7 @@ def _title(scan: Scan) -> str:
 
 def _duration(scan: Scan) -> str:
     """Return hours, minutes and seconds of a recording, where they are known."""
-    known, (size, *_) = scan.coordinates, extent(scan)
+    known, (size, *_) = known_places(scan), extent(scan)
     if known is None or len(scan.size) > 1 or not is_clock(known, size):
         return ""
     return clock(size * known.spacing[0])
@@ -137,7 +137,7 @@ def _size(scan: Scan) -> tuple[str, str]:
 
 def _facts(scan: Scan) -> list[tuple[str, str]]:
     seconds = f"{scan.seconds:.3g} s" if scan.computed else "none: all were there"
-    what, known = unit(len(scan.size)), scan.coordinates
+    what, known = unit(len(scan.size)), known_places(scan)
     count, cells = f"{math.prod(scan.cells):,}", times(scan.cells)
     facts = [
         _size(scan),

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fcconv.report.blocks import block_factors
 from fcconv.report.picture import Heat, edges, extent, read_heat
-from fcconv.report.places import ladder
+from fcconv.report.places import known_places, ladder
 from fcconv.scanning.result import Scan
 
 MAX_CLASSES = 12
@@ -84,7 +84,7 @@ def class_data(heat: Heat) -> list[dict[str, Any]]:
 
 
 def _coordinates(scan: Scan) -> dict[str, Any] | None:
-    known = scan.coordinates
+    known = known_places(scan)
     if known is None:
         return None
     return {

@@ -12,7 +12,7 @@ from fcconv.report.lines import envelope
 from fcconv.report.page_data import MAX_CLASS_PEAKS, class_data, in_base64, map_data
 from fcconv.report.peak_files import COLOURS
 from fcconv.report.picture import Heat, extent
-from fcconv.report.places import is_clock
+from fcconv.report.places import is_clock, known_places
 from fcconv.scanning.peaks import Peak
 from fcconv.scanning.result import Scan
 
@@ -25,13 +25,14 @@ def recording_parts(
 ) -> dict[str, Any]:
     """Gather what the template of a recording needs."""
     low, high = _range(heat)
+    known = known_places(scan)
     return {
         "channels": len(overview),
         "data": {
             **map_data(scan, heat),
             "low": low,
             "high": high,
-            "clock": is_clock(scan.coordinates, extent(scan)[0]),
+            "clock": known is not None and is_clock(known, extent(scan)[0]),
             "signal": in_base64(_signal(overview).tobytes()),
             "colours": [f"rgb{colour}" for colour in COLOURS],
             "classes": [

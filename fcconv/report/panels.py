@@ -19,7 +19,7 @@ from fcconv.report.picture import (
     stretch,
 )
 from fcconv.report.pixels import grey, rgb
-from fcconv.report.places import scale_bar
+from fcconv.report.places import known_places, scale_bar
 from fcconv.scanning.peaks import Peak
 from fcconv.scanning.result import Scan
 
@@ -62,8 +62,9 @@ def draw_panels(
         for peak in [peak for peak in peaks if peak.label == label][:MAX_PANEL_PEAKS]:
             _outline(axes, peak)
         axes.set_title(short(label), loc="left", fontsize=10, parse_math=False)
-    if scan.coordinates is not None:
-        _draw_bar(drawn[0], scan.coordinates, extent(scan)[-1], BAR_INCHES / height)
+    known = known_places(scan)
+    if known is not None:
+        _draw_bar(drawn[0], known, extent(scan)[-1], BAR_INCHES / height)
     for axes in drawn[count:]:
         axes.remove()
     for axes in drawn[max(0, count - columns) : count]:  # the lowest that is left of each column

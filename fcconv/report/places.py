@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fcconv.images.coordinates import Coordinates
+from fcconv.scanning.result import Scan
 
 LADDERS: tuple[dict[str, float], ...] = (
     {"nm": 1e-9, "µm": 1e-6, "mm": 1e-3, "m": 1.0, "km": 1e3},
@@ -73,6 +74,14 @@ def scale_bar(spacing: float, unit: str, wide: float) -> Bar:
     return Bar(length / spacing, f"{number} {fits[-1]}")
 
 
+def known_places(scan: Scan) -> Coordinates | None:
+    """Return where in the world pixels lie, unless the file says what can't be."""
+    known = scan.coordinates
+    if known is None or not all(0 < step < math.inf for step in known.spacing):
+        return None
+    return known
+
+
 def ladder(unit: str) -> dict[str, float]:
     """Return the units of the same kind, from small to large, in parts of the one given.
 
@@ -85,13 +94,9 @@ def ladder(unit: str) -> dict[str, float]:
     return {name: size / kind[unit] for name, size in kind.items()}
 
 
-def is_clock(coordinates: Coordinates | None, size: float) -> bool:
+def is_clock(coordinates: Coordinates, size: float) -> bool:
     """Say whether places along an image of one axis are hours, minutes and seconds."""
-    return (
-        coordinates is not None
-        and coordinates.unit == "s"
-        and size * coordinates.spacing[0] >= LONG_SECONDS
-    )
+    return coordinates.unit == "s" and size * coordinates.spacing[0] >= LONG_SECONDS
 
 
 def time_step(seconds: float, ticks: int) -> float:
