@@ -29,7 +29,8 @@ class Page:
     def __init__(
         self, driver: webdriver.Chrome, path: Path, scan: Scan, peaks: Sequence[Peak] = ()
     ) -> None:
-        write_page(path, scan, randoms(3, 50, 40), None, LAYERS, peaks)
+        rank = len(scan.size)
+        write_page(path, scan, randoms(3, *(50, 40)[:rank]), None, LAYERS, peaks)
         driver.get(path.as_uri())
         self.driver, self.scan = driver, scan
         self.stage = driver.find_element(By.ID, "stage")
@@ -42,13 +43,18 @@ class Page:
         return self.driver.find_elements(By.NAME, "class")
 
     def point(self, *pixel: float) -> None:
-        """Move the mouse to a pixel of the image."""
+        """Move the mouse to a pixel of the image, to a sample of a recording."""
         size = self.stage.size
-        high, wide = (pixel[k] / self.scan.size[k] - 0.5 for k in (0, 1))
+        *down, right = (part / n - 0.5 for part, n in zip(pixel, self.scan.size, strict=True))
         moves = ActionChains(self.driver).move_to_element_with_offset(
-            self.stage, round(wide * size["width"]), round(high * size["height"])
+            self.stage, round(right * size["width"]), round(sum(down) * size["height"])
         )
         moves.perform()
+
+    def zoom(self, times: int) -> None:
+        """Press the button that doubles what is seen."""
+        for _ in range(times):
+            self.driver.find_element(By.CSS_SELECTOR, "#zoom button").click()
 
     def drag(self, down: int, right: int) -> None:
         """Move the mouse from the middle of the image with its button pressed."""

@@ -2,12 +2,14 @@
 
 import importlib.util
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+from selenium import webdriver
 
 import fcconv
 import real_networks
@@ -39,6 +41,8 @@ MISSING = {
 
 collect_ignore = [part for part, missing in MISSING.items() if missing]
 
+BROWSER = shutil.which("chromium"), shutil.which("chromedriver")
+
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -65,15 +69,30 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     for name, row in BACKENDS.items():
         state = "collected" if name in TESTED else f"not run, without {row.library}"
         terminalreporter.write_line(f"tests of every backend, on {name}: {state}")
-    browser = all(map(shutil.which, ("chromium", "chromedriver")))
-    state = "a browser is there" if browser else "skipped, without chromium and chromedriver"
-    terminalreporter.write_line(f"test_page_browser.py: {state}")
+    state = "a browser is there" if all(BROWSER) else "skipped, without chromium and chromedriver"
+    terminalreporter.write_line(f"tests of pages: {state}")
 
 
 @pytest.fixture(scope="session", params=TESTED)
 def xp(request: pytest.FixtureRequest) -> ArrayBackend[Any]:
     """The backend to compute on."""
     return fcconv.backend(str(request.param))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[webdriver.Chrome]:
+    """A browser, which pages are opened in one after the other."""
+    program, driver = BROWSER
+    if program is None or driver is None:
+        pytest.skip("needs chromium and chromedriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    for option in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "window-size=1200,900"):
+        options.add_argument(f"--{option}")
+    opened = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    yield opened
+    opened.quit()
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fcconv.errors import ShapeError
-from fcconv.report import page, write_page
+from fcconv.report import page_data, write_page
+from fcconv.report.blocks import block_factors
 from small_scans import HOSTILE, LAYERS, make_scan, randoms
 
 
@@ -50,19 +51,28 @@ def test_page_stays_small(tmp_path: Path) -> None:
     assert len(text) < 6e6
     assert "These are the 12 of 14 classes" in text
     assert "blocks of 2 x 2 windows" in text
-    with pytest.raises(ShapeError, match="two axes"):
-        write_page(tmp_path / "page.html", make_scan(randoms(1, 5), (2,), (1,)), noise, None, [])
+    volume = make_scan(randoms(1, 5, 5, 5), (2, 2, 2), (1, 1, 1))
+    with pytest.raises(ShapeError, match="one or two axes"):
+        write_page(tmp_path / "page.html", volume, noise[None], None, [])
 
 
 @given(st.integers(1, 10**6), st.integers(1, 10**6), st.integers(1, 12))
 @example(51, 1765, 1)
+@example(1, 360_000, 1)
+@example(360_000, 3, 12)
 def test_blocks_of_a_page_are_as_small_as_fits(rows: int, columns: int, classes: int) -> None:
-    side = page._shrink((rows, columns), classes)
+    side = page_data.block_side((rows, columns), classes)
 
     def fits(side: int) -> bool:
-        blocks = -(-rows // side) * -(-columns // side)
-        written = blocks * classes * (8 if side > 1 else 4)
-        return blocks <= page.MAX_CLASS_CELLS and written <= page.MAX_SCORE_BYTES
+        factors = block_factors((rows, columns), side)
+        down, right = (-(-n // f) for n, f in zip((rows, columns), factors, strict=True))
+        written = down * right * classes * (8 if side > 1 else 4)
+        small = max(down, right) <= page_data.MAX_CANVAS
+        return (
+            small
+            and down * right <= page_data.MAX_CLASS_CELLS
+            and written <= page_data.MAX_SCORE_BYTES
+        )
 
     assert fits(side)
     assert side == 1 or not fits(side - 1)

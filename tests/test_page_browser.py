@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,28 +17,11 @@ from selenium.webdriver.common.keys import Keys
 import fcconv
 from browsing import Page, centre, complaints
 from fcconv.demo.network import load_faces
-from fcconv.report import page, write_page
+from fcconv.report import page_data, page_picture, write_page
 from small_scans import HOSTILE, make_scan, randoms
-
-BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-in_browser = pytest.mark.skipif(
-    BROWSER is None or DRIVER is None, reason="needs chromium and chromedriver"
-)
 
 SCORES = randoms(2, 40, 30)
 SCORES[1, 5, 7] = np.nan
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(BROWSER)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    for option in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "window-size=1200,900"):
-        options.add_argument(f"--{option}")
-    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture
@@ -49,7 +31,6 @@ def opened(browser: webdriver.Chrome, tmp_path: Path) -> Iterator[Page]:
     assert complaints(browser) == []
 
 
-@in_browser
 def test_strongest_window_is_shown_first(opened: Page) -> None:
     label, row, column = np.unravel_index(int(np.nanargmax(SCORES)), SCORES.shape)
     assert opened.classes()[label].is_selected()
@@ -57,7 +38,6 @@ def test_strongest_window_is_shown_first(opened: Page) -> None:
     assert opened.text("cell").endswith("highest")
 
 
-@in_browser
 @pytest.mark.parametrize("cell", [(0, 0), (20, 13), (39, 29)])
 def test_pointing_reads_the_window_whose_centre_is_there(
     opened: Page, cell: tuple[int, int]
@@ -71,7 +51,6 @@ def test_pointing_reads_the_window_whose_centre_is_there(
     assert opened.text("label") == "second"
 
 
-@in_browser
 def test_margins_read_the_nearest_window_and_gaps_say_so(opened: Page) -> None:
     opened.classes()[1].click()
     opened.point(2, 2)
@@ -81,7 +60,6 @@ def test_margins_read_the_nearest_window_and_gaps_say_so(opened: Page) -> None:
     assert opened.colour(5, 7) == [0, 0, 0, 0]
 
 
-@in_browser
 def test_arrow_keys_move_from_window_to_window(opened: Page) -> None:
     opened.classes()[0].click()
     opened.point(*centre(opened.scan, 20, 13))
@@ -99,7 +77,6 @@ def test_arrow_keys_move_from_window_to_window(opened: Page) -> None:
     assert opened.text("label") == "second"
 
 
-@in_browser
 def test_opacity_and_colours(opened: Page) -> None:
     heat = opened.stage.find_element(By.ID, "heat")
     opened.driver.execute_script("document.getElementById('opacity').focus()")
@@ -127,11 +104,10 @@ def test_opacity_and_colours(opened: Page) -> None:
     assert "percentile 99.5" in opened.text("ends")
 
 
-@in_browser
 def test_blocks_read_their_strongest_window(
     browser: webdriver.Chrome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page, "MAX_CLASS_CELLS", 100)
+    monkeypatch.setattr(page_data, "MAX_CLASS_CELLS", 100)
     scan = make_scan(SCORES, (25, 19), (5, 4))
     opened = Page(browser, tmp_path / "page.html", scan)
     assert "blocks of 4 x 4 windows" in opened.text("blocks")
@@ -146,11 +122,10 @@ def test_blocks_read_their_strongest_window(
     assert complaints(browser) == []
 
 
-@in_browser
 def test_peaks_of_the_class_are_outlined(
     browser: webdriver.Chrome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page, "MAX_CLASS_PEAKS", 3)
+    monkeypatch.setattr(page_picture, "MAX_CLASS_PEAKS", 3)
     scan = make_scan(SCORES, (25, 19), (5, 4), ("first", "second"))
     peaks = [*scan.peaks("first", 2.5), *scan.peaks("second", 0)][::-1]
     opened = Page(browser, tmp_path / "page.html", scan, peaks)
@@ -170,12 +145,10 @@ def test_peaks_of_the_class_are_outlined(
     assert complaints(browser) == []
 
 
-@in_browser
 def test_no_peaks_no_switch(opened: Page) -> None:
     assert not opened.driver.find_elements(By.ID, "outlined")
 
 
-@in_browser
 def test_the_wheel_zooms_in_on_the_pointer(opened: Page) -> None:
     opened.classes()[0].click()
     stage, view = opened.area(opened.stage), opened.stage.find_element(By.ID, "view")
@@ -197,7 +170,6 @@ def test_the_wheel_zooms_in_on_the_pointer(opened: Page) -> None:
     np.testing.assert_allclose(opened.area(view), stage, atol=0.5)
 
 
-@in_browser
 def test_buttons_zoom_and_a_drag_moves_what_is_seen(opened: Page) -> None:
     view = opened.stage.find_element(By.ID, "view")
     closer, farther, whole = opened.driver.find_elements(By.CSS_SELECTOR, "#zoom button")
@@ -220,7 +192,6 @@ def test_buttons_zoom_and_a_drag_moves_what_is_seen(opened: Page) -> None:
     np.testing.assert_allclose(opened.area(view), before, atol=0.5)
 
 
-@in_browser
 def test_keys_zoom_and_keep_the_window_in_sight(opened: Page) -> None:
     opened.classes()[0].click()
     opened.driver.execute_script("arguments[0].focus()", opened.stage)
@@ -237,7 +208,6 @@ def test_keys_zoom_and_keep_the_window_in_sight(opened: Page) -> None:
     np.testing.assert_allclose(opened.area(view), stage, atol=0.5)
 
 
-@in_browser
 @pytest.mark.parametrize("width", [360, 1100])
 def test_nothing_is_wider_than_the_screen(
     browser: webdriver.Chrome, tmp_path: Path, width: int

@@ -23,7 +23,8 @@ from fcconv.images.opening import open_images
 from fcconv.images.scales import resized
 from fcconv.report import blocks, write_heatmap, write_page, write_peaks
 from fcconv.report.heatmap import draw
-from fcconv.report.picture import colour_scale, colours, palette, read_heat, rgb
+from fcconv.report.picture import colour_scale, colours, palette, read_heat
+from fcconv.report.pixels import rgb
 from fcconv.scanning.peaks import Peak
 from small_scans import HOSTILE, LAYERS, make_scan, randoms
 
@@ -200,7 +201,7 @@ def test_title_says_what_is_shown_and_whether_it_is_exact() -> None:
     assert "8 x 8 pixels, 2 apart" in title
     assert "share one pass; scores differ" in title
     assert "6 of 9 classes with the highest" in title
-    assert "strongest of each 2 x 2 windows" in title
+    assert "strongest of each 1 x 2 windows; drawn 23 times as high as it is" in title
     best = np.argsort(-scan.scores.max(axis=(1, 2)))[:6]
     names = [axes.get_title(loc="left") for axes in figure.axes[:6]]
     assert names == [f"class {k}" for k in sorted(best)]

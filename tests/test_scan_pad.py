@@ -111,6 +111,9 @@ def test_the_store_tells_the_pad(suffix: str, tmp_path: Path) -> None:
     again = open_scan(out, picture())
     assert (again.size, again.pad, again.notes) == (found.size, "edge", found.notes)
     assert found.notes == ("padded (edge) by 4 x 5 at the ends of the axes",)
+    assert again.padding == found.padding == (4, 5)
+    whole = fcconv.scan(small_network(), picture(), stride=6, engine="numpy")
+    assert found.unpadded == whole.cells == whole.unpadded
     assert_identical(again.overview(99), found.overview(99), "overview")
 
 

@@ -70,7 +70,7 @@ def _facts(found: Scan) -> dict[str, Any]:
     names = (
         *("size", "window", "stride", "windows", "exact", "reasons", "engine", "preparation"),
         *("labels", "activation", "pad", "remainder", "tiles", "computed", "seconds", "unscored"),
-        *("outside", "scale", "notes", "providers", "device", "part"),
+        *("padding", "outside", "scale", "notes", "providers", "device", "part"),
     )
     shapes = {name: list(scores.shape) for name, scores in found.outputs.items()}
     return {

@@ -19,7 +19,7 @@ from fcconv.report.blocks import ranges
 from fcconv.report.files import check_writable, named, suffix_of
 from fcconv.report.heatmap import write_heatmap
 from fcconv.report.maps import MAP_FORMATS, map_format, write_map
-from fcconv.report.page import write_page
+from fcconv.report.page import PAGES, write_page
 from fcconv.report.peak_files import PEAK_FORMATS, peak_format
 from fcconv.scanning.peaks import Peak, merge_peaks
 from fcconv.scanning.result import Scan
@@ -101,8 +101,10 @@ class Wanted:
         for option, number in (("--threshold", self.lowest), ("--overlap", self.shared)):
             if math.isnan(number):
                 raise click.BadParameter("needs a number, got NaN", param_hint=option)
-        if rank != 2 and self.report is not None:
-            raise click.BadParameter(f"a page shows two axes, not {rank}", param_hint="--report")
+        if rank not in PAGES and self.report is not None:
+            raise click.BadParameter(
+                f"a page shows one or two axes, not {rank}", param_hint="--report"
+            )
         for option, path, check in (
             ("--peaks", self.peaks, peak_format),
             ("--map", self.map, map_format),

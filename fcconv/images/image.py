@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from fcconv.images.formats import reason
 from fcconv.images.layouts import unit
 from fcconv.images.mapped import is_whole, release
 from fcconv.images.missing import Mask, cleared, without_value
+from fcconv.images.overviews import envelope, sampled
 from fcconv.images.reading import Reading
 from fcconv.images.stored import Stored
 from fcconv.images.watched import Watched
@@ -208,25 +210,19 @@ class Image:
         Returns
         -------
         array, shape (C, *small)
-            Every n-th pixel, with the smallest n that will do; of a pyramid, those of a level that
-            has more than half as many as asked for, or of the nearest larger one.
+            Every n-th pixel, with the smallest n that will do, across a strip a smaller one; of a
+            pyramid, those of a level that has more than half as many as asked for, or of the
+            nearest larger one. Along a single axis the lowest and the highest sample of each part,
+            in turn.
         """
         level = self.stored.levels[0]
         for coarser in self.levels[1:]:
             if 2 * max(self._sizes(coarser)) > most:
                 level = coarser
         size = self._sizes(level)
-        every = -(-max(size) // most)
-        small = np.empty((self.channels, *(-(-pixels // every) for pixels in size)), self.dtype)
-        for block in blocks(size, self._chunk(level), OVERVIEW_BLOCK_ENTRIES // self._entries):
-            kept = tuple(slice(-(-b.start // every), -(-b.stop // every)) for b in block)
-            if all(part.start < part.stop for part in kept):
-                region = tuple(
-                    slice(part.start * every, b.stop, every)
-                    for part, b in zip(kept, block, strict=True)
-                )
-                small[(slice(None), *kept)] = self._read(level, region)
-        return small
+        parts = blocks(size, self._chunk(level), OVERVIEW_BLOCK_ENTRIES // self._entries)
+        small = envelope if len(size) == 1 else sampled
+        return small(partial(self._read, level), parts, (self.channels, *size), self.dtype, most)
 
     def bytes(self, pixels: Sequence[int]) -> int:
         """Count the bytes of a region of so many pixels."""

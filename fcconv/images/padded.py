@@ -71,11 +71,16 @@ class Padded(Derived):
     @property
     def notes(self) -> tuple[str, ...]:
         """What was decided about the file, and how many pixels are new."""
-        more = [n - m for n, m in zip(self.size, self.image.size, strict=True)]
-        if not any(more):
+        if not any(self.padding):
             return self.image.notes
-        said = f"padded ({self.pad}) by {' x '.join(map(str, more))} at the ends of the axes"
+        more = " x ".join(map(str, self.padding))
+        said = f"padded ({self.pad}) by {more} at the ends of the axes"
         return (*self.image.notes, said)
+
+    @property
+    def padding(self) -> tuple[int, ...]:
+        """Pixels that are new at the end of each axis."""
+        return tuple(n - m for n, m in zip(self.size, self.image.size, strict=True))
 
     def identity(self) -> str:
         """Return what tells this image from another."""

@@ -16,7 +16,29 @@ from fcconv.scanning.cached import cached
 SCORES_PER_READ = 1 << 22
 """Scores that are read at a time, so that maps can be larger than memory."""
 
+LONGEST = 6
+"""Most times that anything is drawn as long as wide: a longer one is drawn wider than it is."""
+
 Scores: TypeAlias = npt.NDArray[np.float32]
+
+
+def block_factors(cells: Sequence[int], side: int) -> tuple[int, ...]:
+    """Return the cells of a block along each axis: equal sides, but of a strip fewer across.
+
+    Parameters
+    ----------
+    cells : sequence of int
+        Cells of the map.
+    side : int
+        Cells of a block along the longest axis.
+
+    Examples
+    --------
+    >>> block_factors((400, 300), 4), block_factors((27, 360_000), 360)
+    ((4, 4), (1, 360))
+    """
+    longest = max(cells)
+    return tuple(max(1, min(side, side * LONGEST * n // longest)) for n in cells)
 
 
 def ranges(scores: Any, lead: tuple[int, ...]) -> tuple[Scores, Scores]:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import reprlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fcconv.arguments import check_sequence
-from fcconv.errors import ArgumentError, ShapeError
+from fcconv.errors import ArgumentError
 from fcconv.images.layouts import unit
-from fcconv.images.preparation import LUMA
-from fcconv.report.blocks import Scores, maxima, ranges
+from fcconv.report.blocks import LONGEST, Scores, maxima, ranges
+from fcconv.report.pixels import Bytes
 from fcconv.scanning.cached import cached
 from fcconv.scanning.result import Scan
 
-Bytes: TypeAlias = npt.NDArray[np.uint8]
-
-LOW_PERCENTILE, HIGH_PERCENTILE = 0.5, 99.5
-"""Percentiles between which pixels are stretched; scores end at the upper one."""
+HIGH_PERCENTILE = 99.5
+"""Percentile of the scores shown at which their colours end, if a few are far above."""
 
 ENDS = {1: ("sample",), 2: ("row", "column"), 3: ("plane", "row", "column")}
 """What lies at the end of each axis, by their number."""
@@ -176,46 +174,45 @@ def extent(scan: Scan) -> tuple[float, ...]:
     return tuple(n / scan.scale for n in scan.size)
 
 
-def check_overview(overview: Any, rank: int) -> None:
-    """Check that what is to be shown is an image along some axes.
+def stretch(scan: Scan) -> tuple[float, float]:
+    """Return how many times a picture is drawn as high, and as wide, as it would be in proportion.
 
-    Raises
-    ------
-    ShapeError
-        If it is none.
+    Both are 1 but for a strip, which would be a line.
     """
-    if np.ndim(overview) != rank + 1 or not np.size(overview):
-        shape = getattr(overview, "shape", reprlib.repr(overview))
-        raise ShapeError(f"the overview needs a channel axis and {rank} spatial axes, got {shape}")
+    high, wide = extent(scan)[-2:]
+    return max(1.0, wide / high / LONGEST), max(1.0, high / wide / LONGEST)
 
 
-def rgb(overview: npt.NDArray[Any]) -> Bytes:
-    """Show an image of any channels and type.
+def stretched(scan: Scan) -> str:
+    """Say how a strip is drawn; nothing of other pictures."""
+    if len(scan.size) == 1 or max(stretch(scan)) == 1:
+        return ""
+    down, right = stretch(scan)
+    return f"drawn {max(down, right):,.0f} times as {'high' if down > 1 else 'wide'} as it is"
 
-    Parameters
-    ----------
-    overview : array, shape (C, h, w)
-        One channel is shown as grey, of more than two the first three as red, green and blue.
-        Bytes are taken as they are, other numbers stretched between percentiles of the finite
-        ones; a pixel that is not finite in one of them has no value, and is white.
 
-    Returns
-    -------
-    array of uint8, shape (h, w, 3)
+def padded_from(scan: Scan, axis: int) -> tuple[float, float]:
+    """Return where the cells begin and end along an axis whose windows reach into padding.
 
-    Raises
-    ------
-    ShapeError
-        If it is not an image.
+    Both are the same where there are none.
     """
-    check_overview(overview, 2)
-    shown = overview[:3] if len(overview) > 2 else overview[[0, 0, 0]]
-    return np.ascontiguousarray(_bytes(np.asarray(shown)).transpose(1, 2, 0))
+    begin, end = scan.unpadded[axis], scan.cells[axis]
+    first, _ = edges(scan, axis, scan.cells[axis])
+    start, stop = (float(first + n * scan.stride[axis] / scan.scale) for n in (begin, end))
+    return start, stop
 
 
-def grey(image: Bytes) -> Bytes:
-    """Take the colours out of an image, ``(h, w)``, so that those of scores stand out."""
-    return np.asarray(np.rint(image @ np.array(LUMA)), np.uint8)
+def padded_corner(scan: Scan) -> tuple[tuple[float, float], ...]:
+    """Return, rows before columns, where the map begins, where padding has a part, and its end."""
+    axes = [(float(edges(scan, k, scan.cells[k])[0]), *padded_from(scan, k)) for k in (-2, -1)]
+    return tuple(zip(*axes, strict=True))
+
+
+def padding(scan: Scan) -> str:
+    """Say which windows reach into what was added at the ends; nothing if none do."""
+    count = math.prod(scan.cells) - math.prod(scan.unpadded)
+    reach = "window that reaches" if count == 1 else "windows that reach"
+    return f"{count:,} {reach} into padding ({scan.pad})" if count else ""
 
 
 def apart(scan: Scan) -> str:
@@ -239,30 +236,14 @@ def in_no_window(scan: Scan) -> str:
     return f"the last {listed} (--pad reaches them)"
 
 
+def short(label: str) -> str:
+    """Return a name that fits over a panel."""
+    return label if len(label) <= 40 else f"{label[:39]}…"
+
+
 def times(numbers: Sequence[float]) -> str:
     """Write a size: ``25 x 25``."""
     return " x ".join(f"{round(number, 1):,.10g}" for number in numbers)
-
-
-def _bytes(image: npt.NDArray[Any]) -> Bytes:
-    if image.dtype == np.uint8:
-        return image
-    floats = image.astype(np.float64)
-    finite = np.isfinite(floats)
-    low, high = _ends(floats[finite])
-    stretched = (np.where(finite.all(axis=0), floats, high) - low) / (high - low)
-    return np.rint(np.clip(stretched, 0, 1) * 255).astype(np.uint8)
-
-
-def _ends(pixels: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """Choose what becomes black and white: percentiles, or the extremes if these are equal."""
-    if not pixels.size:
-        return 0.0, 1.0
-    low = float(np.percentile(pixels, LOW_PERCENTILE, method="lower"))
-    high = float(np.percentile(pixels, HIGH_PERCENTILE, method="higher"))
-    if low == high:
-        low, high = float(pixels.min()), float(pixels.max())
-    return low, high if low < high else low + 1
 
 
 def _channels(scan: Scan, labels: Sequence[str] | None) -> list[int]:

@@ -15,6 +15,7 @@ from fcconv.errors import ArgumentError
 from fcconv.graph.engines.providers import in_words
 from fcconv.images.coordinates import Coordinates
 from fcconv.images.layouts import unit
+from fcconv.images.overviews import MAX_RATIO
 from fcconv.images.source import Pictured
 from fcconv.scanning.cut_out import CutOut
 from fcconv.scanning.differences import Audit
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 MOST_PIXELS = {1: 2**18, 2: 1600, 3: 256}
 """Pixels along the longest axis of the image in a picture or page, by the number of axes."""
+
+MOST_STRIP_PIXELS = 8192
+"""Pixels along a strip, a picture of which has few across."""
 
 MAX_NAMED_CLASSES = 5
 """Most classes that a scan's text names."""
@@ -74,6 +78,8 @@ class Scan(Windows):
         and `outside` count in these, and scores are those that are there by now. None for all.
     pad : {"edge", "reflect", "constant"} or None
         What was added at the ends of the image, whose `size` counts it, until windows covered it.
+    padding : tuple of int
+        Pixels that are new at the end of each axis; empty if none were asked for.
     providers : tuple of str
         What onnxruntime computed by, each what those before it could not; empty for the CPU, unless
         others were asked for.
@@ -123,6 +129,7 @@ class Scan(Windows):
     activation: str | None = None
     outside: int = 0
     pad: str | None = None
+    padding: tuple[int, ...] = ()
     providers: tuple[str, ...] = ()
     device: str | None = None
     part: tuple[int, int] | None = None
@@ -157,6 +164,13 @@ class Scan(Windows):
             return None
         first = [(k - s) / 2 / self.scale for k, s in zip(self.window, self.stride, strict=True)]
         return self.coordinates.of_steps([s / self.scale for s in self.stride], first)
+
+    @property
+    def unpadded(self) -> tuple[int, ...]:
+        """Cells along each axis, from the first on, whose windows hold pixels of the image only."""
+        added = self.padding or (0,) * len(self.size)
+        axes = zip(self.size, added, self.window, self.stride, strict=True)
+        return tuple(max((n - new - k) // s + 1, 0) for n, new, k, s in axes)
 
     @property
     def computed_by(self) -> str:
@@ -279,7 +293,8 @@ class Scan(Windows):
         -------
         array, shape (C, *small)
             Every n-th pixel of what peaks are about: of a scan at another scale, of the image
-            before it was resized.
+            before it was resized. Fewer are left out across a strip than along it. Of a recording
+            the lowest and the highest sample of each part, in turn.
 
         Raises
         ------
@@ -289,7 +304,7 @@ class Scan(Windows):
             If it can no longer be read.
         """
         number = as_integer(image)
-        pixels = as_integer(MOST_PIXELS[len(self.size)] if most is None else most)
+        pixels = as_integer(self._most_pixels if most is None else most)
         if number is None or not 0 <= number < len(self.images):
             raise ArgumentError(f"there is no image {image!r}: the scan knows {len(self.images)}")
         if pixels is None or pixels < 1:
@@ -368,6 +383,13 @@ class Scan(Windows):
         if number is None or not 0 <= number < math.prod(batch):
             raise ArgumentError(f"there is no image {image!r}: it has {math.prod(batch)}")
         return (number,) if batch else ()
+
+    @property
+    def _most_pixels(self) -> int:
+        """Pixels along the longest axis of the image in a picture or page."""
+        most = MOST_PIXELS[len(self.size)]
+        is_strip = len(self.size) == 2 and max(self.size) > MAX_RATIO * min(self.size)
+        return MOST_STRIP_PIXELS if is_strip else most
 
     def _channel(self, label: int | str) -> int:
         names = self.labels

@@ -32,7 +32,7 @@ from fcconv.scanning.records import CHUNKED, Record, chunks_of, description_in, 
 from fcconv.scanning.result import Scan
 from fcconv.scanning.score_files import suffixes
 
-TUPLES = ("labels", "reasons", "notes", "providers")
+TUPLES = ("labels", "reasons", "notes", "providers", "padding")
 PLAIN = ("exact", "scale", "unscored", "outside", "activation", "pad", "device")
 """What a description says of a scan as it is, of several words and of one."""
 

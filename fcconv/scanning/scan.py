@@ -12,6 +12,7 @@ from fcconv.errors import ArgumentError
 from fcconv.geometry import Ints
 from fcconv.graph.files.load import Source
 from fcconv.graph.rewriting.sliding import Sliding
+from fcconv.images.padded import Padded
 from fcconv.images.preparation import Preparation
 from fcconv.images.reading import Reading
 from fcconv.remote import Remote, as_place
@@ -282,6 +283,7 @@ def _found(run: Run, made: Scored) -> Scan:
         outside=tally.outside,
         scale=job.images[0].scale,
         coordinates=job.images[0].picture.coordinates,
+        padding=job.images[0].padding if isinstance(job.images[0], Padded) else (),
         notes=notes,
         images=tuple(job.images),
         layers=job.network.layers,
