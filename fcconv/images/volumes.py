@@ -130,7 +130,8 @@ def _placed(path: Path, stored: Stored, image: Any, orientation: str) -> Stored:
         If it is to be turned, but its affine does not give each axis a direction of its own.
     """
     nibabel = needed("nibabel.orientations")
-    affine, notes = _affine(image.header, image.affine)
+    is_placed = bool(int(image.header["sform_code"]) or int(image.header["qform_code"]))
+    affine, notes = _affine(image, is_placed)
     turns = nibabel.io_orientation(affine) if np.isfinite(affine).all() else np.array([np.nan])
     if np.isnan(turns).any():
         if orientation == "file":
@@ -152,18 +153,20 @@ def _placed(path: Path, stored: Stored, image: Any, orientation: str) -> Stored:
             f"turned, so that D, H, W run to right, anterior, superior: stored, they run to {told} "
             "(--orientation file)"
         )
-    placed = Coordinates(("x", "y", "z"), "mm", _from_centres(affine))
+    placed = Coordinates(("x", "y", "z"), "mm", _from_centres(affine), is_placed=is_placed)
     return replace(stored, notes=(words, *notes), coordinates=placed)
 
 
-def _affine(header: Any, affine: np.ndarray) -> tuple[np.ndarray, list[str]]:
+def _affine(image: Any, is_placed: bool) -> tuple[np.ndarray, list[str]]:
     """Return the affine of voxels' centres in mm, and notes on what the file leaves open."""
-    notes = []
-    if not (int(header["sform_code"]) or int(header["qform_code"])):
+    affine, notes = image.affine, []
+    if not is_placed:
         # by the standard's method 1 numbers only scale; nibabel would let x run to the left
-        affine = np.diag([*header.get_zooms()[:3], 1]).astype(float)
+        spacing = np.array(image.header.get_zooms()[:3], float)
+        affine = np.diag([*spacing, 1])
+        affine[:3, 3] = spacing / 2
         notes.append("the file does not say how it lies in a body")
-    unit = int(header["xyzt_units"]) & 7  # the bits above are those of the unit of time
+    unit = int(image.header["xyzt_units"]) & 7  # the bits above are those of the unit of time
     if unit not in MILLIMETRES:
         notes.append("the file names no unit of length: its numbers are taken for mm")
     return np.diag([*[MILLIMETRES.get(unit, 1.0)] * 3, 1]) @ affine, notes
