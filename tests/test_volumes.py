@@ -166,6 +166,12 @@ def test_planes_of_a_volume_lie_where_they_did(tmp_path: Path) -> None:
     assert image.coordinates is not None
     assert image.coordinates.names == ("x", "y")
     assert image.coordinates.at((0.5, 1.5)) == (2, -28)  # a row is of one y
+    by_z = take(path, 2, z=5)
+    check_regions(by_z, whole(image))
+    assert by_z.coordinates == image.coordinates
+    slices, is_batch = open_images(path, 2, z="all")
+    assert (len(slices), is_batch) == (SHAPE[2], True)
+    check_regions(slices[5], whole(image))
 
 
 def test_damaged_volumes_say_so_in_one_line(tmp_path: Path) -> None:
