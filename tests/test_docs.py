@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import nibabel
 import numpy as np
+import onnx
 import pytest
 import skimage as ski
 import tifffile
 from PIL import Image
 
 from fcconv.cli.app import run
+from scan_cases import small_network
 
 ROOT = Path(__file__).parents[1]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -100,7 +103,7 @@ def those_with(*languages: str) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What snippets read: the demo's classifier, and a photo in a quarter of its size."""
+    """What snippets read: the demo's classifier, a photo in a quarter of its size, and others."""
     folder = tmp_path_factory.mktemp("files")
     shutil.copy(ROOT / "fcconv/demo/faces.onnx", folder / "classifier.onnx")
     small = ski.transform.resize(ski.data.astronaut(), (128, 128), anti_aliasing=True)
@@ -108,7 +111,30 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Image.fromarray(photo).save(folder / "photo.png")
     tifffile.imwrite(folder / "slide.tif", photo[..., 1])
     Image.fromarray(photo[..., 1]).save(folder / "photo-gray.png")
+    write_volume(folder)
+    write_pages(folder, photo)
     return folder
+
+
+def write_volume(folder: Path) -> None:
+    """Write a volume that lies on its back, and a network along three axes."""
+    onnx.save(small_network(rank=3, layout="none"), folder / "lesions.onnx")
+    voxels = np.random.default_rng(0).integers(0, 256, (40, 48, 30), dtype=np.uint8)
+    affine = np.diag([-2.0, -2.0, 2.0, 1.0])
+    affine[:2, 3] = 40, 34
+    volume: Any = nibabel.Nifti1Image  # typed in part
+    made = volume(voxels, affine)
+    made.header.set_xyzt_units("mm")
+    nibabel.save(made, folder / "head.nii.gz")
+
+
+def write_pages(folder: Path, photo: np.ndarray) -> None:
+    """Write pages of two kinds, and of one."""
+    fax = Image.fromarray(photo[..., 1] > 99)
+    stamp = Image.fromarray(photo[:64, :96]).quantize(64)
+    copies = [Image.fromarray(plane) for plane in photo.transpose(2, 0, 1)]
+    for name, pages in (("letter.tiff", [fax, stamp]), ("copies.tiff", copies)):
+        pages[0].save(folder / name, save_all=True, append_images=pages[1:])
 
 
 @pytest.fixture

@@ -83,7 +83,8 @@ def open_images(source: Any, rank: int, **reading: Unpack[Reading]) -> tuple[lis
         count = shape[axes.index("C")] if "C" in axes else 1
         chosen = find_channels(name, asked["channels"], count, stored.channel_names)
         numbers = tuple(place + 1 for place in chosen)
-        asked, name = {**asked, "channels": numbers}, f"{name}, channels {_listed(numbers)}"
+        asked = {**asked, "channels": numbers}
+        name += f", channels {_listed(numbers)}"
     alpha = stored.alpha and layout is None and chosen is None and "C" in axes
     letters = axes.replace("N", ".").replace("*", ".")
     image = Image(name, stored, letters, at, alpha, watched, asked, chosen)
