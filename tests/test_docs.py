@@ -21,6 +21,7 @@ import tifffile
 from PIL import Image
 
 from fcconv.cli.app import run
+from slide_files import write_svs
 
 ROOT = Path(__file__).parents[1]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -100,14 +101,17 @@ def those_with(*languages: str) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What snippets read: the demo's classifier, and a photo in a quarter of its size."""
-    folder = tmp_path_factory.mktemp("files")
+    """What snippets read: the demo's classifier, a photo in a quarter of its size, and a slide."""
+    folder, whole = tmp_path_factory.mktemp("files"), ski.data.astronaut()
     shutil.copy(ROOT / "fcconv/demo/faces.onnx", folder / "classifier.onnx")
-    small = ski.transform.resize(ski.data.astronaut(), (128, 128), anti_aliasing=True)
-    photo = np.asarray(ski.util.img_as_ubyte(small))
+    large, photo, tiny = (
+        np.asarray(ski.util.img_as_ubyte(ski.transform.resize(whole, (n, n), anti_aliasing=True)))
+        for n in (256, 128, 64)
+    )
     Image.fromarray(photo).save(folder / "photo.png")
     tifffile.imwrite(folder / "slide.tif", photo[..., 1])
     Image.fromarray(photo[..., 1]).save(folder / "photo-gray.png")
+    write_svs(folder / "slide.svs", [large, tiny], mpp=0.25, power=40)
     return folder
 
 
