@@ -21,6 +21,7 @@ import tifffile
 from PIL import Image
 
 from fcconv.cli.app import run
+from ome_files import multiscale, write_ome_zarr
 
 ROOT = Path(__file__).parents[1]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -108,6 +109,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Image.fromarray(photo).save(folder / "photo.png")
     tifffile.imwrite(folder / "slide.tif", photo[..., 1])
     Image.fromarray(photo[..., 1]).save(folder / "photo-gray.png")
+    stack = np.random.default_rng(0).integers(0, 255, (2, 2, 3, 40, 60), np.uint8)
+    placed = multiscale("tczyx", (1, 1, 2, 0.5, 0.25), (0, 0, 10, 20, 30))
+    write_ome_zarr(folder / "cells.ome.zarr", "0.5", stack, placed, ("GFP", "DAPI"))
     return folder
 
 
