@@ -60,6 +60,7 @@ TORCH_DTYPES = "backends/fcconv_torch/dtypes.py"
 TORCH_NETWORK = "backends/fcconv_torch/network.py"
 OF_TORCH = "test_torch_backend.py::test_"
 FORGERIES = "test_forgeries.py"
+OME, OME_MAP = "test_images_ome.py::test_", "test_map_ome_zarr.py::test_"
 
 
 @dataclass(frozen=True)
@@ -1477,6 +1478,76 @@ MUTATIONS = [
         "[(k + 1, k) for k in range(parts.devices - 1)]",
         "[(k, k + 1) for k in range(parts.devices - 1)]",
         "test_shard.py::test_on_eight_devices",
+    ),
+    Mutation(
+        "OME-Zarr's translation is that of the first pixel's edge",
+        "fcconv/images/ome_zarr.py",
+        "t - s / 2 for",
+        "t for",
+        f"{OME}pixels_begin_half_a_pixel_before_their_centres",
+    ),
+    Mutation(
+        "transformations of OME-Zarr in any order",
+        "fcconv/images/ome_zarr.py",
+        "t * float(f) + _finite(o)",
+        "t + _finite(o)",
+        f"{OME}transformations_of_the_whole_follow_those_of_a_level",
+    ),
+    Mutation(
+        "coordinates of OME-Zarr in the order of its axes",
+        "fcconv/images/ome_zarr.py",
+        "return placed.along([places.index(axis) for axis in stored])",
+        "return placed",
+        f"{OME}axes_lie_in_the_order_of_their_names",
+    ),
+    Mutation(
+        "a level of a pyramid without some planes",
+        "fcconv/images/image.py",
+        'if letter in ".C"]',
+        'if letter in "C"]',
+        f"{OME}a_pyramid_that_drops_planes_is_looked_at_where_it_has_all",
+    ),
+    Mutation(
+        "a plane of a batch is that of the first image",
+        "fcconv/scanning/batches.py",
+        "images=[cut_out.job.images[number]]",
+        "images=[cut_out.job.images[0]]",
+        f"{OME}a_scan_of_all_planes_is_that_of_each",
+    ),
+    Mutation(
+        "an image of a batch has all of its windows without a score",
+        "fcconv/scanning/batches.py",
+        "_without_score(scan, outputs) - outside if scan.unscored else 0",
+        "scan.unscored",
+        f"{OME}a_scan_of_all_planes_is_that_of_each",
+    ),
+    Mutation(
+        "cells of a map begin at their centres",
+        "fcconv/report/map_ome_zarr.py",
+        "cells.at([0.5 for _ in pixels])",
+        "cells.at([0.0 for _ in pixels])",
+        f"{OME_MAP}a_cell_lies_where_the_centre_of_its_window_does",
+    ),
+    Mutation(
+        "a map of an image without a place begins at its edge",
+        "fcconv/report/map_ome_zarr.py",
+        "if not (picture.is_placed and _runs_along(picture)):",
+        "if not _runs_along(picture):",
+        f"{OME_MAP}what_is_not_placed_or_is_turned_lies_at_distances_on_the_image",
+    ),
+    Mutation(
+        "any folder is replaced",
+        "fcconv/report/files.py",
+        "if not owns(target):",
+        "if not owns:",
+        f"{OME_MAP}only_what_was_written_so_is_replaced",
+    ),
+    Mutation(
+        "somebody's work in a map is replaced",
+        "fcconv/report/map_ome_zarr.py",
+        'return is_marked and {file.name for file in folder.iterdir()} == {"zarr.json", LEVEL}',
+        "return is_marked",
+        f"{OME_MAP}only_what_was_written_so_is_replaced",
     ),
 ]
 

@@ -23,6 +23,7 @@ import tifffile
 from PIL import Image
 
 from fcconv.cli.app import run
+from ome_files import multiscale, write_ome_zarr
 from scan_cases import small_network
 from slide_files import write_svs
 
@@ -117,6 +118,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_volume(folder)
     write_pages(folder, photo)
     write_svs(folder / "slide.svs", [large, tiny], mpp=0.25, power=40)
+    stack = np.random.default_rng(0).integers(0, 255, (2, 2, 3, 40, 60), np.uint8)
+    placed = multiscale("tczyx", (1, 1, 2, 0.5, 0.25), (0, 0, 10, 20, 30))
+    write_ome_zarr(folder / "cells.ome.zarr", "0.5", stack, placed, ("GFP", "DAPI"))
     return folder
 
 

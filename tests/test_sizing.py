@@ -85,9 +85,8 @@ def test_microns_of_a_tiff(
     path = tmp_path / "a.tif"
     write_tiff(path, HWC, photometric="rgb", **options)
     image = take(path)
-    placed = image.picture.coordinates
-    assert (None if placed is None else placed.spacing) == spacing
-    assert placed is None or placed.unit == "µm"
+    expected = None if spacing is None else spaced(spacing, "µm", ("y", "x"))
+    assert image.picture.coordinates == expected
     assert image.picture.stored.magnification == power
 
 

@@ -52,7 +52,7 @@ WANTED = (
         "--map",
         type=FILE,
         help="Writes the scores of all windows for other programs, where in the world they lie: a "
-        ".csv, or of a volume a .nii or .nii.gz.",
+        ".csv, an .ome.zarr, or of a volume a .nii or .nii.gz.",
     ),
     click.option("--threshold", type=float, show_default="0.5", help="Lowest score of a peak."),
     click.option(

@@ -72,8 +72,10 @@ def scan_and_show(options: Options) -> int:
     options.wanted.check_files([options.model, options.image])
     network = network_of(options)
     sizes, outs = _sizes(options, network), outs_of(options)
-    for number in range(len(sizes[0]) if isinstance(sizes[0], list) else 0):
-        options.wanted.of_image(number).check_files([options.model, options.image])
+    kept = [options.model, options.image, *filter(None, outs)]
+    numbers = range(len(sizes[0]) if isinstance(sizes[0], list) else 0)
+    for wanted in [options.wanted.of_image(k) for k in numbers] or [options.wanted]:
+        wanted.check_files(kept)
     certificate = _certificate(network, options.seed) if options.wanted.report is not None else None
     deliver(options.wanted, _scanned(options, network, sizes, outs), outs, certificate)
     return 0

@@ -70,7 +70,9 @@ class Wanted:
             if path is None:
                 continue
             if path.resolve() in [other.resolve() for other in read]:
-                raise click.BadParameter(f"it would replace {path}, an input", param_hint=option)
+                raise click.BadParameter(
+                    f"it would replace {path}, which is read or takes the scores", param_hint=option
+                )
             if not suffix_of(path.name, known):
                 raise click.BadParameter(
                     f"{path} needs to end in {named(known)}", param_hint=option
