@@ -8,8 +8,8 @@ from typing import Any
 from fcconv.errors import BackendError
 
 
-def needed(module: str) -> Any:
-    """Import a library that reads a format.
+def needed(module: str, extra: str = "scan") -> Any:
+    """Import a library that reads a format, which an extra of ours brings.
 
     Raises
     ------
@@ -19,4 +19,4 @@ def needed(module: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise BackendError(f"{error}: pip install 'fcconv[scan]'") from error
+        raise BackendError(f"{error}: pip install 'fcconv[{extra}]'") from error
