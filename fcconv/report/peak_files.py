@@ -15,6 +15,7 @@ from fcconv.arguments import as_path, check_sequence
 from fcconv.errors import OutputError
 from fcconv.images.coordinates import Coordinates
 from fcconv.report.files import COLUMNS, named, suffix_of, table_cell, write_whole
+from fcconv.report.units import in_units, unit_columns
 from fcconv.scanning.peaks import Peak
 
 COLOURS = (
@@ -95,14 +96,15 @@ def peak_format(name: str, rank: int) -> PeakFormat:
     return found
 
 
-def _csv(peaks: Sequence[Peak], rank: int, _coordinates: Coordinates | None) -> str:
+def _csv(peaks: Sequence[Peak], rank: int, coordinates: Coordinates | None) -> str:
     table = io.StringIO(newline="")
     rows = csv.writer(table)
-    rows.writerow(("label", "score", *COLUMNS[rank]))
+    rows.writerow(("label", "score", *COLUMNS[rank], *unit_columns(coordinates, rank)))
     for peak in peaks:
         box = peak.box[::-1] if rank == 2 else peak.box  # x before y
         starts, sizes = [a for a, _ in box], [b - a for a, b in box]
-        rows.writerow(map(table_cell, (peak.label, peak.score, *starts, *sizes)))
+        placed = in_units(coordinates, peak.box).values()
+        rows.writerow(map(table_cell, (peak.label, peak.score, *starts, *sizes, *placed)))
     return table.getvalue()
 
 
