@@ -122,7 +122,7 @@ def _frames_of_mp3(path: Path, said: int) -> int:
     """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         held, tagged = _blocks(data)
-    if held and held > said + MOST_TRIMMED:
+    if held > said + MOST_TRIMMED * tagged:
         raise ImageError(
             f"{path} holds {held:,} samples, of which {said:,} would be read, as its beginning "
             f"{'says no more' if tagged else 'does not say how many'}: convert it to FLAC or WAV"

@@ -21,6 +21,9 @@ compressed otherwise only about."""
 CHUNK_FRAMES = 2**16
 """Frames that are resampled at a time, or are made at a time where there will be more."""
 
+MOST_RATIO = 2**12
+"""How far rates may be apart; libsoxr takes ever more memory, and then fails."""
+
 
 class Frames(Protocol):
     """Frames that are read one after the other."""
@@ -172,9 +175,16 @@ def resampled(given: Recording, rate: int) -> Resampled:
 
     Raises
     ------
+    ImageError
+        If the rates are too far apart.
     BackendError
         If soxr is not installed.
     """
+    if not given.rate <= MOST_RATIO * rate <= MOST_RATIO**2 * given.rate:
+        raise ImageError(
+            f"{given.rate:,} samples a second are resampled to at most {MOST_RATIO:,} times as "
+            f"many or as few, got rate {rate:,}"
+        )
     channels = given.shape[1]
     stream = needed("soxr", "audio").ResampleStream(given.rate, rate, channels, "float32")
     return Resampled(given, rate, stream, np.empty((0, channels), np.float32))
