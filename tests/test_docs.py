@@ -15,12 +15,15 @@ from typing import Any
 
 import jax
 import numpy as np
+import onnx
 import pytest
 import skimage as ski
+import soundfile
 import tifffile
 from PIL import Image
 
 from fcconv.cli.app import run
+from recordings import loud_for_a_moment, loudness
 
 ROOT = Path(__file__).parents[1]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -37,7 +40,7 @@ LANGUAGES = {"python", "pycon", "sh", "text"}
 COMMANDS = {"inspect", "convert", "verify", "scan", "show"}
 """What is run of the commands that pages print; the demo and benchmarks take minutes."""
 
-PEERS = {"equinox", "flax", "keras", "optax", "sklearn", "torch"}
+PEERS = {"equinox", "flax", "keras", "optax", "sklearn", "soxr", "torch"}
 """Snippets that import these run where the extras `peers` and `fields` are, as in .ci/run."""
 
 
@@ -100,7 +103,7 @@ def those_with(*languages: str) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What snippets read: the demo's classifier, and a photo in a quarter of its size."""
+    """What snippets read: the demo's classifier, a photo in a quarter of its size, and a sound."""
     folder = tmp_path_factory.mktemp("files")
     shutil.copy(ROOT / "fcconv/demo/faces.onnx", folder / "classifier.onnx")
     small = ski.transform.resize(ski.data.astronaut(), (128, 128), anti_aliasing=True)
@@ -108,6 +111,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Image.fromarray(photo).save(folder / "photo.png")
     tifffile.imwrite(folder / "slide.tif", photo[..., 1])
     Image.fromarray(photo[..., 1]).save(folder / "photo-gray.png")
+    onnx.save(loudness(), folder / "knocks.onnx")
+    soundfile.write(folder / "hall.flac", loud_for_a_moment(44_100, 2), 44_100)
     return folder
 
 

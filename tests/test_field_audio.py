@@ -77,8 +77,8 @@ def test_it_is_known_how_many_frames_there_will_be(frames: int, rates: tuple[int
 
 def test_a_compressed_recording_in_stereo_is_heard_at_its_second(tmp_path: Path) -> None:
     for name, own in (("a.mp3", 44_100), ("a.opus", 48_000), ("a.flac", 22_050)):
-        kind = {"format": "OGG", "subtype": "OPUS"} if name == "a.opus" else {}
-        soundfile.write(tmp_path / name, loud_for_a_moment(own, 2), own, **kind)
+        kind, subtype = ("OGG", "OPUS") if name == "a.opus" else (None, None)
+        soundfile.write(tmp_path / name, loud_for_a_moment(own, 2), own, subtype, format=kind)
         found = fcconv.scan(
             loudness(str(RATE)), tmp_path / name, engine="numpy", stride=4, rate=RATE, mono=True
         )

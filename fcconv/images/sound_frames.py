@@ -151,7 +151,7 @@ class Resampled:
         # in the floats, and with the rounding, of libsoxr
         return int(length / (self.recording.rate / self.rate) + 0.5), channels
 
-    def go(self, _frame: int) -> None:
+    def go(self, frame: int) -> None:
         """Go to the first frame."""
         self.recording.go(0)
         self._stream.clear()

@@ -70,7 +70,7 @@ def scan(
     image : array or path
         Pixels ``(C, *S)`` or ``(N, C, *S)``: an array of a backend, or whatever is sliced like
         one (a memmap, zarr, h5py, dask), read by region; or a file: PNG, JPEG, BMP, WebP, TIFF and
-        its pyramids, npy, zarr, WAV, NIfTI.
+        its pyramids, npy, zarr, WAV, FLAC, MP3 and other sound, NIfTI.
     stride : int or sequence of int, optional
         Pixels from one window to the next; the network's own, if left out. A network that slides
         already scores every n-th of its windows at n times its stride.
