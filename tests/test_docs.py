@@ -19,11 +19,13 @@ import numpy as np
 import onnx
 import pytest
 import skimage as ski
+import soundfile
 import tifffile
 from PIL import Image
 
 from fcconv.cli.app import run
 from ome_files import multiscale, write_ome_zarr
+from recordings import loud_for_a_moment, loudness
 from scan_cases import small_network
 from slide_files import write_svs
 
@@ -42,7 +44,7 @@ LANGUAGES = {"python", "pycon", "sh", "text"}
 COMMANDS = {"inspect", "convert", "verify", "scan", "show"}
 """What is run of the commands that pages print; the demo and benchmarks take minutes."""
 
-PEERS = {"equinox", "flax", "keras", "optax", "sklearn", "torch"}
+PEERS = {"equinox", "flax", "keras", "optax", "sklearn", "soxr", "torch"}
 """Snippets that import these run where the extras `peers` and `fields` are, as in .ci/run."""
 
 
@@ -121,6 +123,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     stack = np.random.default_rng(0).integers(0, 255, (2, 2, 3, 40, 60), np.uint8)
     placed = multiscale("tczyx", (1, 1, 2, 0.5, 0.25), (0, 0, 10, 20, 30))
     write_ome_zarr(folder / "cells.ome.zarr", "0.5", stack, placed, ("GFP", "DAPI"))
+    onnx.save(loudness(), folder / "knocks.onnx")
+    soundfile.write(folder / "hall.flac", loud_for_a_moment(44_100, 2), 44_100)
     return folder
 
 

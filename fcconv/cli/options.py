@@ -45,8 +45,9 @@ WANTED = (
     click.option(
         "--peaks",
         type=FILE,
-        help="Writes the strongest windows, 100,000 at most: a .geojson or .csv. Peaks are looked "
-        "for with this option, the following three, --heatmap and --report.",
+        help="Writes the strongest windows, 100,000 at most: a .geojson or .csv, of a recording a "
+        ".txt for Audacity or a .selections.txt for Raven. Peaks are looked for with this option, "
+        "the following three, --heatmap and --report.",
     ),
     click.option(
         "--map",

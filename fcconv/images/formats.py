@@ -15,7 +15,7 @@ from fcconv.images.pictures import open_picture
 from fcconv.images.raw import Turned, open_raw
 from fcconv.images.reading import ANY_IMAGE, Reading
 from fcconv.images.slides import dicom_in, files_beside, open_slide, open_tiff_slide
-from fcconv.images.sounds import open_sound
+from fcconv.images.sounds import is_sound, open_sound
 from fcconv.images.stored import Stored, check_series, stamp
 from fcconv.images.tiff import open_tiff
 from fcconv.images.volumes import open_volume
@@ -96,8 +96,11 @@ def _format(path: Path) -> Format:
     for suffix, found in OPENERS.items():
         if path.name.lower().endswith(suffix):
             return found
+    if is_sound(path):
+        return SOUND
     raise ImageError(
-        f"{path} has a suffix of no known format ({', '.join(OPENERS)}): rename or convert it"
+        f"{path} has a suffix of no known format ({', '.join(OPENERS)}), and is not a sound that "
+        f"soundfile reads: rename or convert it"
     )
 
 
@@ -121,6 +124,7 @@ TIFF = Format(open_tiff, {"series"})
 TIFF_SLIDE = Format(open_tiff_slide, {"series"})
 SLIDE = Format(open_slide, beside=files_beside)
 PICTURE = Format(open_picture, {"series"})
+SOUND = Format(open_sound, {"rate", "mono"})
 
 OPENERS: dict[str, Format] = {
     **dict.fromkeys((".tif", ".tiff", ".btf"), TIFF),
@@ -128,7 +132,7 @@ OPENERS: dict[str, Format] = {
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif"), PICTURE),
     **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm", ".jp2"), PICTURE),
     ".npy": Format(_open_npy),
-    **dict.fromkeys((".wav", ".flac", ".ogg"), Format(open_sound)),
+    **dict.fromkeys((".wav", ".flac", ".mp3", ".ogg", ".opus"), SOUND),
     **dict.fromkeys((".mrxs", ".vms", ".vmu", ".svslide", ".dcm"), SLIDE),
     **dict.fromkeys((".nii", ".nii.gz"), Format(open_volume, {"orientation"})),
 }

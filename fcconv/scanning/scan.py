@@ -71,7 +71,8 @@ def scan(
     image : array or path
         Pixels ``(C, *S)`` or ``(N, C, *S)``: an array of a backend, or whatever is sliced like
         one (a memmap, zarr, h5py, dask), read by region; or a file: PNG, JPEG, BMP, WebP, TIFF and
-        its pyramids, slides that openslide reads, npy, zarr, OME-Zarr, WAV, NIfTI.
+        its pyramids, slides that openslide reads, npy, zarr, OME-Zarr, sound that soundfile reads
+        (WAV, FLAC, MP3), NIfTI.
     stride : int or sequence of int, optional
         Pixels from one window to the next; the network's own, if left out. A network that slides
         already scores every n-th of its windows at n times its stride.
