@@ -60,7 +60,7 @@ def open_images(source: Any, rank: int, **reading: Unpack[Reading]) -> tuple[lis
     >>> images[0].channels, images[0].size, batch
     (3, (400, 600), False)
     """
-    asked = as_reading({**reading})
+    asked: Reading = as_reading({**reading})
     layout, page = asked.get("layout"), asked.get("page")
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
