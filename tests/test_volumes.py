@@ -204,12 +204,14 @@ def test_what_is_compressed_is_decompressed_once(tmp_path: Path) -> None:
     model.write_bytes(network.SerializeToString())
     with mock.patch.object(volumes, "_unpack", wraps=volumes._unpack) as unpacked, cut_into(4):
         found = fcconv.scan(network, path, engine="numpy", out=tmp_path / "scores.zarr")
-        fcconv.open_scan(tmp_path / "scores.zarr", path).overview()
+        opened_again = fcconv.open_scan(tmp_path / "scores.zarr", path)
+        np.testing.assert_array_equal(opened_again.overview(), found.overview())
         assert unpacked.call_count == 1
-        del found
+        again = tmp_path / "again.nii.gz"  # which nothing holds open
+        again.write_bytes(path.read_bytes())
         words = ["--peaks", "peaks.csv", "--heatmap", "heat.png", "--map", "map.nii"]
         words = [str(tmp_path / word) if "." in word else word for word in words]
-        assert app.run(["scan", str(model), str(path), "--engine", "numpy", *words]) == 0
+        assert app.run(["scan", str(model), str(again), "--engine", "numpy", *words]) == 0
         assert unpacked.call_count == 2
 
 
@@ -247,6 +249,12 @@ def test_scores_lie_on_the_volume(suffix: str, where: str, tmp_path: Path) -> No
         )
         box = tuple(slice(k, k + n) for k, n in zip(first, found.window, strict=True))
         np.testing.assert_array_equal(score(pixels[None][(slice(None), *box)])[0], scores[cell])
+    if where != "array":
+        found.write_map(tmp_path / "map.csv")
+        head, line = (tmp_path / "map.csv").read_text(encoding="utf-8").splitlines()[:2]
+        told = dict(zip(head.split(","), line.split(","), strict=True))
+        corner = nib.affines.apply_affine(turned.affine, (-0.5, -0.5, -0.5))
+        assert [float(told[f"{name}_mm"]) for name in "xyz"] == corner.tolist()
     (extension,) = written.header.extensions
     assert json.loads(extension.get_content()) == {"labels": ["é", "b"], "measure": "score"}
     assert written.header.get_xyzt_units()[0] == ("unknown" if where == "array" else "mm")
