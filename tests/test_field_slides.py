@@ -18,6 +18,7 @@ import fcconv
 from fcconv.errors import FcconvError, ImageError
 from fcconv.images import slides
 from fcconv.images.coordinates import spaced
+from fcconv.images.formats import files_of
 from fcconv.images.image import Image
 from fcconv.images.scales import Resized
 from fcconv.images.sizing import open_sized
@@ -200,6 +201,27 @@ def test_a_slide_is_closed_when_nothing_refers_to_it(svs: Path) -> None:
     del image
     gc.collect()
     assert handle() is None
+
+
+def test_a_slide_of_several_files_may_not_change(tmp_path: Path) -> None:
+    write_dicom(tmp_path / "a.dcm", WHOLE, 0.25)
+    write_dicom(tmp_path / "b.dcm", SMALL, 1.0, image="2")
+    for place in (tmp_path, tmp_path / "a.dcm"):
+        image = take(place, mpp=1)
+        write_dicom(tmp_path / "b.dcm", SMALL, 1.0, image="2")
+        with pytest.raises(ImageError, match="has changed since it was opened"):
+            read(image)
+    files = [
+        tmp_path / "c.mrxs",
+        tmp_path / "c/Data0.dat",
+        tmp_path / "d.vms",
+        tmp_path / "d(1).jpg",
+    ]
+    (tmp_path / "c").mkdir()
+    for file in files:
+        file.touch()
+    assert files_of(files[0]) == files[:2]
+    assert set(files_of(files[2])) == {*files[2:]}
 
 
 # Damaged files ----------------------------------------------------------------------------------

@@ -15,8 +15,8 @@ from fcconv.errors import ImageError
 from fcconv.images.blocks import blocks
 from fcconv.images.channels import runs
 from fcconv.images.coordinates import Coordinates, spaced
-from fcconv.images.formats import reason
 from fcconv.images.layouts import unit
+from fcconv.images.libraries import reason
 from fcconv.images.mapped import is_whole, release
 from fcconv.images.missing import Mask, cleared, without_value
 from fcconv.images.overviews import envelope, sampled

@@ -14,9 +14,10 @@ import numpy as np
 from fcconv.backend import library, to_numpy
 from fcconv.errors import ImageError
 from fcconv.images.channels import find_channels
-from fcconv.images.formats import open_file, reason
+from fcconv.images.formats import files_of, open_file
 from fcconv.images.image import Image
 from fcconv.images.layouts import ALL, PLANES, find_axes, unit
+from fcconv.images.libraries import reason
 from fcconv.images.reading import ANY_IMAGE, Reading, as_reading
 from fcconv.images.stored import Stored
 from fcconv.images.watched import Watched
@@ -63,7 +64,7 @@ def open_images(source: Any, rank: int, **reading: Unpack[Reading]) -> tuple[lis
     layout, page = asked.get("layout"), asked.get("page")
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
-        watched = Watched.at(path)
+        watched = Watched.at(*files_of(path))
         name, stored = path.name, open_file(path, asked)
     else:
         name, stored, watched = "array", _array(source, asked), Watched()
