@@ -24,6 +24,7 @@ from PIL import Image
 
 from fcconv.cli.app import run
 from scan_cases import small_network
+from slide_files import write_svs
 
 ROOT = Path(__file__).parents[1]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -104,15 +105,18 @@ def those_with(*languages: str) -> list[Any]:
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What snippets read: the demo's classifier, a photo in a quarter of its size, and others."""
-    folder = tmp_path_factory.mktemp("files")
+    folder, whole = tmp_path_factory.mktemp("files"), ski.data.astronaut()
     shutil.copy(ROOT / "fcconv/demo/faces.onnx", folder / "classifier.onnx")
-    small = ski.transform.resize(ski.data.astronaut(), (128, 128), anti_aliasing=True)
-    photo = np.asarray(ski.util.img_as_ubyte(small))
+    large, photo, tiny = (
+        np.asarray(ski.util.img_as_ubyte(ski.transform.resize(whole, (n, n), anti_aliasing=True)))
+        for n in (256, 128, 64)
+    )
     Image.fromarray(photo).save(folder / "photo.png")
     tifffile.imwrite(folder / "slide.tif", photo[..., 1])
     Image.fromarray(photo[..., 1]).save(folder / "photo-gray.png")
     write_volume(folder)
     write_pages(folder, photo)
+    write_svs(folder / "slide.svs", [large, tiny], mpp=0.25, power=40)
     return folder
 
 

@@ -19,7 +19,7 @@ def needed(module: str, extra: str = "scan") -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise BackendError(f"{error}: pip install 'fcconv[{extra}]'") from error
+        raise BackendError(f"{reason(error)}: pip install 'fcconv[{extra}]'") from error
 
 
 def reason(error: Exception) -> str:

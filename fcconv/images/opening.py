@@ -30,8 +30,8 @@ def open_images(source: Any, rank: int, **reading: Unpack[Reading]) -> tuple[lis
     ----------
     source : array, str or path
         Anything with ``shape``, ``dtype`` and slices (NumPy, JAX, PyTorch, Zarr, HDF5, ...); or a
-        file that Pillow, tifffile, NumPy, soundfile or nibabel reads, or a Zarr folder. Pixels are
-        read by region, but those of Pillow's formats all at once.
+        file that Pillow, tifffile, openslide, NumPy, soundfile or nibabel reads, or a Zarr folder.
+        Pixels are read by region, but those of Pillow's formats all at once.
     rank : int
         Axes that the network slides along, 1 to 3.
     **reading
