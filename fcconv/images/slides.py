@@ -53,7 +53,7 @@ def open_slide(path: Path, _reading: Reading) -> Stored:
 
 def open_tiff_slide(path: Path, reading: Reading) -> Stored:
     """Open a slide in a TIFF: by openslide where it is there and knows it, else by tifffile."""
-    if "series" in reading:  # of which openslide knows one
+    if {"series", "page"} & reading.keys():  # of which openslide knows one
         return open_tiff(path, reading)
     try:
         openslide = needed("openslide")
