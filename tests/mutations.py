@@ -893,8 +893,8 @@ MUTATIONS = [
     Mutation(
         "pixels without a value have a part in resized ones",
         "fcconv/images/scales.py",
-        "_resized(missing, size, box) > 0",
-        "_resized(missing, size, box) > 0.5",
+        "without[there].shape, box) > 0",
+        "without[there].shape, box) > 0.5",
         f"{MISSING}::test_resized_pixels_that_cover_a_missing_one_are_missing",
     ),
     Mutation(
