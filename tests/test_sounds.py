@@ -119,6 +119,7 @@ def test_an_mp3_of_which_a_part_would_not_be_read_is_refused(tmp_path: Path) -> 
     for name, made, said in [
         ("untagged", content[tag:], r"holds 10\d,\d{3} samples, of which \d\d,\d{3} would"),
         ("joined", content + with_picture, r"holds 20\d,\d{3} samples, of which 100,000 would"),
+        ("short", content[:-200], r"is cut off: 99,072 samples of 100,000"),
         ("cut", content[: len(content) * 3 // 4], r"is cut off: 4\d,\d{3} samples of 100,000"),
     ]:
         path = tmp_path / f"{name}.mp3"
@@ -219,6 +220,9 @@ def test_labels_without_seconds_are_refused_before_the_scan(
     said = "a label track of Audacity has places in s, which the image does not give: write peaks"
     assert f"--peaks: {said} to .csv\n" in capsys.readouterr().err
     assert not scores.exists()
+    assert app.run([*words[:-1], "--out", str(scores), "--engine", "numpy"]) == 0
+    assert app.run(["show", str(scores), "--peaks", str(tmp_path / "a.txt")]) == 2
+    assert f"--peaks: {said}" in capsys.readouterr().err
     with pytest.raises(OutputError, match=r"Raven has one axis, the peaks have 2: .*geojson or"):
         write_peaks(tmp_path / "a.selections.txt", [], 2)
     microns = spaced((1,), "µm", ("x",))
@@ -243,3 +247,4 @@ def test_places_in_units() -> None:
         "x_mm": 30.5, "y_mm": 20, "z_mm": 13, "size_0_mm": 24, "size_1_mm": 4.5, "size_2_mm": 2.5,
     }  # fmt: skip
     assert in_units(None, [(0, 1)]) == {}
+    assert in_units(spaced((2,), "", ("x",)), [(1, 2)]) == {"x_units": 2, "length_units": 2}

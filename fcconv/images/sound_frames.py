@@ -108,15 +108,13 @@ def recording(path: Path, mono: bool) -> Recording:
     Raises
     ------
     ImageError
-        If it is cut off, or has no header.
+        If it is cut off, or libsndfile would not read all of it.
     BackendError
         If soundfile is not installed.
     """
     soundfile = needed("soundfile")
     with soundfile.SoundFile(path) as file:
         kind, stored, length, rate = file.format, file.subtype, int(file.frames), file.samplerate
-    if kind == "RAW":  # libsndfile takes any .vox or .gsm for one
-        raise ImageError(f"{path} has no header that says what it holds: convert it to FLAC or WAV")
     exact = stored in EXACT or stored.startswith("PCM")
     # soundfile goes to where it is after each read, which in Opus leads elsewhere near the end,
     # unless it is told that there is no going to places

@@ -59,7 +59,7 @@ def is_sound(path: Path) -> bool:
     """Say whether libsndfile knows a file by its content, whatever its name is."""
     try:
         with needed("soundfile").SoundFile(path) as file:
-            return str(file.format) != "RAW"
+            return str(file.format) != "RAW"  # which it takes any .vox and .gsm for
     except BackendError:
         return False
     except Exception:  # soundfile raises several kinds

@@ -23,6 +23,9 @@ PARTS_OF_A_WINDOW = 1000
 
 MOST_DIGITS = 12
 
+UNSAID = "units"
+"""What units are called where a file has numbers without any."""
+
 
 def unit_columns(coordinates: Coordinates | None, rank: int) -> list[str]:
     """Name the columns of :func:`unit_rows`: by coordinate or size, and unit.
@@ -35,7 +38,7 @@ def unit_columns(coordinates: Coordinates | None, rank: int) -> list[str]:
     """
     if coordinates is None:
         return []
-    unit = ASCII.get(coordinates.unit, coordinates.unit)
+    unit = ASCII.get(coordinates.unit, coordinates.unit or UNSAID)
     return [f"{name}_{unit}" for name in (*sorted(coordinates.names), *COLUMNS[rank][rank:])]
 
 
@@ -111,12 +114,12 @@ def sizes_in_words(coordinates: Coordinates | None, sizes: Sequence[float]) -> s
     if coordinates is None:
         return ""
     lengths = [n * s for n, s in zip(sizes, coordinates.spacing, strict=True)]
-    return f" ({' x '.join(f'{length:,.6g}' for length in lengths)} {coordinates.unit})"
+    return f" ({' x '.join(f'{length:,.6g}' for length in lengths)} {coordinates.unit or UNSAID})"
 
 
 def heading(coordinates: Coordinates) -> str:
     """Name coordinates and their unit, in the order of :func:`in_words`."""
-    return f"{', '.join(sorted(coordinates.names))} in {coordinates.unit}"
+    return f"{', '.join(sorted(coordinates.names))} in {coordinates.unit or UNSAID}"
 
 
 def _digits(lengths: Sequence[float]) -> int:
