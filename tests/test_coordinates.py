@@ -67,10 +67,12 @@ def test_scores_of_a_recording_lie_in_seconds(keep: str, tmp_path: Path) -> None
     found.write_map(tmp_path / "scores.csv")
     with (tmp_path / "scores.csv").open(newline="") as file:
         head, *lines = csv.reader(file)
-    assert head == ["start", "length", *found.labels]
+    assert head == ["start", "length", "time_s", "length_s", *found.labels]
     assert [float(line[0]) for line in lines] == [i * stride for i in range(found.cells[0])]
+    seconds = [[i * stride / 100, window / 100] for i in range(found.cells[0])]
+    assert [list(map(float, line[2:4])) for line in lines] == seconds
     np.testing.assert_array_equal(
-        np.array([line[2:] for line in lines], np.float32).T, found.scores[...]
+        np.array([line[4:] for line in lines], np.float32).T, found.scores[...]
     )
 
 

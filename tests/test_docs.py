@@ -14,13 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import nibabel
 import numpy as np
+import onnx
 import pytest
 import skimage as ski
+import soundfile
 import tifffile
 from PIL import Image
 
 from fcconv.cli.app import run
+from ome_files import multiscale, write_ome_zarr
+from recordings import loud_for_a_moment, loudness
+from scan_cases import small_network
+from slide_files import write_svs
 
 ROOT = Path(__file__).parents[1]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -37,7 +44,7 @@ LANGUAGES = {"python", "pycon", "sh", "text"}
 COMMANDS = {"inspect", "convert", "verify", "scan", "show"}
 """What is run of the commands that pages print; the demo and benchmarks take minutes."""
 
-PEERS = {"distributed", "equinox", "flax", "keras", "optax", "ray", "sklearn", "torch"}
+PEERS = {"distributed", "equinox", "flax", "keras", "optax", "ray", "sklearn", "soxr", "torch"}
 """Snippets that import these run where the extras `peers` and `fields` are, as in .ci/run."""
 
 
@@ -100,15 +107,46 @@ def those_with(*languages: str) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What snippets read: the demo's classifier, and a photo in a quarter of its size."""
-    folder = tmp_path_factory.mktemp("files")
+    """What snippets read: the demo's classifier, a photo in two sizes, and other kinds of files."""
+    folder, whole = tmp_path_factory.mktemp("files"), ski.data.astronaut()
     shutil.copy(ROOT / "fcconv/demo/faces.onnx", folder / "classifier.onnx")
-    small = ski.transform.resize(ski.data.astronaut(), (128, 128), anti_aliasing=True)
-    photo = np.asarray(ski.util.img_as_ubyte(small))
+    large, photo, tiny = (
+        np.asarray(ski.util.img_as_ubyte(ski.transform.resize(whole, (n, n), anti_aliasing=True)))
+        for n in (256, 128, 64)
+    )
     Image.fromarray(photo).save(folder / "photo.png")
     tifffile.imwrite(folder / "slide.tif", photo[..., 1])
     Image.fromarray(photo[..., 1]).save(folder / "photo-gray.png")
+    write_volume(folder)
+    write_pages(folder, photo)
+    write_svs(folder / "slide.svs", [large, tiny], mpp=0.25, power=40)
+    stack = np.random.default_rng(0).integers(0, 255, (2, 2, 3, 40, 60), np.uint8)
+    placed = multiscale("tczyx", (1, 1, 2, 0.5, 0.25), (0, 0, 10, 20, 30))
+    write_ome_zarr(folder / "cells.ome.zarr", "0.5", stack, placed, ("GFP", "DAPI"))
+    onnx.save(loudness(), folder / "knocks.onnx")
+    soundfile.write(folder / "hall.flac", loud_for_a_moment(44_100, 2), 44_100)
     return folder
+
+
+def write_volume(folder: Path) -> None:
+    """Write a volume that lies on its back, and a network along three axes."""
+    onnx.save(small_network(rank=3, layout="none"), folder / "lesions.onnx")
+    voxels = np.random.default_rng(0).integers(0, 256, (40, 48, 30), dtype=np.uint8)
+    affine = np.diag([-2.0, -2.0, 2.0, 1.0])
+    affine[:2, 3] = 40, 34
+    volume: Any = nibabel.Nifti1Image  # typed in part
+    made = volume(voxels, affine)
+    made.header.set_xyzt_units("mm")
+    nibabel.save(made, folder / "head.nii.gz")
+
+
+def write_pages(folder: Path, photo: np.ndarray) -> None:
+    """Write pages of two kinds, and of one."""
+    fax = Image.fromarray(photo[..., 1] > 99)
+    stamp = Image.fromarray(photo[:64, :96]).quantize(64)
+    copies = [Image.fromarray(plane) for plane in photo.transpose(2, 0, 1)]
+    for name, pages in (("letter.tiff", [fax, stamp]), ("copies.tiff", copies)):
+        pages[0].save(folder / name, save_all=True, append_images=pages[1:])
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ def test_a_palette_of_few_colours(bits: int, tmp_path: Path) -> None:
     given: dict[str, Any] = {"photometric": "minisblack", "bitspersample": bits}
     given["extratags"] = [(320, 3, palette.size, palette.ravel().tolist(), True)]
     write_tiff(path, numbers.astype(bool) if bits == 1 else numbers, **given)
-    with tifffile.TiffFile(path, mode="r+b") as tiff:
+    with tifffile.TiffFile(path, mode="r+") as tiff:
         tiff.pages.first.tags[262].overwrite(3)
     image = take(path)
     check_regions(image, (palette >> 8).astype(np.uint8)[:, numbers])
@@ -301,12 +302,10 @@ def test_a_grey_page_for_a_network_of_colours(tmp_path: Path) -> None:
     write_tiff(path, RGB[0], photometric="miniswhite")
     with pytest.raises(ImageError, match=r"--rgb \(Preparation\(rgb=True\)\) makes three equal"):
         fcconv.scan(network, path, engine="numpy")
-    steps = {"mean": (0.1, 0.2, 0.3), "std": (0.5, 0.25, 0.125)}
-    gray = fcconv.Preparation(rgb=True, **steps)
-    found = fcconv.scan(network, path, engine="numpy", stride=7, preparation=gray)
+    steps = fcconv.Preparation(mean=(0.1, 0.2, 0.3), std=(0.5, 0.25, 0.125))
+    to_rgb = replace(steps, rgb=True)
+    found = fcconv.scan(network, path, engine="numpy", stride=7, preparation=to_rgb)
     three = np.stack([255 - RGB[0]] * 3)
-    expected = fcconv.scan(
-        network, three, engine="numpy", stride=7, preparation=fcconv.Preparation(**steps)
-    )
+    expected = fcconv.scan(network, three, engine="numpy", stride=7, preparation=steps)
     np.testing.assert_array_equal(found.scores, expected.scores)
     assert re.match("grey in three equal channels, times 1/255, minus", found.preparation)

@@ -18,6 +18,7 @@ import fcconv
 from fcconv.errors import FcconvError, ImageError
 from fcconv.images import slides
 from fcconv.images.coordinates import spaced
+from fcconv.images.formats import files_of
 from fcconv.images.image import Image
 from fcconv.images.scales import Resized
 from fcconv.images.sizing import open_sized
@@ -142,6 +143,22 @@ def test_what_is_not_there_is_white(tmp_path: Path) -> None:
     assert (pixels[:, TILE:] == 255).all()
 
 
+def test_a_plain_pyramid_is_what_openslide_reads(tmp_path: Path) -> None:
+    path, half = tmp_path / "a.tif", RNG.integers(0, 256, (200, 240, 3), np.uint8)
+    options: dict[str, Any] = {"photometric": "rgb", "tile": (TILE, TILE), "compression": "zlib"}
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(WHOLE, resolution=(40000, 40000), resolutionunit="CENTIMETER", **options)
+        for pixels in (half, SMALL):
+            writer.write(pixels, subfiletype=1, **options)
+    slide = openslide.OpenSlide(path)
+    for mpp, level in ((0.25, 0), (0.5, 1), (1, 2)):
+        image = take(path, mpp=mpp)
+        # 30 rows and 20 columns from row 10 and column 50 of the level on
+        place = 50 * 2**level, 10 * 2**level
+        expected = np.asarray(slide.read_region(place, level, (20, 30)))[..., :3]
+        np.testing.assert_array_equal(read(image, slice(10, 40), slice(50, 70)), expected)
+
+
 def test_dicom_is_read_from_a_file_and_a_folder(tmp_path: Path) -> None:
     folder = tmp_path / "slide"
     folder.mkdir()
@@ -200,6 +217,27 @@ def test_a_slide_is_closed_when_nothing_refers_to_it(svs: Path) -> None:
     del image
     gc.collect()
     assert handle() is None
+
+
+def test_a_slide_of_several_files_may_not_change(tmp_path: Path) -> None:
+    write_dicom(tmp_path / "a.dcm", WHOLE, 0.25)
+    write_dicom(tmp_path / "b.dcm", SMALL, 1.0, image="2")
+    for place in (tmp_path, tmp_path / "a.dcm"):
+        image = take(place, mpp=1)
+        write_dicom(tmp_path / "b.dcm", SMALL, 1.0, image="2")
+        with pytest.raises(ImageError, match="has changed since it was opened"):
+            read(image)
+    files = [
+        tmp_path / "c.mrxs",
+        tmp_path / "c/Data0.dat",
+        tmp_path / "d.vms",
+        tmp_path / "d(1).jpg",
+    ]
+    (tmp_path / "c").mkdir()
+    for file in files:
+        file.touch()
+    assert files_of(files[0]) == files[:2]
+    assert set(files_of(files[2])) == {*files[2:]}
 
 
 # Damaged files ----------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ def lines(peaks: Sequence[Peak], rank: int, _: Coordinates | None) -> str:
 @pytest.fixture
 def text(monkeypatch: pytest.MonkeyPatch) -> None:
     """Register a format of peaks along two axes."""
-    monkeypatch.setitem(peak_files.PEAK_FORMATS, ".txt", PeakFormat("text", lines, ranks=(1, 2)))
+    monkeypatch.setitem(peak_files.PEAK_FORMATS, ".list", PeakFormat("text", lines, ranks=(1, 2)))
 
 
 def saved(folder: Path, rank: int) -> tuple[Path, Path]:
@@ -96,10 +96,10 @@ def test_peaks_go_to_a_format_of_the_table(rank: int, tmp_path: Path) -> None:
     found = fcconv.scan(model, image)
     peaks = found.peaks(found.labels, 0)
     assert peaks
-    found.write_peaks(tmp_path / "python.txt", peaks)
+    found.write_peaks(tmp_path / "python.list", peaks)
     words = ["scan", *map(str, (model, image)), "--threshold", "0", "--peaks"]
-    assert app.run([*words, str(tmp_path / "shell.TXT")]) == 0
-    for name in ("python.txt", "shell.TXT"):
+    assert app.run([*words, str(tmp_path / "shell.LIST")]) == 0
+    for name in ("python.list", "shell.LIST"):
         assert (tmp_path / name).read_text() == lines(peaks, rank, None)
 
 
@@ -107,9 +107,9 @@ def test_peaks_go_to_a_format_of_the_table(rank: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("peaks.TXT", "--peaks: text has one or two axes, the peaks have 3: write them to .csv"),
+        ("peaks.LIST", "--peaks: text has one or two axes, the peaks have 3: write them to .csv"),
         ("peaks.GeoJSON", "--peaks: GeoJSON has two axes, the peaks have 3: write them to .csv"),
-        ("peaks.xml", " or .txt"),
+        ("peaks.xml", " or .list"),
     ],
 )
 def test_peaks_that_a_format_can_not_hold_are_refused_before_a_scan(

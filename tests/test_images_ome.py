@@ -374,16 +374,21 @@ def test_stacks_of_imagej_without_a_unit(told: dict[str, str], tmp_path: Path) -
 
 
 def test_a_scan_of_all_planes_is_that_of_each() -> None:
-    network = small_network()
-    two = np.ascontiguousarray(STACK[:, :2])
-    given: Any = {"engine": "numpy", "layout": "TCDHW"}
+    network, two = small_network(pad=1), STACK[:, :2].astype(np.float32)
+    two[1, 0, 2, 5, 5] = np.nan  # one plane has windows without a score
+    given: Any = {"engine": "numpy", "layout": "TCDHW", "windows": "shared"}
+    given["region"] = (slice(0, 30), slice(0, 40))
     found = fcconv.scan(network, two, z="all", time="all", **given)
     for number, (time, z) in enumerate(np.ndindex(2, 4)):
         one = fcconv.scan(network, two, z=z, time=time, **given)
         of_image = found.of_image(number)
         np.testing.assert_array_equal(of_image.scores[...], one.scores)
-        assert of_image.peaks(one.labels, -1e9) == one.peaks(one.labels, -1e9)
+        assert (of_image.unscored, of_image.outside) == (one.unscored, one.outside)
+        for exact in (False, True):
+            peaks = of_image.peaks(one.labels, -1e9, most=9, exact=exact)
+            assert peaks == one.peaks(one.labels, -1e9, most=9, exact=exact)
         np.testing.assert_array_equal(of_image.overview(), one.overview())
         assert of_image.of_image(0) is of_image
+    assert found.of_image(6).unscored == found.unscored > 0
     with pytest.raises(fcconv.ArgumentError, match="no image 8"):
         found.of_image(8)

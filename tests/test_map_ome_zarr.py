@@ -174,5 +174,8 @@ def test_the_command_writes_the_files_of_each_plane(
     before = tree(tmp_path)
     assert app.run([*words, *files]) == 2
     assert tree(tmp_path) == before
+    assert app.run([*words, "--map", "x.ome.zarr", "--out", "x-1.ome.zarr"]) == 2
+    assert "which is read or takes the scores" in capsys.readouterr().err
+    assert tree(tmp_path) == before
     assert app.run([*words[:-3], "any", *words[-2:]]) == 2
     assert "'any' is not an integer or all" in capsys.readouterr().err

@@ -33,6 +33,18 @@ def test_grey_is_the_luma_of_bt_601() -> None:
     np.testing.assert_array_equal(made, expected[np.newaxis])
 
 
+def test_grey_becomes_three_equal_channels() -> None:
+    preparation = Preparation(rgb=True, mean=(0.1, 0.2, 0.3), std=(1, 2, 3))
+    three = Preparation(mean=(0.1, 0.2, 0.3), std=(1, 2, 3))
+    np.testing.assert_array_equal(
+        preparation.prepared(COLOURS[:1], np.float32),
+        three.prepared(COLOURS[[0, 0, 0]], np.float32),
+    )
+    plain = COLOURS[:1].astype(np.float32)
+    made = Preparation(rgb=True).prepared(plain, np.float32)
+    np.testing.assert_array_equal(made, plain[[0, 0, 0]])
+
+
 @pytest.mark.parametrize(
     ("dtype", "scale"),
     [("u1", 1 / 255), ("u2", 1 / 65535), (">u2", 1 / 65535), ("f4", 1), ("f8", 1)],
@@ -106,6 +118,8 @@ def test_pixels_that_become_infinite(preparation: Preparation, pixel: float, dty
         ({"std": (1, 0)}, "std needs numbers above 0"),
         ({"std": (-1,)}, "std needs numbers above 0"),
         ({"std": (np.inf,)}, "std needs finite"),
+        ({"rgb": "yes"}, "rgb is True or False"),
+        ({"rgb": True, "gray": True}, "choose one"),
     ],
 )
 def test_numbers_that_make_no_sense(arguments: dict[str, Any], said: str) -> None:

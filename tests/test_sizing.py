@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import tifffile
 
 import fcconv
-from fcconv.errors import ArgumentError, FcconvError, ImageError, UnsupportedError
+from fcconv.cli.app import run
+from fcconv.errors import ArgumentError, BackendError, FcconvError, ImageError, UnsupportedError
 from fcconv.images.coordinates import spaced
 from fcconv.images.image import Image
 from fcconv.images.scales import Resized
 from fcconv.images.sizing import open_sized, sized
 from fcconv.images.stored import Stored
+from graphs import Graph
 from regions import HWC, RGB
 from scan_cases import small_network
 
@@ -81,9 +85,8 @@ def test_microns_of_a_tiff(
     path = tmp_path / "a.tif"
     write_tiff(path, HWC, photometric="rgb", **options)
     image = take(path)
-    placed = image.picture.coordinates
-    assert (None if placed is None else placed.spacing) == spacing
-    assert placed is None or placed.unit == "µm"
+    expected = None if spacing is None else spaced(spacing, "µm", ("y", "x"))
+    assert image.picture.coordinates == expected
     assert image.picture.stored.magnification == power
 
 
@@ -232,3 +235,35 @@ def test_results_stay_in_pixels_of_the_image(pyramid: Path, tmp_path: Path) -> N
     again = fcconv.open_scan(out, pyramid)
     assert again.notes == found.notes
     np.testing.assert_array_equal(again.overview(), found.overview())
+
+
+def test_the_command_multiplies_sizes(
+    pyramid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    graph = Graph(3, 6, 5)
+    model, out = tmp_path / "net.onnx", tmp_path / "scores.zarr"
+    onnx.save(graph.model(graph.add("Flatten", "image")), model)
+    words = ["scan", str(model), str(pyramid), "--engine", "numpy", "--stride", "2", "--json"]
+    assert run([*words, "--out", str(out), "--magnification", "20", "--scales", "1,1/2"]) == 0
+    told = json.loads(capsys.readouterr().out)["scans"]
+    assert [scan["scale"] for scan in told] == [0.5, 0.25]
+    assert [scan["size"] for scan in told] == [[45, 35], [22, 17]]
+    written = [str(tmp_path / f"scores-{scale}.zarr") for scale in ("1", "0.5")]
+    assert run(["show", *written, "--image", str(pyramid), "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)["scans"]
+    assert [scan["notes"] for scan in again] == [scan["notes"] for scan in told]
+    assert run([*words, "--mpp", "0.5", "--level", "1"]) != 0
+    assert "level (--level) and mpp (--mpp)" in capsys.readouterr().err
+
+
+def test_slides_without_openslide(
+    pyramid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "openslide", None)
+    slide = pyramid.rename(tmp_path / "a.svs")
+    image = take(slide, mpp=1)
+    assert image.notes[0] == "read by tifffile, as openslide is not installed"
+    np.testing.assert_array_equal(pixels_of(image), PYRAMID[2])
+    (tmp_path / "a.mrxs").touch()
+    with pytest.raises(BackendError, match=r"pip install 'fcconv\[slides\]'"):
+        take(tmp_path / "a.mrxs")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -15,8 +16,9 @@ import pytest
 
 import fcconv
 from fcconv.cli import app
-from fcconv.errors import ImageError
+from fcconv.errors import ImageError, OutputError
 from fcconv.images import volumes
+from fcconv.images.coordinates import spaced
 from fcconv.images.image import Image
 from fcconv.images.opening import open_images
 from regions import check_regions, whole
@@ -80,7 +82,8 @@ def test_volumes_are_turned_as_nibabel_turns_them(tmp_path: Path) -> None:
             assert (image.coordinates.names, image.coordinates.unit) == (("x", "y", "z"), "mm")
             found = [image.coordinates.at(voxel + 0.5) for voxel in at]  # exact: powers of two
             np.testing.assert_array_equal(found, nib.affines.apply_affine(expected.affine, at))
-    check_regions(take(path), np.asarray(turned.dataobj)[np.newaxis])
+    expected = np.asarray(nib.as_closest_canonical(nib.load(path)).dataobj)
+    check_regions(take(path), expected[np.newaxis])
     assert take(path).identity() != take(path, orientation="file").identity()
 
 
@@ -117,7 +120,8 @@ def test_units_and_what_a_file_leaves_open(tmp_path: Path) -> None:
     assert nib.aff2axcodes(stored.affine) == ("L", "A", "S")
     assert image.notes[1] == "the file does not say how it lies in a body"
     assert image.coordinates is not None
-    assert image.coordinates.at((1.5, 0.5, 0.5)) == (2, 0, 0)
+    assert not image.coordinates.is_placed
+    assert image.coordinates.at((1, 0, 0)) == (2, 0, 0)
 
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf, 0])
@@ -162,6 +166,12 @@ def test_planes_of_a_volume_lie_where_they_did(tmp_path: Path) -> None:
     assert image.coordinates is not None
     assert image.coordinates.names == ("x", "y")
     assert image.coordinates.at((0.5, 1.5)) == (2, -28)  # a row is of one y
+    by_z = take(path, 2, z=5)
+    check_regions(by_z, whole(image))
+    assert by_z.coordinates == image.coordinates
+    slices, is_batch = open_images(path, 2, z="all")
+    assert (len(slices), is_batch) == (SHAPE[2], True)
+    check_regions(slices[5], whole(image))
 
 
 def test_damaged_volumes_say_so_in_one_line(tmp_path: Path) -> None:
@@ -194,12 +204,14 @@ def test_what_is_compressed_is_decompressed_once(tmp_path: Path) -> None:
     model.write_bytes(network.SerializeToString())
     with mock.patch.object(volumes, "_unpack", wraps=volumes._unpack) as unpacked, cut_into(4):
         found = fcconv.scan(network, path, engine="numpy", out=tmp_path / "scores.zarr")
-        fcconv.open_scan(tmp_path / "scores.zarr", path).overview()
+        opened_again = fcconv.open_scan(tmp_path / "scores.zarr", path)
+        np.testing.assert_array_equal(opened_again.overview(), found.overview())
         assert unpacked.call_count == 1
-        del found
+        again = tmp_path / "again.nii.gz"  # which nothing holds open
+        again.write_bytes(path.read_bytes())
         words = ["--peaks", "peaks.csv", "--heatmap", "heat.png", "--map", "map.nii"]
         words = [str(tmp_path / word) if "." in word else word for word in words]
-        assert app.run(["scan", str(model), str(path), "--engine", "numpy", *words]) == 0
+        assert app.run(["scan", str(model), str(again), "--engine", "numpy", *words]) == 0
         assert unpacked.call_count == 2
 
 
@@ -226,18 +238,50 @@ def test_scores_lie_on_the_volume(suffix: str, where: str, tmp_path: Path) -> No
     scores = np.asarray(written.dataobj)
     np.testing.assert_array_equal(np.moveaxis(scores, -1, 0), found.scores[...])
     turned = nib.as_closest_canonical(stored)
-    to_voxels = np.linalg.inv(turned.affine)
     score = fcconv.compile(network, "numpy")
     pixels = np.asarray(turned.dataobj)
     for cell in [(0, 0, 0), tuple(n - 1 for n in found.cells), (1, 2, 1)]:
-        centre = nib.affines.apply_affine(to_voxels @ written.affine, cell)
-        first = centre - (np.array(found.window) - 1) / 2
-        np.testing.assert_allclose(first, np.rint(first), rtol=0, atol=1e-4)
-        box = tuple(
-            slice(int(k), int(k) + n) for k, n in zip(np.rint(first), found.window, strict=True)
+        first = np.multiply(cell, found.stride)
+        centre = first + (np.array(found.window) - 1) / 2
+        np.testing.assert_array_equal(  # exact: powers of two
+            nib.affines.apply_affine(written.affine, cell),
+            nib.affines.apply_affine(turned.affine, centre),
         )
+        box = tuple(slice(k, k + n) for k, n in zip(first, found.window, strict=True))
         np.testing.assert_array_equal(score(pixels[None][(slice(None), *box)])[0], scores[cell])
+    if where != "array":
+        found.write_map(tmp_path / "map.csv")
+        head, line = (tmp_path / "map.csv").read_text(encoding="utf-8").splitlines()[:2]
+        told = dict(zip(head.split(","), line.split(","), strict=True))
+        corner = nib.affines.apply_affine(turned.affine, (-0.5, -0.5, -0.5))
+        assert [float(told[f"{name}_mm"]) for name in "xyz"] == corner.tolist()
     (extension,) = written.header.extensions
     assert json.loads(extension.get_content()) == {"labels": ["é", "b"], "measure": "score"}
     assert written.header.get_xyzt_units()[0] == ("unknown" if where == "array" else "mm")
     assert int(written.header["sform_code"]) == 2
+
+
+def test_scores_of_other_types_units_and_orders_of_axes(tmp_path: Path) -> None:
+    image = volume((11, 10, 13)).astype(np.float32)
+    network = small_network(rank=3, layout="none")
+    found = fcconv.scan(network, image, engine="numpy")
+    one = np.asarray(found.scores[:1])
+    microns = spaced((4, 0.5, 0.25), "µm", ("z", "y", "x"), (8, 2, 1))
+    for dtype, stored in [("f2", "f4"), ("f8", "f8"), ("i4", "i4"), ("?", "f4")]:
+        scores = one.astype(dtype)
+        plain = replace(found, outputs={"y": scores}, labels=("a",), coordinates=microns)
+        plain.write_map(tmp_path / "map.nii")
+        written = nib.load(tmp_path / "map.nii")
+        assert (written.shape, written.get_data_dtype()) == (found.cells, np.dtype(stored))
+        np.testing.assert_array_equal(np.asarray(written.dataobj), scores[0])
+    (d, h, w), (depth, height, width) = found.stride, found.window
+    expected = [
+        [0, 0, w * 0.25, 1 + width / 2 * 0.25],
+        [0, h * 0.5, 0, 2 + height / 2 * 0.5],
+        [d * 4, 0, 0, 8 + depth / 2 * 4],
+    ]
+    rounded = 2**-24 * (1 + 2**-20)  # to float32, of what was rounded to float64 before
+    np.testing.assert_allclose(written.affine[:3], np.array(expected) * 0.001, rtol=rounded, atol=0)
+    flat = fcconv.scan(small_network(), np.zeros((2, 30, 30), np.float32), engine="numpy")
+    with pytest.raises(OutputError, match="NIfTI holds no scores along 2 axes: write them to"):
+        flat.write_map(tmp_path / "map.nii")

@@ -18,12 +18,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
+import PIL.Image
 import tifffile
 
 import fcconv
 from fcconv.backend import to_numpy, without_gradients
 from fcconv.cli import app
 from fcconv.graph.engines.compiled import Compiled
+from fcconv.images.sizing import open_sized
 from fcconv.scanning.network import as_network
 from fcconv.scanning.network_layout import NetworkLayout
 from fcconv_bench import networks
@@ -78,8 +80,8 @@ class Image:
         return replace(self, size=(min(self.size[0], most), min(self.size[1], most)))
 
     def can(self, _way: str, engine: str) -> bool:
-        """Whether it is measured with an engine: commands are with the fastest."""
-        return engine == "onnxruntime" or self.group not in WRITTEN
+        """Whether it is measured with an engine: commands and slides are with the fastest."""
+        return engine == "onnxruntime" or self.group not in {**WRITTEN, **SLIDES}
 
     def prepare(self, way: str, engine: str) -> Prepared:
         """Make image and network; scores that stay in memory count as what a scan takes."""
@@ -103,6 +105,26 @@ class Image:
                     photometric="rgb" if self.channels == 3 else "minisblack",
                     compression="zlib", compressionargs={"level": 1},
                 )  # fmt: skip
+        return str(path)
+
+    def slide(self) -> str:
+        """Write a slide in tiles of JPEG, a pixel of which is a quarter or half of one scanned."""
+        times = SLIDES[self.group]
+        path, tile = Path(temporary(f"{self.name.rpartition(' ')[2]}x{times}.svs")), 256
+        # as smooth as tissue: noise of one pixel would take JPEG longer than any picture
+        noise = np.random.default_rng(0).integers(0, 256, (tile // 4, tile // 4, 3), np.uint8)
+        smooth = np.asarray(PIL.Image.fromarray(noise).resize((tile, tile)))
+        levels = [tuple(n * times for n in self.size), self.size][: times // 2]
+        title = "Aperio Image Library v11\r\n|MPP = "
+        if not path.exists():
+            with tifffile.TiffWriter(path, bigtiff=True) as file:
+                for height, width in levels:
+                    file.write(
+                        itertools.repeat(smooth, -(-height // tile) * -(-width // tile)),
+                        shape=(height, width, 3), dtype=np.uint8, tile=(tile, tile),
+                        photometric="rgb", compression="jpeg", compressionargs={"level": 80},
+                        description=f"{title}{1 / times}", metadata=None,
+                    )  # fmt: skip
         return str(path)
 
 
@@ -162,6 +184,17 @@ def _from_file(image: Image, engine: str) -> Call:
     return partial(fcconv.scan, image.network(), image.tiff(), engine=engine, stride=stride, **out)
 
 
+def _of_slide(image: Image, engine: str) -> Call:
+    stride = image.stride
+    return partial(fcconv.scan, image.network(), image.slide(), engine=engine, stride=stride, mpp=1)
+
+
+def _of_pixels(image: Image, engine: str) -> Call:
+    (opened,), _ = open_sized(image.slide(), 2, mpp=1)
+    pixels, _ = opened.read_valid(tuple(slice(0, n) for n in opened.size), None)
+    return partial(fcconv.scan, image.network(), pixels, engine=engine, stride=image.stride)
+
+
 def _command(image: Image, engine: str) -> Call:
     model, written = temporary("model.onnx"), WRITTEN[image.group]
     onnx.save(image.network(), model)
@@ -187,6 +220,12 @@ CUT_OUT = "windows cut out, over a loop"
 EVERY_PIXEL = "every pixel, over bare products"
 FILE = "BigTIFF to zarr, over reading"
 
+SLIDES = {
+    "slide at its level by 4, over its pixels in memory": 4,
+    "slide resampled by 2, over its pixels in memory": 2,
+}
+"""How many pixels of a slide are one that is scanned, along each axis."""
+
 WRITTEN = {
     f"command for {what}, over scoring": what for what in ("scores", "files", "scores and files")
 }
@@ -196,6 +235,7 @@ COMPARED: dict[str, dict[str, Callable[[Image, str], Call]]] = {
     CUT_OUT: {PLAIN: _loop, SCAN: _cut_out},
     EVERY_PIXEL: {PLAIN: _products, SCAN: _tiles},
     FILE: {PLAIN: _read, SCAN: _from_file},
+    **{group: {PLAIN: _of_pixels, SCAN: _of_slide} for group in SLIDES},
     **{group: {PLAIN: _from_file, SCAN: _command} for group in WRITTEN},
 }
 
@@ -209,6 +249,7 @@ def suite() -> Suite[Image]:
         *(Image(CUT_OUT, networks.padded, (side, side), stride) for stride, side in cut_out),
         Image(EVERY_PIXEL, networks.bailer, (720 + 14, 1080 + 14), 1),
         *(Image(FILE, networks.colour, (n, n), 4) for n in (5_000, 10_000, 20_000)),
+        *(Image(group, networks.colour, (4096, 4096), 4) for group in SLIDES),
         *(Image(group, networks.grey, (12_288, 12_288), 24) for group in (scores, both)),
         *(Image(group, networks.thousand_classes, (908, 908), 4) for group in (files, both)),
     )

@@ -66,14 +66,15 @@ WANTED = (
     click.option(
         "--peaks",
         type=FILE,
-        help="Writes the strongest windows, 100,000 at most: a .geojson or .csv. Peaks are looked "
-        "for with this option, the following three, --heatmap and --report.",
+        help="Writes the strongest windows, 100,000 at most: a .geojson or .csv, of a recording a "
+        ".txt for Audacity or a .selections.txt for Raven. Peaks are looked for with this option, "
+        "the following three, --heatmap and --report.",
     ),
     click.option(
         "--map",
         type=FILE,
         help="Writes the scores of all windows for other programs, where in the world they lie: a "
-        ".csv, or of a volume a .nii or .nii.gz.",
+        ".csv, an .ome.zarr, or of a volume a .nii or .nii.gz.",
     ),
     click.option("--threshold", type=float, show_default="0.5", help="Lowest score of a peak."),
     click.option(

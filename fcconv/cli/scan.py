@@ -213,6 +213,14 @@ class Plane(click.ParamType["int | str"]):
     help="Which way D, H, W of a volume run: to right, anterior, superior, or as in its file; by "
     "default ras.",
 )
+@click.option(
+    "--rate",
+    type=click.IntRange(min=1),
+    help="Samples a second that the network was trained at, to which sound is resampled.",
+)
+@click.option(
+    "--mono", is_flag=True, flag_value=True, default=None, help="The mean of a sound's channels."
+)
 @click.option("--labels", type=Names(), help="Names of the network's classes: cat,dog.")
 @click.option(
     "--activation",

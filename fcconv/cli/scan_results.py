@@ -12,6 +12,7 @@ from fcconv.cli.output import results
 from fcconv.images.layouts import unit
 from fcconv.remote import Place
 from fcconv.report.picture import in_no_window
+from fcconv.report.units import heading, in_units, in_words, sizes_in_words
 from fcconv.scanning.peaks import Peak
 from fcconv.scanning.result import Scan
 
@@ -53,8 +54,13 @@ def facts(scans: Sequence[Scan], peaks: Sequence[Peaks]) -> dict[str, Any]:
     """
     told: dict[str, Any] = {"scans": list(map(_facts, scans)), "peaks": None}
     if peaks:
+        placed = scans[0].coordinates
         told["peaks"] = [
-            {**asdict(peak), **({"image": number} if scans[0].lead() else {})}
+            {
+                **asdict(peak),
+                "coordinates": in_units(placed, peak.box) or None,
+                **({"image": number} if scans[0].lead() else {}),
+            }
             for number, peak in _together(peaks)
         ]
         told["weaker_left_out"] = any(found.cut for found in peaks)
@@ -77,6 +83,7 @@ def _facts(found: Scan) -> dict[str, Any]:
         **{name: getattr(found, name) for name in names},
         "cells": found.cells,
         "outputs": shapes,
+        "coordinates": None if found.coordinates is None else found.coordinates.told(),
         "audit": None if found.audit is None else asdict(found.audit),
     }
 
@@ -111,9 +118,11 @@ def _table(found: Scan) -> Table:
     count = f"{found.scores.shape[0]} images of a batch, each " if found.lead() else ""
     rows = {
         "image": f"{count}{_times(found.size)} {what}"
-        + ("" if found.scale == 1 else f", times {found.scale:g}"),
+        + ("" if found.scale == 1 else f", times {found.scale:g}")
+        + _placed(found, found.size),
         f"{what} before the network": found.preparation,
-        "windows": f"{cells} of {_times(found.window)} {what}, {_times(found.stride)} apart",
+        "windows": f"{cells} of {_times(found.window)} {what}{_placed(found, found.window)}, "
+        f"{_times(found.stride)} apart{_placed(found, found.stride)}",
         "scored": SCORED[found.windows],
         "every score equals its crop's": "yes" if found.exact else "no",
         "without a score": f"{found.unscored:,} windows, in which {what} have no value"
@@ -148,13 +157,21 @@ def _strongest(peaks: Sequence[Peaks], scan: Scan) -> Table:
     if len(listed) > SHOWN_PEAKS:
         title += f", the strongest {SHOWN_PEAKS}"
     table = Table(title=title, title_justify="left")
-    image = ["image"] if batched else []
-    for heading in (*image, "class", "score", f"{unit(len(scan.size))} along each axis"):
-        table.add_column(heading)
+    image, placed = ["image"] if batched else [], scan.coordinates
+    units = [] if placed is None else [heading(placed)]
+    for column in (*image, "class", "score", f"{unit(len(scan.size))} along each axis", *units):
+        table.add_column(column)
     for number, peak in listed[:SHOWN_PEAKS]:
         box = " x ".join(f"{start:.0f} to {stop:.0f}" for start, stop in peak.box)
-        table.add_row(*([str(number)] if batched else []), peak.label, f"{peak.score:.3g}", box)
+        where = [] if placed is None else [in_words(placed, peak.box)]
+        which = [str(number)] if batched else []
+        table.add_row(*which, peak.label, f"{peak.score:.3g}", box, *where)
     return table
+
+
+def _placed(found: Scan, sizes: Sequence[int]) -> str:
+    """Say how long pixels of what was scanned are in the world, if that is known."""
+    return sizes_in_words(found.coordinates, [n / found.scale for n in sizes])
 
 
 def _times(numbers: Sequence[int]) -> str:

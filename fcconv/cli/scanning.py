@@ -83,8 +83,10 @@ def scan_and_show(options: Options) -> int:
         )
     network = network_of(options)
     sizes, outs = _sizes(options, network), outs_of(options)
-    for number in range(len(sizes[0]) if isinstance(sizes[0], list) else 0):
-        options.wanted.of_image(number).check_files([options.model, options.image])
+    kept = [options.model, options.image, *(out for out in outs if out is not None)]
+    numbers = range(len(sizes[0]) if isinstance(sizes[0], list) else 0)
+    for wanted in [options.wanted.of_image(k) for k in numbers] or [options.wanted]:
+        wanted.check_files(kept)
     certificate = _certificate(network, options.seed) if options.wanted.report is not None else None
     deliver(options.wanted, _scanned(options, network, sizes, outs), outs, certificate)
     return 0
@@ -109,6 +111,7 @@ def _sizes(options: Options, network: Network) -> Sequence[Sized]:
     """Open the image or the batch in all sizes, and check that windows fit in."""
     with explained(network):
         images, batched = open_sized(options.image, len(network.window), **options.reading)
+    options.wanted.check_units(len(images[0].size), images[0].picture.coordinates)
     sizes = [
         [image if scale == 1 else resized(image, scale) for image in images]
         for scale in options.scales

@@ -20,7 +20,9 @@ def show_again(scores: Sequence[Place], image: Place | None, wanted: Wanted) -> 
             raise click.UsageError(f"{option} draws scores over what was scanned: give --image")
     scans = [open_scan(path, image) for path in scores]
     _check_alike(scores, scans)
-    wanted.check_classes(scans[0].labels, len(scans[0].size))
+    rank = len(scans[0].size)
+    wanted.check_classes(scans[0].labels, rank)
+    wanted.check_units(rank, scans[0].coordinates)
     deliver(wanted, scans, ())
     return 0
 

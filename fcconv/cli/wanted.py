@@ -14,13 +14,14 @@ from fcconv.cli.network import print_json
 from fcconv.cli.output import progress
 from fcconv.cli.scan_results import Peaks, facts, show
 from fcconv.errors import OutputError
+from fcconv.images.coordinates import Coordinates
 from fcconv.remote import Place
 from fcconv.report.blocks import ranges
 from fcconv.report.files import check_writable, named, suffix_of
 from fcconv.report.heatmap import write_heatmap
 from fcconv.report.maps import MAP_FORMATS, map_format, write_map
 from fcconv.report.page import PAGES, write_page
-from fcconv.report.peak_files import PEAK_FORMATS, peak_format
+from fcconv.report.peak_files import PEAK_FORMATS, check_unit, peak_format
 from fcconv.scanning.peaks import Peak, merge_peaks
 from fcconv.scanning.result import Scan
 
@@ -71,7 +72,9 @@ class Wanted:
             if path is None:
                 continue
             if path.resolve() in [other.resolve() for other in read if isinstance(other, Path)]:
-                raise click.BadParameter(f"it would replace {path}, an input", param_hint=option)
+                raise click.BadParameter(
+                    f"it would replace {path}, which is read or takes the scores", param_hint=option
+                )
             if not suffix_of(path.name, known):
                 raise click.BadParameter(
                     f"{path} needs to end in {named(known)}", param_hint=option
@@ -113,6 +116,14 @@ class Wanted:
                 _ = path and check(path.name, rank)
             except OutputError as error:
                 raise click.BadParameter(str(error), param_hint=option) from error
+
+    def check_units(self, rank: int, coordinates: Coordinates | None) -> None:
+        """Check that files whose places are in units can be written."""
+        if self.peaks is not None:
+            try:
+                check_unit(self.peaks.name, rank, coordinates)
+            except OutputError as error:
+                raise click.BadParameter(str(error), param_hint="--peaks") from error
 
 
 def _numbered(path: Path | None, number: int, suffixes: Iterable[str]) -> Path | None:

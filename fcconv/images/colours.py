@@ -41,7 +41,8 @@ class Inverted:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Data type of the entries."""
-        return np.dtype(self.array.dtype)
+        dtype: np.dtype[Any] = self.array.dtype
+        return dtype
 
     @property
     def chunks(self) -> tuple[int, ...] | None:

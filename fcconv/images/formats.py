@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from fcconv.errors import FcconvError, ImageError
+from fcconv.images.libraries import reason
 from fcconv.images.pictures import open_picture
 from fcconv.images.raw import Turned, open_raw
 from fcconv.images.reading import ANY_IMAGE, Reading
-from fcconv.images.slides import dicom_in, open_slide, open_tiff_slide
-from fcconv.images.sounds import open_sound
+from fcconv.images.slides import dicom_in, files_beside, open_slide, open_tiff_slide
+from fcconv.images.sounds import is_sound, open_sound
 from fcconv.images.stored import Stored, check_series, stamp
 from fcconv.images.tiff import open_tiff
 from fcconv.images.volumes import open_volume
@@ -56,9 +57,13 @@ def open_file(path: Place, reading: Reading) -> Stored:
         raise ImageError(f"{path} can't be read: {reason(error)}") from error
 
 
-def reason(error: Exception) -> str:
-    """Return what an error says, in one line, or its name where it says nothing."""
-    return " ".join(str(error).split()) or type(error).__name__
+def files_of(path: Path) -> list[Path]:
+    """Return the files that hold an image, the one that names it first; they need not exist."""
+    return [path, *(_format(path).beside(path) if path.exists() else ())]
+
+
+def _alone(_path: Path) -> Iterable[Path]:
+    return ()
 
 
 @dataclass(frozen=True)
@@ -71,10 +76,13 @@ class Format:
         ``open(path, reading)`` opens a file of it.
     takes : set of str
         What of a reading says how its files are opened, beside what does of all images.
+    beside : callable
+        ``beside(path)`` returns the other files that hold what a file of it names.
     """
 
     open: Callable[[Any, Reading], Stored]
     takes: Set[str] = frozenset()
+    beside: Callable[[Path], Iterable[Path]] = _alone
 
 
 def _format(path: Place) -> Format:
@@ -94,8 +102,11 @@ def _format(path: Place) -> Format:
     for suffix, found in OPENERS.items():
         if path.name.lower().endswith(suffix):
             return found
+    if is_sound(path):
+        return SOUND
     raise ImageError(
-        f"{path} has a suffix of no known format ({', '.join(OPENERS)}): rename or convert it"
+        f"{path} has a suffix of no known format ({', '.join(OPENERS)}), and is not a sound that "
+        f"soundfile reads: rename or convert it"
     )
 
 
@@ -117,8 +128,9 @@ ZARR = ("zarr.json", ".zarray", ".zgroup")
 ZARR_FORMAT = Format(open_zarr, {"series"})
 TIFF = Format(open_tiff, {"series"})
 TIFF_SLIDE = Format(open_tiff_slide, {"series"})
-SLIDE = Format(open_slide)
+SLIDE = Format(open_slide, beside=files_beside)
 PICTURE = Format(open_picture, {"series"})
+SOUND = Format(open_sound, {"rate", "mono"})
 
 OPENERS: dict[str, Format] = {
     **dict.fromkeys((".tif", ".tiff", ".btf"), TIFF),
@@ -126,7 +138,7 @@ OPENERS: dict[str, Format] = {
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif"), PICTURE),
     **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm", ".jp2"), PICTURE),
     ".npy": Format(_open_npy),
-    **dict.fromkeys((".wav", ".flac", ".ogg"), Format(open_sound)),
+    **dict.fromkeys((".wav", ".flac", ".mp3", ".ogg", ".opus"), SOUND),
     **dict.fromkeys((".mrxs", ".vms", ".vmu", ".svslide", ".dcm"), SLIDE),
     **dict.fromkeys((".nii", ".nii.gz"), Format(open_volume, {"orientation"})),
 }

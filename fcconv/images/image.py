@@ -15,8 +15,8 @@ from fcconv.errors import ImageError
 from fcconv.images.blocks import blocks
 from fcconv.images.channels import runs
 from fcconv.images.coordinates import Coordinates, spaced
-from fcconv.images.formats import reason
 from fcconv.images.layouts import unit
+from fcconv.images.libraries import reason
 from fcconv.images.mapped import is_whole, release
 from fcconv.images.missing import Mask, cleared, without_value
 from fcconv.images.overviews import envelope, sampled
@@ -120,6 +120,8 @@ class Image:
         if self.stored.alpha and self.chosen is None:
             return "without layout, opacity is left out"
         ways = [] if self.stored.axes else ["say with layout (--layout) which axis holds them"]
+        if needed == 1 and (placed := self.stored.coordinates) is not None and placed.unit == "s":
+            ways.append("mono=True (--mono) takes their mean")
         if needed < self._entries:
             told = ",".join(str(k + 1) for k in range(needed))
             ways.append(f"channels (--channels {told}) takes {needed} of its {self._entries}")

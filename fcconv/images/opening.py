@@ -15,9 +15,10 @@ import numpy as np
 from fcconv.backend import library, to_numpy
 from fcconv.errors import ImageError
 from fcconv.images.channels import find_channels
-from fcconv.images.formats import open_file, reason
+from fcconv.images.formats import files_of, open_file
 from fcconv.images.image import Image
 from fcconv.images.layouts import ALL, PLANES, find_axes, unit
+from fcconv.images.libraries import reason
 from fcconv.images.reading import ANY_IMAGE, Reading, as_reading
 from fcconv.images.stored import Stored
 from fcconv.images.watched import Watched
@@ -31,9 +32,9 @@ def open_images(source: Any, rank: int, **reading: Unpack[Reading]) -> tuple[lis
     ----------
     source : array, str or path
         Anything with ``shape``, ``dtype`` and slices (NumPy, JAX, PyTorch, Zarr, HDF5, ...); or a
-        file that Pillow, tifffile, NumPy, soundfile or nibabel reads, or a Zarr folder, or the
-        address of one, such as ``s3://bucket/slide.zarr``. Pixels are read by region, but those of
-        Pillow's formats all at once.
+        file that Pillow, tifffile, openslide, NumPy, soundfile or nibabel reads, or a Zarr folder,
+        or the address of one, such as ``s3://bucket/slide.zarr``. Pixels are read by region, but
+        those of Pillow's formats all at once.
     rank : int
         Axes that the network slides along, 1 to 3.
     **reading
@@ -62,14 +63,14 @@ def open_images(source: Any, rank: int, **reading: Unpack[Reading]) -> tuple[lis
     >>> images[0].channels, images[0].size, batch
     (3, (400, 600), False)
     """
-    asked = as_reading({**reading})
+    asked: Reading = as_reading({**reading})
     layout, page = asked.get("layout"), asked.get("page")
     if isinstance(source, Remote) or is_remote(source):
         place = source if isinstance(source, Remote) else Remote(source)
         name, stored, watched = place.name, open_file(place, asked), Watched()
     elif isinstance(source, (str, os.PathLike)):
         path = Path(source)
-        watched = Watched.at(path)
+        watched = Watched.at(*files_of(path))
         name, stored = path.name, open_file(path, asked)
     else:
         name, stored, watched = "array", _array(source, asked), Watched()
@@ -89,7 +90,8 @@ def open_images(source: Any, rank: int, **reading: Unpack[Reading]) -> tuple[lis
         count = shape[axes.index("C")] if "C" in axes else 1
         chosen = find_channels(name, asked["channels"], count, stored.channel_names)
         numbers = tuple(place + 1 for place in chosen)
-        asked, name = {**asked, "channels": numbers}, f"{name}, channels {_listed(numbers)}"
+        asked = {**asked, "channels": numbers}
+        name += f", channels {_listed(numbers)}"
     alpha = stored.alpha and layout is None and chosen is None and "C" in axes
     letters = axes.replace("N", ".").replace("*", ".")
     image = Image(name, stored, letters, at, alpha, watched, asked, chosen)

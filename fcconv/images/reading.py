@@ -51,6 +51,11 @@ class Reading(TypedDict, total=False):
     orientation : {"ras", "file"}
         Which way the axes D, H and W of a volume run: to a body's right, to anterior and to
         superior, by default, or as they are stored.
+    rate : int
+        Samples a second of sound that the network takes: a file of another rate is resampled, and
+        results are in samples of this rate; by default the file's own.
+    mono : bool
+        Whether the mean of the channels of sound is taken.
     """
 
     layout: str | None
@@ -64,6 +69,8 @@ class Reading(TypedDict, total=False):
     z: int | str | None
     time: int | str | None
     orientation: str | None
+    rate: int | None
+    mono: bool | None
 
 
 ANY_IMAGE = {

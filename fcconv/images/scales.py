@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,10 @@ from fcconv.images.missing import Mask, cleared
 
 MAX_SCALE, MIN_SCALE = 16, 1 / 4096
 """Limits of a scale."""
+
+BAND_PIXELS, FEWEST_ROWS = 2**19, 8
+"""Pixels that are resampled together, about, so that what that takes stays in caches; and the rows
+that they become, at least, as each band reads a row or two beyond its ends."""
 
 
 def resized(image: Image | Resized, scale: float) -> Resized:
@@ -120,11 +124,15 @@ class Resized(Derived):
         """Count the bytes that reading a region of so many pixels takes."""
         if self.is_plain:
             return self.image.bytes(pixels)
-        ratio = 1 / self.left
+        (high, wide), ratio = pixels, 1 / self.left
         around = 2 * (math.ceil(max(ratio, 1)) + 1)
         covered = [math.ceil(n * ratio) + around for n in pixels]
-        made = math.prod(covered) + math.prod(pixels)  # in float32; and what has no value
-        return self.image.bytes(covered) + (4 * self.channels + 1) * made
+        rows = min(high, self._rows_of_a_band(wide))
+        read = math.ceil(rows * ratio) + around
+        # of a plane in float32: what is read, again in Pillow, resampled along rows, and along both
+        band = 8 * read * covered[1] + 4 * read * wide + 8 * rows * wide
+        made = high * wide * (self.channels * self.dtype.itemsize + 1)
+        return self.image.bytes(covered) + math.prod(covered) + band + made
 
     def overview(self, most: int) -> np.ndarray:
         """Return the whole image before it is resized, in few pixels."""
@@ -139,17 +147,38 @@ class Resized(Derived):
         """
         if self.is_plain:
             return self.image.read_valid(region, nodata, self.level)
-        places = [self._place(k, part) for k, part in enumerate(region)]
-        covered, box = tuple(part for part, _ in places), [ends for _, ends in places]
+        (down, _), (across, along) = (self._place(k, part) for k, part in enumerate(region))
         size = tuple(part.stop - part.start for part in region)
-        source, missing = self.image.read_valid(covered, nodata, self.level)
-        made = np.stack([_resized(plane, size, box) for plane in source])
-        if self.dtype.kind in "iu":
-            limits = np.iinfo(self.dtype)
-            made = np.clip(np.rint(made), limits.min, limits.max)
-        if missing is not None:
-            missing = _resized(missing, size, box) > 0
-        return cleared(made.astype(self.dtype), missing)
+        source, missing = self.image.read_valid((down, across), nodata, self.level)
+        made = np.empty((self.channels, *size), self.dtype)
+        without = None if missing is None else np.empty(size, bool)
+        for band in self._bands(*region):
+            part, ends = self._place(0, band)
+            here = slice(part.start - down.start, part.stop - down.start)
+            there = slice(band.start - region[0].start, band.stop - region[0].start)
+            box = (ends, along)
+            for plane, target in zip(source, made, strict=True):
+                target[there] = self._rounded(_resized(plane[here], target[there].shape, box))
+            if missing is not None and without is not None:
+                without[there] = _resized(missing[here], without[there].shape, box) > 0
+        return cleared(made, without)
+
+    def _bands(self, rows: slice, columns: slice) -> Iterator[slice]:
+        """Cut rows into bands that are resampled together."""
+        count = self._rows_of_a_band(columns.stop - columns.start)
+        for start in range(rows.start, rows.stop, count):
+            yield slice(start, min(start + count, rows.stop))
+
+    def _rows_of_a_band(self, columns: int) -> int:
+        return max(int(BAND_PIXELS * min(self.left, 1) ** 2 / max(columns, 1)), FEWEST_ROWS)
+
+    def _rounded(self, pixels: np.ndarray) -> np.ndarray:
+        """Return pixels that fit the data type."""
+        if self.dtype.kind not in "iu":
+            return pixels
+        limits = np.iinfo(self.dtype)
+        made: np.ndarray = np.clip(np.rint(pixels), limits.min, limits.max)
+        return made
 
     def _place(self, axis: int, part: slice) -> tuple[slice, tuple[float, float]]:
         """Find what a region covers along an axis: the pixels to read, and its place in them."""

@@ -8,6 +8,7 @@ from typing import Any, Unpack
 from fcconv.arguments import as_integer, as_number
 from fcconv.errors import ArgumentError, ImageError, UnsupportedError
 from fcconv.images.image import Image
+from fcconv.images.lengths import MICRONS
 from fcconv.images.opening import open_images
 from fcconv.images.reading import Reading
 from fcconv.images.scales import Resized, factors_of, resized
@@ -22,9 +23,6 @@ scanners of one power differ by as much."""
 
 MICRONS_OF_POWER_1 = 10.0
 """Microns a pixel, times the power of an objective: 0.5 at 20, 0.25 at 40."""
-
-MICRONS = {"nm": 1e-3, "µm": 1.0, "mm": 1e3, "m": 1e6}
-"""Microns in the units of coordinates."""
 
 
 def open_sized(
@@ -136,7 +134,8 @@ def _microns(image: Image) -> float:
         If that is not known, or pixels are not square.
     """
     told = image.coordinates
-    if told is None or told.unit not in MICRONS:
+    # along an axis of which a file says nothing, pixels are NaN apart
+    if told is None or told.unit not in MICRONS or not all(map(math.isfinite, told.spacing)):
         found = image.stored.doubted
         if told is not None:
             found = f"its pixels are {' x '.join(f'{n:g}' for n in told.spacing)} {told.unit}"

@@ -13,6 +13,7 @@ import numpy as np
 
 from fcconv.errors import BackendError, ImageError
 from fcconv.images.coordinates import Coordinates, spaced
+from fcconv.images.libraries import needed, reason
 from fcconv.images.reading import Reading
 from fcconv.images.stored import MOST_CHUNK, Stored, stamp
 from fcconv.images.tiff import open_tiff
@@ -32,12 +33,7 @@ SIDES = ("height", "width")
 
 def open_slide(path: Path, _reading: Reading) -> Stored:
     """Open a slide by openslide; of a folder, the slide whose files it holds."""
-    try:
-        import openslide
-    except ModuleNotFoundError as error:
-        raise BackendError(
-            f"{path} is read by openslide, which is not installed: pip install 'fcconv[slides]'"
-        ) from error
+    openslide = needed("openslide", "slides")
     slide, file = _opened(openslide, path)
     slide.set_cache(openslide.OpenSlideCache(CACHE_BYTES))
     told: Mapping[str, str] = slide.properties
@@ -57,16 +53,18 @@ def open_slide(path: Path, _reading: Reading) -> Stored:
 
 def open_tiff_slide(path: Path, reading: Reading) -> Stored:
     """Open a slide in a TIFF: by openslide where it is there and knows it, else by tifffile."""
-    if "series" in reading:  # of which openslide knows one
+    if {"series", "page"} & reading.keys():  # of which openslide knows one
         return open_tiff(path, reading)
     try:
-        import openslide
-    except ModuleNotFoundError:
+        openslide = needed("openslide")
+    except BackendError:
         return open_tiff(path, reading, ["read by tifffile, as openslide is not installed"])
     try:
         return open_slide(path, reading)
     except openslide.OpenSlideError as error:
-        return open_tiff(path, reading, [f"read by tifffile, as openslide does not: {error}"])
+        return open_tiff(
+            path, reading, [f"read by tifffile, as openslide does not: {reason(error)}"]
+        )
 
 
 def _opened(openslide: Any, path: Path) -> tuple[Any, Path]:
@@ -77,6 +75,21 @@ def _opened(openslide: Any, path: Path) -> tuple[Any, Path]:
         if openslide.OpenSlide.detect_format(file) is not None:
             return openslide.OpenSlide(file), file
     raise ImageError(f"{path} holds DICOM, but no slide: give a file of one")
+
+
+def files_beside(path: Path) -> list[Path]:
+    """Return the files of a slide beside the one that names it.
+
+    Those of MRXS lie in a folder of its name, of VMS and VMU beside it under names that begin with
+    its own, of DICOM in one folder.
+    """
+    suffix = path.suffix.lower()
+    if path.is_dir() or suffix == ".dcm":
+        return list(dicom_in(path if path.is_dir() else path.parent))
+    if suffix == ".mrxs":
+        folder = path.with_suffix("")
+        return list(folder.iterdir()) if folder.is_dir() else []
+    return [file for file in path.parent.iterdir() if file.name.startswith(path.stem)]
 
 
 def dicom_in(folder: Path) -> Iterator[Path]:
@@ -143,15 +156,10 @@ class Level:
         rows, columns, channels = (
             range(*part.indices(n)) for part, n in zip(index, self.shape, strict=True)
         )
-        made = np.empty((len(rows), len(columns), len(channels)), np.uint8)
-        if not made.size:
-            return made
-        first = rows[0], columns[0]
-        read = self._read(range(first[0], rows[-1] + 1), range(first[1], columns[-1] + 1))
-        made[:] = read[
-            :: rows.step, :: columns.step, channels.start : channels.stop : channels.step
-        ]
-        return made
+        if not (rows and columns and channels):
+            return np.empty((len(rows), len(columns), len(channels)), np.uint8)
+        whole = self._read(range(rows[0], rows[-1] + 1), range(columns[0], columns[-1] + 1))
+        return whole[:: rows.step, :: columns.step, channels.start : channels.stop]
 
     def _read(self, rows: range, columns: range) -> np.ndarray:
         """Read some rows and columns."""

@@ -69,10 +69,11 @@ def _opened(
     number = _largest(tiff.series) if series is None else check_series(path, series, pictures)
     chosen, several = tiff.series[number], len(pictures) > 1
     pages, within = (tiff.pages, tiff.series) if series is None else (chosen.pages, [chosen])
+    asked = reading.get("page")
     # a layout may count other axes as pages
-    paged = "page" in reading and "layout" not in reading and is_document(within, pages)
+    paged = asked is not None and "layout" not in reading and is_document(within, pages)
     if paged:
-        chosen, several = page_of(path, pages, reading["page"]), several and series is not None
+        chosen, several = page_of(path, pages, asked), several and series is not None
     else:
         check_alike(path, chosen)
     page, axes = chosen.keyframe, chosen.axes

@@ -25,6 +25,9 @@ from fcconv.images.watched import Watched
 VOLUMES = {1: "W", 2: "HW", 3: "DHW", 4: "DHWt", 5: "DHWtC"}
 """Axes of a NIfTI file: three in space, then time, then the numbers of a vector."""
 
+SLICED = "WHD"
+"""Axes in space where slices are asked for: x, y, z."""
+
 ORIENTATIONS = ("ras", "file")
 """Whether axes run to right, anterior and superior, or as they are stored."""
 
@@ -51,7 +54,8 @@ UNPACKED_BYTES = 2**22
 def open_volume(path: Path, reading: Reading) -> Stored:
     """Open a NIfTI file, its axes turned to right, anterior and superior if not asked otherwise.
 
-    They become D, H and W, in this order, by flips and transpositions alone.
+    They become D, H and W, in this order, by flips and transpositions alone; where slices are asked
+    for by their z, which is superior, as in any stack.
     """
     orientation = reading.get("orientation", ORIENTATIONS[0])
     if orientation not in ORIENTATIONS:
@@ -62,8 +66,11 @@ def open_volume(path: Path, reading: Reading) -> Stored:
     axes = VOLUMES.get(len(voxels.shape))
     if axes is None:
         raise ImageError(f"{path} has {len(voxels.shape)} axes: save the part to scan by itself")
-    opened = Stored((voxels,), axes, stamp=stamp(path))
-    return _placed(path, opened, image, orientation) if len(axes) >= 3 else opened
+    if len(axes) < 3:
+        return Stored((voxels,), axes, stamp=stamp(path))
+    if "z" in reading:
+        axes = SLICED + axes[3:]
+    return _placed(path, Stored((voxels,), axes, stamp=stamp(path)), image, orientation)
 
 
 def _opened(path: Path) -> tuple[Any, Volume]:
@@ -130,7 +137,8 @@ def _placed(path: Path, stored: Stored, image: Any, orientation: str) -> Stored:
         If it is to be turned, but its affine does not give each axis a direction of its own.
     """
     nibabel = needed("nibabel.orientations")
-    affine, notes = _affine(image.header, image.affine)
+    is_placed = bool(int(image.header["sform_code"]) or int(image.header["qform_code"]))
+    affine, notes = _affine(image, is_placed)
     turns = nibabel.io_orientation(affine) if np.isfinite(affine).all() else np.array([np.nan])
     if np.isnan(turns).any():
         if orientation == "file":
@@ -139,9 +147,10 @@ def _placed(path: Path, stored: Stored, image: Any, orientation: str) -> Stored:
             f"{path} does not say which way each axis runs, its affine is {affine[:3].tolist()}: "
             "orientation='file' (--orientation file) takes them as they are stored"
         )
+    axes = ", ".join(stored.axes[:3])
     told = ", ".join(ENDS[letter] for letter in nibabel.ornt2axcodes(turns))
     if orientation == "file" or (turns == AS_THEY_ARE).all():
-        words = f"voxels are taken as stored: D, H, W run to {told}"
+        words = f"voxels are taken as stored: {axes} run to {told}"
     else:
         (voxels,) = stored.levels
         affine = affine @ nibabel.inv_ornt_aff(turns, voxels.shape[:3])
@@ -149,21 +158,23 @@ def _placed(path: Path, stored: Stored, image: Any, orientation: str) -> Stored:
         turned = Turned(voxels, order, np.flatnonzero(turns[:, 1] < 0).tolist())
         stored = replace(stored, levels=(turned,), stamp=f"{stored.stamp}, turned")
         words = (
-            f"turned, so that D, H, W run to right, anterior, superior: stored, they run to {told} "
+            f"turned, so that {axes} run to right, anterior, superior: stored, they run to {told} "
             "(--orientation file)"
         )
-    placed = Coordinates(("x", "y", "z"), "mm", _from_centres(affine))
+    placed = Coordinates(("x", "y", "z"), "mm", _from_centres(affine), is_placed=is_placed)
     return replace(stored, notes=(words, *notes), coordinates=placed)
 
 
-def _affine(header: Any, affine: np.ndarray) -> tuple[np.ndarray, list[str]]:
+def _affine(image: Any, is_placed: bool) -> tuple[np.ndarray, list[str]]:
     """Return the affine of voxels' centres in mm, and notes on what the file leaves open."""
-    notes = []
-    if not (int(header["sform_code"]) or int(header["qform_code"])):
+    affine, notes = image.affine, []
+    if not is_placed:
         # by the standard's method 1 numbers only scale; nibabel would let x run to the left
-        affine = np.diag([*header.get_zooms()[:3], 1]).astype(float)
+        spacing = np.array(image.header.get_zooms()[:3], float)
+        affine = np.diag([*spacing, 1])
+        affine[:3, 3] = spacing / 2
         notes.append("the file does not say how it lies in a body")
-    unit = int(header["xyzt_units"]) & 7  # the bits above are those of the unit of time
+    unit = int(image.header["xyzt_units"]) & 7  # the bits above are those of the unit of time
     if unit not in MILLIMETRES:
         notes.append("the file names no unit of length: its numbers are taken for mm")
     return np.diag([*[MILLIMETRES.get(unit, 1.0)] * 3, 1]) @ affine, notes

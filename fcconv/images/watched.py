@@ -26,11 +26,13 @@ class Watched:
     states: Mapping[Path, tuple[int, ...]] = field(default_factory=dict)
 
     @classmethod
-    def at(cls, path: Path) -> Watched:
-        """Note the state of a file, or of a folder and all folders in it."""
-        path = path.absolute()
-        folders = [Path(folder) for folder, _, _ in os.walk(path)]  # none of a file
-        return cls({watched: _state(watched) for watched in folders or [path]})
+    def at(cls, *paths: Path) -> Watched:
+        """Note the state of files, or of folders and all folders in them."""
+        found: list[Path] = []
+        for path in paths:
+            path = path.absolute()
+            found += [Path(folder) for folder, _, _ in os.walk(path)] or [path]  # none of a file
+        return cls({watched: _state(watched) for watched in found})
 
     @property
     def path(self) -> Path | None:

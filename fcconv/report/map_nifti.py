@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fcconv.images.blocks import blocks
-from fcconv.images.coordinates import Coordinates, spaced
+from fcconv.images.coordinates import spaced
 from fcconv.images.libraries import needed
 from fcconv.images.mapped import release, reserve
 from fcconv.scanning.result import Scan
@@ -26,9 +26,6 @@ MOST_NIFTI_1 = 2**15 - 1
 
 MILLIMETRES = {"m": 1000.0, "mm": 1.0, "µm": 0.001}
 """What a unit of length is in millimetres."""
-
-VOXELS = spaced((1, 1, 1), "", ("x", "y", "z"), (-0.5, -0.5, -0.5))
-"""Where a volume lies that does not say so: as one does whose affine is the identity."""
 
 
 def write_nifti(path: Path, scan: Scan) -> None:
@@ -81,24 +78,30 @@ def _header(scan: Scan, shape: tuple[int, ...]) -> Any:
     known = dtype.kind in "iu" or dtype in (np.float32, np.float64)
     header.set_data_dtype(dtype if known else np.float32)
     header.set_data_shape(shape if shape[-1] > 1 else shape[:-1])
-    placed = scan.map_coordinates
-    if placed is None or len(placed.matrix) != 3:
-        placed = replace(scan, coordinates=VOXELS).map_coordinates
-    assert placed is not None
-    affine = _of_centres(placed)
+    affine, unit = _affine(scan)
     header.set_zooms([*np.linalg.norm(affine[:3, :3], axis=0), *[1.0] * (shape[-1] > 1)])
     header.set_sform(affine, "aligned")
-    header.set_xyzt_units("mm" if placed.unit in MILLIMETRES else "unknown")
+    header.set_xyzt_units("mm" if unit in MILLIMETRES else "unknown")
     header["descrip"] = f"fcconv: the {scan.measure} of each window, at its centre".encode()
     told = json.dumps({"labels": scan.labels, "measure": scan.measure}).encode()
     header.extensions.append(needed("nibabel.nifti1").Nifti1Extension("comment", told))
     return header
 
 
-def _of_centres(placed: Coordinates) -> np.ndarray:
-    """Return the affine from cells, whose centre has whole numbers, to x, y, z in mm."""
-    matrix = np.array(placed.matrix)
-    if set(placed.names) == {"x", "y", "z"}:
-        matrix = matrix[[placed.names.index(name) for name in ("x", "y", "z")]]
+def _affine(scan: Scan) -> tuple[np.ndarray, str]:
+    """Return the affine from cells, whose centres have whole numbers, to x, y, z; and their unit.
+
+    An image that does not say where it lies has the centre of its first voxel at 0, where viewers
+    put it.
+    """
+    image = scan.coordinates
+    if image is None or len(image.matrix) != 3:
+        image = spaced((1, 1, 1), "", ("x", "y", "z"))
+    if not image.is_placed:
+        image = image.of_steps((1, 1, 1), (-0.5, -0.5, -0.5))
+    placed = replace(scan, coordinates=image).map_coordinates
+    assert placed is not None
+    matrix = np.array(placed.matrix)[np.argsort(placed.names)]
     matrix[:, -1] += matrix[:, :-1].sum(axis=1) / 2
-    return np.vstack([matrix * MILLIMETRES.get(placed.unit, 1.0), [0, 0, 0, 1]])
+    matrix *= MILLIMETRES.get(placed.unit, 1.0)
+    return np.vstack([matrix, [0, 0, 0, 1]]), placed.unit

@@ -15,6 +15,8 @@ from fcconv.arguments import as_path, check_sequence
 from fcconv.errors import OutputError
 from fcconv.images.coordinates import Coordinates
 from fcconv.report.files import COLUMNS, named, suffix_of, table_cell, write_whole
+from fcconv.report.label_files import audacity, raven
+from fcconv.report.units import in_units, unit_columns
 from fcconv.scanning.peaks import Peak
 
 COLOURS = (
@@ -38,11 +40,14 @@ class PeakFormat:
         ``text(peaks, rank, coordinates)`` returns what goes into a file, in UTF-8.
     ranks : tuple of int
         Numbers of axes that peaks in it can have.
+    unit : str
+        What their coordinates have to be in; empty where they are not needed.
     """
 
     title: str
     text: Callable[[Sequence[Peak], int, Coordinates | None], str]
     ranks: tuple[int, ...] = (1, 2, 3)
+    unit: str = ""
 
 
 def write_peaks(
@@ -56,23 +61,27 @@ def write_peaks(
     Parameters
     ----------
     path : path
-        ``.geojson`` for QuPath and other viewers of annotations, ``.csv`` for a table.
+        ``.geojson`` for QuPath and other viewers of annotations, ``.csv`` for a table; of a
+        recording ``.txt`` for Audacity, ``.selections.txt`` for Raven.
     peaks : sequence of Peak
         In the order to write them.
     rank : int
-        Axes that they have; 2 for GeoJSON.
+        Axes that they have; 2 for GeoJSON, 1 for Audacity and Raven.
     coordinates : Coordinates, optional
-        Where in the world the pixels of the picture lie.
+        Where in the world the pixels of the picture lie; in seconds for Audacity and Raven.
 
     Raises
     ------
     OutputError
-        If the name or the number of axes fits no format, or the file can't be written.
+        If the name, the number of axes or the coordinates fit no format, or the file can't be
+        written.
     """
     name, listed = as_path(path, "path").name, check_sequence(peaks, Peak, "peaks")
     if rank not in COLUMNS:
         raise OutputError(f"rank is 1, 2 or 3, got {rank!r}")
-    write_whole(path, peak_format(name, rank).text(listed, rank, coordinates).encode())
+    found = peak_format(name, rank)
+    check_unit(name, rank, coordinates)
+    write_whole(path, found.text(listed, rank, coordinates).encode())
 
 
 def peak_format(name: str, rank: int) -> PeakFormat:
@@ -88,21 +97,40 @@ def peak_format(name: str, rank: int) -> PeakFormat:
         raise OutputError(f"peaks are written to {named(PEAK_FORMATS)}, not to {name}")
     if rank not in found.ranks:
         others = [suffix for suffix, other in PEAK_FORMATS.items() if rank in other.ranks]
+        known = " or ".join(AXES[n] for n in found.ranks)
         raise OutputError(
-            f"{found.title} has {' or '.join(AXES[n] for n in found.ranks)} axes, the peaks have "
-            f"{rank}: write them to {named(others)}"
+            f"{found.title} has {known} {'axis' if found.ranks == (1,) else 'axes'}, the peaks "
+            f"have {rank}: write them to {named(others)}"
         )
     return found
 
 
-def _csv(peaks: Sequence[Peak], rank: int, _coordinates: Coordinates | None) -> str:
+def check_unit(name: str, rank: int, coordinates: Coordinates | None) -> None:
+    """Check that coordinates are in the unit that a format needs.
+
+    Raises
+    ------
+    OutputError
+        If they are not, or there are none.
+    """
+    found = peak_format(name, rank)
+    if found.unit and (coordinates is None or coordinates.unit != found.unit):
+        others = [s for s, other in PEAK_FORMATS.items() if rank in other.ranks and not other.unit]
+        raise OutputError(
+            f"{found.title} has places in {found.unit}, which the image does not give: write peaks "
+            f"to {named(others)}"
+        )
+
+
+def _csv(peaks: Sequence[Peak], rank: int, coordinates: Coordinates | None) -> str:
     table = io.StringIO(newline="")
     rows = csv.writer(table)
-    rows.writerow(("label", "score", *COLUMNS[rank]))
+    rows.writerow(("label", "score", *COLUMNS[rank], *unit_columns(coordinates, rank)))
     for peak in peaks:
         box = peak.box[::-1] if rank == 2 else peak.box  # x before y
         starts, sizes = [a for a, _ in box], [b - a for a, b in box]
-        rows.writerow(map(table_cell, (peak.label, peak.score, *starts, *sizes)))
+        placed = in_units(coordinates, peak.box).values()
+        rows.writerow(map(table_cell, (peak.label, peak.score, *starts, *sizes, *placed)))
     return table.getvalue()
 
 
@@ -132,5 +160,7 @@ def _feature(peak: Peak, colour: tuple[int, int, int]) -> dict[str, Any]:
 PEAK_FORMATS: dict[str, PeakFormat] = {
     ".geojson": PeakFormat("GeoJSON", _geojson, ranks=(2,)),
     ".csv": PeakFormat("CSV", _csv),
+    ".txt": PeakFormat("a label track of Audacity", audacity, ranks=(1,), unit="s"),
+    ".selections.txt": PeakFormat("a selection table of Raven", raven, ranks=(1,), unit="s"),
 }
 """Suffix to the format of such a file."""

@@ -30,6 +30,7 @@ from fcconv.scanning.network_layout import Array
 from fcconv.scanning.outputs import Output
 from fcconv.scanning.plan import Plan, Tile, check_size
 from fcconv.scanning.records import Record
+from fcconv.scanning.sample_rate import check_sample_rate
 from fcconv.scanning.selection import Selection, make_selection
 
 
@@ -227,6 +228,7 @@ def make_job(
             images = [padded(one, network.window, network.stride, pad) for one in opened]
         prepared = steps.resolved(images[0].dtype, images[0].bits, images[0].nodata)
         check_channels(images[0], prepared, network.layout.channels)
+        check_sample_rate(network, images[0])
     check_size(images[0].size, network.window)
     check_activation(activation, network.outputs, network.patch)
     selection = make_selection(images[0], network.window, network.stride, region, mask)

@@ -359,7 +359,7 @@ class Scan(Windows):
         write_page(path, self, self.overview(), certificate, self.layers, peaks)
 
     def write_peaks(self, path: str | os.PathLike[str], peaks: Sequence[Peak]) -> None:
-        """Write peaks, GeoJSON or CSV; see :func:`fcconv.report.write_peaks`."""
+        """Write peaks, GeoJSON, CSV and others; see :func:`fcconv.report.write_peaks`."""
         from fcconv.report.peak_files import write_peaks
 
         write_peaks(path, peaks, len(self.size), self.coordinates)

@@ -82,7 +82,8 @@ def scan(
     image : array or path
         Pixels ``(C, *S)`` or ``(N, C, *S)``: an array of a backend, or whatever is sliced like
         one (a memmap, zarr, h5py, dask), read by region; or a file: PNG, JPEG, BMP, WebP, TIFF and
-        its pyramids, npy, zarr, also by its address, WAV, NIfTI.
+        its pyramids, slides that openslide reads, npy, zarr, OME-Zarr, these also by an address,
+        sound that soundfile reads (WAV, FLAC, MP3), NIfTI.
     stride : int or sequence of int, optional
         Pixels from one window to the next; the network's own, if left out. A network that slides
         already scores every n-th of its windows at n times its stride.
@@ -148,7 +149,7 @@ def scan(
         Is told how far the scan is, at the beginning and, perhaps from another thread, after each
         tile.
     **reading
-        How the image is opened: `layout`, `series`, `page` and the others of
+        How the image is opened: `layout`, `series`, `page`, `mpp` and the others of
         :class:`fcconv.Reading`, which says what each is.
 
     Returns
