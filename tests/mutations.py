@@ -925,8 +925,6 @@ MUTATIONS = [
         "fcconv/images/scales.py",
         "_resized(missing[here], without[there].shape, box) > 0",
         "_resized(missing[here], without[there].shape, box) > 0.5",
-        "without[there].shape, box) > 0",
-        "without[there].shape, box) > 0.5",
         f"{MISSING}::test_resized_pixels_that_cover_a_missing_one_are_missing",
     ),
     Mutation(

@@ -379,7 +379,7 @@ def test_no_peaks_are_an_empty_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "rank", "score", "said"),
     [
-        ("peaks.xml", 2, 0.5, ".geojson or .csv"),
+        ("peaks.xml", 2, 0.5, r"\.geojson, \.csv, .* not to peaks\.xml"),
         ("peaks.geojson", 3, 0.5, "two axes"),
         ("peaks.geojson", 2, np.inf, "inf"),
         ("no/such/peaks.csv", 2, 0.5, "can't write"),

@@ -63,7 +63,8 @@ def test_a_panel_has_a_bar_of_its_own_length() -> None:
     first, second, *_ = figure.axes
     (bar,) = (artist for artist in first.artists if isinstance(artist, AnchoredSizeBar))
     assert bar.txt_label.get_text() == "10 µm"
-    assert bar.size_bar.get_children()[0].get_width() == 20  # columns, which are half a micron
+    drawn: Any = bar.size_bar.get_children()[0]
+    assert drawn.get_width() == 20  # columns, which are half a micron
     assert not second.artists
     assert not draw(make_scan(randoms(1, 20, 30), (9, 9), (5, 4)), DARK).axes[0].artists
 

@@ -252,7 +252,7 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "an image that is not there": (("s.npy", "--image", "no.png"), "no.png"),
     "an image of another size": (("s.npy", "--image", "small.npy"), "not what was scanned"),
     "no class": (("s.npy", "--label", "cat"), "there is no class 'cat': it has score"),
-    "another suffix": (("s.npy", "--peaks", "p.txt"), "p.txt needs to end in .geojson or .csv"),
+    "another suffix": (("s.npy", "--peaks", "p.xml"), "p.xml needs to end in .geojson, .csv"),
     "scores replaced": (("s.npy", "--image", "h.png", "--heatmap", "h.png"), "replace h.png"),
     "twice": (("s.npy", "s.npy"), "s.npy is not s.npy in another size"),
 }
