@@ -718,7 +718,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a box that polygons touch lies inside as a whole",
-        "fcconv/scanning/areas.py",
+        "fcconv/scanning/polygons.py",
         "if shapely.covers(self.shape, box)",
         "if shapely.intersects(self.shape, box)",
         f"{SELECTION}::test_polygons_hold_windows",
