@@ -146,6 +146,15 @@ def test_masks_say_what_has_no_value(tmp_path: Path) -> None:
     assert take(beside).identity() != before
 
 
+def test_overviews_have_masks_too(tmp_path: Path) -> None:
+    valid = np.ones((128, 128), bool)
+    valid[:64] = False
+    pixels = np.ones((2, 128, 128), np.uint16)
+    path = write_scene(tmp_path / "a.tif", pixels, names=None, valid=valid, overviews=(2,))
+    found = take(path).read_valid((slice(0, 64), slice(0, 64)), None, level=1)[1]
+    np.testing.assert_array_equal(found, ~valid[::2, ::2])
+
+
 def test_opacity_is_a_mask_unless_it_is_a_channel(tmp_path: Path) -> None:
     pixels = PIXELS.copy()
     pixels[3, 10:20] = 0

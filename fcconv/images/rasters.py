@@ -48,6 +48,7 @@ def open_raster(path: Path, _reading: Reading) -> Stored:
         If rasterio is not installed.
     """
     rasterio = needed("rasterio", "geo")
+    needed("pyproj", "geo")  # which results take, hours later
     suffix = path.suffix.lower()
     if suffix == ".vrt":
         check_mosaic(path)
