@@ -47,13 +47,13 @@ def moved(places: Places, source: Any, target: Any) -> Places:
 def on_ground(pixels: Places, coordinates: Coordinates) -> Places:
     """Return where places in an image, ``(n, 2)``, columns before rows, lie on the ground."""
     matrix = np.array(coordinates.matrix)[::-1]  # x before y, as places are
-    return np.asarray(pixels @ matrix[:, 1::-1].T + matrix[:, 2])
+    return np.asarray(pixels @ matrix[:, 1::-1].T + matrix[:, 2], np.float64)
 
 
 def in_pixels(places: Places, coordinates: Coordinates) -> Places:
     """Return where places on the ground lie in an image; the inverse of :func:`on_ground`."""
     matrix = np.array(coordinates.matrix)[::-1]
-    return np.asarray(np.linalg.solve(matrix[:, 1::-1], (places - matrix[:, 2]).T).T)
+    return np.asarray(np.linalg.solve(matrix[:, 1::-1], (places - matrix[:, 2]).T).T, np.float64)
 
 
 def is_in_degrees(system: str) -> bool:

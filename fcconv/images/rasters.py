@@ -152,7 +152,7 @@ def _coordinates(rasterio: Any, dataset: Any) -> tuple[Coordinates | None, list[
     unit = "units"
     if system:
         try:
-            name = system.units_factor[0]
+            name = str(system.units_factor[0])
             unit = UNITS.get(name, name)
         except rasterio.errors.CRSError:  # of a system without units
             pass
