@@ -718,7 +718,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a box that polygons touch lies inside as a whole",
-        "fcconv/scanning/areas.py",
+        "fcconv/scanning/polygons.py",
         "if shapely.covers(self.shape, box)",
         "if shapely.intersects(self.shape, box)",
         f"{SELECTION}::test_polygons_hold_windows",
@@ -754,9 +754,30 @@ MUTATIONS = [
     Mutation(
         "channels come in the order of the file",
         "fcconv/images/image.py",
-        "there.index(place) for place in self.chosen",
-        "there.index(place) for place in sorted(self.chosen)",
+        "else 0 for place in self.chosen",
+        "else 0 for place in sorted(self.chosen)",
         "test_channels.py::test_channels_are_those_in_this_order_and_no_others_are_read",
+    ),
+    Mutation(
+        "a mask of one channel takes pixels of all",
+        "fcconv/images/image.py",
+        "self._chosen(self.masks[level], region).all(axis=0)",
+        "self._chosen(self.masks[level], region).any(axis=0)",
+        "test_ground.py::test_pixels_that_a_mask_takes_in_all_channels_have_no_value",
+    ),
+    Mutation(
+        "y comes before x on the ground",
+        "fcconv/images/ground.py",
+        "matrix = np.array(coordinates.matrix)[::-1]  # x before y, as places are",
+        "matrix = np.array(coordinates.matrix)",
+        "test_ground.py::test_columns_and_rows_lie_at_x_and_y",
+    ),
+    Mutation(
+        "peaks of any scan have the scores of this one",
+        "fcconv/report/peak_list.py",
+        "if not np.array_equal(boxes, [peak.box for peak in peaks]):",
+        "if len(boxes) != len(peaks):",
+        "test_ground.py::test_scores_of_another_scan_are_not_taken_for_those_of_peaks",
     ),
     Mutation(
         "all channels between two that are wanted are read",

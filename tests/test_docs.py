@@ -44,8 +44,18 @@ LANGUAGES = {"python", "pycon", "sh", "text"}
 COMMANDS = {"inspect", "convert", "verify", "scan", "show"}
 """What is run of the commands that pages print; the demo and benchmarks take minutes."""
 
-PEERS = {"equinox", "flax", "keras", "optax", "sklearn", "soxr", "torch"}
+PEERS = {"equinox", "flax", "keras", "optax", "rasterio", "sklearn", "soxr", "torch"}
 """Snippets that import these run where the extras `peers` and `fields` are, as in .ci/run."""
+
+UTM = (1, 1, 0, 3, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, 32633)
+"""Keys of GeoTIFF: a projected system, pixels are areas, EPSG:32633."""
+
+PLACE: list[Any] = [
+    (33550, "d", 3, (10.0, 10.0, 0.0), True),
+    (33922, "d", 6, (0.0, 0.0, 0.0, 399960.0, 5300040.0, 0.0), True),
+    (34735, "H", 16, UTM, True),
+]
+"""Tags of a TIFF of which pixels are 10 m, and where its first one begins."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +135,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_ome_zarr(folder / "cells.ome.zarr", "0.5", stack, placed, ("GFP", "DAPI"))
     onnx.save(loudness(), folder / "knocks.onnx")
     soundfile.write(folder / "hall.flac", loud_for_a_moment(44_100, 2), 44_100)
+    tifffile.imwrite(folder / "scene.tif", photo[..., 1], extratags=PLACE)
     return folder
 
 

@@ -32,13 +32,16 @@ class Stored:
         A letter for each axis: N, C, D, H, W, or in lower case what no image has. Empty where their
         number says which they are.
     alpha : bool
-        Whether the last channel is opacity.
+        Whether the last channel is opacity, which has to be full, unless there is a mask of it.
     stamp : str
         Size and date of the file; empty where there is no single file.
     bits : int, optional
         Bits of an unsigned integer that are in use; all those of its dtype where left out.
     nodata : float, optional
         The value that stands for no data; may be NaN.
+    masks : tuple of array
+        Where pixels of each level have no value, truth values that are read where they are sliced:
+        in the shape of the level, or with one channel for all. Empty where nothing says so.
     series : int, optional
         Which picture of the file it is, where there are several.
     paged : bool
@@ -63,6 +66,7 @@ class Stored:
     stamp: str = ""
     bits: int | None = None
     nodata: float | None = None
+    masks: tuple[Any, ...] = ()
     series: int | None = None
     paged: bool = False
     notes: tuple[str, ...] = ()
