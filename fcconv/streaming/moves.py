@@ -14,17 +14,23 @@ each value is as late as its own last sample, and branches of different delay me
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
+
+import onnx_ir as ir
 
 from fcconv.graph import receptive
+from fcconv.graph.call import Call
+from fcconv.graph.lengths import Length, Parts, lengths
 from fcconv.graph.local import Along, Local, Together
-from fcconv.graph.node import Node
+from fcconv.graph.node import Node, read_node
 from fcconv.graph.operators import OPERATORS
 
 
-Ints = tuple[int, ...]
+Known: TypeAlias = Mapping[ir.Value, Any]
+"""What is known of each value: a Local, or the array that it is at all times."""
 
 
 @dataclass(frozen=True)
@@ -76,60 +82,50 @@ class Place:
         Its entries along time.
     each : int
         Entries of the axis for each of them: windows along other axes may stand behind.
+    before : int
+        How many times all of them stand one after the other, for windows along axes before.
     """
 
     axis: int
     along: Along
     each: int = 1
+    before: int = 1
 
 
-def place_of(node: Node, x: Local) -> Place | None:
+def place_of(node: Call, x: Local) -> Place | None:
     """Find the axis of a value along which time runs; None if it is the same at all times.
 
     Raises
     ------
     UnsupportedError
-        If there are several, or windows along other axes come first.
+        If there are several.
     """
-    if not x.along:
+    found = [(axis, part, k) for axis, entries in x.along.items()
+             for k, part in enumerate(_parts(entries)) if isinstance(part, Along)]  # fmt: skip
+    if not found:
         return None
-    if len(x.along) > 1:
+    if len(found) > 1:
         raise node.unsupported("it makes a value of which two axes run along time")
-    ((axis, entries),) = x.along.items()
-    if isinstance(entries, Along):
-        return Place(axis, entries)
-    along, each = _apart(entries)
-    if along is None:
-        raise node.unsupported(
-            "it puts windows along another axis before those along time: let time be the first of "
-            "the axes that slide"
-        )
-    return Place(axis, along, each)
+    ((axis, along, k),) = found
+    sizes = [part if isinstance(part, int) else 1 for part in _parts(x.along[axis])]
+    return Place(axis, along, math.prod(sizes[k:]), math.prod(sizes[:k]))
 
 
-def _apart(entries: Together) -> tuple[Along | None, int]:
-    """Find time as the first part of an axis, and how many entries of the axis one of it is."""
-    first, *others = (part for part in entries.parts if part != 1)
-    each = 1
-    for part in others:
-        if not isinstance(part, int):
-            return None, 0
-        each *= part
-    return (first, each) if isinstance(first, Along) else (None, 0)
+def _parts(entries: Along | Together) -> Parts:
+    return entries.parts if isinstance(entries, Together) else (entries,)
 
 
-def move_of(node: Node, inputs: Sequence[Any], made: Local) -> Move:
+def move_of(node: Node, known: Known) -> Move:
     """Say which entries along time a node reads of its inputs to make one.
 
     Parameters
     ----------
     node : Node
         The node.
-    inputs : sequence of (Local, array or None)
-        What is known of its inputs.
-    made : Local
-        What is known of its result.
+    known : mapping of onnx_ir.Value to (Local or array)
+        What is known of the values of the network.
     """
+    inputs, made = inputs_of(node, known), known[node.ir.outputs[0]]
     x = next((x for x in inputs if isinstance(x, Local) and x.along), None)
     old, new = None if x is None else place_of(node, x), place_of(node, made)
     if x is None or old is None or new is None:
@@ -141,21 +137,46 @@ def move_of(node: Node, inputs: Sequence[Any], made: Local) -> Move:
         start = (new.along.first - old.along.first) // jump
         last = (new.along.last - old.along.last) // jump
         return Move(last - start + 1, stride, start)
-    return Move(stride, stride)  # runs of entries become one, if any do
+    if stride == 1:
+        return STILL
+    return Move(_read_of_runs(node, known, stride), stride)
+
+
+def inputs_of(node: Node, known: Known) -> list[Any]:
+    """List what is known of a node's inputs."""
+    return [None if value is None else known[value] for value in node.ir.inputs]
+
+
+def cuts_of(
+    node: Node, inputs: Sequence[Any], rank: int
+) -> dict[int, tuple[int, Length | None, int]]:
+    """Read where a slice begins and ends along each axis, and which of the entries it keeps."""
+    _, begin, end, along, every = (*inputs, None, None, None, None)[:5]
+    starts = node.ints("starts", begin)
+    ends = lengths(node.attribute("ends") if end is None else end)
+    axes = node.axes(node.ints("axes", along, tuple(range(len(starts)))), rank)
+    steps = node.ints("steps", every, (1,) * len(starts))
+    return dict(zip(axes, zip(starts, ends, steps, strict=True), strict=True))
 
 
 def _kept(node: Node, inputs: Sequence[Any], axis: int, rank: int) -> Move:
-    """Read which entries a slice keeps along an axis."""
-    starts, axes, steps = slice_numbers(node, inputs, rank)
-    if axis not in axes:
-        return STILL
-    k = axes.index(axis)
-    return Move(1, steps[k], starts[k])
+    """Say which entries a slice keeps along an axis."""
+    start, _, step = cuts_of(node, inputs, rank).get(axis, (0, None, 1))
+    return Move(1, step, start)
 
 
-def slice_numbers(node: Node, inputs: Sequence[Any], rank: int) -> tuple[Ints, Ints, Ints]:
-    """Read the starts, axes and steps of a slice."""
-    _, begin, _, along, every = (*inputs, None, None, None, None)[:5]
-    starts = node.ints("starts", begin)
-    axes = node.axes(node.ints("axes", along, tuple(range(len(starts)))), rank)
-    return starts, axes, node.ints("steps", every, (1,) * len(starts))
+def _read_of_runs(node: Node, known: Known, length: int) -> int:
+    """Say up to which entry the runs that a node makes are read: no other one is waited for."""
+    (value,) = node.ir.outputs
+    users = [read_node(use.node, {"": node.opset}) for use in value.uses()]
+    read = [_read_of_run(user, known, known[value], length) for user in users]
+    return length if value.is_graph_output() else max(read, default=length)
+
+
+def _read_of_run(user: Node, known: Known, made: Local, length: int) -> int:
+    if user.op != "Slice":
+        return length
+    for axis, (start, end, step) in cuts_of(user, inputs_of(user, known), made.rank).items():
+        if axis in made.runs and end is not None and end.fixed:
+            return max(range(length)[start : end.times : step], default=0) + 1
+    return length

@@ -27,7 +27,7 @@ from fcconv.graph.operators.padding import pad_pairs
 from fcconv.graph.rules.writer import Writer, copied_initializers, put_together
 from fcconv.graph.rules.writing import TO_THE_END, write_ints, write_with_ints
 from fcconv.graph.running.run import data_inputs
-from fcconv.streaming.moves import STILL, Move, move_of, place_of, slice_numbers
+from fcconv.streaming.moves import Move, cuts_of, inputs_of, move_of, place_of
 from fcconv.streaming.states import States
 
 
@@ -155,12 +155,11 @@ class Rewriter:
         made = self.followed.values[node.ir.outputs[0]]
         if not isinstance(made, Local):
             return  # the same at all times, or a length: written where it is read
-        inputs = [None if v is None else self.followed.values[v] for v in node.ir.inputs]
-        move = move_of(node, inputs, made)
+        move = move_of(node, self.followed.values)
         late = [self.delays[v] for v in node.ir.inputs if v in self.delays]
         delay = max(map(move.delay, late), default=0)
         tensors = [self._of_input(node, v, move, delay) for v in node.ir.inputs]
-        written = self._written(node, inputs, tensors, made)
+        written = self._written(node, tensors, made)
         for value, tensor in zip(node.ir.outputs, written, strict=True):
             self.tensors[value] = tensor
             if place_of(node, self.followed.values[value]) is not None:
@@ -175,10 +174,9 @@ class Rewriter:
         if value not in self.delays:
             return self._constant(node, value)
         count = delay * move.stride - move.start - self.delays[value]
-        # windows that move leave what is left over, all else has to get what it reads alone
-        moving = OPERATORS[node.op].spread is receptive.window
-        rest = 0 if moving or count <= 0 else count - move.extent + move.stride
-        return self.late(node, value, count, rest)
+        # what moves over entries leaves those that are left over; all else gets one for each
+        moving = OPERATORS[node.op].spread is receptive.window or node.op == "Slice"
+        return self.late(node, value, count, 0 if moving else count)
 
     def late(self, node: Call, value: ir.Value, count: int, rest: int) -> ir.Value:
         """Write what a chunk brings, behind entries of the chunks before, or without its first.
@@ -192,25 +190,41 @@ class Rewriter:
         count : int
             How many entries are put in front; below zero, how many are cut off there.
         rest : int
-            How many are cut off at the end.
+            How many are cut off at the end; below zero, how many are added, which nothing reads.
         """
         key = value, count, rest
         if key not in self._read:
-            known, dtype = self.followed.values[value], self.followed.dtype(value)
-            place = place_of(node, known)
-            tensor = self.tensors[value]
-            if place is None or known.sizes is None or dtype is None:
-                raise node.unsupported("nothing tells the shape of what it reads")
             call = Call("Identity", f"{value.name}/{node.name}", self.writer.opset)
-            axis, each = place.axis, place.each
-            if count > 0:
-                kept = count * each
-                tensor = self.states.before(call, tensor, dtype, known.sizes, axis, kept)
-            if count < 0 or rest:
-                ends = max(-count, 0) * each, rest * each
-                tensor = self.states.cut(call, tensor, axis, *ends)
-            self._read[key] = tensor
+            self._read[key] = self._in_time(call, value, count, rest)
         return self._read[key]
+
+    def _in_time(self, node: Call, value: ir.Value, count: int, rest: int) -> ir.Value:
+        known, tensor = self.followed.values[value], self.tensors[value]
+        place, dtype = place_of(node, known), self.followed.dtype(value)
+        if (count, rest) == (0, 0):
+            return tensor
+        if place is None or dtype is None:
+            raise node.unsupported("nothing tells the type of what it reads")
+        sizes, axis, each = self._sizes(node, known), place.axis, place.each
+        sizes[axis] = -1
+        if place.before > 1:
+            sizes.insert(axis, place.before)
+            axis += 1
+            tensor = self.states.reshaped(node, tensor, sizes, "/apart")
+        if count > 0:
+            tensor = self.states.before(node, tensor, dtype, sizes, axis, count * each)
+        if count < 0 or rest > 0:
+            ends = max(-count, 0) * each, max(rest, 0) * each
+            tensor = self.states.cut(node, tensor, axis, *ends)
+        if rest < 0:
+            pads = [0] * 2 * len(sizes)
+            pads[len(sizes) + axis] = -rest * each
+            numbers = {"pads": pads}
+            tensor = write_with_ints(self.writer, node, "Pad", tensor, 11, "/filled up", numbers)
+        if place.before > 1:
+            del sizes[place.axis]
+            tensor = self.states.reshaped(node, tensor, sizes, "/together")
+        return tensor
 
     def _constant(self, node: Call, value: ir.Value) -> ir.Value | None:
         """Write what is the same at all times."""
@@ -225,9 +239,9 @@ class Rewriter:
     # What becomes of a node -----------------------------------------------------------------------
 
     def _written(
-        self, node: Node, inputs: Sequence[Any], tensors: Sequence[ir.Value | None], made: Local
+        self, node: Node, tensors: Sequence[ir.Value | None], made: Local
     ) -> list[ir.Value]:
-        place = place_of(node, made)
+        place, inputs = place_of(node, made), inputs_of(node, self.followed.values)
         if OPERATORS[node.op].spread is receptive.window and place is not None:
             return self.writer.copy(node, tensors, **_unpadded(node, place.axis))
         if node.op == "Slice" and place is not None:
@@ -247,11 +261,9 @@ class Rewriter:
         """Keep one in so many along time, where the first is cut off already."""
         x, tensor = inputs[0], tensors[0]
         assert tensor is not None
-        starts, axes, steps = slice_numbers(node, inputs, x.rank)
-        ends = node.attribute("ends") if len(inputs) < 3 else inputs[2].tolist()
         cuts = [
-            (0, TO_THE_END, a, step) if a == axis else (start, end, a, step)
-            for start, end, a, step in zip(starts, ends, axes, steps, strict=True)
+            (0, TO_THE_END, a, step) if end is None or a == axis else (start, end.times, a, step)
+            for a, (start, end, step) in cuts_of(node, inputs, x.rank).items()
             if (a, step) != (axis, 1)
         ]
         if not cuts:

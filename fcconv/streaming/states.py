@@ -77,15 +77,22 @@ class States:
         shape = [*sizes[:axis], count, *sizes[axis + 1 :]]
         begin, packed.size = packed.size, packed.size + math.prod(shape)
         part = self._cut(node, packed.given, 1, begin, packed.size, "/part")
-        old = self._reshaped(node, part, shape, "/old")
+        old = self.reshaped(node, part, shape, "/old")
         full = self.writer.emit(node, "Concat", [old, tensor], {"axis": axis}, "/with state")
         last = self._cut(node, full, axis, -count, TO_THE_END, "/last")
-        packed.next.append(self._reshaped(node, last, [1, -1], "/next"))
+        packed.next.append(self.reshaped(node, last, [1, -1], "/next"))
         return full
 
     def cut(self, node: Call, tensor: ir.Value, axis: int, start: int, end: int) -> ir.Value:
         """Cut entries off at the beginning and at the end."""
         return self._cut(node, tensor, axis, start, -end or TO_THE_END, "/in time")
+
+    def reshaped(
+        self, node: Call, tensor: ir.Value, shape: Sequence[int], suffix: str
+    ) -> ir.Value:
+        """Give a tensor another shape."""
+        lengths = write_ints(self.writer, shape, node, f"{suffix} shape")
+        return self.writer.emit(node, "Reshape", [tensor, lengths], None, suffix)
 
     def _of(self, dtype: ir.DataType) -> Packed:
         if dtype not in self.packed:
@@ -99,12 +106,6 @@ class States:
     ) -> ir.Value:
         numbers = {"starts": [start], "ends": [end], "axes": [axis]}
         return write_with_ints(self.writer, node, "Slice", tensor, 10, suffix, numbers)
-
-    def _reshaped(
-        self, node: Call, tensor: ir.Value, shape: Sequence[int], suffix: str
-    ) -> ir.Value:
-        lengths = write_ints(self.writer, shape, node, f"{suffix} shape")
-        return self.writer.emit(node, "Reshape", [tensor, lengths], None, suffix)
 
     def inputs(self) -> list[ir.Value]:
         """Declare the tensors that come in."""
