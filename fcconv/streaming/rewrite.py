@@ -16,14 +16,15 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from fcconv.errors import UnsupportedError
+from fcconv.errors import ArgumentError, UnsupportedError
 from fcconv.graph import receptive
 from fcconv.graph.call import Call
-from fcconv.graph.following import Following
+from fcconv.graph.rewriting.following import Following
 from fcconv.graph.local import Along, Local
 from fcconv.graph.node import Node, read_node
 from fcconv.graph.operators import OPERATORS
 from fcconv.graph.operators.padding import pad_pairs
+from fcconv.graph.rewriting.sliding import SLIDING, STRIDE, WINDOW
 from fcconv.graph.rules.writer import Writer, copied_initializers, put_together
 from fcconv.graph.rules.writing import TO_THE_END, write_ints, write_with_ints
 from fcconv.graph.running.run import data_inputs
@@ -76,8 +77,12 @@ def write_stream(
     ------
     UnsupportedError
         If a node does not show how it moves along time, or pads along it.
+    ArgumentError
+        If a chunk is not as long as several of the smallest.
     """
     followed, smallest = _followed(model.graph, axis, sizes)
+    if chunk is not None and chunk % smallest:
+        raise ArgumentError(f"chunk needs a multiple of {smallest} samples, got {chunk}")
     (image,) = data_inputs(model.graph)
     taken = {image.name, *(v.name for v in model.graph.outputs), *model.graph.initializers}
     writer = Writer(
@@ -94,6 +99,8 @@ def write_stream(
     outputs, warmup, seen = rewriter.outputs(model.graph.outputs)
     states, after = rewriter.states.inputs(), rewriter.states.outputs()
     written = put_together(model, writer, [samples, *states], [*outputs, *after])
+    for key in (WINDOW, STRIDE, SLIDING):  # of the network for a whole recording
+        written.metadata_props.pop(key, None)
     return Written(written, tuple(states), smallest, warmup, seen)
 
 
