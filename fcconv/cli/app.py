@@ -25,6 +25,7 @@ from fcconv.cli.options import (
 )
 from fcconv.cli.scan import scan
 from fcconv.cli.show import show
+from fcconv.cli.stream import stream
 
 USAGE_ERROR = 2
 
@@ -219,3 +220,4 @@ def doctor(as_json: bool) -> int:
 
 app.add_command(scan)
 app.add_command(show)
+app.add_command(stream)

@@ -28,7 +28,6 @@ from fcconv.graph.local import Along, Local, Together
 from fcconv.graph.node import Node, read_node
 from fcconv.graph.operators import OPERATORS
 
-
 Known: TypeAlias = Mapping[ir.Value, Any]
 """What is known of each value: a Local, or the array that it is at all times."""
 

@@ -87,9 +87,7 @@ class States:
         """Cut entries off at the beginning and at the end."""
         return self._cut(node, tensor, axis, start, -end or TO_THE_END, "/in time")
 
-    def reshaped(
-        self, node: Call, tensor: ir.Value, shape: Sequence[int], suffix: str
-    ) -> ir.Value:
+    def reshaped(self, node: Call, tensor: ir.Value, shape: Sequence[int], suffix: str) -> ir.Value:
         """Give a tensor another shape."""
         lengths = write_ints(self.writer, shape, node, f"{suffix} shape")
         return self.writer.emit(node, "Reshape", [tensor, lengths], None, suffix)

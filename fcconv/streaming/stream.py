@@ -6,8 +6,8 @@ import functools
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,9 @@ from fcconv.backend import backend as find_backend
 from fcconv.errors import ArgumentError, ShapeError
 from fcconv.geometry import integer
 from fcconv.graph.files.save import save
-from fcconv.graph.engines.compiled import Compiled, check_inputs
-from fcconv.graph.engines.compiling import Engine
-from fcconv.streaming.rewrite import Written
+from fcconv.graph.running.compiled import Compiled, check_inputs
+from fcconv.graph.running.engines import Engine
+from fcconv.streaming.written import Written, sizes_of
 
 STREAM = "fcconv.stream"
 """Key of what a file of a stream tells, as JSON."""
@@ -92,6 +92,11 @@ class Stream:
         return self.written.warmup
 
     @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the samples."""
+        return _dtype(self._declared)
+
+    @property
     def latency(self) -> int:
         """Samples, at most, from the last one that a cell depends on to those it comes with."""
         return self.warmup * self.stride + (self.chunk or self.smallest_chunk) - self.written.seen
@@ -106,8 +111,11 @@ class Stream:
         yield "window", _samples(self.window)
         yield "what a score depends on", _samples(self.written.seen)
         yield "window stride", _samples(self.stride)
-        yield "chunks", f"multiples of {_samples(self.smallest_chunk)}" if self.chunk is None else (
-            _samples(self.chunk)
+        yield (
+            "chunks",
+            f"multiples of {_samples(self.smallest_chunk)}"
+            if self.chunk is None
+            else (_samples(self.chunk)),
         )
         yield "warm-up", f"{self.warmup} cells, {_samples(self.warmup * self.stride)}"
         yield "latency", f"at most {_samples(self.latency)}"
@@ -160,9 +168,8 @@ class Stream:
             )
         made = self._network(chunk, *(state[name] for name in self._zeros()))
         outputs = made if isinstance(made, tuple) else (made,)
-        count = len(outputs) - len(self.written.states)
-        scores = outputs[0] if count == 1 else outputs[:count]
-        return scores, dict(zip(self._zeros(), outputs[count:], strict=True))
+        count = len(self.written.scores)
+        return _listed(outputs[:count]), dict(zip(self._zeros(), outputs[count:], strict=True))
 
     @functools.cached_property
     def _network(self) -> Compiled:
@@ -174,7 +181,7 @@ class Stream:
 
     def _zeros(self) -> dict[str, Any]:
         return {
-            str(value.name): np.zeros(_sizes(value), _dtype(value))
+            str(value.name): np.zeros(sizes_of(value), _dtype(value))
             for value in self.written.states
         }
 
@@ -222,7 +229,28 @@ class Stream:
             found.append(self._scored(_cut(new, self.axis, start, start + (self.chunk or whole))))
         self._waiting = self._library.copy(_cut(new, self.axis, whole, count))
         made = [xp.concatenate(parts, axis=self.cells_axis) for parts in zip(*found, strict=True)]
-        return made[0] if len(made) == 1 else tuple(made)
+        return _listed(made)
+
+    def flush(self) -> Any:
+        """Score the windows that wait for the rest of a chunk, at the end of a recording.
+
+        Returns
+        -------
+        array or tuple of array
+            Their cells, for each output. What is pushed next is another recording.
+        """
+        known = (self.samples - self._begun - self.written.seen) // self.stride + 1
+        given, made = max(self._cells - self.warmup, 0), self._no_cells
+        waits = 0 if self._waiting is None else self._waiting.shape[self.axis]
+        if waits:
+            shape = list(self._waiting.shape)
+            shape[self.axis] = -waits % (self.chunk or self.smallest_chunk)
+            behind = self._library.asarray(np.zeros(shape, self.dtype))
+            whole = self._library.namespace.concatenate([self._waiting, behind], axis=self.axis)
+            count = max(known - given, 0)
+            made = [_cut(output, self.cells_axis, 0, count) for output in self._scored(whole)]
+        self.reset()
+        return _listed(made)
 
     def _scored(self, chunk: Any) -> list[Any]:
         """Score a chunk, and keep the state; cells of the warm-up are left out."""
@@ -254,19 +282,18 @@ class Stream:
     @functools.cached_property
     def _declared(self) -> ir.Value:
         """A recording of any length."""
-        declared = self.written.model.graph.inputs[0]
-        dims = [] if declared.shape is None else list(declared.shape.dims)
+        samples = self.written.samples
+        dims: list[Any] = sizes_of(samples)
         dims[self.axis] = "samples"
-        return ir.Value(name=declared.name, shape=ir.Shape(dims), type=declared.type)
+        return ir.Value(name=samples.name, shape=ir.Shape(dims), type=samples.type)
 
     @functools.cached_property
     def _no_cells(self) -> list[Any]:
-        outputs = self.written.model.graph.outputs
         empty = []
-        for value in outputs[: len(outputs) - len(self.written.states)]:
-            dims = [] if value.shape is None else list(value.shape.dims)
-            dims[self.cells_axis] = 0
-            empty.append(self._library.asarray(np.zeros([int(str(n)) for n in dims], _dtype(value))))
+        for value in self.written.scores:
+            sizes = sizes_of(value)
+            sizes[self.cells_axis] = 0
+            empty.append(self._library.asarray(np.zeros(sizes, _dtype(value))))
         return empty
 
     # Saved ----------------------------------------------------------------------------------------
@@ -291,41 +318,32 @@ class Stream:
         OutputError
             If it can't be written.
         """
-        model = self.written.model.clone()
-        model.metadata_props[STREAM] = json.dumps(self.told(rate))
-        save(model, path)
-
-    def told(self, rate: float | None = None) -> dict[str, Any]:
-        """Say what a file tells: whoever runs it needs no more."""
-        graph = self.written.model.graph
-        states = self.written.states
-        after = graph.outputs[len(graph.outputs) - len(states) :]
         if rate is not None and not 0 < as_number(rate) < math.inf:
             raise ArgumentError(f"rate needs samples in a second, above 0, got {rate!r}")
-        return {
-            "samples": graph.inputs[0].name,
+        model = self.written.model.clone()
+        told = {
+            **self.written.names(),
             "axis": self.axis,
             "chunk": self.chunk,
             "chunk_multiple_of": self.smallest_chunk,
-            "states": [
-                {"name": str(old.name), "next": str(new.name), "shape": [*_sizes(old)], "initial": 0}
-                for old, new in zip(states, after, strict=True)
-            ],
             "cells_axis": self.cells_axis,
-            "stride": self.stride,
-            "window": self.window,
             "warmup_cells": self.warmup,
+            "window": self.window,
+            "stride": self.stride,
             "latency": self.latency,
             "rate": None if rate is None else float(rate),
         }
+        model.metadata_props[STREAM] = json.dumps(told)
+        save(model, path)
+
+
+def _listed(outputs: Sequence[Any]) -> Any:
+    """Give one output as it is, and several as a tuple."""
+    return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
 
 def _cut(array: Any, axis: int, start: int, stop: int) -> Any:
     return array[(slice(None),) * axis + (slice(start, stop),)]
-
-
-def _sizes(value: ir.Value) -> tuple[int, ...]:
-    return () if value.shape is None else tuple(int(str(n)) for n in value.shape.dims)
 
 
 def _dtype(value: ir.Value) -> np.dtype[Any]:

@@ -63,7 +63,11 @@ class Writer:
         return made
 
     def copy(
-        self, node: Node, inputs: Sequence[ir.Value | None], suffix: str = "", **changed: Any
+        self,
+        node: Node,
+        inputs: Sequence[ir.Value | None],
+        suffix: str = "",
+        **changed: Sequence[int],
     ) -> list[ir.Value]:
         """Write a node of another network with other inputs, and some lists of integers changed."""
         given = node.ir
