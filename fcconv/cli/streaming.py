@@ -104,7 +104,7 @@ def stream_and_print(options: Options) -> int:
                 live.score(frames.read(data))
             if not signals.stopped:
                 live.end()
-                frames.check_end()
+                frames.check_end(stream.window)
         except BrokenPipeError:  # nobody reads any more
             # what is left in the buffer would fail once more when Python ends
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -165,20 +165,9 @@ class _Live:
             )
 
     def end(self) -> None:
-        """Print what waits for the rest of a chunk.
-
-        Raises
-        ------
-        ImageError
-            If all was shorter than a window.
-        """
-        count, start = self.stream.samples, self.stream.next_start
+        """Print what waits for the rest of a chunk."""
+        start = self.stream.next_start
         self._print(start, self.stream.flush())
-        if 0 < count < self.stream.window:
-            raise ImageError(
-                f"the recording of {count} samples is shorter than the window of "
-                f"{self.stream.window}"
-            )
 
     def _arranged(self, frames: Samples) -> Samples:
         """Bring frames to the axes of the network's input."""

@@ -66,13 +66,13 @@ class Frames:
             made: npt.NDArray[Any] = np.ascontiguousarray(frames, np.float32) * np.float32(scale)
         return made
 
-    def check_end(self) -> None:
-        """Check that what came in ends with a whole frame, and is not empty.
+    def check_end(self, window: int) -> None:
+        """Check that what came in ends with a whole frame, and is as long as a window at least.
 
         Raises
         ------
         ImageError
-            If it does not.
+            If it does not, or is not.
         """
         if self._rest:
             raise ImageError(
@@ -82,3 +82,7 @@ class Frames:
             )
         if not self.count:
             raise ImageError("no samples came in")
+        if self.count < window:
+            raise ImageError(
+                f"the recording of {self.count} samples is shorter than the window of {window}"
+            )
