@@ -232,13 +232,15 @@ def test_nothing_is_kept_for_gradients() -> None:
 
 def test_what_can_not_be_streamed() -> None:
     padded = fcconv.convolutionize(whole_numbers(pads=1))
-    with pytest.raises(UnsupportedError, match="pads along time, axis 2.*windows='exact'") as found:
+    with pytest.raises(
+        UnsupportedError, match=r"pads along time, axis 2.*windows='exact'"
+    ) as found:
         padded.stream()
     assert any("fewer than crops" in note for note in found.value.__notes__)
     sliding = fcconv.convolutionize(whole_numbers())
     for wrong in ({"axis": 1}, {"axis": 3}, {"chunk": 6}, {"chunk": 0}, {"size": (3,)}):
         with pytest.raises((ArgumentError, ShapeError)):
-            sliding.stream(**wrong)  # type: ignore[arg-type]
+            sliding.stream(**wrong)
     with pytest.raises(BackendError, match="unknown"):
         sliding.stream(engine="abacus")
 
