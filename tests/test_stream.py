@@ -238,7 +238,10 @@ def test_what_can_not_be_streamed() -> None:
         padded.stream()
     assert any("fewer than crops" in note for note in found.value.__notes__)
     sliding = fcconv.convolutionize(whole_numbers())
-    for wrong in ({"axis": 1}, {"axis": 3}, {"chunk": 6}, {"chunk": 0}, {"size": (3,)}):
+    several: list[dict[str, Any]] = [
+        {"axis": 1}, {"axis": 3}, {"chunk": 6}, {"chunk": 0}, {"size": (3,)}
+    ]  # fmt: skip
+    for wrong in several:
         with pytest.raises((ArgumentError, ShapeError)):
             sliding.stream(**wrong)
     with pytest.raises(BackendError, match="unknown"):

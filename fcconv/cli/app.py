@@ -89,7 +89,9 @@ def demo(backend: str, out: Path, seed: int | None) -> int:
 @click.option(
     "--suite",
     "suites",
-    type=click.Choice(["layers", "convolutions", "networks", "scans", "peaks", "slide"]),
+    type=click.Choice(
+        ["layers", "convolutions", "networks", "scans", "peaks", "slide", "streams"]
+    ),
     multiple=True,
     default=["layers"],
     show_default=True,

@@ -93,8 +93,8 @@ class Nodes:
         tensor: Any = tensors[0]
         if not cuts:
             return [tensor]
-        named = ("starts", "ends", "axes", "steps")
-        numbers = dict(zip(named, map(list, zip(*cuts, strict=True)), strict=True))
+        starts, ends, axes, steps = zip(*cuts, strict=True)
+        numbers = {"starts": starts, "ends": ends, "axes": axes, "steps": steps}
         if set(numbers["steps"]) == {1}:  # which older operator sets don't have
             del numbers["steps"]
         return [write_with_ints(self.writer, node, "Slice", tensor, 10, numbers=numbers)]
@@ -103,8 +103,8 @@ class Nodes:
         self, node: Node, inputs: Sequence[Any], tensors: Tensors, axis: int
     ) -> list[ir.Value]:
         """Leave out what is padded along time."""
-        x, pads, _, axes = (*inputs, None, None, None)[:4]
-        pairs = pad_pairs(node, np.empty((1,) * x.rank), pads, axes)
+        _, pads, _, axes = (*inputs, None, None, None)[:4]
+        pairs = pad_pairs(node, np.empty((1,) * inputs[0].rank), pads, axes)
         pairs[axis] = 0, 0
         tensor: Any = tensors[0]
         if not any(map(any, pairs)):

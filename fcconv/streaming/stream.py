@@ -104,7 +104,7 @@ class Stream:
     @property
     def state_bytes(self) -> int:
         """Bytes that are kept from one chunk to the next."""
-        return sum(array.nbytes for array in self._zeros().values())
+        return sum(array.nbytes for array in self._zeros.values())
 
     def lines(self) -> Iterator[tuple[str, str]]:
         """Yield each statement about it as a name and what is found."""
@@ -134,7 +134,7 @@ class Stream:
     @property
     def state0(self) -> dict[str, Any]:
         """The state before the first sample: zeros, by the names of the network's inputs."""
-        return {name: self._library.asarray(zeros) for name, zeros in self._zeros().items()}
+        return {name: self._library.asarray(zeros.copy()) for name, zeros in self._zeros.items()}
 
     def step(self, state: Mapping[str, Any], chunk: Any) -> tuple[Any, dict[str, Any]]:
         """Score a chunk: a pure function, which can be traced under JAX.
@@ -166,10 +166,10 @@ class Stream:
                 f"a chunk needs one recording, and a multiple of {self.smallest_chunk} samples "
                 f"along axis {self.axis}, got {tuple(shape)}: push takes any number of samples"
             )
-        made = self._network(chunk, *(state[name] for name in self._zeros()))
+        made = self._network(chunk, *(state[name] for name in self._zeros))
         outputs = made if isinstance(made, tuple) else (made,)
         count = len(self.written.scores)
-        return _listed(outputs[:count]), dict(zip(self._zeros(), outputs[count:], strict=True))
+        return _listed(outputs[:count]), dict(zip(self._zeros, outputs[count:], strict=True))
 
     @functools.cached_property
     def _network(self) -> Compiled:
@@ -179,6 +179,7 @@ class Stream:
     def _library(self) -> ArrayBackend[Any]:
         return find_backend("numpy" if self.engine.name == ONNXRUNTIME else self.engine.name)
 
+    @functools.cached_property
     def _zeros(self) -> dict[str, Any]:
         return {
             str(value.name): np.zeros(sizes_of(value), _dtype(value))
@@ -240,14 +241,13 @@ class Stream:
             Their cells, for each output. What is pushed next is another recording.
         """
         known = (self.samples - self._begun - self.written.seen) // self.stride + 1
-        given, made = max(self._cells - self.warmup, 0), self._no_cells
-        waits = 0 if self._waiting is None else self._waiting.shape[self.axis]
-        if waits:
-            shape = list(self._waiting.shape)
-            shape[self.axis] = -waits % (self.chunk or self.smallest_chunk)
+        count = max(known - max(self._cells - self.warmup, 0), 0)
+        waiting, made = self._waiting, self._no_cells
+        if waiting is not None and waiting.shape[self.axis]:
+            shape = list(waiting.shape)
+            shape[self.axis] = -shape[self.axis] % (self.chunk or self.smallest_chunk)
             behind = self._library.asarray(np.zeros(shape, self.dtype))
-            whole = self._library.namespace.concatenate([self._waiting, behind], axis=self.axis)
-            count = max(known - given, 0)
+            whole = self._library.namespace.concatenate([waiting, behind], axis=self.axis)
             made = [_cut(output, self.cells_axis, 0, count) for output in self._scored(whole)]
         self.reset()
         return _listed(made)
