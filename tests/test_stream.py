@@ -170,19 +170,34 @@ def test_a_gap_begins_anew() -> None:
         stream.reset(missing=-1)
 
 
-def test_space_beside_time() -> None:
+@pytest.mark.parametrize("prices", ["shared as far as it goes"], indirect=True)
+@pytest.mark.parametrize("pads", [0, 1])
+@pytest.mark.usefixtures("prices")
+def test_space_beside_time(pads: int) -> None:
     """Of a film each frame may be larger than the window; its scores are maps."""
     graph = Graph(1, 6, 5, 4)
     weight = integers_of(graph, 2, 1, 3, 2, 2)
-    x = graph.add("Conv", "image", weight, strides=[2, 1, 1], pads=[0, 1, 0, 0, 1, 0])
-    y = graph.add("Gemm", graph.add("Flatten", x), integers_of(graph, 2 * 2 * 6 * 3, 3))
-    sliding = fcconv.convolutionize(graph.model(y), stride=(2, 1, 2))
-    assert sliding.margins == ((0, 0), (1, 1), (0, 0))
+    x = graph.add("Conv", "image", weight, strides=[2, 1, 1], pads=[pads, 1, 0, pads, 1, 0])
+    y = graph.add("Gemm", graph.add("Flatten", x), integers_of(graph, 2 * (2 + pads) * 6 * 3, 3))
+    windows: Any = "exact" if pads else "shared"
+    sliding = fcconv.convolutionize(graph.model(y), stride=(2, 1, 2), windows=windows)
     film = integers_of(graph, 1, 1, 30, 7, 8)
     stream = sliding.stream(axis=2, size=(7, 8))
     assert_identical(pushed(stream, film, (1, 5, 9)), sliding(film), "film")
     narrow = sliding.stream(axis=-3)
     assert narrow.push(film[:, :, :, :5, :4]).shape == (1, 3, 13, 1, 1)
+
+
+def test_windows_side_by_side_wait_for_nothing() -> None:
+    """Though what they share is cut in runs of 4 entries, of which a window has 3."""
+    graph = Graph(2, 8)
+    x = graph.add("Conv", "image", integers_of(graph, 1, 2, 3), strides=[2])
+    x = graph.add("Conv", x, integers_of(graph, 2, 1, 3), pads=[1, 1])
+    y = graph.add("Gemm", graph.add("Flatten", x), integers_of(graph, 6, 3))
+    sliding = fcconv.convolutionize(graph.model(y), stride=8, windows="exact")
+    stream, sound = sliding.stream(), recording(24)
+    assert (stream.warmup, stream.latency) == (0, 1)  # nothing reads the eighth sample
+    assert_identical(stream.push(sound), sliding(sound), "side by side")
 
 
 def integers_of(graph: Graph, *shape: int) -> Array:

@@ -91,8 +91,8 @@ class Recording:
         return RATE * self.chunk // 1000
 
     def small(self) -> Recording:
-        """Shorten the recording to that of a few windows."""
-        return replace(self, seconds=2)
+        """Shorten the recording to one window."""
+        return replace(self, seconds=1, chunk=80)
 
     def can(self, _way: str, _engine: str) -> bool:
         """Whether it is measured with an engine."""
