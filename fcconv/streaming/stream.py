@@ -19,8 +19,8 @@ from fcconv.backend import backend as find_backend
 from fcconv.errors import ArgumentError, ShapeError
 from fcconv.geometry import integer
 from fcconv.graph.files.save import save
-from fcconv.graph.running.compiled import Compiled, check_inputs
-from fcconv.graph.running.engines import Engine
+from fcconv.graph.engines.compiled import Compiled, check_inputs
+from fcconv.graph.engines.compiling import Engine
 from fcconv.streaming.written import Written, sizes_of
 
 STREAM = "fcconv.stream"
