@@ -71,10 +71,11 @@ def test_events_of_a_class_keep_apart(folder: Path, capsys: pytest.CaptureFixtur
         (cells[k]["start"], c, scores[k, c]) for k, c in np.argwhere(scores >= threshold)
     ]
     _, apart, _ = run(capsys, *words, "--refractory", "0.001")  # two cells
-    kept: dict[int, float] = {}
+    kept: dict[int, int] = {}
     for event in events:
-        if event["start"] >= kept.get(event["class"], -1) + 0.001:
-            kept[event["class"]] = event["start"]
+        first = round(event["start"] * 8000)
+        if first >= kept.get(event["class"], -8) + 8:
+            kept[event["class"]] = first
             assert event == apart.pop(0)
     assert not apart
     assert len(events) > len(kept) > 1
@@ -91,8 +92,9 @@ def test_events_of_a_class_keep_apart(folder: Path, capsys: pytest.CaptureFixtur
         (bytes(400), ("--channels", "1"), "the network takes 2, got 1"),
         (bytes(400), ("--chunk", "7"), "chunk needs a multiple of 4 samples, got 7"),
         (bytes(400), ("--refractory", "1"), "need a --threshold"),
+        (bytes(400), ("--threshold", "nan"), "nan is no finite number"),
     ],
-    ids=["none", "half a sample", "short", "no number", "channels", "chunk", "refractory"],
+    ids=["none", "half a sample", "short", "no number", "channels", "chunk", "refractory", "nan"],
 )  # fmt: skip
 def test_what_is_wrong_is_said_in_a_line(
     folder: Path,

@@ -89,9 +89,7 @@ def demo(backend: str, out: Path, seed: int | None) -> int:
 @click.option(
     "--suite",
     "suites",
-    type=click.Choice(
-        ["layers", "convolutions", "networks", "scans", "peaks", "slide", "streams"]
-    ),
+    type=click.Choice(["layers", "convolutions", "networks", "scans", "peaks", "slide", "streams"]),
     multiple=True,
     default=["layers"],
     show_default=True,

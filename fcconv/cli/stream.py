@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ from fcconv.cli.options import (
     help="Samples of every step; as many as have come in, if left out.",
 )
 def stream(
+    rate: float,
     threshold: float | None,
     refractory: float | None,
     stride: str | None,
@@ -74,10 +76,15 @@ def stream(
     """
     if refractory is not None and threshold is None:
         raise click.UsageError("--refractory is that of events, which need a --threshold")
+    given = {"--rate": rate, "--threshold": threshold, "--refractory": refractory}
+    for option, number in given.items():
+        if number is not None and not math.isfinite(number):
+            raise click.BadParameter(f"{number} is no finite number", param_hint=option)
     with extra("onnx"):
         from fcconv.cli.streaming import Options, stream_and_print
     return stream_and_print(
         Options(
+            rate=rate,
             threshold=threshold,
             refractory=refractory or 0.0,
             stride=stride_of(stride),

@@ -26,8 +26,8 @@ class Events:
         Lowest score of an event, of the first output; without it each cell is a record.
     refractory : float
         Seconds from the start of an event to that of the next of its class, at least.
-    last : dict of int to float
-        When the last event of each class was.
+    last : dict of int to int
+        The sample at which the last event of each class starts.
     """
 
     rate: float
@@ -36,7 +36,7 @@ class Events:
     names: Sequence[str]
     threshold: float | None = None
     refractory: float = 0.0
-    last: dict[int, float] = field(default_factory=dict)
+    last: dict[int, int] = field(default_factory=dict)
 
     def records(self, start: int, scores: Sequence[npt.NDArray[Any]]) -> Iterator[dict[str, Any]]:
         """Yield what is to be told of cells.
@@ -56,7 +56,7 @@ class Events:
                 yield {**when, **self._cell(cell)}
                 continue
             for number, score in enumerate(cell[0]):
-                if score >= self.threshold and self._is_new(number, first / self.rate):
+                if score >= self.threshold and self._is_new(number, first):
                     yield {**when, "class": number, "score": _number(score)}
 
     def _cell(self, cell: Sequence[npt.NDArray[Any]]) -> Mapping[str, Any]:
@@ -65,10 +65,10 @@ class Events:
         }
         return {"scores": named[self.names[0]] if len(named) == 1 else named}
 
-    def _is_new(self, number: int, time: float) -> bool:
-        if time < self.last.get(number, -math.inf) + self.refractory:
+    def _is_new(self, number: int, first: int) -> bool:
+        if number in self.last and first - self.last[number] < self.refractory * self.rate:
             return False
-        self.last[number] = time
+        self.last[number] = first
         return True
 
     def _seconds(self, samples: int) -> float:
@@ -77,10 +77,6 @@ class Events:
 
 def _number(score: Any) -> float | int | None:
     """Write a score in as few digits as tell it; JSON has no NaN, and no infinity."""
-    return (
-        score.item()
-        if score.dtype.kind in "iub"
-        else float(str(score))
-        if (math.isfinite(score))
-        else None
-    )
+    if score.dtype.kind in "iub":
+        return int(score)
+    return float(str(score)) if math.isfinite(score) else None

@@ -8,10 +8,10 @@ from typing import Any
 
 from fcconv.errors import ArgumentError, ShapeError, UnsupportedError
 from fcconv.geometry import Ints, integer, per_axis
+from fcconv.graph.engines.compiling import Engine
 from fcconv.graph.rewriting.convolutionize import exact
 from fcconv.graph.rewriting.shared import declared
 from fcconv.graph.rewriting.sliding import Sliding
-from fcconv.graph.engines.compiling import Engine
 from fcconv.streaming.rewrite import write_stream
 from fcconv.streaming.stream import Stream
 

@@ -18,10 +18,10 @@ import onnx_ir as ir
 from fcconv.errors import ArgumentError, UnsupportedError
 from fcconv.graph import receptive
 from fcconv.graph.call import Call
-from fcconv.graph.rewriting.following import Following
 from fcconv.graph.local import Along, Local
 from fcconv.graph.node import Node, read_node
 from fcconv.graph.operators import OPERATORS
+from fcconv.graph.rewriting.following import Following
 from fcconv.graph.rewriting.sliding import SLIDING, STRIDE, WINDOW
 from fcconv.graph.rules.writer import Writer, copied_initializers, put_together
 from fcconv.graph.rules.writing import write_with_ints

@@ -18,9 +18,9 @@ from fcconv.backend import ONNXRUNTIME, ArrayBackend, without_gradients
 from fcconv.backend import backend as find_backend
 from fcconv.errors import ArgumentError, ShapeError
 from fcconv.geometry import integer
-from fcconv.graph.files.save import save
 from fcconv.graph.engines.compiled import Compiled, check_inputs
 from fcconv.graph.engines.compiling import Engine
+from fcconv.graph.files.save import save
 from fcconv.streaming.written import Written, sizes_of
 
 STREAM = "fcconv.stream"
@@ -111,12 +111,8 @@ class Stream:
         yield "window", _samples(self.window)
         yield "what a score depends on", _samples(self.written.seen)
         yield "window stride", _samples(self.stride)
-        yield (
-            "chunks",
-            f"multiples of {_samples(self.smallest_chunk)}"
-            if self.chunk is None
-            else (_samples(self.chunk)),
-        )
+        several = f"multiples of {_samples(self.smallest_chunk)}"
+        yield "chunks", several if self.chunk is None else _samples(self.chunk)
         yield "warm-up", f"{self.warmup} cells, {_samples(self.warmup * self.stride)}"
         yield "latency", f"at most {_samples(self.latency)}"
         yield "state", f"{self.state_bytes} bytes"
