@@ -50,7 +50,7 @@ def voice() -> onnx.ModelProto:
         nodes.append(helper.make_node("Relu", [f"conv{k}"], [f"relu{k}"]))
         x, channels, length = f"relu{k}", outputs, (length - kernel) // stride + 1
         if k < len(LAYERS) - 1:
-            pool = {"kernel_shape": [4], "strides": [4]}
+            pool: dict[str, Any] = {"kernel_shape": [4], "strides": [4]}
             nodes.append(helper.make_node("MaxPool", [x], [f"pool{k}"], **pool))
             x, length = f"pool{k}", length // 4
     nodes.append(helper.make_node("Flatten", [x], ["features"]))
