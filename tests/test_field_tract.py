@@ -10,7 +10,7 @@ import pytest
 
 import fcconv
 from comparing import assert_identical
-from recordings import pieces, recording, whole_numbers
+from small_streams import pieces, recording, whole_numbers
 
 tract = pytest.importorskip("tract")
 

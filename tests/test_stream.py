@@ -33,8 +33,8 @@ from fcconv_modular import field_of
 from fcconv_modular.residues import Residues
 from graphs import Array, Graph
 from random_graphs import Case, cases
-from recordings import pieces, pushed, recording, whole_numbers
 from sliding_windows import patch_shape, pixels, residues, slid
+from small_streams import pieces, pushed, recording, whole_numbers
 
 ENGINES = [name for name in ("numpy", "jax", "torch", "onnxruntime") if is_installed(name)]
 

@@ -16,7 +16,7 @@ import pytest
 
 import fcconv
 from fcconv.cli import app
-from recordings import recording, whole_numbers
+from small_streams import recording, whole_numbers
 
 RATE = ("--rate", "8000")
 

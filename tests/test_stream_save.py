@@ -15,8 +15,8 @@ import fcconv
 from comparing import assert_identical
 from fcconv.errors import ArgumentError, ModelError, UnsupportedError
 from graphs import Graph
-from recordings import pieces, recording, whole_numbers
 from sliding_windows import quiet
+from small_streams import pieces, recording, whole_numbers
 from strategies import integers
 
 
