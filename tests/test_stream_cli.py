@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 import fcconv
@@ -109,6 +110,18 @@ def test_what_is_wrong_is_said_in_a_line(
     assert complaint in said
     assert said.count("\n") == 1
     assert len(lines) == (7 if complaint.startswith("sample 45") else 0)
+
+
+def test_another_rate_than_the_network_was_trained_at(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = whole_numbers()
+    onnx.helper.set_model_props(model, {"sample_rate": "16000"})
+    onnx.save(model, "two.onnx")
+    code, lines, said = run(capsys, "two.onnx", "sound.s16")
+    assert (code, lines, said.count("\n")) == (2, [], 1)
+    assert "trained at 16,000 samples a second, got 8,000" in said
+    assert app.run(["stream", "two.onnx", "sound.s16", "--rate", "16000"]) == 0
 
 
 def test_padding_is_refused_unless_windows_are_exact(

@@ -22,6 +22,7 @@ from fcconv.graph.files.load import load
 from fcconv.graph.rewriting.convolutionize import Windows, convolutionize
 from fcconv.graph.rewriting.shared import declared
 from fcconv.graph.rewriting.sliding import Sliding, from_metadata
+from fcconv.scanning.sample_rate import trained_at
 from fcconv.streaming.events import Events
 from fcconv.streaming.pcm import Frames
 from fcconv.streaming.stream import Stream
@@ -86,6 +87,13 @@ def stream_and_print(options: Options) -> int:
         raise click.BadParameter(
             f"the network takes {channels}, got {options.channels}: mix them before",
             param_hint="--channels",
+        )
+    trained = trained_at(sliding.model)
+    if trained and trained != options.rate:
+        raise click.BadParameter(
+            f"the network says that it was trained at {trained:,} samples a second, got "
+            f"{options.rate:,g}: resample before",
+            param_hint="--rate",
         )
     stream = sliding.stream(chunk=options.chunk, engine=options.engine)
     events = Events(
