@@ -61,6 +61,7 @@ TORCH_NETWORK = "backends/fcconv_torch/network.py"
 OF_TORCH = "test_torch_backend.py::test_"
 FORGERIES = "test_forgeries.py"
 OME, OME_MAP = "test_images_ome.py::test_", "test_map_ome_zarr.py::test_"
+IN_CHUNKS = "test_stream.py::test_cells_are_those_of_the_whole_in_the_field"
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,48 @@ class Mutation:
 
 
 MUTATIONS = [
+    Mutation(
+        "streams: a value is as late as all that it reads would be by itself",
+        "fcconv/streaming/moves.py",
+        "return (delay + self.start + self.extent - 1) // self.stride",
+        "return (delay + self.start + self.extent - 1) // self.stride + (self.stride > 1)",
+        IN_CHUNKS,
+    ),
+    Mutation(
+        "streams: an operator reads one entry too few of earlier chunks",
+        "fcconv/streaming/rewrite.py",
+        "count = delay * move.stride - move.start - self.delays[value]",
+        "count = max(delay * move.stride - move.start - self.delays[value] - 1, 0)",
+        IN_CHUNKS,
+    ),
+    Mutation(
+        "streams: branches of different delay meet as they are",
+        "fcconv/streaming/rewrite.py",
+        "return self.late(node, value, count, 0 if moving else count)",
+        "return self.late(node, value, count, 0) if moving else self.tensors[value]",
+        IN_CHUNKS,
+    ),
+    Mutation(
+        "streams: runs are waited for to their end",
+        "fcconv/streaming/moves.py",
+        "return max(range(length)[start : end.times : step], default=0) + 1",
+        "return length",
+        "test_stream.py::test_windows_side_by_side_wait_for_nothing",
+    ),
+    Mutation(
+        "streams: windows along other axes are not counted in the state",
+        "fcconv/streaming/rewrite.py",
+        "dtype, sizes, axis, count * each)",
+        "dtype, sizes, axis, count)",
+        "test_stream.py::test_space_beside_time",
+    ),
+    Mutation(
+        "streams: what waits is scored twice",
+        "fcconv/streaming/stream.py",
+        "self._waiting = self._library.copy(_cut(new, self.axis, whole, count))",
+        "self._waiting = self._library.copy(new)",
+        "test_stream.py::test_cells_come_as_soon_as_they_are_known",
+    ),
     Mutation(
         "exact windows: what padding reaches at the beginning is shared",
         "fcconv/graph/rewriting/exact/parts.py",

@@ -28,6 +28,7 @@ from ome_files import multiscale, write_ome_zarr
 from recordings import loud_for_a_moment, loudness
 from scan_cases import small_network
 from slide_files import write_svs
+from small_streams import recording, whole_numbers
 
 ROOT = Path(__file__).parents[1]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -41,7 +42,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 LANGUAGES = {"python", "pycon", "sh", "text"}
-COMMANDS = {"inspect", "convert", "verify", "scan", "show"}
+COMMANDS = {"inspect", "convert", "verify", "scan", "show", "stream"}
 """What is run of the commands that pages print; the demo and benchmarks take minutes."""
 
 PEERS = {"equinox", "flax", "keras", "optax", "rasterio", "sklearn", "soxr", "torch"}
@@ -136,6 +137,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     onnx.save(loudness(), folder / "knocks.onnx")
     soundfile.write(folder / "hall.flac", loud_for_a_moment(44_100, 2), 44_100)
     tifffile.imwrite(folder / "scene.tif", photo[..., 1], extratags=PLACE)
+    onnx.save(whole_numbers(window=64), folder / "sound.onnx")
+    recording(1000)[0].T.astype("<i2").tofile(folder / "sound.raw")
     return folder
 
 
