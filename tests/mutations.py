@@ -51,6 +51,7 @@ TILES = "test_plan.py::test_tiles_equal_the_whole_image"
 MISSING = "test_scan_missing.py"
 CUT_OUT = "test_scan_cut_out.py"
 SELECTION = "test_scan_selection.py"
+PARTS = "test_scan_parts.py"
 PEAKS = "test_scan_peaks.py::test_peaks_equal_those_of_brute_force"
 MODULAR = "backends/fcconv_modular/__init__.py"
 EXACT_PROOF = "test_exact_proof.py"
@@ -769,9 +770,37 @@ MUTATIONS = [
     Mutation(
         "tiles without a wanted window are read",
         "fcconv/scanning/tiles.py",
-        "skipped.append(left_out == tile.windows)",
-        "skipped.append(False)",
+        "return self.left_out == self.tile.windows",
+        "return False",
         f"{SELECTION}::test_tiles_without_a_wanted_window_are_not_read",
+    ),
+    Mutation(
+        "a part leaves out the last of its tiles",
+        "fcconv/scanning/plan.py",
+        "number * len(items) // parts]",
+        "(number * len(items) - 1) // parts]",
+        f"{PARTS}::test_parts_are_equal_shares_of_the_tiles_that_are_wanted[shared]",
+    ),
+    Mutation(
+        "a part goes on in tiles of its own, where another was first",
+        "fcconv/scanning/parts.py",
+        "if begun != run.record:",
+        "if begun == run.record:",
+        f"{PARTS}::test_processes_make_what_one_makes",
+    ),
+    Mutation(
+        "a part fails where another was first",
+        "fcconv/scanning/group.py",
+        "if record_in(path) is None:\n                    raise",
+        "raise",
+        f"{PARTS}::test_processes_make_what_one_makes",
+    ),
+    Mutation(
+        "a whole scan does not wait for parts",
+        "fcconv/scanning/lock.py",
+        "fcntl.LOCK_SH | fcntl.LOCK_NB",
+        "fcntl.LOCK_UN",
+        f"{PARTS}::test_a_whole_scan_waits_for_parts_and_they_for_it",
     ),
     Mutation(
         "a run of another mask is gone on with",

@@ -45,7 +45,10 @@ LANGUAGES = {"python", "pycon", "sh", "text"}
 COMMANDS = {"inspect", "convert", "verify", "scan", "show", "stream"}
 """What is run of the commands that pages print; the demo and benchmarks take minutes."""
 
-PEERS = {"equinox", "flax", "keras", "optax", "rasterio", "sklearn", "soxr", "torch"}
+PEERS = {
+    *("distributed", "equinox", "flax", "keras", "optax"),
+    *("rasterio", "ray", "sklearn", "soxr", "torch"),
+}
 """Snippets that import these run where the extras `peers` and `fields` are, as in .ci/run."""
 
 UTM = (1, 1, 0, 3, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, 32633)

@@ -18,7 +18,7 @@ import zarr
 import fcconv
 from comparing import assert_identical
 from fcconv.errors import OutputError
-from fcconv.scanning import chunks
+from fcconv.scanning import group
 from scan_cases import cut_into, picture, small_network
 from score_files import tree
 
@@ -61,7 +61,7 @@ def cut(file: Path, kept: float) -> None:
 
 def exchange_tiles(store: Path) -> None:
     """Exchange all that there is of two tiles of one shape, their digests among it."""
-    for array in (*names(store), chunks.DIGESTS):
+    for array in (*names(store), group.DIGESTS):
         exchange(chunk(store, 0, array), chunk(store, 1, array))
 
 
@@ -75,7 +75,7 @@ def take_from_another_run(store: Path) -> None:
     other = store.with_name("other.zarr")
     with cut_into(TILES):
         fcconv.scan(small_network(heads=2), picture(seed=1), engine="numpy", out=other)
-    for array in (*names(store), chunks.DIGESTS):
+    for array in (*names(store), group.DIGESTS):
         shutil.copy(chunk(other, 0, array), chunk(store, 0, array))
     shutil.rmtree(other)
     other.with_name(".other.zarr.fcconv-lock").unlink()
@@ -118,13 +118,13 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "zeros": lambda store: chunk(store).write_bytes(bytes(chunk(store).stat().st_size)),
     "removed": lambda store: chunk(store).unlink(),
     "array removed": lambda store: shutil.rmtree(store / names(store)[1]),
-    "digest flipped": lambda store: flip(chunk(store, 0, chunks.DIGESTS), 0.5),
-    "digest cut short": lambda store: cut(chunk(store, 0, chunks.DIGESTS), 0.5),
-    "digest removed": lambda store: chunk(store, 0, chunks.DIGESTS).unlink(),
+    "digest flipped": lambda store: flip(chunk(store, 0, group.DIGESTS), 0.5),
+    "digest cut short": lambda store: cut(chunk(store, 0, group.DIGESTS), 0.5),
+    "digest removed": lambda store: chunk(store, 0, group.DIGESTS).unlink(),
     "digests exchanged": lambda store: exchange(
-        chunk(store, 0, chunks.DIGESTS), chunk(store, 1, chunks.DIGESTS)
+        chunk(store, 0, group.DIGESTS), chunk(store, 1, group.DIGESTS)
     ),
-    "all digests removed": lambda store: shutil.rmtree((store / chunks.DIGESTS).parent),
+    "all digests removed": lambda store: shutil.rmtree((store / group.DIGESTS).parent),
     "link to another chunk": lambda store: link(chunk(store, 1), chunk(store, 0)),
     "link to nothing": lambda store: link(chunk(store), store / "nothing"),
     "folder": lambda store: make_folder(chunk(store)),

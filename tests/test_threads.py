@@ -18,8 +18,10 @@ import pytest
 import fcconv
 import fcconv_numpy
 from fcconv.demo.network import load_faces
+from fcconv.graph.engines.session import Session
 from fcconv_numpy import threads
 from fcconv_numpy.threads import blas_threads, share
+from scan_cases import small_network
 
 
 def in_use() -> int:
@@ -214,3 +216,14 @@ def test_the_callers_errstate_holds_on_every_thread() -> None:
         expected = np.geterr()
         share(work, [], 2)
     assert list(states.values()) == [expected] * 2
+
+
+@pytest.mark.parametrize(("wanted", "threads"), [("1", 1), ("3,2", 3), ("", 0), ("many", 0)])
+def test_onnxruntime_takes_the_threads_that_a_user_wants(
+    wanted: str, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setenv("OMP_NUM_THREADS", wanted)
+    network = fcconv.compile(small_network(), "onnxruntime")
+    assert isinstance(network, Session)
+    assert network._session.get_session_options().intra_op_num_threads == threads

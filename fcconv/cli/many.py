@@ -18,8 +18,10 @@ from fcconv.cli.output import results
 from fcconv.cli.scan_results import Peaks, facts
 from fcconv.cli.scanning import Options, network_of, outs_of, scans_of
 from fcconv.cli.wanted import each_image, find_peaks
+from fcconv.remote import Place, Remote, is_remote
 from fcconv.report.blocks import ranges
 from fcconv.scanning.network import Network
+from fcconv.scanning.plan import share
 from fcconv.scanning.records import CHUNKED
 from fcconv.scanning.result import Scan
 from fcconv.scanning.score_files import suffixes
@@ -32,13 +34,13 @@ FAILED = 1
 class Done:
     """What became of an image: its scans, one a size, and their peaks; or why there are none."""
 
-    image: Path
+    image: Place
     scans: Sequence[Scan] = ()
     peaks: Sequence[Peaks] = ()
     error: str = ""
 
 
-def images_of(words: Sequence[str]) -> tuple[list[Path], bool]:
+def images_of(words: Sequence[str]) -> tuple[list[Place], bool]:
     """Find the images that were named, and say whether they may be several.
 
     Raises
@@ -46,8 +48,11 @@ def images_of(words: Sequence[str]) -> tuple[list[Path], bool]:
     click.BadParameter
         If one does not exist, or a pattern fits none.
     """
-    images: list[Path] = []
+    images: list[Place] = []
     for word in words:
+        if is_remote(word):
+            images.append(Remote(word))
+            continue
         found = [Path(word)]
         if not found[0].exists():  # pathlib's pattern would take hidden files, too
             found = sorted(map(Path, glob.glob(word)))  # noqa: PTH207
@@ -59,11 +64,14 @@ def images_of(words: Sequence[str]) -> tuple[list[Path], bool]:
     return images, len(words) > 1 or is_pattern
 
 
-def scan_many(options: Options, images: Sequence[Path]) -> int:
-    """Scan images one after the other; 1 means that some failed."""
+def scan_many(options: Options, images: Sequence[Place]) -> int:
+    """Scan images one after the other, or a part of them; 1 means that some failed."""
     folder = _checked(options, images)
+    if options.part is not None:
+        images, options = share(images, options.part), replace(options, part=None)
     network = network_of(options)
-    folder.mkdir(exist_ok=True)
+    if isinstance(folder, Path):
+        folder.mkdir(exist_ok=True)
     jobs = [replace(options, image=image, out=_out(folder, image)) for image in images]
     for job in jobs:
         outs_of(job)
@@ -81,7 +89,7 @@ def scan_many(options: Options, images: Sequence[Path]) -> int:
     return FAILED if failed else 0
 
 
-def _checked(options: Options, images: Sequence[Path]) -> Path:
+def _checked(options: Options, images: Sequence[Place]) -> Place:
     """Return the folder of all scores, after checking that each image has a place in it."""
     wanted, out = options.wanted, options.out
     for option, path in (
@@ -102,7 +110,7 @@ def _checked(options: Options, images: Sequence[Path]) -> Path:
             f"{out} takes the scores of one image, here are {len(images)}: name a folder",
             param_hint="--out",
         )
-    stems: dict[str, Path] = {}
+    stems: dict[str, Place] = {}
     for image in images:
         other = stems.setdefault(image.stem, image)
         if other is not image:
@@ -114,7 +122,7 @@ def _checked(options: Options, images: Sequence[Path]) -> Path:
     return out
 
 
-def _out(folder: Path, image: Path) -> Path:
+def _out(folder: Place, image: Place) -> Place:
     return folder / f"{image.stem}{CHUNKED}"
 
 
@@ -142,7 +150,7 @@ def _done(jobs: Sequence[Options], network: Network) -> Iterator[Done]:
             yield Done(job.image, scans, peaks)
 
 
-def _show(done: Sequence[Done], failed: Sequence[Done], folder: Path) -> None:
+def _show(done: Sequence[Done], failed: Sequence[Done], folder: Place) -> None:
     """Print a line for each image, and why those failed that did."""
     console = results()
     table = Table(title="Scans", title_justify="left")

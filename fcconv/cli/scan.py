@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +11,7 @@ import click
 from fcconv.backend import engines
 from fcconv.cli.options import (
     NETWORK,
+    PlaceType,
     extra,
     integers_of,
     seed_option,
@@ -90,6 +90,23 @@ class Names(click.ParamType[tuple[str, ...]]):
         return names if all(names) else self.fail(f"{value!r} has an empty name", param, ctx)
 
 
+class PartOf(click.ParamType[tuple[int, int]]):
+    """Which part it is, and of how many: 3/16."""
+
+    name = "part"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Read them."""
+        if isinstance(value, tuple):
+            return value
+        number, _, parts = value.partition("/")
+        if number.isdecimal() and parts.isdecimal() and 1 <= int(number) <= int(parts):
+            return int(number), int(parts)
+        return self.fail(f"{value!r} is not K/N, part K of N: 1/16 to 16/16", param, ctx)
+
+
 class Plane(click.ParamType["int | str"]):
     """The number of a plane along an axis, or all."""
 
@@ -112,7 +129,7 @@ class Plane(click.ParamType["int | str"]):
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PlaceType(),
     help=f"Where scores go: a {', '.join(suffixes()[:-1])} or {suffixes()[-1]}; of several images "
     f"a folder, in which each has a .zarr.",
 )
@@ -239,6 +256,20 @@ class Plane(click.ParamType["int | str"]):
     help="Adds pixels at the ends of the image, the last ones again, mirrored, or 0, until windows "
     "cover it.",
 )
+@click.option(
+    "--part",
+    type=PartOf(),
+    metavar="K/N",
+    help="Computes part K of N, 1/16 to 16/16, into a .zarr that any number of processes and "
+    "machines write to; of several images, these are shared out. When all parts are done, the "
+    "same command with --resume in place of --part finishes the scan.",
+)
+@click.option(
+    "--dask",
+    metavar="ADDRESS|local",
+    help="Computes in parts on the workers of a Dask cluster, by the address of its scheduler, or "
+    "in a process for each core of this machine.",
+)
 @wanted_options
 @click.option("--resume", is_flag=True, help="Goes on with a run that was cut off.")
 @click.option("--overwrite", is_flag=True, help="Replaces the scores of another run.")
@@ -252,6 +283,8 @@ def scan(
     overwrite: bool,
     activation: str,
     mask: str,
+    part: tuple[int, int] | None,
+    dask: str | None,
     **options: Any,
 ) -> int:
     """Score every window of IMAGE with the network MODEL, in bounded memory.
@@ -265,23 +298,29 @@ def scan(
         raise click.BadParameter("needs one number", param_hint="--scale")
     if resume and options["out"] is None:
         raise click.UsageError("--resume needs --out, the scores of the run to go on with")
+    if part is not None and dask is not None:
+        raise click.UsageError("--part and --dask exclude each other: a cluster makes the parts")
     with extra("scan"):
+        from fcconv.cli.cluster import connected
         from fcconv.cli.many import images_of, scan_many
         from fcconv.cli.scanning import Options, scan_and_show
         from fcconv.cli.wanted import Wanted
     wanted = Wanted(**{field.name: options.pop(field.name) for field in fields(Wanted)})
     reading = as_reading({name: options.pop(name) for name in Reading.__annotations__})
     found, are_several = images_of(images)
-    asked = Options(
-        image=found[0],
-        wanted=wanted,
-        reading=reading,
-        stride=stride_of(stride),
-        window=integers_of("--window", window),
-        scale=None if scale is None else scale[0],
-        activation=None if activation == "none" else activation,
-        mask=None if mask == "none" else mask,
-        existing="resume" if resume else "overwrite" if overwrite else "refuse",
-        **options,
-    )
-    return scan_many(asked, found) if are_several else scan_and_show(asked)
+    with connected(dask) as client:
+        asked = Options(
+            image=found[0],
+            wanted=wanted,
+            reading=reading,
+            stride=stride_of(stride),
+            window=integers_of("--window", window),
+            scale=None if scale is None else scale[0],
+            activation=None if activation == "none" else activation,
+            mask=None if mask == "none" else mask,
+            existing="resume" if resume else "overwrite" if overwrite else "refuse",
+            part=part,
+            client=client,
+            **options,
+        )
+        return scan_many(asked, found) if are_several else scan_and_show(asked)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.table import Table
 
 from fcconv.cli.output import results
 from fcconv.images.layouts import unit
+from fcconv.remote import Place
 from fcconv.report.picture import in_no_window
 from fcconv.report.units import heading, in_units, in_words, sizes_in_words
 from fcconv.scanning.peaks import Peak
@@ -76,7 +76,7 @@ def _facts(found: Scan) -> dict[str, Any]:
     names = (
         *("size", "window", "stride", "windows", "exact", "reasons", "engine", "preparation"),
         *("labels", "activation", "pad", "remainder", "tiles", "computed", "seconds", "unscored"),
-        *("padding", "outside", "scale", "notes", "providers", "device"),
+        *("padding", "outside", "scale", "notes", "providers", "device", "part"),
     )
     shapes = {name: list(scores.shape) for name, scores in found.outputs.items()}
     return {
@@ -88,7 +88,7 @@ def _facts(found: Scan) -> dict[str, Any]:
     }
 
 
-def show(scans: Sequence[Scan], peaks: Sequence[Peaks], written: Sequence[Path | None]) -> None:
+def show(scans: Sequence[Scan], peaks: Sequence[Peaks], written: Sequence[Place | None]) -> None:
     """Print what was found, and which files were written."""
     console = results()
     for found in scans:
@@ -103,10 +103,17 @@ def show(scans: Sequence[Scan], peaks: Sequence[Peaks], written: Sequence[Path |
     for path in written:
         if path is not None:
             console.print(f"Written: {path}", soft_wrap=True)
+    if scans[0].part is not None:
+        console.print(
+            "When all parts are done, the same command with --resume in place of --part finishes "
+            "the scan",
+            soft_wrap=True,
+        )
 
 
 def _table(found: Scan) -> Table:
-    table = Table(title="Scan", title_justify="left", show_header=False)
+    title = "Scan" if found.part is None else f"Part {found.part[0]} of {found.part[1]} of a scan"
+    table = Table(title=title, title_justify="left", show_header=False)
     cells, what = _times(found.cells), unit(len(found.size))
     count = f"{found.scores.shape[0]} images of a batch, each " if found.lead() else ""
     rows = {

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -22,11 +22,12 @@ from fcconv.images.preparation import Preparation
 from fcconv.images.reading import Reading
 from fcconv.images.scales import Resized, resized
 from fcconv.images.sizing import open_sized
+from fcconv.remote import Place
 from fcconv.scanning import scan as scanning
 from fcconv.scanning import tiles
 from fcconv.scanning.engine import checked
 from fcconv.scanning.network import Network, as_network, explained, labels_of
-from fcconv.scanning.plan import check_size
+from fcconv.scanning.plan import Part, check_size
 from fcconv.scanning.result import Scan
 from fcconv.scanning.store import check_out, recorded
 
@@ -39,8 +40,8 @@ class Options:
     """What the command line asks for; see :func:`fcconv.scanning.scan.scan`."""
 
     model: Path
-    image: Path
-    out: Path | None
+    image: Place
+    out: Place | None
     stride: int | tuple[int, ...] | None
     window: tuple[int, ...] | None
     engine: str
@@ -63,6 +64,8 @@ class Options:
     mask: str | None
     pad: str | None
     existing: str
+    part: Part | None
+    client: Any
     seed: int | None
     wanted: Wanted
 
@@ -70,9 +73,17 @@ class Options:
 def scan_and_show(options: Options) -> int:
     """Scan an image, print what was found, and write the files asked for."""
     options.wanted.check_files([options.model, options.image])
+    wanted = options.wanted
+    asks_for_all = wanted.asks_for_peaks or wanted.map is not None or options.audit is not None
+    if options.part is not None and asks_for_all:
+        raise click.UsageError(
+            "pictures, maps, peaks and audits are of the whole scan: give --heatmap, --report, "
+            "--map, --peaks, --threshold, --overlap, --label and --audit to the last call, with "
+            "--resume in place of --part"
+        )
     network = network_of(options)
     sizes, outs = _sizes(options, network), outs_of(options)
-    kept = [options.model, options.image, *filter(None, outs)]
+    kept = [options.model, options.image, *(out for out in outs if out is not None)]
     numbers = range(len(sizes[0]) if isinstance(sizes[0], list) else 0)
     for wanted in [options.wanted.of_image(k) for k in numbers] or [options.wanted]:
         wanted.check_files(kept)
@@ -110,7 +121,7 @@ def _sizes(options: Options, network: Network) -> Sequence[Sized]:
     return sizes if batched else [only for (only,) in sizes]
 
 
-def outs_of(options: Options) -> list[Path | None]:
+def outs_of(options: Options) -> list[Place | None]:
     """Name where the scores of each size go, and check that they can."""
     out = options.out
     if out is None:
@@ -122,9 +133,10 @@ def outs_of(options: Options) -> list[Path | None]:
         raise click.BadParameter(
             "two of them are too close to be told apart in file names", param_hint="--scales"
         )
+    existing = options.existing if options.part is None else "resume"
     for path in outs:
-        check_out(path, options.existing, options.image)
-        check_out(path, options.existing, options.model)
+        check_out(path, existing, options.image)
+        check_out(path, existing, options.model)
     return list(outs)
 
 
@@ -132,12 +144,12 @@ def _scanned(
     options: Options,
     network: Network,
     sizes: Sequence[Sized],
-    outs: Sequence[Path | None],
+    outs: Sequence[Place | None],
 ) -> list[Scan]:
     return [_scan(options, network, *size) for size in zip(sizes, outs, strict=True)]
 
 
-def _scan(options: Options, network: Network, image: Sized, out: Path | None) -> Scan:
+def _scan(options: Options, network: Network, image: Sized, out: Place | None) -> Scan:
     """Scan the image or the batch in one size."""
     said = None
     if options.existing == "resume" and out is not None and not out.exists() and not recorded(out):
@@ -167,6 +179,8 @@ def _scan(options: Options, network: Network, image: Sized, out: Path | None) ->
             mask=options.mask,
             pad=options.pad,
             audit=options.audit,
+            part=options.part,
+            client=options.client,
             progress=told,
         )
 

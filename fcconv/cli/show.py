@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
-from fcconv.cli.options import SCANNED, extra, wanted_options
+from fcconv.cli.options import SCANNED, PlaceType, extra, wanted_options
+from fcconv.remote import Place
 
 
 @click.command()
-@click.argument("scores", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.argument("scores", type=PlaceType(), nargs=-1, required=True)
 @click.option("--image", type=SCANNED, help="What was scanned, for pictures and the page.")
 @wanted_options
-def show(scores: tuple[Path, ...], image: Path | None, **options: Any) -> int:
+def show(scores: tuple[Place, ...], image: Place | None, **options: Any) -> int:
     """Show the scan whose SCORES were written, a .zarr, .npy or .npz, without the network.
 
     Of a scan in several --scales give the scores of each size.

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
 from fcconv.cli.wanted import Wanted, deliver
+from fcconv.remote import Place
 from fcconv.scanning.result import Scan
 from fcconv.scanning.saved import open_scan
 
 
-def show_again(scores: Sequence[Path], image: Path | None, wanted: Wanted) -> int:
+def show_again(scores: Sequence[Place], image: Place | None, wanted: Wanted) -> int:
     """Open the scans of one image, and print and write what is asked for."""
     wanted.check_files([*scores, *([] if image is None else [image])])
     for option, path in (("--heatmap", wanted.heatmap), ("--report", wanted.report)):
@@ -27,7 +27,7 @@ def show_again(scores: Sequence[Path], image: Path | None, wanted: Wanted) -> in
     return 0
 
 
-def _check_alike(scores: Sequence[Path], scans: Sequence[Scan]) -> None:
+def _check_alike(scores: Sequence[Place], scans: Sequence[Scan]) -> None:
     """Check that scans are of one image in several sizes, by one network."""
     first, *others = scans
     for path, scan in zip(scores[1:], others, strict=True):

@@ -15,6 +15,7 @@ from fcconv.cli.output import progress
 from fcconv.cli.scan_results import Peaks, facts, show
 from fcconv.errors import OutputError
 from fcconv.images.coordinates import Coordinates
+from fcconv.remote import Place
 from fcconv.report.blocks import ranges
 from fcconv.report.files import check_writable, named, suffix_of
 from fcconv.report.heatmap import write_heatmap
@@ -60,7 +61,7 @@ class Wanted:
             value is not None for value in (*files, self.threshold, self.overlap)
         )
 
-    def check_files(self, read: Sequence[Path]) -> None:
+    def check_files(self, read: Sequence[Place]) -> None:
         """Check where files are to go, none of which may be one that is read."""
         suffixes = {
             "--heatmap": (self.heatmap, (".png",)),
@@ -71,7 +72,7 @@ class Wanted:
         for option, (path, known) in suffixes.items():
             if path is None:
                 continue
-            if path.resolve() in [other.resolve() for other in read]:
+            if path.resolve() in [other.resolve() for other in read if isinstance(other, Path)]:
                 raise click.BadParameter(
                     f"it would replace {path}, which is read or takes the scores", param_hint=option
                 )
@@ -144,7 +145,7 @@ def each_image(scans: Sequence[Scan]) -> list[list[Scan]]:
 def deliver(
     wanted: Wanted,
     scans: Sequence[Scan],
-    written: Sequence[Path | None],
+    written: Sequence[Place | None],
     certificate: Certificate | None = None,
 ) -> None:
     """Find the peaks of each image in several sizes, write its files, and print all there is."""

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,15 +22,16 @@ from fcconv.images.sounds import is_sound, open_sound
 from fcconv.images.stored import Stored, check_series, stamp
 from fcconv.images.volumes import open_volume
 from fcconv.images.zarrs import open_zarr
+from fcconv.remote import Place, Remote
 
 
-def open_file(path: Path, reading: Reading) -> Stored:
+def open_file(path: Place, reading: Reading) -> Stored:
     """Open the image in a file or a Zarr folder; its suffix says the format.
 
     Parameters
     ----------
-    path : Path
-        The file or folder.
+    path : Path or Remote
+        The file or folder; in a store such as S3 a Zarr array.
     reading : Reading
         How it is opened, which the format must know of.
 
@@ -79,13 +81,17 @@ class Format:
         ``beside(path)`` returns the other files that hold what a file of it names.
     """
 
-    open: Callable[[Path, Reading], Stored]
+    open: Callable[[Any, Reading], Stored]
     takes: Set[str] = frozenset()
     beside: Callable[[Path], Iterable[Path]] = _alone
 
 
-def _format(path: Path) -> Format:
+def _format(path: Place) -> Format:
     """Return the format of a file."""
+    if isinstance(path, Remote):
+        if any(path.joinpath(file).is_file() for file in ZARR):
+            return ZARR_FORMAT
+        raise ImageError(f"{path} is not Zarr, or not there: of a store nothing else is read")
     if not path.exists():
         raise ImageError(f"{path} does not exist")
     if path.is_dir():

@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from fcconv.arguments import as_number
@@ -19,6 +18,7 @@ from fcconv.images.axis_names import letter_of
 from fcconv.images.coordinates import Coordinates, spaced
 from fcconv.images.lengths import in_one_unit
 from fcconv.images.stored import Stored, check_chunk, check_series, listed
+from fcconv.remote import Place
 
 TYPES = {"channel": "C", "time": "t"}
 """Letters of axes whose type says more than their name."""
@@ -50,7 +50,7 @@ class Picture:
         return " ".join(filter(None, (self.group.path, str(self.told.get("name") or "")))) or "/"
 
 
-def pictures_in(path: Path, group: Any) -> list[Picture]:
+def pictures_in(path: Place, group: Any) -> list[Picture]:
     """Find the images in a group: its own, or those of a plate, a well or a converted file.
 
     Parameters
@@ -78,7 +78,7 @@ def pictures_in(path: Path, group: Any) -> list[Picture]:
         ]
 
 
-def open_picture(path: Path, pictures: Sequence[Picture], series: int | None) -> Stored:
+def open_picture(path: Place, pictures: Sequence[Picture], series: int | None) -> Stored:
     """Open one of the images of a folder.
 
     Raises
@@ -131,7 +131,7 @@ def _numbered(group: Any) -> Iterator[str]:
         number += 1
 
 
-def _stored(path: Path, picture: Picture) -> Stored:
+def _stored(path: Place, picture: Picture) -> Stored:
     """Return the arrays of an image, and what is said of them."""
     group, told = picture.group, picture.told
     datasets = told["datasets"]
@@ -210,7 +210,7 @@ def _positive(value: Any) -> float:
 
 
 @contextmanager
-def _understood(path: Path) -> Iterator[None]:
+def _understood(path: Place) -> Iterator[None]:
     """Turn what metadata lacks, or what does not exist, into an error that names the folder."""
     try:
         yield

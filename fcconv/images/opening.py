@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copyreg
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import product
 from pathlib import Path
 from typing import Any, Unpack
@@ -21,6 +22,7 @@ from fcconv.images.libraries import reason
 from fcconv.images.reading import ANY_IMAGE, Reading, as_reading
 from fcconv.images.stored import Stored
 from fcconv.images.watched import Watched
+from fcconv.remote import Remote, is_remote
 
 
 def open_images(source: Any, rank: int, **reading: Unpack[Reading]) -> tuple[list[Image], bool]:
@@ -30,8 +32,9 @@ def open_images(source: Any, rank: int, **reading: Unpack[Reading]) -> tuple[lis
     ----------
     source : array, str or path
         Anything with ``shape``, ``dtype`` and slices (NumPy, JAX, PyTorch, Zarr, HDF5, ...); or a
-        file that Pillow, tifffile, openslide, NumPy, soundfile or nibabel reads, or a Zarr folder.
-        Pixels are read by region, but those of Pillow's formats all at once.
+        file that Pillow, tifffile, openslide, NumPy, soundfile or nibabel reads, or a Zarr folder,
+        or the address of one, such as ``s3://bucket/slide.zarr``. Pixels are read by region, but
+        those of Pillow's formats all at once.
     rank : int
         Axes that the network slides along, 1 to 3.
     **reading
@@ -62,7 +65,10 @@ def open_images(source: Any, rank: int, **reading: Unpack[Reading]) -> tuple[lis
     """
     asked: Reading = as_reading({**reading})
     layout, page = asked.get("layout"), asked.get("page")
-    if isinstance(source, (str, os.PathLike)):
+    if isinstance(source, Remote) or is_remote(source):
+        place = source if isinstance(source, Remote) else Remote(source)
+        name, stored, watched = place.name, open_file(place, asked), Watched()
+    elif isinstance(source, (str, os.PathLike)):
         path = Path(source)
         watched = Watched.at(*files_of(path))
         name, stored = path.name, open_file(path, asked)
@@ -133,3 +139,20 @@ def _check_dtype(name: str, dtype: Any) -> None:
         kind = ""
     if kind not in ("b", "u", "i", "f"):
         raise ImageError(f"{name} has dtype {dtype}: convert it to integers or floats of NumPy")
+
+
+def _reopened(path: Path, rank: int, asked: Reading, at: tuple[int, ...]) -> Image:
+    """Open an image again, in another process perhaps: of a batch the one that it was."""
+    images, _ = open_images(path, rank, **asked)
+    return next(image for image in images if image.at == at)
+
+
+def _packed(image: Image) -> tuple[Any, ...]:
+    """Pickle an image of a file as what opens it: another process reads the file for itself."""
+    path = image.watched.path
+    if path is not None:
+        return _reopened, (path, len(image.size), image.asked, image.at)
+    return Image, tuple(getattr(image, field.name) for field in fields(image))
+
+
+copyreg.pickle(Image, _packed)

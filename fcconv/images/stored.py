@@ -12,6 +12,7 @@ import numpy as np
 from fcconv.arguments import as_integer
 from fcconv.errors import ImageError
 from fcconv.images.coordinates import Coordinates
+from fcconv.remote import Place
 
 MOST_CHUNK = 2**26
 """Bytes of a compressed part that is read as a whole; a larger one would not be bounded memory."""
@@ -82,7 +83,7 @@ def stamp(path: Path) -> str:
     return f"{status.st_size} bytes of {status.st_mtime_ns} ns"
 
 
-def check_chunk(path: Path, array: Any) -> None:
+def check_chunk(path: Place, array: Any) -> None:
     """Refuse an array of which a part that is compressed as a whole is too large."""
     size = int(np.prod(array.chunks, dtype=object)) * int(array.dtype.itemsize)
     if size > MOST_CHUNK:
@@ -92,7 +93,7 @@ def check_chunk(path: Path, array: Any) -> None:
         )
 
 
-def check_series(path: Path, series: Any, pictures: Sequence[str]) -> int:
+def check_series(path: Place, series: Any, pictures: Sequence[str]) -> int:
     """Return the number of the picture that was asked for.
 
     Parameters

@@ -34,6 +34,11 @@ class Watched:
             found += [Path(folder) for folder, _, _ in os.walk(path)] or [path]  # none of a file
         return cls({watched: _state(watched) for watched in found})
 
+    @property
+    def path(self) -> Path | None:
+        """What was opened; None beside an array in memory."""
+        return next(iter(self.states), None)
+
     def has_changed(self) -> bool:
         """Say whether any of them is not what it was."""
         return any(_state(path) != before for path, before in self.states.items())

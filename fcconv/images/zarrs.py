@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 from fcconv.errors import ImageError
@@ -12,24 +12,26 @@ from fcconv.images.libraries import needed
 from fcconv.images.ome_zarr import open_picture, pictures_in
 from fcconv.images.reading import Reading
 from fcconv.images.stored import MOST_LISTED, Stored, check_chunk, check_series
+from fcconv.remote import Place, Remote
 
 
-def open_zarr(path: Path, reading: Reading) -> Stored:
+def open_zarr(path: Place, reading: Reading) -> Stored:
     """Open a Zarr array, or a group that is OME-Zarr."""
     zarr, series = needed("zarr"), reading.get("series")
-    found = zarr.open(path, mode="r")
+    found = zarr.open(str(path), mode="r")
+    version = path.stamp() if isinstance(path, Remote) else ""
     if isinstance(found, zarr.Group):
         pictures = pictures_in(path, found)
         if pictures:
-            return open_picture(path, pictures, series)
+            return replace(open_picture(path, pictures, series), stamp=version)
         raise ImageError(f"{path} is a group of Zarr arrays: {_within(path, found)}")
     if series is not None:
         check_series(path, series, ["the only one"])
     check_chunk(path, found)
-    return Stored((found,), _axes(found))
+    return Stored((found,), _axes(found), stamp=version)
 
 
-def _within(path: Path, group: Any) -> str:
+def _within(path: Place, group: Any) -> str:
     """Say which arrays a group holds, so that one can be given."""
     arrays = [
         f"{path / name} of {array.shape}"

@@ -9,67 +9,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fcconv.errors import BackendError, OutputError
+from fcconv.errors import OutputError
+from fcconv.remote import Place, Remote
+from fcconv.scanning.group import DIGEST_BYTES, DIGESTS, import_zarr, mend_group
+from fcconv.scanning.outputs import Output, stored_names
 from fcconv.scanning.records import (
-    ATTRIBUTE,
     DESCRIBED,
     Record,
     description_in,
-    leftovers,
-    read_json,
     record_in,
     remove,
     writing,
 )
 
 Array = npt.NDArray[Any]
-
-DIGESTS = "fcconv-tiles/digests"
-"""The array of digests in the group; with a hyphen, and so of no output."""
-
-DIGEST_BYTES = 32
-
-
-@dataclass(frozen=True)
-class Output:
-    """An output of the network over a whole image or batch.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        ``(K, *cells)`` or ``(N, K, *cells)``.
-    chunk : tuple of int
-        Shape of what one tile keeps.
-    dtype : dtype
-        Type of the scores.
-    """
-
-    shape: tuple[int, ...]
-    chunk: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-    @property
-    def counts(self) -> tuple[int, ...]:
-        """Tiles along each axis."""
-        return tuple(-(-n // m) for n, m in zip(self.shape, self.chunk, strict=True))
-
-    def place(self, chunk: tuple[int, ...]) -> tuple[slice, ...]:
-        """Return what a chunk holds, counted in chunks along each axis."""
-        return tuple(
-            slice(k * m, min((k + 1) * m, n))
-            for k, m, n in zip(chunk, self.chunk, self.shape, strict=True)
-        )
-
 
 WHOLE = {"write_empty_chunks": True}
 """How arrays are opened: zarr does not keep it in their files."""
@@ -81,7 +41,7 @@ class InFolder:
 
     Attributes
     ----------
-    path : Path
+    path : Path or Remote
         The folder.
     outputs : mapping of str to Output
         What is kept.
@@ -95,7 +55,7 @@ class InFolder:
         Tiles that are not to have scores: where they lie, zarr reads NaN.
     """
 
-    path: Path
+    path: Place
     outputs: Mapping[str, Output]
     record: Record
     arrays: Mapping[str, Any]
@@ -103,27 +63,30 @@ class InFolder:
     skipped: set[tuple[int, ...]] = field(default_factory=set)
 
     @classmethod
-    def opened(cls, path: Path, outputs: Mapping[str, Output], record: Record) -> InFolder:
-        """Make the group, or go on with one of the same run.
+    def opened(cls, path: Place, outputs: Mapping[str, Output], record: Record) -> InFolder:
+        """Make the group, or go on with one of the same run, to which nothing else writes.
 
         Raises
         ------
         OutputError
             If it can't be written, or is damaged.
         """
-        with writing(path):
-            made = _made(path, outputs, record)
-            if path.exists():
-                _restore(made, path)
-                shutil.rmtree(made)
-                for leftover in path.rglob("*.partial"):  # of a chunk that was being written
-                    remove(leftover)
-            else:  # the group is there whole or not at all
-                made.replace(path)
+        mend_group(path, outputs, record)
+        return cls.joining(path, outputs, record)
+
+    @classmethod
+    def joining(cls, path: Place, outputs: Mapping[str, Output], record: Record) -> InFolder:
+        """Open the group of a run to which others may write.
+
+        Raises
+        ------
+        OutputError
+            If it is damaged.
+        """
         return cls._of_group(path, outputs, record, "r+")
 
     @classmethod
-    def reading(cls, path: Path, outputs: Mapping[str, Output], record: Record) -> InFolder:
+    def reading(cls, path: Place, outputs: Mapping[str, Output], record: Record) -> InFolder:
         """Open the group of a run that is finished; nothing is written.
 
         Raises
@@ -135,10 +98,10 @@ class InFolder:
 
     @classmethod
     def _of_group(
-        cls, path: Path, outputs: Mapping[str, Output], record: Record, mode: str
+        cls, path: Place, outputs: Mapping[str, Output], record: Record, mode: str
     ) -> InFolder:
         try:
-            group = _zarr().open_group(path, mode=mode, use_consolidated=False)
+            group = import_zarr().open_group(str(path), mode=mode, use_consolidated=False)
             # a tile is there if its files are, those that hold nothing but the fill value included
             arrays = {
                 name: group[stored].with_config(WHOLE)
@@ -182,7 +145,7 @@ class InFolder:
         """Write into the attributes what the scan is, unless it is there."""
         if description_in(self.path) != description:
             with writing(self.path):
-                _zarr().open_group(self.path, mode="r+").attrs[DESCRIBED] = description
+                import_zarr().open_group(str(self.path), mode="r+").attrs[DESCRIBED] = description
 
     def skip(self, chunk: tuple[int, ...]) -> None:
         """Take note that a tile is not to have scores."""
@@ -201,7 +164,8 @@ class InFolder:
             If it has lost what was written to it.
         """
         self._check_folder()
-        if not all(chunk in self.skipped or self._is_there(chunk) for chunk in self.chunks()):
+        is_there = self._listed(self.path) if isinstance(self.path, Remote) else self._is_there
+        if not all(chunk in self.skipped or is_there(chunk) for chunk in self.chunks()):
             raise OutputError(f"{self.path} has lost finished tiles while others were computed")
         return self.arrays
 
@@ -213,7 +177,7 @@ class InFolder:
             digest.update(np.ascontiguousarray(scores[name], output.dtype).view(np.uint8).data)
         return np.frombuffer(digest.digest(), np.uint8)
 
-    def _files(self, chunk: tuple[int, ...]) -> Iterator[Path]:
+    def _files(self, chunk: tuple[int, ...]) -> Iterator[Place]:
         """Name the files of a tile."""
         key = ("c", *map(str, chunk))
         for stored in stored_names(self.outputs).values():
@@ -224,72 +188,12 @@ class InFolder:
         """Say whether a tile has its files; a link or a pipe in the place of one is none."""
         return all(file.is_file() and not file.is_symlink() for file in self._files(chunk))
 
+    def _listed(self, folder: Remote) -> Callable[[tuple[int, ...]], bool]:
+        """Answer the same by one list, where each answer would be a request."""
+        names = folder.names()
+        return lambda chunk: all(str(file) in names for file in self._files(chunk))
+
     def _check_folder(self) -> None:
         """Check that the folder is still there, and of this run."""
         if record_in(self.path) != self.record:
             raise OutputError(f"{self.path} was removed, renamed or replaced while it was written")
-
-
-def stored_names(outputs: Mapping[str, Output]) -> dict[str, str]:
-    """Name the arrays in files as the outputs, if all these can be names of files everywhere."""
-    if all(re.fullmatch(r"\w{1,64}", name, re.ASCII) for name in outputs):
-        return {name: name for name in outputs}
-    return {name: f"output_{k}" for k, name in enumerate(outputs)}
-
-
-def _made(path: Path, outputs: Mapping[str, Output], record: Record) -> Path:
-    """Make a group without chunks beside its place."""
-    codecs = _zarr().codecs
-    made, _ = leftovers(path)
-    group = _zarr().create_group(made, attributes={ATTRIBUTE: record})
-    # zarr's default, zstd, takes longer than many networks
-    pressed = codecs.BloscCodec(cname="lz4", clevel=1, shuffle="bitshuffle")
-    fixed: dict[str, Any] = {
-        "chunk_key_encoding": {"name": "default", "separator": "/"},
-    }
-    for name, stored in stored_names(outputs).items():
-        output = outputs[name]
-        group.create_array(
-            stored,
-            shape=output.shape,
-            chunks=output.chunk,
-            dtype=output.dtype,
-            fill_value=np.nan if output.dtype.kind == "f" else 0,
-            compressors=[pressed, codecs.Crc32cCodec()],  # who reads a damaged chunk gets an error
-            **fixed,
-        )
-    counts = next(iter(outputs.values())).counts
-    group.create_array(
-        DIGESTS,
-        shape=(*counts, DIGEST_BYTES),
-        chunks=(*(1 for _ in counts), DIGEST_BYTES),
-        dtype="uint8",
-        compressors=None,
-        **fixed,
-    )
-    return made
-
-
-def _restore(made: Path, path: Path) -> None:
-    """Put right what describes the arrays of a group, which would decide how chunks are read.
-
-    What users have added to the attributes stays where nothing else has changed.
-    """
-    for file in made.rglob("zarr.json"):
-        kept = path / file.relative_to(made)
-        if kept.parent != path and _description(kept) != _description(file):
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            file.replace(kept)
-
-
-def _description(file: Path) -> dict[str, Any]:
-    """Read what describes an array or a group, without what users may add."""
-    return {**read_json(file), "attributes": {}}
-
-
-def _zarr() -> Any:
-    try:
-        import zarr
-    except ModuleNotFoundError:
-        raise BackendError("zarr is not installed: pip install 'fcconv[scan]'") from None
-    return zarr

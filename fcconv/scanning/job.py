@@ -24,10 +24,10 @@ from fcconv.images.sizing import open_sized
 from fcconv.images.source import Source
 from fcconv.scanning.activation import activated, check_activation
 from fcconv.scanning.areas import TISSUE
-from fcconv.scanning.chunks import Output
 from fcconv.scanning.engine import Score, by_crops, one_pass
 from fcconv.scanning.network import Network, digest, explained, labels_of, shared_if_exact
 from fcconv.scanning.network_layout import Array
+from fcconv.scanning.outputs import Output
 from fcconv.scanning.plan import Plan, Tile, check_size
 from fcconv.scanning.records import Record
 from fcconv.scanning.sample_rate import check_sample_rate

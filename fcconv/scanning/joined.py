@@ -14,7 +14,8 @@ import numpy as np
 
 from fcconv.errors import OutputError
 from fcconv.images.mapped import release, reserve
-from fcconv.scanning.chunks import Array, InFolder, Output, stored_names
+from fcconv.scanning.chunks import Array, InFolder
+from fcconv.scanning.outputs import Output, stored_names
 from fcconv.scanning.records import (
     Record,
     beside,
@@ -69,14 +70,15 @@ class InFile:
             If it can't be written, or chunks were damaged.
         """
         self.folder.finish()
+        chunks = chunks_of(self.path)
         with writing(self.path):
-            made = self.folder.path / "joined-outputs"  # with a hyphen, and so of no output
+            made = chunks / "joined-outputs"  # with a hyphen, and so of no output
             SCORE_FORMATS[self.path.suffix].write(self._joined(), made)
-            record = self.folder.path / "record.json"
+            record = chunks / "record.json"
             write_record(record, self.folder.record, _digest(made))
             record.replace(beside(self.path))
             made.replace(self.path)
-            discard(self.folder.path)
+            discard(chunks)
         return _opened(self.path, self.folder.outputs)
 
     def describe(self, description: Mapping[str, Any]) -> None:
@@ -86,7 +88,7 @@ class InFile:
     def _joined(self) -> list[Path]:
         """Copy the chunks of each output into one file, tile after tile."""
         outputs, names = self.folder.outputs, stored_names(self.folder.outputs)
-        paths = {name: self.folder.path / f"{stored}.npy" for name, stored in names.items()}
+        paths = {name: chunks_of(self.path) / f"{stored}.npy" for name, stored in names.items()}
         wholes = {name: _empty(path, outputs[name]) for name, path in paths.items()}
         for chunk in self.folder.chunks():
             is_skipped = chunk in self.folder.skipped

@@ -108,6 +108,10 @@ class Network:
     def _engines(self) -> dict[Engine, Compiled]:
         return {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle it without what was compiled, which each process does for itself."""
+        return {name: value for name, value in vars(self).items() if name != "_engines"}
+
 
 def as_network(
     network: Network | Sliding | Source,

@@ -15,9 +15,15 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias, TypeVar
 
 from fcconv.errors import ImageError
 from fcconv.images.layouts import unit
+
+T = TypeVar("T")
+
+Part: TypeAlias = tuple[int, int]
+"""Which part it is, from 1 on, and of how many."""
 
 
 @dataclass(frozen=True)
@@ -236,3 +242,15 @@ def plans(
         longest = max(axes, key=lambda axis: (axis.kept > 1, axis.pixels))
         axes[axes.index(longest)] = longest.split()
         yield Plan(tuple(axes))
+
+
+def share(items: Sequence[T], part: Part) -> Sequence[T]:
+    """Return the items of a part: as many as of any other, or one more, following each other.
+
+    Examples
+    --------
+    >>> [share("abcde", (k, 3)) for k in (1, 2, 3)]
+    ['a', 'bc', 'de']
+    """
+    number, parts = part
+    return items[(number - 1) * len(items) // parts : number * len(items) // parts]

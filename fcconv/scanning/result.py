@@ -73,6 +73,9 @@ class Scan(Windows):
         pixel without a value.
     outside : int
         Windows that have no score, of all images, because a region or a mask left them out.
+    part : (int, int) or None
+        Which part of the tiles this run was of, and of how many: `tiles`, `computed`, `unscored`
+        and `outside` count in these, and scores are those that are there by now. None for all.
     pad : {"edge", "reflect", "constant"} or None
         What was added at the ends of the image, whose `size` counts it, until windows covered it.
     padding : tuple of int
@@ -129,6 +132,7 @@ class Scan(Windows):
     padding: tuple[int, ...] = ()
     providers: tuple[str, ...] = ()
     device: str | None = None
+    part: tuple[int, int] | None = None
     coordinates: Coordinates | None = None
 
     def __repr__(self) -> str:
@@ -138,11 +142,15 @@ class Scan(Windows):
         )
         arrays = ", ".join(f"{name} {y.shape} {y.dtype}" for name, y in self.outputs.items())
         return (
-            f"<Scan of {self.size} {unit(len(self.size))}: {self.cells} windows of {self.window}, "
-            f"{self.stride} apart; scores: {arrays}; {len(self.labels)} "
+            f"<{self._what} of {self.size} {unit(len(self.size))}: {self.cells} windows of "
+            f"{self.window}, {self.stride} apart; scores: {arrays}; {len(self.labels)} "
             f"{'class' if len(self.labels) == 1 else 'classes'}: {few}; windows {self.windows}, "
             f"{'exact' if self.exact else 'not exact'}; {self.computed_by}, {self.seconds:.3g} s>"
         )
+
+    @property
+    def _what(self) -> str:
+        return "Scan" if self.part is None else f"Part {self.part[0]} of {self.part[1]} of the scan"
 
     @property
     def scores(self) -> Any:

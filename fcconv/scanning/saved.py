@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from fcconv.arguments import as_path
 from fcconv.errors import FcconvError, ImageError, OutputError
 from fcconv.graph.rules.layer import Layer
 from fcconv.images.coordinates import restored
@@ -24,9 +23,11 @@ from fcconv.images.padded import Opened, padded
 from fcconv.images.reading import Reading, as_reading
 from fcconv.images.scales import resized
 from fcconv.images.sizing import open_sized
-from fcconv.scanning.chunks import InFolder, Output
+from fcconv.remote import Place, Remote, as_place
+from fcconv.scanning.chunks import InFolder
 from fcconv.scanning.differences import Audit
 from fcconv.scanning.joined import open_finished
+from fcconv.scanning.outputs import Output
 from fcconv.scanning.records import CHUNKED, Record, chunks_of, description_in, record_of
 from fcconv.scanning.result import Scan
 from fcconv.scanning.score_files import suffixes
@@ -65,7 +66,7 @@ def description(
     return {**json.loads(json.dumps(told)), SEAL: _seal(record, told)}  # as it will be read
 
 
-def open_scan(path: str | os.PathLike[str], image: Any = None) -> Scan:
+def open_scan(path: str | os.PathLike[str] | Remote, image: Any = None) -> Scan:
     """Open a scan that was done, from where its scores went.
 
     Every tile is read once, and compared with its digest. What needs the network can't be done
@@ -105,7 +106,7 @@ def open_scan(path: str | os.PathLike[str], image: Any = None) -> Scan:
     >>> found.scores.shape, found.computed
     ((1, 26, 59), 0)
     """
-    place = as_path(path, "path")
+    place = as_place(path, "path")
     record, told = _told(place)
     with _understood(place):
         made = _outputs(record, told)
@@ -135,7 +136,7 @@ def _seal(record: Record, told: Mapping[str, Any]) -> str:
     return hashlib.blake2b(json.dumps([record, told], sort_keys=True).encode()).hexdigest()
 
 
-def _told(place: Path) -> tuple[Record, dict[str, Any]]:
+def _told(place: Place) -> tuple[Record, dict[str, Any]]:
     """Read what a scan is.
 
     Raises
@@ -171,7 +172,7 @@ def _named() -> str:
 
 
 @contextmanager
-def _understood(place: Path) -> Iterator[None]:
+def _understood(place: Place) -> Iterator[None]:
     """Turn what another version says, or does not say, into an error that names the scan."""
     try:
         yield
@@ -237,7 +238,7 @@ def _images(
 
 
 def _scores(
-    place: Path, made: Mapping[str, Output], record: Record, skipped: Sequence[int]
+    place: Place, made: Mapping[str, Output], record: Record, skipped: Sequence[int]
 ) -> Mapping[str, Any]:
     """Open the scores, checked tile by tile.
 
@@ -246,7 +247,7 @@ def _scores(
     OutputError
         If a tile is missing or damaged.
     """
-    if place.suffix != CHUNKED:
+    if isinstance(place, Path) and place.suffix != CHUNKED:
         scores = open_finished(place, made).finish()
         if any((scores[n].shape, scores[n].dtype) != (y.shape, y.dtype) for n, y in made.items()):
             raise OutputError(f"{place} does not hold the scores of its scan: overwrite it")

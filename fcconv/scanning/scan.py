@@ -5,30 +5,39 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Unpack
 
-from fcconv.arguments import as_path
 from fcconv.errors import ArgumentError
 from fcconv.geometry import Ints
-from fcconv.graph.engines.compiling import Engine
 from fcconv.graph.files.load import Source
 from fcconv.graph.rewriting.sliding import Sliding
 from fcconv.images.padded import Padded
 from fcconv.images.preparation import Preparation
 from fcconv.images.reading import Reading
-from fcconv.scanning import cutting
+from fcconv.remote import Remote, as_place
 from fcconv.scanning.audit import audited, check_audit
 from fcconv.scanning.cut_out import CutOut
-from fcconv.scanning.engine import checked, providers_of
+from fcconv.scanning.distributed import check_client, score_by_workers
+from fcconv.scanning.engine import checked
 from fcconv.scanning.job import make_job
-from fcconv.scanning.lock import locked
 from fcconv.scanning.memory import parse_bytes
 from fcconv.scanning.network import as_network
+from fcconv.scanning.parts import (
+    Scored,
+    check_part,
+    check_shared,
+    joined,
+    kept,
+    score_run,
+    whole,
+)
 from fcconv.scanning.records import Record
 from fcconv.scanning.result import Scan
+from fcconv.scanning.run import Run, plan_run
 from fcconv.scanning.saved import description
-from fcconv.scanning.store import check_count, check_out, open_store, recorded
-from fcconv.scanning.tiles import Progress, score_tiles
+from fcconv.scanning.store import check_count, check_out, recorded
+from fcconv.scanning.tiles import Progress
 from fcconv.scanning.windows import WINDOWS
 
 NOT_STARTED = "{} is there, but onnxruntime could not start it, and computed by the others"
@@ -45,7 +54,7 @@ def scan(
     providers: Sequence[str] | None = None,
     device: str | None = None,
     memory: int | str = "512MB",
-    out: str | os.PathLike[str] | None = None,
+    out: str | os.PathLike[str] | Remote | None = None,
     windows: str | None = None,
     preparation: Preparation | None = None,
     labels: Sequence[str] | None = None,
@@ -55,6 +64,8 @@ def scan(
     mask: Any = None,
     pad: str | None = None,
     audit: int | None = None,
+    part: tuple[int, int] | None = None,
+    client: Any = None,
     progress: Callable[[Progress], None] | None = None,
     **reading: Unpack[Reading],
 ) -> Scan:
@@ -71,8 +82,8 @@ def scan(
     image : array or path
         Pixels ``(C, *S)`` or ``(N, C, *S)``: an array of a backend, or whatever is sliced like
         one (a memmap, zarr, h5py, dask), read by region; or a file: PNG, JPEG, BMP, WebP, TIFF and
-        its pyramids, GeoTIFF, slides that openslide reads, npy, zarr, OME-Zarr, sound that
-        soundfile reads (WAV, FLAC, MP3), NIfTI.
+        its pyramids, GeoTIFF, slides that openslide reads, npy, zarr, OME-Zarr, these also by an
+        address, sound that soundfile reads (WAV, FLAC, MP3), NIfTI.
     stride : int or sequence of int, optional
         Pixels from one window to the next; the network's own, if left out. A network that slides
         already scores every n-th of its windows at n times its stride.
@@ -93,7 +104,8 @@ def scan(
         weights, and scores that stay in memory come on top. Tiles stay near 64 MB, as larger ones
         are not faster, unless their windows need more.
     out : path, optional
-        Where scores go: a ``.zarr`` folder, a ``.npy`` or ``.npz`` file; memory, if left out.
+        Where scores go: a ``.zarr`` folder, also by its address, ``s3://bucket/x.zarr``, a ``.npy``
+        or ``.npz`` file; memory, if left out.
     windows : {"shared", "exact", "crops"}, optional
         Whether windows share one pass; or one that gives each the score of its crop, with what it
         can't share computed for each; or each is cut out and scored by itself. Where a network
@@ -126,6 +138,14 @@ def scan(
     audit : int, optional
         So many windows are also cut out and scored, and compared with the pass: `Scan.audit`. Half
         are drawn at random, the others are the strongest peaks and the closest decisions.
+    part : (int, int), optional
+        Part `k` of `n` of the tiles, for `k` from 1 on, into a ``.zarr`` that any number of
+        processes and machines write to. The first part that starts makes it; the others join it, in
+        its tiles and on its engine. A last call without a part, with `existing` "resume", checks
+        all tiles, computes what is missing, and returns the whole scan.
+    client : distributed.Client, optional
+        A cluster of Dask, whose workers compute parts, each within `memory`; they need to see the
+        image and `out`, a ``.zarr``, under the same paths. An image in memory is sent to each.
     progress : callable, optional
         Is told how far the scan is, at the beginning and, perhaps from another thread, after each
         tile.
@@ -136,7 +156,8 @@ def scan(
     Returns
     -------
     Scan
-        The scores, and the pixels that each is about.
+        The scores, and the pixels that each is about. Of a part its `outputs` read what the folder
+        holds by now, and what is counted is counted in its own tiles.
 
     Raises
     ------
@@ -152,7 +173,7 @@ def scan(
         If an argument makes no sense.
     BackendError
         If an engine, a provider, a device or a library is not there, or providers or a device are
-        given for an engine that has none.
+        given for an engine that has none; if workers of a cluster die again and again.
 
     Examples
     --------
@@ -165,11 +186,18 @@ def scan(
     if existing not in ("refuse", "resume", "overwrite"):
         raise ArgumentError(f"existing is 'refuse', 'resume' or 'overwrite', got {existing!r}")
     budget, chosen = parse_bytes(memory), checked(engine, providers, device)
-    target = None if out is None else as_path(out, "out")
+    target = None if out is None else as_place(out, "out")
     if progress is not None and not callable(progress):
         raise ArgumentError(f"progress needs a function, got {progress!r}")
+    own = None if part is None else check_part(part)
     if target is not None:
-        check_out(target, existing, image)
+        check_out(target, existing if own is None else "resume", image)
+    folder = None  # that parts share
+    if own is not None:
+        folder = check_shared("part", target, existing, audit=audit, client=client)
+    elif client is not None:
+        check_client(client)
+        folder = check_shared("client", target)
     if windows is not None and windows not in WINDOWS:
         raise ArgumentError(f"windows is 'shared', 'exact' or 'crops', got {windows!r}")
     scored = as_network(network, stride, window, windows)
@@ -188,66 +216,77 @@ def scan(
     if audit is not None:
         check_audit(audit, job.windows)
     begin = time.perf_counter()
-    before = recorded(target) if existing == "resume" else None
-    if chosen.name == "auto":
-        chosen = _engine_before(before) if before else Engine(cutting.fastest_engine(job, budget))
-    cut, batch = cutting.planned_before(job, before) or cutting.planned(job, budget, chosen.name)
-    cut_out = CutOut(job, chosen, budget)
-    record = {} if target is None else job.record(chosen, cut, batch)
-    report, outputs = progress or (lambda _: None), job.outputs(cut)
-    check_count(target, outputs)
-    with locked(target):
-        store = open_store(target, outputs, record, existing)
-        try:
-            score = job.score(chosen, batch)
-            tally = score_tiles(job, score, cut, store, report)
-            scores = store.finish()
-        except BaseException as error:
-            if target is not None and recorded(target) == record:
-                error.add_note("The tiles that are finished are kept: resume goes on from there")
-            raise
-        first = next(iter(scores.values()))
-        asked = () if job.selection is None else job.selection.notes
-        got = providers_of(score)
-        notes = (
-            *filter(None, [scored.cut_out]),
-            *(NOT_STARTED.format(name) for name in chosen.providers if name not in got),
-            *job.images[0].notes,
-            *asked,
-        )
-        found = Scan(
-            outputs=scores,
-            labels=job.labels,
-            activation=job.activation,
-            size=job.size,
-            window=scored.window,
-            stride=scored.stride,
-            windows=job.windows,
-            exact=scored.exact or job.windows == "crops",
-            reasons=scored.reasons,
-            engine=chosen.name,
-            providers=got,
-            device=chosen.device or None,
-            preparation=str(job.preparation),
-            tiles=len(cut) * len(job.images),
-            computed=tally.computed,
+
+    def planned(before: Record | None) -> Run:
+        return plan_run(job, chosen, budget, before)
+
+    run = planned(recorded(target) if own is not None or existing == "resume" else None)
+    check_count(target, run.outputs)
+    report, elsewhere = progress or _silent, 0
+    if client is not None and folder is not None:
+        with kept(target, run, own):
+            elsewhere = score_by_workers(client, run, folder, existing, report)
+        existing, report = "resume", _silent  # what they wrote is checked
+    if own is not None and folder is not None:
+        held = joined(folder, run, planned)
+    else:
+        held = whole(target, run, existing)
+    with held as (run, store):
+        with kept(target, run, own):
+            made = score_run(run, store, report, own)
+        cut_out = CutOut(job, run.engine, budget)
+        first = next(iter(made.scores.values()))
+        found = replace(
+            _found(run, made),
+            computed=made.tally.computed + elsewhere,
             seconds=time.perf_counter() - begin,
-            unscored=tally.unscored,
-            outside=tally.outside,
-            scale=job.images[0].scale,
-            coordinates=job.images[0].picture.coordinates,
             pad=pad,
-            padding=job.images[0].padding if isinstance(job.images[0], Padded) else (),
-            notes=notes,
-            images=tuple(job.images),
-            layers=scored.layers,
             audit=None if audit is None else audited(job, first, audit, cut_out),
             cut_out=cut_out,
+            part=own,
         )
-        store.describe(description(found, job.images[0].asked, record, tally.skipped))
+        if target is not None and own is None:
+            store.describe(description(found, job.images[0].asked, run.record, made.tally.skipped))
     return found
 
 
-def _engine_before(record: Record) -> Engine:
-    """Find the engine of an earlier run, on what it computed."""
-    return checked(str(record.get("engine")), record.get("providers"), record.get("device"))
+def _silent(done: Progress) -> None:
+    """Tell nobody."""
+
+
+def _found(run: Run, made: Scored) -> Scan:
+    """Put together what a run found."""
+    job, engine, tally = run.job, run.engine, made.tally
+    asked = () if job.selection is None else job.selection.notes
+    notes = (
+        *filter(None, [job.network.cut_out]),
+        *(NOT_STARTED.format(name) for name in engine.providers if name not in made.providers),
+        *job.images[0].notes,
+        *asked,
+    )
+    return Scan(
+        outputs=made.scores,
+        labels=job.labels,
+        activation=job.activation,
+        size=job.size,
+        window=job.network.window,
+        stride=job.network.stride,
+        windows=job.windows,
+        exact=job.network.exact or job.windows == "crops",
+        reasons=job.network.reasons,
+        engine=engine.name,
+        providers=made.providers,
+        device=engine.device or None,
+        preparation=str(job.preparation),
+        tiles=tally.tiles,
+        computed=tally.computed,
+        seconds=0.0,
+        unscored=tally.unscored,
+        outside=tally.outside,
+        scale=job.images[0].scale,
+        coordinates=job.images[0].picture.coordinates,
+        padding=job.images[0].padding if isinstance(job.images[0], Padded) else (),
+        notes=notes,
+        images=tuple(job.images),
+        layers=job.network.layers,
+    )

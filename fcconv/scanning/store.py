@@ -11,8 +11,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from fcconv.errors import OutputError
-from fcconv.scanning.chunks import Array, InFolder, Output
+from fcconv.remote import Place, Remote
+from fcconv.scanning.chunks import Array, InFolder
+from fcconv.scanning.group import complete_group
 from fcconv.scanning.joined import InFile, open_finished
+from fcconv.scanning.outputs import Output
 from fcconv.scanning.records import (
     CHUNKED,
     Record,
@@ -117,7 +120,7 @@ class InMemory:
 
 
 def open_store(
-    out: Path | None, outputs: Mapping[str, Output], record: Record, existing: str
+    out: Place | None, outputs: Mapping[str, Output], record: Record, existing: str
 ) -> Store:
     """Open the place where scores go.
 
@@ -148,19 +151,34 @@ def open_store(
             discard(chunks)
         elif chunks.exists():
             _check_same(record_in(chunks), record, chunks)
-        elif out.exists() and existing == "resume":
+        elif isinstance(out, Path) and out.exists() and existing == "resume":
             told = record_beside(out)
             _check_same(told and told[0], record, out)
             return open_finished(out, outputs)
-        return (InFolder if out == chunks else InFile).opened(out, outputs, record)
+        if isinstance(out, Remote) or out == chunks:
+            return InFolder.opened(out, outputs, record)
+        return InFile.opened(out, outputs, record)
 
 
-def recorded(out: Path | None) -> Record | None:
+def join_store(out: Place, outputs: Mapping[str, Output], record: Record) -> Store:
+    """Open the folder that all parts of a scan write to.
+
+    Raises
+    ------
+    OutputError
+        If it is of another run, or damaged.
+    """
+    _check_same(recorded(out), record, out)
+    complete_group(out, outputs, record)
+    return InFolder.joining(out, outputs, record)
+
+
+def recorded(out: Place | None) -> Record | None:
     """Read what the run was whose scores are there; None without any."""
     return None if out is None else record_of(out)
 
 
-def check_count(out: Path | None, outputs: Mapping[str, Output]) -> None:
+def check_count(out: Place | None, outputs: Mapping[str, Output]) -> None:
     """Check that a path takes as many outputs as there are.
 
     Raises
@@ -178,7 +196,7 @@ def check_count(out: Path | None, outputs: Mapping[str, Output]) -> None:
         )
 
 
-def check_out(out: Path, existing: str, source: Any) -> None:
+def check_out(out: Place, existing: str, source: Any) -> None:
     """Check that scores can go to a path.
 
     Raises
@@ -193,11 +211,13 @@ def check_out(out: Path, existing: str, source: Any) -> None:
         _check_place(out, existing, source)
 
 
-def _check_place(out: Path, existing: str, source: Any) -> None:
-    if not out.parent.is_dir():
+def _check_place(out: Place, existing: str, source: Any) -> None:
+    if isinstance(out, Path) and not out.parent.is_dir():
         raise OutputError(f"there is no folder {out.parent}")
-    if isinstance(source, str | os.PathLike) and out.resolve() == Path(source).resolve():
+    if _is_same(out, source):
         raise OutputError(f"{out} is read, and scores would replace it: take another name")
+    if isinstance(out, Remote) and out.suffix != CHUNKED:
+        raise OutputError(f"{out}: there scores are kept in a {CHUNKED}, which is written in parts")
     chunks = chunks_of(out)
     if out != chunks and out.is_dir():
         raise OutputError(f"{out} is there, a folder: take another name")
@@ -211,7 +231,14 @@ def _check_place(out: Path, existing: str, source: Any) -> None:
         )
 
 
-def _check_same(before: Record | None, record: Record, path: Path) -> None:
+def _is_same(out: Place, source: Any) -> bool:
+    """Say whether scores would go to where something is read."""
+    if isinstance(out, Remote):
+        return str(out) == str(source)
+    return isinstance(source, str | os.PathLike) and out.resolve() == Path(source).resolve()
+
+
+def _check_same(before: Record | None, record: Record, path: Place) -> None:
     """Check that scores are of this run."""
     if before is None:
         raise OutputError(f"{path} is there, and does not tell of what run: overwrite it")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -11,10 +10,10 @@ import numpy as np
 
 from fcconv.images.missing import Mask, count_unscored, masked
 from fcconv.scanning.engine import Score
-from fcconv.scanning.job import Job
 from fcconv.scanning.network_layout import Array
 from fcconv.scanning.pipeline import pipeline
-from fcconv.scanning.plan import Plan, Tile
+from fcconv.scanning.plan import Part, Tile, share
+from fcconv.scanning.run import Run
 from fcconv.scanning.store import Store
 
 
@@ -43,26 +42,45 @@ class Tally(NamedTuple):
 
     Attributes
     ----------
-    computed : int
-        Tiles that were computed.
+    tiles, computed : int
+        Tiles that this run was to finish, and how many of them it computed.
     skipped : list of bool
-        For each tile whether it was not even looked at: none of its windows is wanted.
+        For each tile of the image whether it was not even looked at: none of its windows is wanted.
     unscored, outside : int
         Windows that hold a pixel without a value, and others that are not wanted.
     """
 
+    tiles: int
     computed: int
     skipped: list[bool]
     unscored: int
     outside: int
 
 
-class _Left(NamedTuple):
-    """A tile that is to be scored: of which image, and how many of its windows are not wanted."""
+class Asked(NamedTuple):
+    """A tile, and what is asked for in it.
 
+    Attributes
+    ----------
+    chunk : tuple of int
+        Where its scores go.
+    number : int
+        Which image it is of.
+    tile : Tile
+        What is read and kept.
+    left_out : int
+        How many of its windows are not wanted.
+    """
+
+    chunk: tuple[int, ...]
     number: int
     tile: Tile
     left_out: int
+
+    @property
+    def is_skipped(self) -> bool:
+        """Whether none of its windows is wanted."""
+        return self.left_out == self.tile.windows
 
 
 class _Ready(NamedTuple):
@@ -74,52 +92,58 @@ class _Ready(NamedTuple):
 
 
 def score_tiles(
-    job: Job, score: Score, cut: Plan, store: Store, report: Callable[[Progress], None]
+    run: Run,
+    score: Score,
+    store: Store,
+    report: Callable[[Progress], None],
+    part: Part | None = None,
 ) -> Tally:
-    """Score the tiles that are not finished."""
-    names = list(job.outputs(cut))
-    tiles = list(itertools.product(range(len(job.images)), cut))
-    done = Progress(0, len(tiles), 0, math.prod(cut.cells) * len(job.images), 0)
+    """Score the tiles that are not finished: of the whole image, or of a part of its tiles.
+
+    A part has an equal share of the tiles that hold windows which are wanted. They follow each
+    other, as those that lie near each other read the same parts of a file.
+    """
+    job = run.job
+    names = list(run.outputs)
+    every = tiles_of(run)
+    own = every if part is None else share([tile for tile in every if not tile.is_skipped], part)
+    done = Progress(0, len(own), 0, sum(item.tile.windows for item in own), 0)
     unscored = outside = 0
     report(done)
 
-    def chunk(number: int, tile: Tile) -> tuple[int, ...]:
-        return (*job.lead(number), 0, *tile.index)
-
-    def count(tile: Tile, scores: Iterable[Array], left_out: int) -> None:
+    def count(item: Asked, scores: Iterable[Array]) -> None:
         """Count a tile as finished, by its scores of each output."""
         nonlocal done, unscored, outside
-        outside += left_out
-        if left_out < tile.windows:
-            unscored += count_unscored(scores, len(cut.axes)) - left_out
-        done = done._replace(tiles=done.tiles + 1, windows=done.windows + tile.windows)
+        outside += item.left_out
+        if not item.is_skipped:
+            unscored += count_unscored(scores, len(item.tile.cells)) - item.left_out
+        done = done._replace(tiles=done.tiles + 1, windows=done.windows + item.tile.windows)
 
-    left: list[_Left] = []
-    skipped: list[bool] = []
-    for number, tile in tiles:
-        unwanted = job.unwanted(tile)
-        left_out = 0 if unwanted is None else int(unwanted.sum())
-        skipped.append(left_out == tile.windows)
-        if skipped[-1]:
-            store.skip(chunk(number, tile))
-            count(tile, (), left_out)
+    chunks = {item.chunk for item in own}
+    for item in every:
+        if item.chunk not in chunks:
+            store.skip(item.chunk)
+    left: list[Asked] = []
+    for item in own:
+        if item.is_skipped:
+            store.skip(item.chunk)
+            count(item, ())
         else:
-            finished = store.read(chunk(number, tile))  # once
+            finished = store.read(item.chunk)  # once
             if finished is None:
-                left.append(_Left(number, tile, left_out))
+                left.append(item)
                 continue
-            count(tile, finished.values(), left_out)
+            count(item, finished.values())
         done = done._replace(before=done.windows)
         report(done)
 
-    def read(item: _Left) -> _Ready:
-        number, tile, left_out = item
-        pixels, missing = job.read(number, tile.pixels)
-        without = job.without_score(number, tile, missing)
-        unwanted = job.unwanted(tile) if left_out else None
+    def read(item: Asked) -> _Ready:
+        pixels, missing = job.read(item.number, item.tile.pixels)
+        without = job.without_score(item.number, item.tile, missing)
+        unwanted = job.unwanted(item.tile) if item.left_out else None
         if unwanted is not None:
             without = unwanted if without is None else without | unwanted
-        return _Ready(tile, pixels, without)
+        return _Ready(item.tile, pixels, without)
 
     def compute(ready: _Ready) -> list[Array]:
         tile, pixels, without = ready
@@ -128,12 +152,22 @@ def score_tiles(
         made = [np.ascontiguousarray(x) for x in job.activated(score(pixels, tile.inner))]
         return made if without is None else [masked(x, without) for x in made]
 
-    def write(item: _Left, made: list[Array]) -> None:
-        number, tile, left_out = item
+    def write(item: Asked, made: list[Array]) -> None:
         scores = (x.reshape(*job.lead(1), *x.shape) for x in made)
-        store.write(chunk(number, tile), dict(zip(names, scores, strict=True)))
-        count(tile, made, left_out)
+        store.write(item.chunk, dict(zip(names, scores, strict=True)))
+        count(item, made)
         report(done)
 
     pipeline(left, read, compute, write)
-    return Tally(len(left), skipped, unscored, outside)
+    skipped = [item.is_skipped for item in every]
+    return Tally(len(own), len(left), skipped, unscored, outside)
+
+
+def tiles_of(run: Run) -> list[Asked]:
+    """List the tiles of all images, row by row."""
+    job, found = run.job, []
+    for number, tile in itertools.product(range(len(job.images)), run.cut):
+        unwanted = job.unwanted(tile)
+        left_out = 0 if unwanted is None else int(unwanted.sum())
+        found.append(Asked((*job.lead(number), 0, *tile.index), number, tile, left_out))
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -87,6 +88,7 @@ def open_session(
     onnxruntime = load_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = _threads()
     # in the order of the network, in which what strips are cut from is soon read; the engine's
     # own makes first what windows share, and keeps all of it
     options.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED
@@ -107,6 +109,15 @@ def open_session(
         )
     got = tuple(session.get_providers())
     return Session(ONNXRUNTIME, {}, frozenset(), data_inputs(model.graph), providers, got, session)
+
+
+def _threads() -> int:
+    """Count the threads that a user wants, as BLAS and PyTorch do; 0 for one for each core.
+
+    Processes that compute parts side by side have one each, or they would wait for each other.
+    """
+    wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    return int(wanted) if wanted.isdecimal() else 0
 
 
 def _without_weights(model: ir.Model) -> tuple[bytes, dict[str, Any]]:
