@@ -478,6 +478,21 @@ def test_masks_lie_on_the_ground(named: bool, tmp_path: Path) -> None:
     assert any(said in note for note in found.notes)
 
 
+def test_sides_of_masks_are_straight_in_degrees(tmp_path: Path) -> None:
+    wide = rasterio.Affine(10_000, 0, 50_000, 0, -10_000, 5_600_000)  # pixels of 10 km
+    path = write_scene(tmp_path / "scene.tif", transform=wide)
+    west, south, east, north = 10.03, 46.02, 20.04, 49.03
+    ring = [(west, south), (east, south), (east, north), (west, north), (west, south)]
+    told = {"type": "Polygon", "coordinates": [ring]}
+    (tmp_path / "box.geojson").write_text(json.dumps(told))
+    found = scanned(path, mask=tmp_path / "box.geojson")
+    rows, columns = np.indices(found.cells)
+    x, y = wide @ (2 * columns + 4, 2 * rows + 3.5)
+    x, y = pyproj.Transformer.from_crs(UTM, "OGC:CRS84", always_xy=True).transform(x, y)
+    inside = (x > west) & (x < east) & (y > south) & (y < north)
+    np.testing.assert_array_equal(np.isfinite(found.scores[0]), inside)
+
+
 def test_masks_in_pixels_are_told_from_those_on_the_ground(tmp_path: Path) -> None:
     ring = [[100, 50], [800, 200], [500, 600], [100, 50]]
     (tmp_path / "far.json").write_text(json.dumps({"type": "Polygon", "coordinates": [ring]}))
