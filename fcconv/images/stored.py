@@ -50,13 +50,12 @@ class Stored:
     notes : tuple of str
         What was decided, or found, that changes what the pixels mean.
     coordinates : Coordinates, optional
-        Where in the world the pixels lie, along those of `axes` that are D, H or W, in their order.
+        Where in the world the pixels lie, along those of `axes` that are D, H or W, in their order;
+        NaN along one of which nothing is known.
     magnification : float, optional
         The power of the objective that took it.
     doubted : str
         What the file says of the size of its pixels that is not believed, and why, in words.
-        Where in the world the pixels lie, along those of `axes` that are D, H or W, in their order;
-        NaN along one of which nothing is known.
     channel_names : tuple of str
         What the channels are called, "" for one without a name; empty where the file does not say.
     """
