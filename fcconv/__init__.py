@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from fcconv.scanning.result import Scan
     from fcconv.scanning.saved import open_scan
     from fcconv.scanning.scan import scan
+    from fcconv.streaming.stream import Stream
 
 __version__ = "0.1.0"
 
@@ -55,6 +56,7 @@ _NETWORKS = {
     "Reading": "fcconv.images.reading",
     "Scan": "fcconv.scanning.result",
     "Sliding": "fcconv.graph.rewriting.sliding",
+    "Stream": "fcconv.streaming.stream",
     "certify": "fcconv.certificate.certify",
     "compile": "fcconv.graph.engines.compiling",
     "convolutionize": "fcconv.graph.rewriting.convolutionize",
@@ -88,6 +90,7 @@ __all__ = [
     "Scan",
     "ShapeError",
     "Sliding",
+    "Stream",
     "UnsupportedError",
     "avg_pool",
     "backend",

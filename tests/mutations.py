@@ -62,6 +62,7 @@ TORCH_NETWORK = "backends/fcconv_torch/network.py"
 OF_TORCH = "test_torch_backend.py::test_"
 FORGERIES = "test_forgeries.py"
 OME, OME_MAP = "test_images_ome.py::test_", "test_map_ome_zarr.py::test_"
+IN_CHUNKS = "test_stream.py::test_cells_are_those_of_the_whole_in_the_field"
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,48 @@ class Mutation:
 
 
 MUTATIONS = [
+    Mutation(
+        "streams: a value is as late as all that it reads would be by itself",
+        "fcconv/streaming/moves.py",
+        "return (delay + self.start + self.extent - 1) // self.stride",
+        "return (delay + self.start + self.extent - 1) // self.stride + (self.stride > 1)",
+        IN_CHUNKS,
+    ),
+    Mutation(
+        "streams: an operator reads one entry too few of earlier chunks",
+        "fcconv/streaming/rewrite.py",
+        "count = delay * move.stride - move.start - self.delays[value]",
+        "count = max(delay * move.stride - move.start - self.delays[value] - 1, 0)",
+        IN_CHUNKS,
+    ),
+    Mutation(
+        "streams: branches of different delay meet as they are",
+        "fcconv/streaming/rewrite.py",
+        "return self.late(node, value, count, 0 if moving else count)",
+        "return self.late(node, value, count, 0) if moving else self.tensors[value]",
+        IN_CHUNKS,
+    ),
+    Mutation(
+        "streams: runs are waited for to their end",
+        "fcconv/streaming/moves.py",
+        "return max(range(length)[start : end.times : step], default=0) + 1",
+        "return length",
+        "test_stream.py::test_windows_side_by_side_wait_for_nothing",
+    ),
+    Mutation(
+        "streams: windows along other axes are not counted in the state",
+        "fcconv/streaming/rewrite.py",
+        "dtype, sizes, axis, count * each)",
+        "dtype, sizes, axis, count)",
+        "test_stream.py::test_space_beside_time",
+    ),
+    Mutation(
+        "streams: what waits is scored twice",
+        "fcconv/streaming/stream.py",
+        "self._waiting = self._library.copy(_cut(new, self.axis, whole, count))",
+        "self._waiting = self._library.copy(new)",
+        "test_stream.py::test_cells_come_as_soon_as_they_are_known",
+    ),
     Mutation(
         "exact windows: what padding reaches at the beginning is shared",
         "fcconv/graph/rewriting/exact/parts.py",
@@ -719,7 +762,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a box that polygons touch lies inside as a whole",
-        "fcconv/scanning/areas.py",
+        "fcconv/scanning/polygons.py",
         "if shapely.covers(self.shape, box)",
         "if shapely.intersects(self.shape, box)",
         f"{SELECTION}::test_polygons_hold_windows",
@@ -783,9 +826,30 @@ MUTATIONS = [
     Mutation(
         "channels come in the order of the file",
         "fcconv/images/image.py",
-        "there.index(place) for place in self.chosen",
-        "there.index(place) for place in sorted(self.chosen)",
+        "else 0 for place in self.chosen",
+        "else 0 for place in sorted(self.chosen)",
         "test_channels.py::test_channels_are_those_in_this_order_and_no_others_are_read",
+    ),
+    Mutation(
+        "a mask of one channel takes pixels of all",
+        "fcconv/images/image.py",
+        "self._chosen(self.masks[level], region).all(axis=0)",
+        "self._chosen(self.masks[level], region).any(axis=0)",
+        "test_ground.py::test_pixels_that_a_mask_takes_in_all_channels_have_no_value",
+    ),
+    Mutation(
+        "y comes before x on the ground",
+        "fcconv/images/ground.py",
+        "matrix = np.array(coordinates.matrix)[::-1]  # x before y, as places are",
+        "matrix = np.array(coordinates.matrix)",
+        "test_ground.py::test_columns_and_rows_lie_at_x_and_y",
+    ),
+    Mutation(
+        "peaks of any scan have the scores of this one",
+        "fcconv/report/peak_list.py",
+        "if not np.array_equal(boxes, [peak.box for peak in peaks]):",
+        "if len(boxes) != len(peaks):",
+        "test_ground.py::test_scores_of_another_scan_are_not_taken_for_those_of_peaks",
     ),
     Mutation(
         "all channels between two that are wanted are read",

@@ -28,6 +28,7 @@ from ome_files import multiscale, write_ome_zarr
 from recordings import loud_for_a_moment, loudness
 from scan_cases import small_network
 from slide_files import write_svs
+from small_streams import recording, whole_numbers
 
 ROOT = Path(__file__).parents[1]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -41,11 +42,24 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 LANGUAGES = {"python", "pycon", "sh", "text"}
-COMMANDS = {"inspect", "convert", "verify", "scan", "show"}
+COMMANDS = {"inspect", "convert", "verify", "scan", "show", "stream"}
 """What is run of the commands that pages print; the demo and benchmarks take minutes."""
 
-PEERS = {"distributed", "equinox", "flax", "keras", "optax", "ray", "sklearn", "soxr", "torch"}
+PEERS = {
+    *("distributed", "equinox", "flax", "keras", "optax"),
+    *("rasterio", "ray", "sklearn", "soxr", "torch"),
+}
 """Snippets that import these run where the extras `peers` and `fields` are, as in .ci/run."""
+
+UTM = (1, 1, 0, 3, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, 32633)
+"""Keys of GeoTIFF: a projected system, pixels are areas, EPSG:32633."""
+
+PLACE: list[Any] = [
+    (33550, "d", 3, (10.0, 10.0, 0.0), True),
+    (33922, "d", 6, (0.0, 0.0, 0.0, 399960.0, 5300040.0, 0.0), True),
+    (34735, "H", 16, UTM, True),
+]
+"""Tags of a TIFF of which pixels are 10 m, and where its first one begins."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +139,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_ome_zarr(folder / "cells.ome.zarr", "0.5", stack, placed, ("GFP", "DAPI"))
     onnx.save(loudness(), folder / "knocks.onnx")
     soundfile.write(folder / "hall.flac", loud_for_a_moment(44_100, 2), 44_100)
+    tifffile.imwrite(folder / "scene.tif", photo[..., 1], extratags=PLACE)
+    onnx.save(whole_numbers(window=64), folder / "sound.onnx")
+    recording(1000)[0].T.astype("<i2").tofile(folder / "sound.raw")
     return folder
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,10 @@ import fcconv
 from comparing import assert_identical
 from fcconv.cli import app
 from fcconv.errors import OutputError
-from fcconv.images.coordinates import Coordinates
 from fcconv.report import peak_files
 from fcconv.report.peak_files import PeakFormat
+from fcconv.report.peak_list import Listed
 from fcconv.scanning import score_files
-from fcconv.scanning.peaks import Peak
 from fcconv.scanning.score_files import ScoreFormat
 from scan_cases import cut_into, picture, small_network
 
@@ -72,8 +71,9 @@ def test_a_format_of_one_array_is_not_given_two(several: bool, tmp_path: Path) -
     assert (tmp_path / "scores.h5").is_file()
 
 
-def lines(peaks: Sequence[Peak], rank: int, _: Coordinates | None) -> str:
-    return "".join(f"{peak.label} {peak.score} {rank}\n" for peak in peaks)
+def lines(listed: Listed) -> Iterator[str]:
+    for peak in listed.peaks:
+        yield f"{peak.label} {peak.score} {listed.rank}\n"
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_peaks_go_to_a_format_of_the_table(rank: int, tmp_path: Path) -> None:
     words = ["scan", *map(str, (model, image)), "--threshold", "0", "--peaks"]
     assert app.run([*words, str(tmp_path / "shell.LIST")]) == 0
     for name in ("python.list", "shell.LIST"):
-        assert (tmp_path / name).read_text() == lines(peaks, rank, None)
+        assert (tmp_path / name).read_text() == "".join(lines(Listed(peaks, rank)))
 
 
 @pytest.mark.usefixtures("text")

@@ -135,8 +135,8 @@ def test_the_end_of_a_recording_is_marked() -> None:
 
 
 def test_the_command_line_knows_which_pages_there_are(tmp_path: Any) -> None:
-    nothing = dict.fromkeys(("heatmap", "peaks", "map", "threshold", "overlap"))
-    wanted = Wanted(**nothing, report=tmp_path / "a.html", only=(), as_json=False)
+    nothing: dict[str, Any] = dict.fromkeys(("heatmap", "peaks", "map", "threshold", "overlap"))
+    wanted = Wanted(**nothing, crs="lonlat", report=tmp_path / "a.html", only=(), as_json=False)
     for rank in (1, 2):
         wanted.check_classes(("a",), rank)
     with pytest.raises(click.BadParameter, match="a page shows one or two axes, not 3"):

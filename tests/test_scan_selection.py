@@ -21,7 +21,7 @@ from comparing import assert_identical
 from fcconv.cli import app
 from fcconv.errors import ArgumentError, FcconvError, OutputError, UnsupportedError
 from fcconv.report.heatmap import draw
-from fcconv.scanning import areas
+from fcconv.scanning import polygons
 from fcconv.scanning.network import Network, as_network
 from fcconv.scanning.saved import open_scan
 from scan_cases import Array, Recording, cut_into, integer_network, picture, small_network
@@ -134,7 +134,7 @@ FORMS: dict[str, Any] = {
 def test_polygons_hold_windows(
     name: str, few: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(areas, "FEW_POINTS", few)
+    monkeypatch.setattr(polygons, "FEW_POINTS", few)
     path = tmp_path / "areas.geojson"
     path.write_text(json.dumps(FORMS[name]))
 

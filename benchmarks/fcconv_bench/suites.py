@@ -71,6 +71,7 @@ SUITES: dict[str, Callable[[], Suite[Any]]] = {
     "scans": partial(_made_by, "scans"),
     "peaks": partial(_made_by, "peaks"),
     "slide": partial(_made_by, "slides"),
+    "streams": partial(_made_by, "streams"),
 }
 
 

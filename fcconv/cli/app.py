@@ -25,6 +25,7 @@ from fcconv.cli.options import (
 )
 from fcconv.cli.scan import scan
 from fcconv.cli.show import show
+from fcconv.cli.stream import stream
 
 USAGE_ERROR = 2
 
@@ -88,7 +89,7 @@ def demo(backend: str, out: Path, seed: int | None) -> int:
 @click.option(
     "--suite",
     "suites",
-    type=click.Choice(["layers", "convolutions", "networks", "scans", "peaks", "slide"]),
+    type=click.Choice(["layers", "convolutions", "networks", "scans", "peaks", "slide", "streams"]),
     multiple=True,
     default=["layers"],
     show_default=True,
@@ -219,3 +220,4 @@ def doctor(as_json: bool) -> int:
 
 app.add_command(scan)
 app.add_command(show)
+app.add_command(stream)

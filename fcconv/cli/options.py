@@ -68,13 +68,21 @@ WANTED = (
         type=FILE,
         help="Writes the strongest windows, 100,000 at most: a .geojson or .csv, of a recording a "
         ".txt for Audacity or a .selections.txt for Raven. Peaks are looked for with this option, "
-        "the following three, --heatmap and --report.",
+        "--threshold, --overlap, --label, --heatmap and --report.",
+    ),
+    click.option(
+        "--crs",
+        type=click.Choice(["lonlat", "file"]),
+        default="lonlat",
+        show_default=True,
+        help="What a .geojson is in, of an image that lies on the ground: longitude and latitude, "
+        "or the coordinate system of its file.",
     ),
     click.option(
         "--map",
         type=FILE,
         help="Writes the scores of all windows for other programs, where in the world they lie: a "
-        ".csv, an .ome.zarr, or of a volume a .nii or .nii.gz.",
+        ".csv, an .ome.zarr, a .tif (GeoTIFF), or of a volume a .nii or .nii.gz.",
     ),
     click.option("--threshold", type=float, show_default="0.5", help="Lowest score of a peak."),
     click.option(

@@ -36,6 +36,7 @@ class Wanted:
     heatmap: Path | None
     report: Path | None
     peaks: Path | None
+    crs: str
     map: Path | None
     threshold: float | None
     overlap: float | None
@@ -196,7 +197,7 @@ def _write(
 ) -> None:
     """Write the files asked for."""
     if wanted.peaks is not None:
-        found.write_peaks(wanted.peaks, peaks)
+        found.write_peaks(wanted.peaks, peaks, crs=wanted.crs)
     if wanted.map is not None:
         write_map(wanted.map, found)
     if wanted.heatmap is None and wanted.report is None:

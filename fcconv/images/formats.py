@@ -13,12 +13,13 @@ import numpy as np
 from fcconv.errors import FcconvError, ImageError
 from fcconv.images.libraries import reason
 from fcconv.images.pictures import open_picture
+from fcconv.images.placed import open_placed_jp2, open_placed_tiff
+from fcconv.images.rasters import open_raster
 from fcconv.images.raw import Turned, open_raw
 from fcconv.images.reading import ANY_IMAGE, Reading
 from fcconv.images.slides import dicom_in, files_beside, open_slide, open_tiff_slide
 from fcconv.images.sounds import is_sound, open_sound
 from fcconv.images.stored import Stored, check_series, stamp
-from fcconv.images.tiff import open_tiff
 from fcconv.images.volumes import open_volume
 from fcconv.images.zarrs import open_zarr
 from fcconv.remote import Place, Remote
@@ -126,7 +127,7 @@ ZARR = ("zarr.json", ".zarray", ".zgroup")
 """Files that only a Zarr folder holds."""
 
 ZARR_FORMAT = Format(open_zarr, {"series"})
-TIFF = Format(open_tiff, {"series"})
+TIFF = Format(open_placed_tiff, {"series"})
 TIFF_SLIDE = Format(open_tiff_slide, {"series"})
 SLIDE = Format(open_slide, beside=files_beside)
 PICTURE = Format(open_picture, {"series"})
@@ -136,7 +137,9 @@ OPENERS: dict[str, Format] = {
     **dict.fromkeys((".tif", ".tiff", ".btf"), TIFF),
     **dict.fromkeys((".svs", ".ndpi", ".scn", ".bif", ".qptiff"), TIFF_SLIDE),
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif"), PICTURE),
-    **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm", ".jp2"), PICTURE),
+    **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm"), PICTURE),
+    ".jp2": Format(open_placed_jp2, {"series"}),
+    **dict.fromkeys((".vrt", ".img"), Format(open_raster)),
     ".npy": Format(_open_npy),
     **dict.fromkeys((".wav", ".flac", ".mp3", ".ogg", ".opus"), SOUND),
     **dict.fromkeys((".mrxs", ".vms", ".vmu", ".svslide", ".dcm"), SLIDE),

@@ -53,6 +53,8 @@ class Image:
         How it was to be opened.
     chosen : tuple of int, optional
         Which channels are read, from 0 on, in order; all, if left out.
+    masks : tuple of array
+        Where pixels of each level have no value, as :class:`Stored` has it.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Image:
     watched: Watched = field(default_factory=Watched)
     asked: Reading = field(default_factory=Reading)
     chosen: tuple[int, ...] | None = None
+    masks: tuple[Any, ...] = ()
     scale = 1.0
 
     @property
@@ -122,7 +125,7 @@ class Image:
         ways = [] if self.stored.axes else ["say with layout (--layout) which axis holds them"]
         if needed == 1 and (placed := self.stored.coordinates) is not None and placed.unit == "s":
             ways.append("mono=True (--mono) takes their mean")
-        if needed < self._entries:
+        if needed <= self._entries and not self.alpha:
             told = ",".join(str(k + 1) for k in range(needed))
             ways.append(f"channels (--channels {told}) takes {needed} of its {self._entries}")
         return ", or ".join(ways)
@@ -170,7 +173,11 @@ class Image:
             Where there is no value, see :func:`fcconv.images.missing.without_value`.
         """
         pixels = self.read(region, level)
-        return cleared(pixels, without_value(pixels, nodata))
+        missing = without_value(pixels, nodata)
+        if self.masks:
+            masked = np.asarray(self._chosen(self.masks[level], region).all(axis=0))
+            missing = masked if missing is None else np.logical_or(missing, masked)
+        return cleared(pixels, missing if missing is not None and missing.any() else None)
 
     def read(self, region: tuple[slice, ...], level: int = 0) -> np.ndarray:
         """Read a region, and no more of the image than its format makes necessary.
@@ -245,10 +252,12 @@ class Image:
         return int(shape[self.axes.index("C")]) if "C" in self.axes else 1
 
     def _runs(self, level: Any) -> list[slice]:
-        """Return which entries are read of a level, for the channels that were chosen."""
-        if self.chosen is None or "C" not in self.axes:
-            return [slice(0, self._entries)]
+        """Return which entries are read of an array, for the channels that were chosen."""
+        if "C" not in self.axes:
+            return [slice(0, 1)]
         axis, chunks = self.axes.index("C"), _chunks(level)
+        if self.chosen is None or level.shape[axis] == 1:
+            return [slice(0, int(level.shape[axis]))]
         # without chunks, what lies along the last axis is read in one piece
         alone = 1 if axis < len(self.axes) - 1 else self._entries
         return runs(self.chosen, alone if chunks is None else int(chunks[axis]))
@@ -277,13 +286,18 @@ class Image:
 
     def _read(self, level: Any, region: tuple[slice, ...]) -> np.ndarray:
         """Read a region of a level; its slices may have steps."""
-        parts, found = dict(zip(self._spatial, region, strict=True)), self._runs(level)
-        read = [self._entry(level, {**parts, "C": run}, region) for run in found]
-        pixels = read[0] if len(read) == 1 else np.concatenate(read)
-        if self.chosen is not None:
-            there = [place for run in found for place in range(run.start, run.stop)]
-            pixels = pixels[[there.index(place) for place in self.chosen]]
+        pixels = self._chosen(level, region).astype(self.dtype, copy=False)
         return self._without_alpha(pixels, region) if self.alpha else pixels
+
+    def _chosen(self, array: Any, region: tuple[slice, ...]) -> np.ndarray:
+        """Read the channels that were chosen, or the only one that is there for each of them."""
+        parts, found = dict(zip(self._spatial, region, strict=True)), self._runs(array)
+        read = [self._entry(array, {**parts, "C": run}, region) for run in found]
+        pixels = read[0] if len(read) == 1 else np.concatenate(read)
+        if self.chosen is None:
+            return pixels
+        there = [place for run in found for place in range(run.start, run.stop)]
+        return pixels[[there.index(place) if len(there) > 1 else 0 for place in self.chosen]]
 
     def _entry(
         self, level: Any, parts: Mapping[str, slice], region: tuple[slice, ...]
@@ -309,7 +323,7 @@ class Image:
             pixels = pixels.copy()  # read from the disk now, and not where it is first used
             if level.mode == "r":
                 release(level)
-        return self._ordered(pixels).astype(self.dtype, copy=False)
+        return self._ordered(pixels)
 
     def _check_unchanged(self) -> None:
         if self.watched.has_changed():

@@ -85,16 +85,20 @@ def open_images(source: Any, rank: int, **reading: Unpack[Reading]) -> tuple[lis
         name += f", series {stored.series}"
     told = {"page": page, **planes}
     name += "".join(f", {k} {entry}" for k, entry in told.items() if entry not in (None, ALL))
-    chosen = None
+    chosen, count = None, shape[axes.index("C")] if "C" in axes else 1
     if "channels" in asked:
-        count = shape[axes.index("C")] if "C" in axes else 1
         chosen = find_channels(name, asked["channels"], count, stored.channel_names)
         numbers = tuple(place + 1 for place in chosen)
         asked = {**asked, "channels": numbers}
         name += f", channels {_listed(numbers)}"
     alpha = stored.alpha and layout is None and chosen is None and "C" in axes
+    masks = stored.masks
+    if alpha and masks:
+        alpha, chosen = False, tuple(range(count - 1))
+    elif stored.alpha and (layout is not None or count - 1 in (chosen or ())):
+        masks = ()  # what is opacity by its tag is a channel
     letters = axes.replace("N", ".").replace("*", ".")
-    image = Image(name, stored, letters, at, alpha, watched, asked, chosen)
+    image = Image(name, stored, letters, at, alpha, watched, asked, chosen, masks)
     if letters == axes:
         return [image], False
     entries = [

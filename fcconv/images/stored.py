@@ -33,13 +33,16 @@ class Stored:
         A letter for each axis: N, C, D, H, W, or in lower case what no image has. Empty where their
         number says which they are.
     alpha : bool
-        Whether the last channel is opacity.
+        Whether the last channel is opacity, which has to be full, unless there is a mask of it.
     stamp : str
         Size and date of the file; empty where there is no single file.
     bits : int, optional
         Bits of an unsigned integer that are in use; all those of its dtype where left out.
     nodata : float, optional
         The value that stands for no data; may be NaN.
+    masks : tuple of array
+        Where pixels of each level have no value, truth values that are read where they are sliced:
+        in the shape of the level, or with one channel for all. Empty where nothing says so.
     series : int, optional
         Which picture of the file it is, where there are several.
     paged : bool
@@ -47,13 +50,12 @@ class Stored:
     notes : tuple of str
         What was decided, or found, that changes what the pixels mean.
     coordinates : Coordinates, optional
-        Where in the world the pixels lie, along those of `axes` that are D, H or W, in their order.
+        Where in the world the pixels lie, along those of `axes` that are D, H or W, in their order;
+        NaN along one of which nothing is known.
     magnification : float, optional
         The power of the objective that took it.
     doubted : str
         What the file says of the size of its pixels that is not believed, and why, in words.
-        Where in the world the pixels lie, along those of `axes` that are D, H or W, in their order;
-        NaN along one of which nothing is known.
     channel_names : tuple of str
         What the channels are called, "" for one without a name; empty where the file does not say.
     """
@@ -64,6 +66,7 @@ class Stored:
     stamp: str = ""
     bits: int | None = None
     nodata: float | None = None
+    masks: tuple[Any, ...] = ()
     series: int | None = None
     paged: bool = False
     notes: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +157,12 @@ def _check_tiff(path: Path, tifffile: Any, series: Any) -> None:
         if "imagecodecs" not in str(error):
             raise
         raise BackendError(f"{path} can't be read: {error.args[0]}: install it with pip") from error
-    for page in series:
+    check_whole(path, series)
+
+
+def check_whole(path: Path, pages: Iterable[Any]) -> None:
+    """Refuse a TIFF that is cut off in some pages."""
+    for page in pages:
         if page is not None:
             parts = zip(page.dataoffsets, page.databytecounts, strict=False)
             end, size = max(map(sum, parts), default=0), page.parent.filehandle.size

@@ -13,7 +13,7 @@ import numpy as np
 from fcconv.images.blocks import blocks
 from fcconv.images.coordinates import Coordinates, spaced
 from fcconv.report.blocks import SCORES_PER_READ
-from fcconv.report.peak_files import COLOURS
+from fcconv.report.colours import COLOURS
 from fcconv.scanning.cached import cached
 from fcconv.scanning.result import Scan
 

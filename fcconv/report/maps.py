@@ -9,7 +9,9 @@ from pathlib import Path
 
 from fcconv.arguments import as_path, check_type
 from fcconv.errors import OutputError
+from fcconv.images.libraries import needed
 from fcconv.report.files import Owns, named, suffix_of, whole_at
+from fcconv.report.map_geotiff import write_geotiff
 from fcconv.report.map_nifti import write_nifti
 from fcconv.report.map_ome_zarr import is_written, write_ome_zarr
 from fcconv.report.map_table import write_table
@@ -30,12 +32,15 @@ class MapFormat:
         Numbers of axes that a scan in it can have.
     owns : callable, optional
         Of a format of folders: says whether one was written in it, and may be replaced.
+    library : (str, str), optional
+        What writes it, if not everybody who scans has that, and the extra that brings it.
     """
 
     title: str
     write: Callable[[Path, Scan], None]
     ranks: tuple[int, ...] = (1, 2, 3)
     owns: Owns | None = None
+    library: tuple[str, str] | None = None
 
 
 def write_map(path: str | os.PathLike[str], scan: Scan) -> None:
@@ -45,8 +50,9 @@ def write_map(path: str | os.PathLike[str], scan: Scan) -> None:
     ----------
     path : path
         ``.csv`` for a table with a line for each window, ``.ome.zarr`` for an image of OME-Zarr
-        0.5, which viewers lay over the one that was scanned, ``.nii`` or ``.nii.gz`` for a NIfTI
-        file of a scan along three axes, a volume for each class along its fourth.
+        0.5, which viewers lay over the one that was scanned, ``.tif`` for a GeoTIFF with a band for
+        each class, ``.nii`` or ``.nii.gz`` for a NIfTI file of a scan along three axes, a volume
+        for each class along its fourth.
     scan : Scan
         The scan; its scores may be larger than memory. Of a batch the first image is written;
         ``scan.of_image(k)`` is another.
@@ -56,6 +62,8 @@ def write_map(path: str | os.PathLike[str], scan: Scan) -> None:
     OutputError
         If the name or the number of axes fits no format, it can't be written, or a folder is there
         that was not written so.
+    BackendError
+        If a library is not installed.
     """
     target, rank = as_path(path, "path"), len(check_type(scan, Scan, "scan").size)
     found = map_format(target.name, rank)
@@ -70,6 +78,8 @@ def map_format(name: str, rank: int) -> MapFormat:
     ------
     OutputError
         If there is none for this suffix, or it can't hold scores along that many axes.
+    BackendError
+        If the library is not installed that writes it.
     """
     found = MAP_FORMATS.get(suffix_of(name, MAP_FORMATS))
     if found is None:
@@ -79,12 +89,17 @@ def map_format(name: str, rank: int) -> MapFormat:
         raise OutputError(
             f"{found.title} holds no scores along {rank} axes: write them to {named(others)}"
         )
+    if found.library is not None:
+        needed(*found.library)
     return found
 
+
+GEO = ("rasterio", "geo")
 
 MAP_FORMATS: dict[str, MapFormat] = {
     ".csv": MapFormat("CSV", write_table),
     ".ome.zarr": MapFormat("OME-Zarr", write_ome_zarr, (2, 3), is_written),
+    **dict.fromkeys((".tif", ".tiff"), MapFormat("GeoTIFF", write_geotiff, (2,), library=GEO)),
     **dict.fromkeys((".nii", ".nii.gz"), MapFormat("NIfTI", write_nifti, ranks=(3,))),
 }
 """Suffix to the format of such a file."""

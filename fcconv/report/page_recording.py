@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fcconv.report.colours import COLOURS
 from fcconv.report.lines import envelope
 from fcconv.report.page_data import MAX_CLASS_PEAKS, class_data, in_base64, map_data
-from fcconv.report.peak_files import COLOURS
 from fcconv.report.picture import Heat, extent
 from fcconv.report.places import is_clock, known_places
 from fcconv.scanning.peaks import Peak

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from fcconv.arguments import as_path, check_sequence
-from fcconv.errors import OutputError
+from fcconv.errors import ArgumentError, OutputError
 from fcconv.images.coordinates import Coordinates
-from fcconv.report.files import COLUMNS, named, suffix_of, table_cell, write_whole
+from fcconv.report.files import COLUMNS, named, suffix_of, table_cell, whole_at
 from fcconv.report.label_files import audacity, raven
+from fcconv.report.peak_geojson import geojson
+from fcconv.report.peak_list import Listed, scores_at
 from fcconv.report.units import in_units, unit_columns
 from fcconv.scanning.peaks import Peak
+from fcconv.scanning.result import Scan
 
-COLOURS = (
-    *((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66)),
-    *((0, 114, 178), (213, 94, 0), (204, 121, 167)),
-)
-"""Colours that the colour-blind tell apart (Okabe & Ito, *Color universal design*, 2008)."""
+CRS = ("lonlat", "file")
+"""What places on the ground can be written in."""
 
 AXES = {1: "one", 2: "two", 3: "three"}
 
@@ -37,7 +34,7 @@ class PeakFormat:
     title : str
         What it is called.
     text : callable
-        ``text(peaks, rank, coordinates)`` returns what goes into a file, in UTF-8.
+        ``text(listed)`` returns what goes into a file, piece by piece.
     ranks : tuple of int
         Numbers of axes that peaks in it can have.
     unit : str
@@ -45,7 +42,7 @@ class PeakFormat:
     """
 
     title: str
-    text: Callable[[Sequence[Peak], int, Coordinates | None], str]
+    text: Callable[[Listed], Iterable[str]]
     ranks: tuple[int, ...] = (1, 2, 3)
     unit: str = ""
 
@@ -55,33 +52,50 @@ def write_peaks(
     peaks: Sequence[Peak],
     rank: int,
     coordinates: Coordinates | None = None,
+    *,
+    crs: str = "lonlat",
+    scan: Scan | None = None,
 ) -> None:
-    """Write peaks, in pixels of the picture.
+    """Write peaks, in pixels of the picture, or where on the ground they lie.
 
     Parameters
     ----------
     path : path
-        ``.geojson`` for QuPath and other viewers of annotations, ``.csv`` for a table; of a
-        recording ``.txt`` for Audacity, ``.selections.txt`` for Raven.
+        ``.geojson`` for QuPath, QGIS and other viewers, ``.csv`` for a table; of a recording
+        ``.txt`` for Audacity, ``.selections.txt`` for Raven.
     peaks : sequence of Peak
         In the order to write them.
     rank : int
         Axes that they have; 2 for GeoJSON, 1 for Audacity and Raven.
     coordinates : Coordinates, optional
         Where in the world the pixels of the picture lie; in seconds for Audacity and Raven.
+    crs : {"lonlat", "file"}
+        What GeoJSON is in, where that is known: longitude and latitude, or the coordinate system of
+        the image's file. Of a picture that lies nowhere it is in pixels.
+    scan : Scan, optional
+        Of which they are: GeoJSON has the scores of all classes then, at most 16 million.
 
     Raises
     ------
     OutputError
         If the name, the number of axes or the coordinates fit no format, or the file can't be
         written.
+    ArgumentError
+        If `crs` is something else.
+    BackendError
+        If a library is not installed.
     """
-    name, listed = as_path(path, "path").name, check_sequence(peaks, Peak, "peaks")
+    target, listed = as_path(path, "path"), check_sequence(peaks, Peak, "peaks")
     if rank not in COLUMNS:
         raise OutputError(f"rank is 1, 2 or 3, got {rank!r}")
-    found = peak_format(name, rank)
-    check_unit(name, rank, coordinates)
-    write_whole(path, found.text(listed, rank, coordinates).encode())
+    if crs not in CRS:
+        raise ArgumentError(f"crs is {' or '.join(map(repr, CRS))}, got {crs!r}")
+    found = peak_format(target.name, rank)
+    check_unit(target.name, rank, coordinates)
+    classes, scores = ((), None) if scan is None else (scan.labels, scores_at(scan, listed))
+    pieces = found.text(Listed(listed, rank, coordinates, crs, classes, scores))
+    with whole_at(target) as made, made.open("w", encoding="utf-8", newline="") as file:
+        file.writelines(pieces)
 
 
 def peak_format(name: str, rank: int) -> PeakFormat:
@@ -122,43 +136,23 @@ def check_unit(name: str, rank: int, coordinates: Coordinates | None) -> None:
         )
 
 
-def _csv(peaks: Sequence[Peak], rank: int, coordinates: Coordinates | None) -> str:
-    table = io.StringIO(newline="")
+def _csv(listed: Listed) -> Iterator[str]:
+    table, rank, placed = io.StringIO(newline=""), listed.rank, listed.coordinates
     rows = csv.writer(table)
-    rows.writerow(("label", "score", *COLUMNS[rank], *unit_columns(coordinates, rank)))
-    for peak in peaks:
+    rows.writerow(("label", "score", *COLUMNS[rank], *unit_columns(placed, rank)))
+    for peak in listed.peaks:
         box = peak.box[::-1] if rank == 2 else peak.box  # x before y
         starts, sizes = [a for a, _ in box], [b - a for a, b in box]
-        placed = in_units(coordinates, peak.box).values()
-        rows.writerow(map(table_cell, (peak.label, peak.score, *starts, *sizes, *placed)))
-    return table.getvalue()
-
-
-def _geojson(peaks: Sequence[Peak], _rank: int, _coordinates: Coordinates | None) -> str:
-    names = sorted({peak.label for peak in peaks})
-    colours = {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(names)}
-    features = [_feature(peak, colours[peak.label]) for peak in peaks]
-    return json.dumps({"type": "FeatureCollection", "features": features}, allow_nan=False)
-
-
-def _feature(peak: Peak, colour: tuple[int, int, int]) -> dict[str, Any]:
-    if not math.isfinite(peak.score):
-        raise OutputError(f"GeoJSON can't hold the score {peak.score}: write the peaks to .csv")
-    (top, bottom), (left, right) = peak.box
-    ring = [[left, top], [right, top], [right, bottom], [left, bottom], [left, top]]
-    return {
-        "type": "Feature",
-        "geometry": {"type": "Polygon", "coordinates": [ring]},
-        "properties": {
-            "objectType": "annotation",
-            "classification": {"name": peak.label, "color": list(colour)},
-            "measurements": {"score": peak.score},
-        },
-    }
+        units = in_units(placed, peak.box).values()
+        rows.writerow(map(table_cell, (peak.label, peak.score, *starts, *sizes, *units)))
+        yield table.getvalue()
+        table.seek(0)
+        table.truncate()
+    yield table.getvalue()  # the headings, where there is no peak
 
 
 PEAK_FORMATS: dict[str, PeakFormat] = {
-    ".geojson": PeakFormat("GeoJSON", _geojson, ranks=(2,)),
+    ".geojson": PeakFormat("GeoJSON", geojson, ranks=(2,)),
     ".csv": PeakFormat("CSV", _csv),
     ".txt": PeakFormat("a label track of Audacity", audacity, ranks=(1,), unit="s"),
     ".selections.txt": PeakFormat("a selection table of Raven", raven, ranks=(1,), unit="s"),

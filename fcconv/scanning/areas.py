@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from fcconv.errors import BackendError, ImageError, UnsupportedError
+from fcconv.errors import ImageError, UnsupportedError
 from fcconv.images.image import Image
 from fcconv.images.missing import Mask
 from fcconv.images.opening import open_images
+from fcconv.scanning.polygons import Points, digest, missing, part_of, read_polygons
 
 TISSUE = "tissue"
 """The mask that is found in the image itself."""
@@ -29,12 +26,6 @@ MAX_MASK_SIDE = 8192
 
 TISSUE_SIDE, MEDIAN_SIDE = 1024, 5
 """Pixels along an axis in which tissue is looked for, and the side of what the median is of."""
-
-FEW_POINTS = 1024
-"""Points that are looked at one by one."""
-
-Points = npt.NDArray[np.float64]
-"""Points along an axis of the image, in pixels, in ascending order."""
 
 
 class Area(Protocol):
@@ -76,11 +67,11 @@ class Marked:
     def note(self) -> str:
         """What it is, in words."""
         height, width = self.marks.shape
-        return f"{self.name}, {height:,} x {width:,} pixels: {_part(self.marks.mean())}"
+        return f"{self.name}, {height:,} x {width:,} pixels: {part_of(self.marks.mean())}"
 
     def identity(self) -> str:
         """Return a digest of all pixels."""
-        return _digest(repr(self.marks.shape).encode() + np.packbits(self.marks).tobytes())
+        return digest(repr(self.marks.shape).encode() + np.packbits(self.marks).tobytes())
 
     def holds(self, rows: Points, columns: Points) -> Mask:
         """Look up each point; see :class:`Area`."""
@@ -93,65 +84,15 @@ class Marked:
         return self.marks[np.ix_(y, x)]
 
 
-@dataclass(frozen=True, eq=False)
-class Polygons:
-    """What polygons hold, in pixels of the image, x before y as in all GeoJSON.
-
-    Attributes
-    ----------
-    shape : shapely.Geometry
-        All of them, prepared.
-    size : tuple of int
-        Pixels of the image.
-    name : str
-        The file.
-    """
-
-    shape: Any
-    size: tuple[int, ...]
-    name: str
-
-    @property
-    def note(self) -> str:
-        """What it is, in words."""
-        import shapely
-
-        height, width = self.size
-        within = shapely.intersection(self.shape, shapely.box(0, 0, width, height))
-        return f"{self.name}, polygons: {_part(within.area / (height * width))}"
-
-    def identity(self) -> str:
-        """Return a digest of all corners."""
-        import shapely
-
-        return _digest(shapely.to_wkb(self.shape))
-
-    def holds(self, rows: Points, columns: Points) -> Mask:
-        """Look at all points of a box at once where it lies inside or outside as a whole."""
-        import shapely
-
-        box = shapely.box(columns[0], rows[0], columns[-1], rows[-1])
-        count = (len(rows), len(columns))
-        if not shapely.intersects(self.shape, box):
-            return np.zeros(count, bool)
-        if shapely.covers(self.shape, box):
-            return np.ones(count, bool)
-        if len(rows) * len(columns) <= FEW_POINTS:
-            return np.asarray(shapely.intersects_xy(self.shape, columns, rows[:, np.newaxis]))
-        if len(rows) < len(columns):
-            halves = (self.holds(rows, part) for part in np.array_split(columns, 2))
-            return np.concatenate([*halves], axis=1)
-        return np.concatenate([self.holds(part, columns) for part in np.array_split(rows, 2)])
-
-
 def open_area(mask: Any, image: Image) -> Area:
     """Open what says where windows are wanted.
 
     Parameters
     ----------
     mask : path, array or "tissue"
-        A picture, in which 0 and NaN mark nothing and all else does; polygons of a ``.geojson``; or
-        the tissue of the image, see :func:`find_tissue`.
+        A picture, in which 0 and NaN mark nothing and all else does; polygons of a ``.geojson``, in
+        longitude and latitude where the image lies on the ground, else in its pixels; or the tissue
+        of the image, see :func:`find_tissue`.
     image : Image
         The image.
 
@@ -172,7 +113,7 @@ def open_area(mask: Any, image: Image) -> Area:
     if isinstance(mask, str) and mask == TISSUE:
         return find_tissue(image)
     if isinstance(mask, str | os.PathLike) and Path(mask).suffix.lower() in POLYGONS:
-        return _read_polygons(Path(mask), image.size)
+        return read_polygons(Path(mask), image)
     return _read_marks(mask, image)
 
 
@@ -216,7 +157,7 @@ def find_tissue(image: Image) -> Marked:
         from skimage.filters import threshold_otsu
         from skimage.filters.rank import median
     except ModuleNotFoundError as error:
-        raise _missing(error) from None
+        raise missing(error) from None
     if image.channels != 3:
         raise UnsupportedError(
             f"mask 'tissue' (--mask tissue) tells tissue by its colours, but {image.name} has "
@@ -232,55 +173,3 @@ def find_tissue(image: Image) -> Marked:
     threshold = int(threshold_otsu(levels))
     name = f"tissue: saturation above {threshold / 255:.2f} (Otsu's threshold)"
     return Marked(levels > threshold, image.size, name)
-
-
-def _read_polygons(path: Path, size: tuple[int, ...]) -> Polygons:
-    """Read the polygons of a GeoJSON file; points and lines hold nothing, and are left out."""
-    try:
-        import shapely
-    except ModuleNotFoundError as error:
-        raise _missing(error) from None
-    try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        found = [shapely.geometry.shape(geometry) for geometry in _geometries(told)]
-    except OSError as error:
-        raise ImageError(f"mask (--mask): {path} can't be read: {error.strerror}") from None
-    except Exception as error:  # shapely raises anything on what is no geometry
-        raise ImageError(
-            f"mask (--mask): {path} is not GeoJSON, or damaged ({error}): export polygons again"
-        ) from None
-    if not found:
-        raise ImageError(f"mask (--mask): {path} holds no polygon: export areas, not points")
-    whole = shapely.union_all(shapely.make_valid(np.array(found)))
-    shapely.prepare(whole)
-    return Polygons(whole, size, f"mask {path.name}")
-
-
-def _geometries(told: Any) -> Iterator[Any]:
-    """Yield the polygons of what a GeoJSON file holds; QuPath also writes bare lists."""
-    if isinstance(told, list):
-        parts = told
-    elif told["type"] in ("FeatureCollection", "GeometryCollection"):
-        parts = told["features" if told["type"] == "FeatureCollection" else "geometries"]
-    elif told["type"] == "Feature":
-        parts = [told["geometry"]]
-    else:
-        if told["type"] in ("Polygon", "MultiPolygon"):
-            yield told
-        return
-    for part in parts:
-        if part is not None:
-            yield from _geometries(part)
-
-
-def _part(part: float) -> str:
-    return f"{100 * float(part):.3g} % of the image"
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
-
-
-def _missing(error: ModuleNotFoundError) -> BackendError:
-    library = {"skimage": "scikit-image"}.get(str(error.name), error.name)
-    return BackendError(f"{library} is not installed: pip install 'fcconv[mask]'")

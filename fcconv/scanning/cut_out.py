@@ -39,11 +39,12 @@ class CutOut:
 
     def __call__(self, places: Places) -> Floats:
         """Return the scores of the first output for some windows, ``(n, K)``."""
+        order = np.lexsort(places.T[::-1])  # some files are read from the beginning only
         found = [
-            self._scores(places[start : start + self._score.batch])
+            self._scores(places[order[start : start + self._score.batch]])
             for start in range(0, len(places), self._score.batch)
         ]
-        return np.concatenate(found)
+        return np.concatenate(found)[np.argsort(order)]
 
     def _scores(self, places: Places) -> Floats:
         job, windows = self.job, []

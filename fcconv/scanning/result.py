@@ -358,11 +358,13 @@ class Scan(Windows):
 
         write_page(path, self, self.overview(), certificate, self.layers, peaks)
 
-    def write_peaks(self, path: str | os.PathLike[str], peaks: Sequence[Peak]) -> None:
+    def write_peaks(
+        self, path: str | os.PathLike[str], peaks: Sequence[Peak], *, crs: str = "lonlat"
+    ) -> None:
         """Write peaks, GeoJSON, CSV and others; see :func:`fcconv.report.write_peaks`."""
         from fcconv.report.peak_files import write_peaks
 
-        write_peaks(path, peaks, len(self.size), self.coordinates)
+        write_peaks(path, peaks, len(self.size), self.coordinates, crs=crs, scan=self)
 
     def write_map(self, path: str | os.PathLike[str]) -> None:
         """Write the scores for other programs; see :func:`fcconv.report.write_map`."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import onnx_ir as ir
+
 from fcconv.errors import ImageError
 from fcconv.images.padded import Opened
 from fcconv.scanning.network import Network
@@ -20,7 +22,7 @@ def check_sample_rate(network: Network, image: Opened) -> None:
     ImageError
         If it has another rate, and nobody has said which one to take.
     """
-    trained = _number(network.patch.metadata_props.get(SAMPLE_RATE, ""))
+    trained = trained_at(network.patch)
     placed = image.picture.coordinates
     if not trained or placed is None or placed.unit != "s" or "rate" in image.asked:
         return
@@ -33,10 +35,10 @@ def check_sample_rate(network: Network, image: Opened) -> None:
         )
 
 
-def _number(text: str) -> int:
-    """Read samples a second; 0 where it is no such number."""
+def trained_at(model: ir.Model) -> int:
+    """Read the samples a second that a network was trained at; 0 where it tells no such number."""
     try:
-        number = float(text)
+        number = float(model.metadata_props.get(SAMPLE_RATE, ""))
     except ValueError:
         return 0
     return int(number) if math.isfinite(number) and number > 0 else 0

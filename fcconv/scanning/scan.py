@@ -82,8 +82,8 @@ def scan(
     image : array or path
         Pixels ``(C, *S)`` or ``(N, C, *S)``: an array of a backend, or whatever is sliced like
         one (a memmap, zarr, h5py, dask), read by region; or a file: PNG, JPEG, BMP, WebP, TIFF and
-        its pyramids, slides that openslide reads, npy, zarr, OME-Zarr, these also by an address,
-        sound that soundfile reads (WAV, FLAC, MP3), NIfTI.
+        its pyramids, GeoTIFF, slides that openslide reads, npy, zarr, OME-Zarr, these also by an
+        address, sound that soundfile reads (WAV, FLAC, MP3), NIfTI.
     stride : int or sequence of int, optional
         Pixels from one window to the next; the network's own, if left out. A network that slides
         already scores every n-th of its windows at n times its stride.
@@ -128,8 +128,9 @@ def scan(
         NaN, and tiles with none are neither read nor computed. The map is that of the whole image.
     mask : path, array or "tissue", optional
         Only windows whose centre it marks are scored: a picture of any resolution that covers the
-        image, where 0 and NaN mark nothing; the polygons of a ``.geojson``, in pixels of the image;
-        or "tissue", what is more saturated than Otsu's threshold.
+        image, where 0 and NaN mark nothing; the polygons of a ``.geojson``, in longitude and
+        latitude if the image lies on the ground, else in its pixels; or "tissue", what is more
+        saturated than Otsu's threshold.
     pad : {"edge", "reflect", "constant"}, optional
         Adds pixels at the ends of the axes, as `numpy.pad` does, until windows cover the image:
         otherwise its last pixels, fewer than a stride, may be in none (`Scan.remainder`). An image

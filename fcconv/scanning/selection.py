@@ -101,7 +101,7 @@ class Selection(Windows):
         raise ImageError(
             f"{self.area.note}{within} holds the centre of no window of {self.window}, "
             f"{self.stride} apart: give a mask that marks what is to be scored, in pixels of the "
-            f"image"
+            f"image, or polygons on the ground that it lies on"
         )
 
     def _inside(self, cells: Box) -> Box:

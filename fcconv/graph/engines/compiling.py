@@ -74,10 +74,7 @@ def compile(  # noqa: A001 - fcconv.compile, as re.compile
     >>> network(np.zeros((5, 1, 25, 25), np.float32)).shape
     (5, 1)
     """
-    if backend not in engines():
-        known = either(map(repr, engines()))
-        raise BackendError(f"unknown backend {backend!r}: use {known}")
-    return find_engine(backend, providers).compile(model, window)
+    return known_engine(backend, providers).compile(model, window)
 
 
 @dataclass(frozen=True)
@@ -112,6 +109,14 @@ class Engine:
     def on_device(self) -> AbstractContextManager[Any]:
         """Give a context in which a network is made and computed on the device."""
         return on_device(self.name, self.device)
+
+
+def known_engine(name: str, providers: Sequence[str] | None = None) -> Engine:
+    """Find an engine, if there is one of this name; see :func:`find_engine`."""
+    if name not in engines():
+        known = either(map(repr, engines()))
+        raise BackendError(f"unknown backend {name!r}: use {known}")
+    return find_engine(name, providers)
 
 
 def find_engine(name: str, providers: Any = None, device: Any = None) -> Engine:

@@ -107,6 +107,11 @@ class Following:
         made = _spread(node, inputs)
         return made is not None and self._sized(node, inputs, made)
 
+    def dtype(self, value: ir.Value) -> ir.DataType | None:
+        """Return the type of a value's numbers; None if nothing tells it."""
+        told = self._types.get(value)
+        return None if told is None else ir.DataType(told.tensor_type.elem_type)
+
     def lines(self) -> Iterator[Along]:
         """Yield the entries along each axis of all values, and those that lengths count."""
         for known in self.values.values():

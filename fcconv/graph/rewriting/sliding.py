@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_ir as ir
 
 from fcconv.errors import ModelError, ShapeError
+from fcconv.geometry import Ints
 from fcconv.graph.engines import compiling
 from fcconv.graph.engines.compiled import Compiled
 from fcconv.graph.rewriting.exact.cost import Cost
 from fcconv.graph.rewriting.locality import find_locality
 from fcconv.graph.rewriting.rewritten import Rewritten, times
 from fcconv.graph.rules.layer import Layer
+
+if TYPE_CHECKING:
+    from fcconv.streaming.stream import Stream
 
 MAX_METADATA_PIXELS = 2**26
 """Most pixels of a window, of a margin, or from one window to the next."""
@@ -125,6 +129,51 @@ class Sliding(Rewritten):
     @functools.cached_property
     def _engines(self) -> dict[tuple[compiling.Engine, bool], Compiled]:
         return {}
+
+    def stream(
+        self,
+        axis: int | None = None,
+        *,
+        chunk: int | None = None,
+        size: Ints | None = None,
+        engine: str = "numpy",
+        providers: Sequence[str] | None = None,
+    ) -> Stream:
+        """Make a stream, which scores a recording while it comes in, each sample computed once.
+
+        Parameters
+        ----------
+        axis : int, optional
+            The axis of the input along which time runs; the one that slides, if left out.
+        chunk : int, optional
+            Samples of every step, a multiple of the smallest chunk: JAX compiles once for each
+            length. If left out, a step takes as many as there are.
+        size : int or sequence of int, optional
+            Pixels along each other axis that slides; those of a window, if left out.
+        engine : {"numpy", "jax", "torch", "onnxruntime"}
+            What computes.
+        providers : sequence of str, optional
+            What onnxruntime computes by, see :func:`fcconv.compile`.
+
+        Returns
+        -------
+        Stream
+            With `push` for live use, and the pure function `step`.
+
+        Raises
+        ------
+        UnsupportedError
+            If the network pads along time, or a node does not show how it moves along it.
+        ArgumentError
+            If `axis` is none that slides, or `chunk` is no multiple of the smallest.
+        ShapeError
+            If a window does not fit into `size`.
+        BackendError
+            If the engine is unknown or not installed.
+        """
+        from fcconv.streaming.opening import open_stream
+
+        return open_stream(self, axis, chunk, size, compiling.known_engine(engine, providers))
 
     def __call__(self, images: Any) -> Any:
         """Score images with the backend of the array."""

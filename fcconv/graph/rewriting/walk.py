@@ -208,7 +208,7 @@ def write_sliding(patch: Patch, stride: Sequence[int]) -> tuple[ir.Model, Walked
         tensor.shape = ir.Shape(["N", x.channels, *cells])
         tensor.type = value.type
         outputs.append(tensor)
-    return put_together(patch.model, writer, image, outputs), walked
+    return put_together(patch.model, writer, [image], outputs), walked
 
 
 def _not_an_image(graph: ir.Graph, value: ir.Value) -> UnsupportedError:

@@ -12,6 +12,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
 from fcconv.graph.call import Call
+from fcconv.graph.node import Node
 from fcconv.graph.rules.target import data_input
 from fcconv.graph.rules.values import Constant
 
@@ -61,6 +62,33 @@ class Writer:
         self.nodes.append(written)
         return made
 
+    def copy(
+        self,
+        node: Node,
+        inputs: Sequence[ir.Value | None],
+        suffix: str = "",
+        **changed: Sequence[int],
+    ) -> list[ir.Value]:
+        """Write a node of another network with other inputs, and some lists of integers changed."""
+        given = node.ir
+        written = ir.Node(
+            given.domain, given.op_type, inputs, overload=given.overload,
+            num_outputs=len(given.outputs), name=free_name(node.name + suffix, self.names),
+        )  # fmt: skip
+        for name, attribute in given.attributes.items():
+            if name not in changed:
+                written.attributes[name] = attribute
+        for name, numbers in changed.items():
+            written.attributes[name] = ir.AttrInt64s(name, numbers)
+        for made, value in zip(written.outputs, given.outputs, strict=True):
+            if value.name:
+                made.name = free_name(value.name + suffix, self.names)
+                made.type = value.type
+            else:
+                made.name = ""
+        self.nodes.append(written)
+        return list(written.outputs)
+
     def constant(self, array: npt.NDArray[Any], name: str) -> ir.Value:
         """Write an initialiser."""
         return add_initializer(self.initializers, free_name(name, self.names), array)
@@ -78,11 +106,11 @@ class Writer:
 
 
 def put_together(
-    model: ir.Model, writer: Writer, image: ir.Value, outputs: Sequence[ir.Value]
+    model: ir.Model, writer: Writer, inputs: Sequence[ir.Value], outputs: Sequence[ir.Value]
 ) -> ir.Model:
     """Make a network of the nodes that are written, with the name and metadata of `model`."""
     graph = ir.Graph(
-        [image],
+        inputs,
         outputs,
         nodes=writer.nodes,
         initializers=list(writer.initializers.values()),

@@ -79,4 +79,4 @@ def write_exactly(
     for ir_node in patch.graph:
         rewriter.step(ir_node)
     outputs = [rewriter.output(output) for output in patch.graph.outputs]
-    return put_together(patch, writer, image, outputs), form
+    return put_together(patch, writer, [image], outputs), form

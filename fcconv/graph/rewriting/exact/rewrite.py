@@ -25,7 +25,7 @@ from fcconv.graph.rewriting.exact.parts import Axis, Moves
 from fcconv.graph.rewriting.exact.patch import sizes_of, spans
 from fcconv.graph.rewriting.exact.strips import Key, Parts, Strips
 from fcconv.graph.rules.samples import AxisWindow
-from fcconv.graph.rules.writer import Writer, free_name
+from fcconv.graph.rules.writer import Writer
 from fcconv.graph.rules.writing import TO_THE_END, write_ints, write_with_ints
 
 
@@ -85,7 +85,7 @@ class Rewriter:
             }
             keys = next(iter(tensors.values()))
             written = {
-                key: self.copy(node, [tensors[v][key] if v in tensors else self._fixed(v)
+                key: self.writer.copy(node, [tensors[v][key] if v in tensors else self._fixed(v)
                                       for v in node.ir.inputs], _suffix(key))
                 for key in keys
             }  # fmt: skip
@@ -132,7 +132,7 @@ class Rewriter:
         if node.op != "Conv" and set(dilations) == {1}:
             del changed["dilations"]  # which pools of older operator sets don't have
         inputs = [tensor, *map(self._fixed, node.ir.inputs[1:])]
-        return self.copy(node, inputs, _suffix(key), **changed)
+        return self.writer.copy(node, inputs, _suffix(key), **changed)
 
     def _sliced(
         self, node: Node, tensor: ir.Value, moves: Mapping[int, Moves], rank: int, key: Key
@@ -163,7 +163,7 @@ class Rewriter:
         pads = [n for same in zip(*pairs, strict=True) for n in same]
         ends = write_ints(self.writer, pads, node, "/pads")
         values = [self._fixed(value) for value in node.ir.inputs[2:3]]
-        return self.copy(node, [tensor, ends, *values], _suffix(key))
+        return self.writer.copy(node, [tensor, ends, *values], _suffix(key))
 
     # Windows by themselves ------------------------------------------------------------------------
 
@@ -205,7 +205,7 @@ class Rewriter:
         inputs = [self.whole(node, value) for value in node.ir.inputs]
         if self.followed.seen & {*node.ir.outputs}:
             inputs = self._as_many(node, inputs)
-        self.own.update(zip(node.ir.outputs, self.copy(node, inputs), strict=True))
+        self.own.update(zip(node.ir.outputs, self.writer.copy(node, inputs), strict=True))
 
     def _as_many(self, node: Node, inputs: list[ir.Value | None]) -> list[ir.Value | None]:
         """Repeat constants that stand for one image as often as there are windows."""
@@ -246,29 +246,6 @@ class Rewriter:
         made.shape = ir.Shape(["N", count, *(f"{name}_{k}" for k in range(rank))])
         made.type = value.type
         return made
-
-    def copy(
-        self, node: Node, inputs: Sequence[ir.Value | None], suffix: str = "", **changed: Any
-    ) -> list[ir.Value]:
-        """Write a node with other inputs, and some attributes changed."""
-        given = node.ir
-        written = ir.Node(
-            given.domain, given.op_type, inputs, overload=given.overload,
-            num_outputs=len(given.outputs), name=free_name(node.name + suffix, self.writer.names),
-        )  # fmt: skip
-        for name, attribute in given.attributes.items():
-            if name not in changed:
-                written.attributes[name] = attribute
-        for name, numbers in changed.items():
-            written.attributes[name] = ir.AttrInt64s(name, numbers)
-        for made, value in zip(written.outputs, given.outputs, strict=True):
-            if value.name:
-                made.name = free_name(value.name + suffix, self.writer.names)
-                made.type = value.type
-            else:
-                made.name = ""
-        self.writer.nodes.append(written)
-        return list(written.outputs)
 
 
 def _as_it_is(node: Call, k: int, rank: int) -> Moves:
