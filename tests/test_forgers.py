@@ -30,7 +30,7 @@ from random_graphs import Case, cases
 from sliding_windows import patch_shape, quiet, slid
 from strategies import integers
 
-COUNT = 5000 if os.environ.get("FCCONV_LARGE") else 200
+COUNT = 5000 if os.environ.get("FCCONV_LARGE") else 120
 
 DIGITS = 2.0**-12
 """Half of the digits of float32: more than that no rounding of small networks takes."""

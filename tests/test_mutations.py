@@ -12,7 +12,7 @@ from mutations import MUTATIONS, Mutation, survives, unchanged_passes
 
 pytestmark = pytest.mark.slow
 
-TRIED = MUTATIONS if os.environ.get("FCCONV_LARGE") else MUTATIONS[::24]
+TRIED = MUTATIONS if os.environ.get("FCCONV_LARGE") else MUTATIONS[::36]
 
 
 @pytest.fixture(scope="module")

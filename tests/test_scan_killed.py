@@ -5,6 +5,7 @@ Each run is a process of its own: a copy of one that has loaded everything, or a
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -18,6 +19,9 @@ import fcconv
 from scan_cases import memory_for, small_network
 from score_files import tree
 from strategies import integers
+
+STEP = 1 if os.environ.get("FCCONV_LARGE") else 2
+"""From one change of a file at which a scan is killed to the next."""
 
 RUNS = """
 import os, signal, sys, time
@@ -95,11 +99,11 @@ assert os.waitpid(begun(lambda: scan("resume")), 0)[1] == 0
 
 AT_EACH_CHANGE = """
 import shutil
-first, second = sys.argv[5:]
+first, second, step = sys.argv[5:]
 complete = folder / "complete"
 begin = lambda: shutil.copytree(complete, folder / "out") if complete.exists() else (
     (folder / "out").mkdir())
-for number in range(1, 10000):
+for number in range(1, 10000, int(step)):
     begin()
     if not killed_at_change(number, lambda: scan(first)):
         break
@@ -167,10 +171,10 @@ def test_killed_at_each_change_of_a_file(out: str, first: str, second: str, tmp_
     if first == "overwrite":
         (tmp_path / "complete").mkdir()
         fcconv.scan(**given, out=tmp_path / "complete" / out)
-    run(AT_EACH_CHANGE, tmp_path, memory, out, 0, first, second)
+    run(AT_EACH_CHANGE, tmp_path, memory, out, 0, first, second, STEP)
     log = (tmp_path / "log").read_text().splitlines()
     assert not [line for line in log if line.startswith("failed")]
     ends = list(tmp_path.glob("after-*"))
-    assert len(ends) > 15
+    assert len(ends) > 15 // STEP
     for end in ends:
         assert tree(end) == tree(whole), end.name

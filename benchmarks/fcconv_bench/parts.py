@@ -18,7 +18,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import distributed
 import numpy as np
 import onnx
 
@@ -91,6 +90,8 @@ def _overhead(folder: Path, engine: str) -> list[str]:
     """Scan about 200 tiles as a whole, in parts, and on a cluster, by the time of this process."""
     given: dict[str, Any] = {"network": fcconv.convolutionize(load_faces()), "engine": engine}
     given |= {"image": folder / "small.npy", "memory": "20MB"}
+    import distributed  # which the test environment need not have
+
     tiles, cost_of = 0, ("whole", "parts", "check", "cluster")
     cost: dict[str, list[float]] = {name: [] for name in cost_of}
     cluster = distributed.Client(
