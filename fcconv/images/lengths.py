@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 MICRONS = {
     **dict.fromkeys(("micrometer", "µm", "μm", "um", "micron", "microns"), 1.0),
@@ -16,6 +17,21 @@ MICRONS = {
     **dict.fromkeys(("inch", "inches", "in"), 25400.0),
 }
 """Micrometres in a unit, by what OME and ImageJ call it; the two letters µ look the same."""
+
+
+def positive(told: Any) -> float | None:
+    """Read a number that a scanner wrote; None if it is not above 0, or makes no sense.
+
+    Examples
+    --------
+    >>> positive("0.25"), positive("0"), positive("n/a"), positive(None)
+    (0.25, None, None, None)
+    """
+    try:
+        number = float(told)
+    except (TypeError, ValueError):
+        return None
+    return number if 0 < number < math.inf else None
 
 
 def in_one_unit(

@@ -13,6 +13,7 @@ import numpy as np
 
 from fcconv.errors import BackendError, ImageError
 from fcconv.images.coordinates import Coordinates, spaced
+from fcconv.images.lengths import positive
 from fcconv.images.libraries import needed, reason
 from fcconv.images.reading import Reading
 from fcconv.images.stored import MOST_CHUNK, Stored, stamp
@@ -47,7 +48,7 @@ def open_slide(path: Path, _reading: Reading) -> Stored:
         coordinates=_microns(
             told.get(openslide.PROPERTY_NAME_MPP_Y), told.get(openslide.PROPERTY_NAME_MPP_X)
         ),
-        magnification=_positive(told.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER)),
+        magnification=positive(told.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER)),
     )
 
 
@@ -113,17 +114,8 @@ def _levels(path: Path, slide: Any) -> Iterator[tuple[tuple[int, int, int], floa
 
 
 def _microns(high: str | None, wide: str | None) -> Coordinates | None:
-    spacing = [_positive(high), _positive(wide)]
+    spacing = [positive(high), positive(wide)]
     return spaced([n for n in spacing if n], "µm", ("y", "x")) if all(spacing) else None
-
-
-def _positive(text: str | None) -> float | None:
-    """Read a number that a scanner wrote; None if it makes no sense."""
-    try:
-        number = float(text or 0)
-    except ValueError:
-        return None
-    return number if 0 < number < math.inf else None
 
 
 @dataclass(frozen=True, eq=False)

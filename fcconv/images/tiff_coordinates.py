@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 from fcconv.images.coordinates import Coordinates, spaced
-from fcconv.images.lengths import MICRONS, in_one_unit
+from fcconv.images.lengths import MICRONS, in_one_unit, positive
 
 OME_AXES = {"D": "Z", "H": "Y", "W": "X"}
 """Spatial axes by their letters in OME."""
@@ -64,10 +64,9 @@ def told_of(tiff: Any, series: Any) -> Told:
     if series.keyframe.description.startswith("Aperio"):
         found = dict(re.findall(r"\|\s*(\w+)\s*=\s*([^|\s]+)", series.keyframe.description))
         side = _length(found.get("MPP"))
-        power = _length(found.get("AppMag"))
         return Told(
             _placed(spatial, [side] * len(spatial), ["µm"] * len(spatial)),
-            magnification=None if math.isnan(power) else power,
+            magnification=positive(found.get("AppMag")),
         )
     if series.kind == "imagej":
         return Told(_imagej(tiff, series.keyframe.tags, spatial))
@@ -90,13 +89,13 @@ def _ome(tiff: Any, series: Any, spatial: list[str]) -> Told:
     units = [told.get(f"PhysicalSize{OME_AXES[letter]}Unit", "µm") for letter in spatial]
     used = [one.get("ID") for one in _named(image, "ObjectiveSettings")]
     powers = {
-        one.get("ID"): _length(one.get("NominalMagnification")) for one in _named(root, "Objective")
+        one.get("ID"): positive(one.get("NominalMagnification"))
+        for one in _named(root, "Objective")
     }
-    power = powers.get(used[0], math.nan) if used else math.nan
     return Told(
         _placed(spatial, spacing, units),
         tuple(names) if is_named else (),
-        None if math.isnan(power) else power,
+        powers.get(used[0]) if used else None,
     )
 
 
@@ -145,11 +144,7 @@ def _placed(spatial: list[str], spacing: list[float], units: list[str]) -> Coord
 
 def _length(told: Any) -> float:
     """Read a length; NaN where it is none."""
-    try:
-        number = float(told)
-    except (TypeError, ValueError):
-        return math.nan
-    return number if 0 < number < math.inf else math.nan
+    return positive(told) or math.nan
 
 
 def _per_unit(told: Any) -> float:
