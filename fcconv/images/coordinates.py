@@ -11,6 +11,9 @@ import numpy.typing as npt
 
 Matrix: TypeAlias = npt.NDArray[np.float64]
 
+NAMES = ("z", "y", "x")
+"""What distances along the axes of an image are called; of fewer axes the last ones."""
+
 
 @dataclass(frozen=True)
 class Coordinates:
@@ -69,8 +72,8 @@ class Coordinates:
             return None
         rows = [row for row in range(len(linear)) if linear[row, axes].any() or not left_out]
         if len(rows) > len(axes) or linear[rows][:, left_out].any():
-            names = ("z", "y", "x")[-len(axes) :]
-            return spaced([self.spacing[axis] for axis in axes], self.unit, names)
+            lengths = [self.spacing[axis] for axis in axes]
+            return spaced(lengths, self.unit, NAMES[-len(axes) :])
         matrix = np.array(self.matrix)[rows][:, [*axes, -1]]
         return replace(self, names=tuple(self.names[row] for row in rows), matrix=_tuples(matrix))
 

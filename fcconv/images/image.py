@@ -14,7 +14,7 @@ import numpy as np
 from fcconv.errors import ImageError
 from fcconv.images.blocks import blocks
 from fcconv.images.channels import runs
-from fcconv.images.coordinates import Coordinates, spaced
+from fcconv.images.coordinates import NAMES, Coordinates, spaced
 from fcconv.images.layouts import unit
 from fcconv.images.libraries import reason
 from fcconv.images.mapped import is_whole, release
@@ -136,7 +136,7 @@ class Image:
         told, side = self.stored.coordinates, self.asked.get("source_mpp")
         if side is not None:
             rank = len(self._spatial)
-            return spaced([float(side)] * rank, "µm", ("z", "y", "x")[-rank:])
+            return spaced([float(side)] * rank, "µm", NAMES[-rank:])
         if told is None:
             return None
         known = [place for place, letter in enumerate(self.stored.axes) if letter in "DHW"]

@@ -10,7 +10,7 @@ import numpy as np
 
 from fcconv.errors import OutputError
 from fcconv.images.blocks import blocks
-from fcconv.images.coordinates import Coordinates
+from fcconv.images.coordinates import spaced
 from fcconv.images.libraries import needed
 from fcconv.images.tiff import check_whole
 from fcconv.scanning.cached import cached
@@ -21,6 +21,9 @@ TILE = 256
 
 SCORES_AT_A_TIME = 2**24
 """Scores that are read together, unless those of one tile are more."""
+
+PIXELS = spaced((1, 1), "", ("y", "x"))
+"""The coordinates of a picture that lies nowhere."""
 
 MOST_BANDS = 65535
 """Bands of a TIFF, at most."""
@@ -54,7 +57,8 @@ def write_geotiff(path: Path, scan: Scan) -> None:
                 scan.cells, (TILE, TILE), SCORES_AT_A_TIME // len(scan.labels)
             ):
                 scores = np.asarray(stored[(*lead, slice(0, len(scan.labels)), rows, columns)])
-                target.write(scores.astype(np.float32), window=_window(rasterio, rows, columns))
+                window = rasterio.windows.Window.from_slices(rows, columns)
+                target.write(scores.astype(np.float32), window=window)
         _check_whole(path)
     except rasterio.errors.RasterioError as error:
         raise OutputError(f"can't write {path.name}: {error.__cause__ or error}") from error
@@ -62,7 +66,7 @@ def write_geotiff(path: Path, scan: Scan) -> None:
 
 def _facts(rasterio: Any, scan: Scan) -> dict[str, Any]:
     height, width = scan.cells
-    found = scan.map_coordinates or _pixels(scan)
+    found = scan.of_cells(scan.coordinates or PIXELS)
     (e, d, f), (b, a, c) = found.matrix
     return {
         "driver": "GTiff",
@@ -81,21 +85,6 @@ def _facts(rasterio: Any, scan: Scan) -> dict[str, Any]:
         "predictor": 3,  # that of floats
         "bigtiff": "if_safer",
     }
-
-
-def _pixels(scan: Scan) -> Coordinates:
-    """Return the coordinates of cells in pixels of the picture."""
-    plain = Coordinates(("y", "x"), "", ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0)))
-    axes = zip(scan.window, scan.stride, strict=True)
-    return plain.of_steps(
-        [s / scan.scale for s in scan.stride], [(k - s) / 2 / scan.scale for k, s in axes]
-    )
-
-
-def _window(rasterio: Any, rows: slice, columns: slice) -> Any:
-    return rasterio.windows.Window(
-        columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start
-    )
 
 
 def _check_whole(path: Path) -> None:

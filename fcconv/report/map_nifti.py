@@ -6,7 +6,6 @@ import gzip
 import json
 import math
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from fcconv.images.blocks import blocks
 from fcconv.images.coordinates import spaced
+from fcconv.images.lengths import MICRONS
 from fcconv.images.libraries import needed
 from fcconv.images.mapped import release, reserve
 from fcconv.scanning.result import Scan
@@ -23,9 +23,6 @@ SCORES_AT_A_TIME = 2**22
 
 MOST_NIFTI_1 = 2**15 - 1
 """Entries along an axis that the header of NIfTI-1 can tell."""
-
-MILLIMETRES = {"m": 1000.0, "mm": 1.0, "µm": 0.001}
-"""What a unit of length is in millimetres."""
 
 
 def write_nifti(path: Path, scan: Scan) -> None:
@@ -81,7 +78,7 @@ def _header(scan: Scan, shape: tuple[int, ...]) -> Any:
     affine, unit = _affine(scan)
     header.set_zooms([*np.linalg.norm(affine[:3, :3], axis=0), *[1.0] * (shape[-1] > 1)])
     header.set_sform(affine, "aligned")
-    header.set_xyzt_units("mm" if unit in MILLIMETRES else "unknown")
+    header.set_xyzt_units("mm" if unit in MICRONS else "unknown")
     header["descrip"] = f"fcconv: the {scan.measure} of each window, at its centre".encode()
     told = json.dumps({"labels": scan.labels, "measure": scan.measure}).encode()
     header.extensions.append(needed("nibabel.nifti1").Nifti1Extension("comment", told))
@@ -99,9 +96,9 @@ def _affine(scan: Scan) -> tuple[np.ndarray, str]:
         image = spaced((1, 1, 1), "", ("x", "y", "z"))
     if not image.is_placed:
         image = image.of_steps((1, 1, 1), (-0.5, -0.5, -0.5))
-    placed = replace(scan, coordinates=image).map_coordinates
-    assert placed is not None
+    placed = scan.of_cells(image)
     matrix = np.array(placed.matrix)[np.argsort(placed.names)]
     matrix[:, -1] += matrix[:, :-1].sum(axis=1) / 2
-    matrix *= MILLIMETRES.get(placed.unit, 1.0)
+    if placed.unit in MICRONS:
+        matrix *= MICRONS[placed.unit] / MICRONS["mm"]
     return np.vstack([matrix, [0, 0, 0, 1]]), placed.unit

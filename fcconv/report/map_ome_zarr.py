@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fcconv.images.blocks import blocks
-from fcconv.images.coordinates import Coordinates, spaced
+from fcconv.images.coordinates import NAMES, Coordinates, spaced
 from fcconv.report.blocks import SCORES_PER_READ
 from fcconv.report.colours import COLOURS
 from fcconv.scanning.cached import cached
@@ -19,8 +18,6 @@ from fcconv.scanning.result import Scan
 
 CHUNK_CELLS = 2**18
 """Cells of a chunk, at most: 512 x 512, or 64 x 64 x 64."""
-
-NAMES = ("z", "y", "x")
 
 UNITS = {"µm": "micrometer", "mm": "millimeter", "m": "meter", "nm": "nanometer"}
 """What OME-Zarr calls units, after UDUNITS-2."""
@@ -112,8 +109,7 @@ def _centres(scan: Scan) -> tuple[list[float], list[float], str]:
     picture = scan.coordinates or _on_image(pixels, "")
     if not (picture.is_placed and _runs_along(picture)):
         picture = _on_image(picture.spacing, picture.unit)
-    cells = replace(scan, coordinates=picture).map_coordinates
-    assert cells is not None  # as there are coordinates
+    cells = scan.of_cells(picture)
     return list(cells.spacing), list(cells.at([0.5 for _ in pixels])), picture.unit
 
 

@@ -9,10 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from fcconv.images.coordinates import Coordinates
+from fcconv.images.lengths import MICRONS
 from fcconv.scanning.result import Scan
 
 LADDERS: tuple[dict[str, float], ...] = (
-    {"nm": 1e-9, "µm": 1e-6, "mm": 1e-3, "m": 1.0, "km": 1e3},
+    {**{unit: MICRONS[unit] for unit in ("nm", "µm", "mm", "m")}, "km": 1e3 * MICRONS["m"]},
     {"ms": 1e-3, "s": 1.0},
 )
 """Units of one kind, and how large each is; any other, such as "°", stays as it is."""

@@ -160,10 +160,7 @@ class Scan(Windows):
     @property
     def map_coordinates(self) -> Coordinates | None:
         """Where in the world the cells lie: each stands for a stride around its window's centre."""
-        if self.coordinates is None:
-            return None
-        first = [(k - s) / 2 / self.scale for k, s in zip(self.window, self.stride, strict=True)]
-        return self.coordinates.of_steps([s / self.scale for s in self.stride], first)
+        return None if self.coordinates is None else self.of_cells(self.coordinates)
 
     @property
     def unpadded(self) -> tuple[int, ...]:
@@ -371,6 +368,17 @@ class Scan(Windows):
         from fcconv.report.maps import write_map
 
         write_map(path, self)
+
+    def of_cells(self, picture: Coordinates) -> Coordinates:
+        """Return the coordinates of cells, each a stride around its window's centre.
+
+        Parameters
+        ----------
+        picture : Coordinates
+            Those of pixels of the picture that peaks are about.
+        """
+        first = [(k - s) / 2 / self.scale for k, s in zip(self.window, self.stride, strict=True)]
+        return picture.of_steps([s / self.scale for s in self.stride], first)
 
     def lead(self, image: int = 0) -> tuple[int, ...]:
         """Return what `scores` are indexed by before their channel: the image of a batch, if any.
