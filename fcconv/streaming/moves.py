@@ -55,14 +55,10 @@ class Move:
 
         Examples
         --------
-        >>> Move(extent=3, stride=2).delay(0), Move(extent=3, stride=2).state(0)
-        (1, 2)
+        >>> Move(extent=3, stride=2).delay(0)
+        1
         """
         return (delay + self.start + self.extent - 1) // self.stride
-
-    def state(self, delay: int) -> int:
-        """Count the entries that it needs in front of a chunk; below zero, those to cut off."""
-        return self.delay(delay) * self.stride - self.start - delay
 
 
 STILL = Move()
