@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from fcconv.scanning.distributed import import_distributed
+from fcconv.images.libraries import needed
 
 CONNECTING_SECONDS = 30
 
@@ -27,7 +27,7 @@ def connected(address: str | None) -> Iterator[Any]:
     if address is None:
         yield None
         return
-    distributed = import_distributed()
+    distributed = needed("distributed", "dask")
     if address == "local":
         # the dashboard would take a port that another cluster may have
         given: dict[str, Any] = {"threads_per_worker": 1, "dashboard_address": ":0"}

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from fcconv.backend import ONNXRUNTIME, backend, engines, is_installed
 from fcconv.cli.output import results
+from fcconv.images.libraries import reason
 
 FAILED = 1
 
@@ -91,7 +92,7 @@ def _engines() -> Iterator[Finding]:
         try:
             on = _computes_on(name)
         except Exception as error:  # libraries that are broken raise anything
-            yield Finding(name, "", f"{BROKEN}: {_line(error)}", f"pip install {extra}")
+            yield Finding(name, "", f"{BROKEN}: {reason(error)}", f"pip install {extra}")
         else:
             yield Finding(name, f"on {on}", WORKS, "")
 
@@ -128,7 +129,7 @@ def _trouble(needed: Requirement, modules: Mapping[str, str]) -> str:
     try:
         importlib.import_module(modules[_plain(needed.name)])
     except Exception as error:  # libraries that are broken raise anything
-        return f"{needed.name} {BROKEN}: {_line(error)}"
+        return f"{needed.name} {BROKEN}: {reason(error)}"
     return ""
 
 
@@ -146,8 +147,3 @@ def _modules() -> dict[str, str]:
 def _plain(name: str) -> str:
     """Write the name of a package as the index does (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def _line(error: Exception) -> str:
-    """Return what an error says in one line."""
-    return " ".join(str(error).split()) or type(error).__name__

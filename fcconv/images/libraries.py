@@ -1,4 +1,4 @@
-"""Libraries that read formats, imported where they are needed."""
+"""Libraries that only some tasks take, imported where they are needed."""
 
 from __future__ import annotations
 
@@ -7,17 +7,31 @@ from typing import Any
 
 from fcconv.errors import BackendError
 
+PACKAGES = {"PIL": "Pillow", "skimage": "scikit-image"}
+"""What is installed as another name than it is imported as."""
+
 
 def needed(module: str, extra: str = "scan") -> Any:
-    """Import a library that reads a format, and that an extra of the package brings.
+    """Import a library that an extra of the package brings.
 
     Raises
     ------
     BackendError
-        If it is missing.
+        If it is missing, or can't be imported.
+
+    Examples
+    --------
+    >>> needed("surely_missing.part", "geo")
+    Traceback (most recent call last):
+    ...
+    fcconv.errors.BackendError: surely_missing is not installed: pip install 'fcconv[geo]'
     """
     try:
         return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        library, _, _ = (error.name or module).partition(".")
+        library = PACKAGES.get(library, library)
+        raise BackendError(f"{library} is not installed: pip install 'fcconv[{extra}]'") from None
     except ImportError as error:
         raise BackendError(f"{reason(error)}: pip install 'fcconv[{extra}]'") from error
 

@@ -11,9 +11,10 @@ import numpy as np
 
 from fcconv.errors import ImageError, UnsupportedError
 from fcconv.images.image import Image
+from fcconv.images.libraries import needed
 from fcconv.images.missing import Mask
 from fcconv.images.opening import open_images
-from fcconv.scanning.polygons import Points, digest, missing, part_of, read_polygons
+from fcconv.scanning.polygons import Points, digest, part_of, read_polygons
 
 TISSUE = "tissue"
 """The mask that is found in the image itself."""
@@ -153,11 +154,7 @@ def find_tissue(image: Image) -> Marked:
     BackendError
         If scikit-image is not installed.
     """
-    try:
-        from skimage.filters import threshold_otsu
-        from skimage.filters.rank import median
-    except ModuleNotFoundError as error:
-        raise missing(error) from None
+    filters, ranks = needed("skimage.filters", "mask"), needed("skimage.filters.rank", "mask")
     if image.channels != 3:
         raise UnsupportedError(
             f"mask 'tissue' (--mask tissue) tells tissue by its colours, but {image.name} has "
@@ -167,9 +164,9 @@ def find_tissue(image: Image) -> Marked:
     pixels = np.nan_to_num(image.overview(TISSUE_SIDE).astype(np.float32))
     high, low = pixels.max(axis=0), pixels.min(axis=0)
     saturation = np.divide(high - low, high, out=np.zeros_like(high), where=high > 0)
-    levels = median(
+    levels = ranks.median(
         np.rint(255 * saturation).astype(np.uint8), np.ones((MEDIAN_SIDE, MEDIAN_SIDE), np.uint8)
     )
-    threshold = int(threshold_otsu(levels))
+    threshold = int(filters.threshold_otsu(levels))
     name = f"tissue: saturation above {threshold / 255:.2f} (Otsu's threshold)"
     return Marked(levels > threshold, image.size, name)

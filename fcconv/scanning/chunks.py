@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fcconv.errors import OutputError
+from fcconv.images.libraries import needed
 from fcconv.remote import Place, Remote
-from fcconv.scanning.group import DIGEST_BYTES, DIGESTS, import_zarr, mend_group
+from fcconv.scanning.group import DIGEST_BYTES, DIGESTS, mend_group
 from fcconv.scanning.outputs import Output, stored_names
 from fcconv.scanning.records import (
     DESCRIBED,
@@ -101,7 +102,7 @@ class InFolder:
         cls, path: Place, outputs: Mapping[str, Output], record: Record, mode: str
     ) -> InFolder:
         try:
-            group = import_zarr().open_group(str(path), mode=mode, use_consolidated=False)
+            group = needed("zarr").open_group(str(path), mode=mode, use_consolidated=False)
             # a tile is there if its files are, those that hold nothing but the fill value included
             arrays = {
                 name: group[stored].with_config(WHOLE)
@@ -145,7 +146,7 @@ class InFolder:
         """Write into the attributes what the scan is, unless it is there."""
         if description_in(self.path) != description:
             with writing(self.path):
-                import_zarr().open_group(str(self.path), mode="r+").attrs[DESCRIBED] = description
+                needed("zarr").open_group(str(self.path), mode="r+").attrs[DESCRIBED] = description
 
     def skip(self, chunk: tuple[int, ...]) -> None:
         """Take note that a tile is not to have scores."""

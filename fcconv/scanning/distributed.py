@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fcconv.errors import ArgumentError, BackendError
+from fcconv.images.libraries import needed
 from fcconv.remote import Place
 from fcconv.scanning.parts import joined, score_run, whole
 from fcconv.scanning.plan import Part
@@ -41,24 +42,9 @@ def check_client(client: Any) -> None:
     ArgumentError
         If it is not.
     """
-    kind = import_distributed().Client
+    kind = needed("distributed", "dask").Client
     if not isinstance(client, kind):
         raise ArgumentError(f"client needs a distributed.Client, got {type(client).__name__}")
-
-
-def import_distributed() -> Any:
-    """Import Dask's library of clusters.
-
-    Raises
-    ------
-    BackendError
-        If it is not installed.
-    """
-    try:
-        import distributed
-    except ModuleNotFoundError as error:
-        raise BackendError(f"{error}: pip install 'fcconv[dask]'") from None
-    return distributed
 
 
 def score_by_workers(
@@ -93,7 +79,7 @@ def score_by_workers(
     BackendError
         If workers die while they compute a part.
     """
-    distributed, content = import_distributed(), _packed(run)
+    distributed, content = needed("distributed", "dask"), _packed(run)
     with whole(out, run, existing):
         pass  # the folder is made, which parts join
     every = tiles_of(run)
@@ -135,7 +121,7 @@ def _result(task: Any, number: int, parts: int) -> tuple[Progress, int]:
     """Return what a task did, or say why there is nothing."""
     try:
         result: tuple[Progress, int] = task.result()
-    except import_distributed().KilledWorker as error:
+    except needed("distributed", "dask").KilledWorker as error:
         raise BackendError(
             f"{error.allowed_failures + 1} workers died while they computed part {number} of "
             f"{parts}: if for want of memory, allow less, or give a worker fewer threads, each of "

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from fcconv.errors import BackendError, OutputError
+from fcconv.errors import OutputError
+from fcconv.images.libraries import needed
 from fcconv.remote import Place, Remote
 from fcconv.scanning.outputs import Output, stored_names
 from fcconv.scanning.records import (
@@ -95,21 +96,6 @@ def complete_group(path: Place, outputs: Mapping[str, Output], record: Record) -
             _restore(made, path)
 
 
-def import_zarr() -> Any:
-    """Import zarr.
-
-    Raises
-    ------
-    BackendError
-        If it is not installed.
-    """
-    try:
-        import zarr
-    except ModuleNotFoundError:
-        raise BackendError("zarr is not installed: pip install 'fcconv[scan]'") from None
-    return zarr
-
-
 @contextmanager
 def _made(path: Place, outputs: Mapping[str, Output], record: Record) -> Iterator[Path]:
     """Make a group without chunks beside its place, or for a store in a folder that goes away."""
@@ -129,10 +115,10 @@ def _made(path: Place, outputs: Mapping[str, Output], record: Record) -> Iterato
 
 def _make(made: Path, outputs: Mapping[str, Output], record: Record) -> None:
     """Make a group without chunks."""
-    codecs = import_zarr().codecs
-    group = import_zarr().create_group(made, attributes={ATTRIBUTE: record})
+    zarr = needed("zarr")
+    group = zarr.create_group(made, attributes={ATTRIBUTE: record})
     # zarr's default, zstd, takes longer than many networks
-    pressed = codecs.BloscCodec(cname="lz4", clevel=1, shuffle="bitshuffle")
+    pressed = zarr.codecs.BloscCodec(cname="lz4", clevel=1, shuffle="bitshuffle")
     fixed: dict[str, Any] = {
         "chunk_key_encoding": {"name": "default", "separator": "/"},
     }
@@ -144,7 +130,10 @@ def _make(made: Path, outputs: Mapping[str, Output], record: Record) -> None:
             chunks=output.chunk,
             dtype=output.dtype,
             fill_value=np.nan if output.dtype.kind == "f" else 0,
-            compressors=[pressed, codecs.Crc32cCodec()],  # who reads a damaged chunk gets an error
+            compressors=[
+                pressed,
+                zarr.codecs.Crc32cCodec(),
+            ],  # who reads a damaged chunk gets an error
             **fixed,
         )
     counts = next(iter(outputs.values())).counts

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fcconv.errors import BackendError, OutputError
+from fcconv.errors import OutputError
+from fcconv.images.libraries import needed
 from fcconv.remote import Place, Remote
 
 WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 """What the system says where a drive has no locks: some network drives do not."""
-
 
 _BUSY = "another run writes to {}: wait for it"
 
@@ -37,21 +37,19 @@ def locked(out: Place | None) -> Iterator[None]:
     if not isinstance(out, Path):  # memory, or a store that has no locks
         yield
         return
-    try:
-        from filelock import FileLock, SoftFileLock, Timeout
-    except ModuleNotFoundError:
-        raise BackendError("filelock is not installed: pip install 'fcconv[scan]'") from None
+    filelock = needed("filelock")
     path = _file_of(out)
     holder = path.with_name(f"{path.name}-holder")
-    by_system = FileLock(path, blocking=False, fallback_to_soft=False)
+    by_system = filelock.FileLock(path, blocking=False, fallback_to_soft=False)
     try:
         try:
             lock = by_system.acquire()
         except OSError as error:
             if error.errno not in WITHOUT_LOCKS:
                 raise
-            lock = SoftFileLock(holder, timeout=1).acquire()  # removes one of a dead process first
-    except Timeout as error:
+            # which removes one of a dead process first
+            lock = filelock.SoftFileLock(holder, timeout=1).acquire()
+    except filelock.Timeout as error:
         if not path.exists() and error.lock_file == str(path):  # it could not be made at all
             raise OutputError(f"{out} can't be written: its folder takes no files") from None
         said = _BUSY.format(out)
@@ -59,8 +57,7 @@ def locked(out: Place | None) -> Iterator[None]:
             said += f", or remove {holder} if there is none: this drive has no locks"
         raise OutputError(said) from None
     except OSError as error:
-        reason = error.strerror or error
-        raise OutputError(f"{out} can't be written: {reason} (its lock, {path.name})") from error
+        raise _without_file(out, error) from error
     with lock:
         yield
 
@@ -86,12 +83,12 @@ def shared(out: Place) -> Iterator[None]:
     if isinstance(out, Remote):
         yield
         return
-    path = _file_of(out)
     try:
-        file = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        file = os.open(
+            _file_of(out), os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666
+        )
     except OSError as error:
-        reason = error.strerror or error
-        raise OutputError(f"{out} can't be written: {reason} (its lock, {path.name})") from error
+        raise _without_file(out, error) from error
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -100,7 +97,7 @@ def shared(out: Place) -> Iterator[None]:
     except OSError as error:
         if error.errno not in WITHOUT_LOCKS:
             os.close(file)
-            raise OutputError(f"{out} can't be written: {error.strerror} (its lock)") from error
+            raise _without_file(out, error) from error
     try:
         yield
     finally:
@@ -110,3 +107,9 @@ def shared(out: Place) -> Iterator[None]:
 def _file_of(out: Path) -> Path:
     """Name the file of the lock."""
     return out.with_name(f".{out.name}.fcconv-lock")
+
+
+def _without_file(out: Path, error: OSError) -> OutputError:
+    """Say that scores can't be written, as their lock can't."""
+    reason = error.strerror or error
+    return OutputError(f"{out} can't be written: {reason} (its lock, {_file_of(out).name})")

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fcconv.errors import BackendError, ImageError
+from fcconv.errors import ImageError
 from fcconv.images.coordinates import Coordinates
 from fcconv.images.ground import LON_LAT, in_pixels, is_in_degrees, moved
 from fcconv.images.image import Image
+from fcconv.images.libraries import needed
 from fcconv.images.missing import Mask
 
 FEW_POINTS = 1024
@@ -84,10 +85,7 @@ class Polygons:
 
 def read_polygons(path: Path, image: Image) -> Polygons:
     """Read the polygons of a GeoJSON file; points and lines hold nothing, and are left out."""
-    try:
-        import shapely
-    except ModuleNotFoundError as error:
-        raise missing(error) from None
+    shapely = needed("shapely", "mask")
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
         found = np.array([shapely.geometry.shape(one) for one in _geometries(told)])
@@ -162,9 +160,3 @@ def part_of(part: float) -> str:
 def digest(content: bytes) -> str:
     """Return what tells a mask from another."""
     return hashlib.blake2b(content, digest_size=16).hexdigest()
-
-
-def missing(error: ModuleNotFoundError) -> BackendError:
-    """Say which library is missing, and the line that installs it."""
-    library = {"skimage": "scikit-image"}.get(str(error.name), error.name)
-    return BackendError(f"{library} is not installed: pip install 'fcconv[mask]'")
