@@ -9,30 +9,12 @@ from typing import Any, TypeVar
 
 import click
 
+from fcconv.cli.parameters import PlaceType
 from fcconv.errors import FcconvError
-from fcconv.remote import Place, Remote, is_remote
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 NETWORK = click.Path(path_type=Path, exists=True)
-
-
-class PlaceType(click.ParamType[Place]):
-    """A path, or an address such as s3://bucket/scores.zarr."""
-
-    name = "path"
-
-    def __init__(self, exists: bool = False) -> None:
-        self._path = click.Path(path_type=Path, exists=exists)
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Place:
-        """Read it."""
-        if is_remote(value):
-            return Remote(value)
-        place: Path = self._path.convert(value, param, ctx)
-        return place
 
 
 SCANNED = PlaceType(exists=True)

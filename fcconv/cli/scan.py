@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import fields
 from typing import Any
 
@@ -11,7 +10,6 @@ import click
 from fcconv.backend import engines
 from fcconv.cli.options import (
     NETWORK,
-    PlaceType,
     extra,
     integers_of,
     seed_option,
@@ -20,108 +18,13 @@ from fcconv.cli.options import (
     wanted_options,
     window_option,
 )
-from fcconv.images.layouts import ALL
+from fcconv.cli.parameters import Names, Numbers, PartOf, PlaceType, Plane, Region
 from fcconv.images.padded import PADS
 from fcconv.images.reading import Reading, as_reading
 from fcconv.images.volumes import ORIENTATIONS
 from fcconv.scanning.activation import ACTIVATIONS
 from fcconv.scanning.score_files import suffixes
 from fcconv.scanning.windows import WINDOWS
-
-
-class Numbers(click.ParamType[tuple[float, ...]]):
-    """Numbers with commas between them; a fraction such as 1/255 is one, too."""
-
-    name = "numbers"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[float, ...]:
-        """Read them."""
-        if isinstance(value, tuple):
-            return value
-        try:
-            numbers = tuple(_number(part) for part in value.split(","))
-        except (ValueError, ZeroDivisionError):
-            numbers = ()
-        if not numbers or not all(map(math.isfinite, numbers)):
-            self.fail(f"{value!r} is not a number", param, ctx)
-        return numbers
-
-
-def _number(text: str) -> float:
-    """Read a number or a fraction."""
-    above, _, below = text.partition("/")
-    return float(above) / float(below or 1)
-
-
-class Region(click.ParamType[tuple[slice, ...]]):
-    """Pixels along each axis, from which to which: 0:100,50:90."""
-
-    name = "region"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[slice, ...]:
-        """Read them."""
-        if isinstance(value, tuple):
-            return value
-        try:
-            ends = [[int(end) if end else None for end in p.split(":")] for p in value.split(",")]
-        except ValueError:
-            ends = []
-        if not ends or any(len(pair) != 2 for pair in ends):
-            self.fail(f"{value!r} is not START:STOP for each axis: 0:100,50:90", param, ctx)
-        return tuple(slice(*pair) for pair in ends)
-
-
-class Names(click.ParamType[tuple[str, ...]]):
-    """Names with commas between them."""
-
-    name = "names"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, ...]:
-        """Read them."""
-        if isinstance(value, tuple):
-            return value
-        names = tuple(part.strip() for part in value.split(","))
-        return names if all(names) else self.fail(f"{value!r} has an empty name", param, ctx)
-
-
-class PartOf(click.ParamType[tuple[int, int]]):
-    """Which part it is, and of how many: 3/16."""
-
-    name = "part"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int]:
-        """Read them."""
-        if isinstance(value, tuple):
-            return value
-        number, _, parts = value.partition("/")
-        if number.isdecimal() and parts.isdecimal() and 1 <= int(number) <= int(parts):
-            return int(number), int(parts)
-        return self.fail(f"{value!r} is not K/N, part K of N: 1/16 to 16/16", param, ctx)
-
-
-class Plane(click.ParamType["int | str"]):
-    """The number of a plane along an axis, or all."""
-
-    name = "plane"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int | str:
-        """Read it."""
-        if value == ALL:
-            return ALL
-        try:
-            return int(value)
-        except ValueError:
-            self.fail(f"{value!r} is not an integer or {ALL}", param, ctx)
 
 
 @click.command()

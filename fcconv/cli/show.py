@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from fcconv.cli.options import SCANNED, PlaceType, extra, wanted_options
+from fcconv.cli.options import SCANNED, extra, wanted_options
+from fcconv.cli.parameters import PlaceType
 from fcconv.remote import Place
 
 
