@@ -92,12 +92,7 @@ def scan_many(options: Options, images: Sequence[Place]) -> int:
 def _checked(options: Options, images: Sequence[Place]) -> Place:
     """Return the folder of all scores, after checking that each image has a place in it."""
     wanted, out = options.wanted, options.out
-    for option, path in (
-        ("--heatmap", wanted.heatmap),
-        ("--report", wanted.report),
-        ("--peaks", wanted.peaks),
-        ("--map", wanted.map),
-    ):
+    for option, path in wanted.files.items():
         if path is not None:
             raise click.UsageError(
                 f"{option} is of one image, here are {len(images)}: leave it out, and then make it "

@@ -11,7 +11,7 @@ from rich.table import Table
 from fcconv.cli.output import results
 from fcconv.images.layouts import unit
 from fcconv.remote import Place
-from fcconv.report.picture import in_no_window
+from fcconv.report.picture import in_no_window, times
 from fcconv.report.units import heading, in_units, in_words, sizes_in_words
 from fcconv.scanning.peaks import Peak
 from fcconv.scanning.result import Scan
@@ -114,15 +114,15 @@ def show(scans: Sequence[Scan], peaks: Sequence[Peaks], written: Sequence[Place 
 def _table(found: Scan) -> Table:
     title = "Scan" if found.part is None else f"Part {found.part[0]} of {found.part[1]} of a scan"
     table = Table(title=title, title_justify="left", show_header=False)
-    cells, what = _times(found.cells), unit(len(found.size))
+    cells, what = times(found.cells), unit(len(found.size))
     count = f"{found.scores.shape[0]} images of a batch, each " if found.lead() else ""
     rows = {
-        "image": f"{count}{_times(found.size)} {what}"
+        "image": f"{count}{times(found.size)} {what}"
         + ("" if found.scale == 1 else f", times {found.scale:g}")
         + _placed(found, found.size),
         f"{what} before the network": found.preparation,
-        "windows": f"{cells} of {_times(found.window)} {what}{_placed(found, found.window)}, "
-        f"{_times(found.stride)} apart{_placed(found, found.stride)}",
+        "windows": f"{cells} of {times(found.window)} {what}{_placed(found, found.window)}, "
+        f"{times(found.stride)} apart{_placed(found, found.stride)}",
         "scored": SCORED[found.windows],
         "every score equals its crop's": "yes" if found.exact else "no",
         "without a score": f"{found.unscored:,} windows, in which {what} have no value"
@@ -172,7 +172,3 @@ def _strongest(peaks: Sequence[Peaks], scan: Scan) -> Table:
 def _placed(found: Scan, sizes: Sequence[int]) -> str:
     """Say how long pixels of what was scanned are in the world, if that is known."""
     return sizes_in_words(found.coordinates, [n / found.scale for n in sizes])
-
-
-def _times(numbers: Sequence[int]) -> str:
-    return " x ".join(f"{n:,}" for n in numbers)

@@ -18,6 +18,7 @@ from fcconv.cli.options import (
     window_option,
     windows_option,
 )
+from fcconv.streaming.pcm import FORMATS
 
 
 @click.command()
@@ -30,7 +31,7 @@ from fcconv.cli.options import (
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["s16le", "f32le"]),
+    type=click.Choice([*FORMATS]),
     default="s16le",
     show_default=True,
     help="Integers of 16 bits, which become -1 to 1, or floats.",

@@ -54,6 +54,16 @@ class Wanted:
         return 0.3 if self.overlap is None else self.overlap
 
     @property
+    def files(self) -> dict[str, Path | None]:
+        """The files to be written, by their options."""
+        return {
+            "--heatmap": self.heatmap,
+            "--report": self.report,
+            "--peaks": self.peaks,
+            "--map": self.map,
+        }
+
+    @property
     def asks_for_peaks(self) -> bool:
         """Whether peaks are looked for: to be written, drawn or printed."""
         files = (self.peaks, self.heatmap, self.report)
@@ -63,15 +73,16 @@ class Wanted:
 
     def check_files(self, read: Sequence[Place]) -> None:
         """Check where files are to go, none of which may be one that is read."""
-        suffixes = {
-            "--heatmap": (self.heatmap, (".png",)),
-            "--report": (self.report, (".html", ".htm")),
-            "--peaks": (self.peaks, tuple(PEAK_FORMATS)),
-            "--map": (self.map, tuple(MAP_FORMATS)),
+        suffixes: dict[str, Iterable[str]] = {
+            "--heatmap": (".png",),
+            "--report": (".html", ".htm"),
+            "--peaks": PEAK_FORMATS,
+            "--map": MAP_FORMATS,
         }
-        for option, (path, known) in suffixes.items():
+        for option, path in self.files.items():
             if path is None:
                 continue
+            known = suffixes[option]
             if path.resolve() in [other.resolve() for other in read if isinstance(other, Path)]:
                 raise click.BadParameter(
                     f"it would replace {path}, which is read or takes the scores", param_hint=option
@@ -156,7 +167,7 @@ def deliver(
         peaks += [] if found is None else [found]
         shown = max(image, key=_highest) if len(image) > 1 else image[0]
         _write(asked, shown, found.listed if found else (), certificate)
-        files += [asked.heatmap, asked.report, asked.peaks, asked.map]
+        files += asked.files.values()
     if wanted.as_json:
         print_json(facts(scans, peaks))
     else:

@@ -243,7 +243,7 @@ def short(label: str) -> str:
 
 def times(numbers: Sequence[float]) -> str:
     """Write a size: ``25 x 25``."""
-    return " x ".join(f"{round(number, 1):,.10g}" for number in numbers)
+    return " x ".join(f"{round(number, 1):,.15g}" for number in numbers)
 
 
 def _channels(scan: Scan, labels: Sequence[str] | None) -> list[int]:
