@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copyreg
 import os
-from collections.abc import Sequence
 from dataclasses import fields, replace
 from itertools import product
 from pathlib import Path
@@ -64,16 +63,8 @@ def open_images(source: Any, rank: int, **reading: Unpack[Reading]) -> tuple[lis
     (3, (400, 600), False)
     """
     asked: Reading = as_reading({**reading})
+    name, stored, watched = _found(source, asked)
     layout, page = asked.get("layout"), asked.get("page")
-    if isinstance(source, Remote) or is_remote(source):
-        place = source if isinstance(source, Remote) else Remote(source)
-        name, stored, watched = place.name, open_file(place, asked), Watched()
-    elif isinstance(source, (str, os.PathLike)):
-        path = Path(source)
-        watched = Watched.at(*files_of(path))
-        name, stored = path.name, open_file(path, asked)
-    else:
-        name, stored, watched = "array", _array(source, asked), Watched()
     shape = tuple(int(length) for length in stored.levels[0].shape)
     _check_dtype(name, stored.levels[0].dtype)
     planes: dict[str, Any] = {name: value for name, value in asked.items() if name in PLANES}
@@ -81,24 +72,10 @@ def open_images(source: Any, rank: int, **reading: Unpack[Reading]) -> tuple[lis
     axes, at = find_axes(name, stored.axes, shape, rank, layout, of_axes, planes)
     if 0 in shape:
         raise ImageError(f"{name} has the shape {shape}, which holds no {unit(rank)}")
-    if stored.series is not None:
-        name += f", series {stored.series}"
-    told = {"page": page, **planes}
+    told = {"series": stored.series, "page": page, **planes}
     name += "".join(f", {k} {entry}" for k, entry in told.items() if entry not in (None, ALL))
-    chosen, count = None, shape[axes.index("C")] if "C" in axes else 1
-    if "channels" in asked:
-        chosen = find_channels(name, asked["channels"], count, stored.channel_names)
-        numbers = tuple(place + 1 for place in chosen)
-        asked = {**asked, "channels": numbers}
-        name += f", channels {_listed(numbers)}"
-    alpha = stored.alpha and layout is None and chosen is None and "C" in axes
-    masks = stored.masks
-    if alpha and masks:
-        alpha, chosen = False, tuple(range(count - 1))
-    elif stored.alpha and (layout is not None or count - 1 in (chosen or ())):
-        masks = ()  # what is opacity by its tag is a channel
     letters = axes.replace("N", ".").replace("*", ".")
-    image = Image(name, stored, letters, at, alpha, watched, asked, chosen, masks)
+    image = _with_channels(Image(name, stored, letters, at, watched=watched, asked=asked))
     if letters == axes:
         return [image], False
     entries = [
@@ -110,8 +87,39 @@ def open_images(source: Any, rank: int, **reading: Unpack[Reading]) -> tuple[lis
     ], True
 
 
-def _listed(numbers: Sequence[int]) -> str:
-    return ",".join(map(str, numbers))
+def _found(source: Any, asked: Reading) -> tuple[str, Stored, Watched]:
+    """Return what a source is called, what it holds, and what is watched of it."""
+    if isinstance(source, Remote) or is_remote(source):
+        place = source if isinstance(source, Remote) else Remote(source)
+        return place.name, open_file(place, asked), Watched()
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source)
+        watched = Watched.at(*files_of(path))  # before it is opened
+        return path.name, open_file(path, asked), watched
+    return "array", _array(source, asked), Watched()
+
+
+def _with_channels(image: Image) -> Image:
+    """Return an image with the channels that were asked for, or all but opacity."""
+    stored, asked, has_axis = image.stored, image.asked, "C" in image.axes
+    last = stored.levels[0].shape[image.axes.index("C")] - 1 if has_axis else 0
+    layout = asked.get("layout")
+    if "channels" in asked:
+        chosen = find_channels(image.name, asked["channels"], last + 1, stored.channel_names)
+        numbers = tuple(place + 1 for place in chosen)
+        image = replace(
+            image,
+            name=f"{image.name}, channels {','.join(map(str, numbers))}",
+            asked={**asked, "channels": numbers},
+            chosen=chosen,
+        )
+    elif stored.alpha and layout is None and has_axis:
+        if stored.masks:
+            return replace(image, chosen=tuple(range(last)), masks=stored.masks)
+        return replace(image, alpha=True)
+    if stored.alpha and (layout is not None or last in (image.chosen or ())):
+        return image  # what is opacity by its tag is a channel
+    return replace(image, masks=stored.masks)
 
 
 def _array(source: Any, asked: Reading) -> Stored:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ MOST_CHUNK = 2**26
 """Bytes of a compressed part that is read as a whole; a larger one would not be bounded memory."""
 
 MOST_LISTED = 8
-"""Pictures of a file that a message lists."""
+"""Pictures or arrays of a file that a message lists."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +117,12 @@ def check_series(path: Place, series: Any, pictures: Sequence[str]) -> int:
     return number
 
 
-def listed(pictures: Any) -> str:
+def listed(pictures: Iterable[tuple[int, str]]) -> str:
     """List pictures by their numbers; only the first of many."""
-    words = [f"{number} ({picture})" for number, picture in pictures]
+    return first_of([f"{number} ({picture})" for number, picture in pictures])
+
+
+def first_of(words: Sequence[str]) -> str:
+    """List words; only the first of many."""
     more = len(words) - MOST_LISTED
     return ", ".join(words[:MOST_LISTED]) + (f" and {more} more" if more > 0 else "")

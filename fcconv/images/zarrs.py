@@ -11,7 +11,7 @@ from fcconv.images.axis_names import LETTERS, letter_of
 from fcconv.images.libraries import needed
 from fcconv.images.ome_zarr import open_picture, pictures_in
 from fcconv.images.reading import Reading
-from fcconv.images.stored import MOST_LISTED, Stored, check_chunk, check_series
+from fcconv.images.stored import Stored, check_chunk, check_series, first_of
 from fcconv.remote import Place, Remote
 
 
@@ -38,10 +38,7 @@ def _within(path: Place, group: Any) -> str:
         for name, array in group.members(max_depth=None)
         if hasattr(array, "shape")
     ]
-    if not arrays:
-        return "it holds none"
-    more = "" if len(arrays) <= MOST_LISTED else f" and {len(arrays) - MOST_LISTED} more"
-    return f"give one of {', '.join(arrays[:MOST_LISTED])}{more}"
+    return f"give one of {first_of(arrays)}" if arrays else "it holds none"
 
 
 def _axes(array: Any) -> str:
