@@ -80,17 +80,10 @@ def _opened(
     levels = [level for level in chosen.levels if level.axes == axes]
     for level in levels:
         _check_tiff(path, tifffile, level)
-    turned, notes = page.tags.valueof(ORIENTATION, 1), [*before]
-    if several:
-        others = listed((k, words) for k, words in enumerate(pictures) if k != number)
-        notes.append(
-            f"series {number} of the file ({pictures[number]}); --series takes another: {others}"
-        )
-        if is_document(tiff.series, tiff.pages):
-            notes[-1] += f"; --page takes one of its {len(tiff.pages)} pages"
+    notes = [*before, *([_choice(tiff, pictures, number)] if several else [])]
+    turned, extra = page.tags.valueof(ORIENTATION, 1), page.extrasamples
     if turned in range(2, 9):
         notes.append(f"turned and mirrored as its orientation tag {turned} says")
-    extra = page.extrasamples
     made = [seen(path, level.keyframe, _array(path, level), axes) for level in levels]
     letters = "".join(LETTERS.get(axis, axis.lower()) for axis in map(str, made[0].axes))
     told = told_of(tiff, chosen)
@@ -109,6 +102,15 @@ def _opened(
         doubted=told.doubted,
         channel_names=told.channel_names,
     )
+
+
+def _choice(tiff: Any, pictures: Sequence[str], number: int) -> str:
+    """Say which of several pictures was taken, and how to take another."""
+    others = listed((k, words) for k, words in enumerate(pictures) if k != number)
+    said = f"series {number} of the file ({pictures[number]}); --series takes another: {others}"
+    if is_document(tiff.series, tiff.pages):
+        said += f"; --page takes one of its {len(tiff.pages)} pages"
+    return said
 
 
 def _as_turned(placed: Coordinates | None, orientation: int) -> Coordinates | None:

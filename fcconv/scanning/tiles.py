@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from fcconv.images.missing import Mask, count_unscored, masked
 from fcconv.scanning.engine import Score
+from fcconv.scanning.job import Job
 from fcconv.scanning.network_layout import Array
 from fcconv.scanning.pipeline import pipeline
 from fcconv.scanning.plan import Part, Tile, share
@@ -137,30 +139,34 @@ def score_tiles(
         done = done._replace(before=done.windows)
         report(done)
 
-    def read(item: Asked) -> _Ready:
-        pixels, missing = job.read(item.number, item.tile.pixels)
-        without = job.without_score(item.number, item.tile, missing)
-        unwanted = job.unwanted(item.tile) if item.left_out else None
-        if unwanted is not None:
-            without = unwanted if without is None else without | unwanted
-        return _Ready(item.tile, pixels, without)
-
-    def compute(ready: _Ready) -> list[Array]:
-        tile, pixels, without = ready
-        if without is not None and without.all():
-            return job.blank(without.shape)
-        made = [np.ascontiguousarray(x) for x in job.activated(score(pixels, tile.inner))]
-        return made if without is None else [masked(x, without) for x in made]
-
     def write(item: Asked, made: list[Array]) -> None:
         scores = (x.reshape(*job.lead(1), *x.shape) for x in made)
         store.write(item.chunk, dict(zip(names, scores, strict=True)))
         count(item, made)
         report(done)
 
-    pipeline(left, read, compute, write)
+    pipeline(left, partial(_read, job), partial(_scored, job, score), write)
     skipped = [item.is_skipped for item in every]
     return Tally(len(own), len(left), skipped, unscored, outside)
+
+
+def _read(job: Job, item: Asked) -> _Ready:
+    """Read a tile, and see which of its cells are to have no score."""
+    pixels, missing = job.read(item.number, item.tile.pixels)
+    without = job.without_score(item.number, item.tile, missing)
+    unwanted = job.unwanted(item.tile) if item.left_out else None
+    if unwanted is not None:
+        without = unwanted if without is None else without | unwanted
+    return _Ready(item.tile, pixels, without)
+
+
+def _scored(job: Job, score: Score, ready: _Ready) -> list[Array]:
+    """Score a tile: an array for each output, NaN where there is to be no score."""
+    tile, pixels, without = ready
+    if without is not None and without.all():
+        return job.blank(without.shape)
+    made = [np.ascontiguousarray(x) for x in job.activated(score(pixels, tile.inner))]
+    return made if without is None else [masked(x, without) for x in made]
 
 
 def tiles_of(run: Run) -> list[Asked]:

@@ -165,7 +165,7 @@ class Stream:
         made = self._network(chunk, *(state[name] for name in self._zeros))
         outputs = made if isinstance(made, tuple) else (made,)
         count = len(self.written.scores)
-        return _listed(outputs[:count]), dict(zip(self._zeros, outputs[count:], strict=True))
+        return _one_or_all(outputs[:count]), dict(zip(self._zeros, outputs[count:], strict=True))
 
     @functools.cached_property
     def _network(self) -> Compiled:
@@ -226,7 +226,7 @@ class Stream:
             found.append(self._scored(_cut(new, self.axis, start, start + (self.chunk or whole))))
         self._waiting = self._library.copy(_cut(new, self.axis, whole, count))
         made = [xp.concatenate(parts, axis=self.cells_axis) for parts in zip(*found, strict=True)]
-        return _listed(made)
+        return _one_or_all(made)
 
     def flush(self) -> Any:
         """Score the windows that wait for the rest of a chunk, at the end of a recording.
@@ -246,7 +246,7 @@ class Stream:
             whole = self._library.namespace.concatenate([waiting, behind], axis=self.axis)
             made = [_cut(output, self.cells_axis, 0, count) for output in self._scored(whole)]
         self.reset()
-        return _listed(made)
+        return _one_or_all(made)
 
     def _scored(self, chunk: Any) -> list[Any]:
         """Score a chunk, and keep the state; cells of the warm-up are left out."""
@@ -333,7 +333,7 @@ class Stream:
         save(model, path)
 
 
-def _listed(outputs: Sequence[Any]) -> Any:
+def _one_or_all(outputs: Sequence[Any]) -> Any:
     """Give one output as it is, and several as a tuple."""
     return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
