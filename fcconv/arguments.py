@@ -47,6 +47,18 @@ def check_sequence(values: Any, kind: type[T], name: str) -> tuple[T, ...]:
     return found
 
 
+def either(choices: Iterable[str]) -> str:
+    """List in words what can be given.
+
+    Examples
+    --------
+    >>> either([".zarr", ".npy", ".npz"]), either(["'ras'", "'file'"]), either([".csv"])
+    ('.zarr, .npy or .npz', "'ras' or 'file'", '.csv')
+    """
+    *others, last = choices
+    return f"{', '.join(others)} or {last}" if others else last
+
+
 def _is_utf8(text: str) -> bool:
     """Say whether text can be written; on a command line, any bytes come in as text."""
     try:

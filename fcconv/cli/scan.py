@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from fcconv.arguments import either
 from fcconv.backend import engines
 from fcconv.cli.options import (
     NETWORK,
@@ -33,7 +34,7 @@ from fcconv.scanning.windows import WINDOWS
 @click.option(
     "--out",
     type=PlaceType(),
-    help=f"Where scores go: a {', '.join(suffixes()[:-1])} or {suffixes()[-1]}; of several images "
+    help=f"Where scores go: a {either(suffixes())}; of several images "
     f"a folder, in which each has a .zarr.",
 )
 @stride_option

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from fcconv.arguments import either
 from fcconv.certificate.report import Certificate
 from fcconv.cli.network import print_json
 from fcconv.cli.output import progress
@@ -17,7 +18,7 @@ from fcconv.errors import OutputError
 from fcconv.images.coordinates import Coordinates
 from fcconv.remote import Place
 from fcconv.report.blocks import ranges
-from fcconv.report.files import check_writable, named, suffix_of
+from fcconv.report.files import check_writable, suffix_of
 from fcconv.report.heatmap import write_heatmap
 from fcconv.report.maps import MAP_FORMATS, map_format, write_map
 from fcconv.report.page import PAGES, write_page
@@ -89,7 +90,7 @@ class Wanted:
                 )
             if not suffix_of(path.name, known):
                 raise click.BadParameter(
-                    f"{path} needs to end in {named(known)}", param_hint=option
+                    f"{path} needs to end in {either(known)}", param_hint=option
                 )
             if not path.parent.is_dir():
                 raise click.BadParameter(f"there is no folder {path.parent}", param_hint=option)

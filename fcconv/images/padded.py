@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from fcconv.arguments import either
 from fcconv.errors import ArgumentError
 from fcconv.images.derived import Derived
 from fcconv.images.image import Image
@@ -40,7 +41,7 @@ def padded(
         If `pad` is none of these.
     """
     if pad not in PADS:
-        raise ArgumentError(f"pad is {', '.join(map(repr, PADS))} or None, got {pad!r}")
+        raise ArgumentError(f"pad is {either([*map(repr, PADS), 'None'])}, got {pad!r}")
     axes = zip(image.size, window, stride, strict=True)
     return Padded(image, tuple(k + max(-(-(n - k) // s), 0) * s for n, k, s in axes), pad)
 

@@ -14,6 +14,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from fcconv.arguments import either
 from fcconv.errors import ImageError
 from fcconv.images.coordinates import Coordinates
 from fcconv.images.libraries import needed
@@ -59,9 +60,7 @@ def open_volume(path: Path, reading: Reading) -> Stored:
     """
     orientation = reading.get("orientation", ORIENTATIONS[0])
     if orientation not in ORIENTATIONS:
-        raise ImageError(
-            f"orientation is {' or '.join(map(repr, ORIENTATIONS))}, got {orientation!r}"
-        )
+        raise ImageError(f"orientation is {either(map(repr, ORIENTATIONS))}, got {orientation!r}")
     image, voxels = _opened(path)
     axes = VOLUMES.get(len(voxels.shape))
     if axes is None:

@@ -34,12 +34,6 @@ def suffix_of(name: str, suffixes: Iterable[str]) -> str:
     return max(fits, key=len, default="")
 
 
-def named(suffixes: Iterable[str]) -> str:
-    """List suffixes in words."""
-    *others, last = suffixes
-    return f"{', '.join(others)} or {last}" if others else last
-
-
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     """Write a file that appears under its name when it is complete."""
     with whole_at(as_path(path, "path")) as made:

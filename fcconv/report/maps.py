@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fcconv.arguments import as_path, check_type
+from fcconv.arguments import as_path, check_type, either
 from fcconv.errors import OutputError
 from fcconv.images.libraries import needed
-from fcconv.report.files import Owns, named, suffix_of, whole_at
+from fcconv.report.files import Owns, suffix_of, whole_at
 from fcconv.report.map_geotiff import write_geotiff
 from fcconv.report.map_nifti import write_nifti
 from fcconv.report.map_ome_zarr import is_written, write_ome_zarr
@@ -83,11 +83,11 @@ def map_format(name: str, rank: int) -> MapFormat:
     """
     found = MAP_FORMATS.get(suffix_of(name, MAP_FORMATS))
     if found is None:
-        raise OutputError(f"scores are written to {named(MAP_FORMATS)}, not to {name}")
+        raise OutputError(f"scores are written to {either(MAP_FORMATS)}, not to {name}")
     if rank not in found.ranks:
         others = [suffix for suffix, other in MAP_FORMATS.items() if rank in other.ranks]
         raise OutputError(
-            f"{found.title} holds no scores along {rank} axes: write them to {named(others)}"
+            f"{found.title} holds no scores along {rank} axes: write them to {either(others)}"
         )
     if found.library is not None:
         needed(*found.library)

@@ -8,10 +8,10 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from fcconv.arguments import as_path, check_sequence
+from fcconv.arguments import as_path, check_sequence, either
 from fcconv.errors import ArgumentError, OutputError
 from fcconv.images.coordinates import Coordinates
-from fcconv.report.files import COLUMNS, named, suffix_of, table_cell, whole_at
+from fcconv.report.files import COLUMNS, suffix_of, table_cell, whole_at
 from fcconv.report.label_files import audacity, raven
 from fcconv.report.peak_geojson import geojson
 from fcconv.report.peak_list import Listed, scores_at
@@ -89,7 +89,7 @@ def write_peaks(
     if rank not in COLUMNS:
         raise OutputError(f"rank is 1, 2 or 3, got {rank!r}")
     if crs not in CRS:
-        raise ArgumentError(f"crs is {' or '.join(map(repr, CRS))}, got {crs!r}")
+        raise ArgumentError(f"crs is {either(map(repr, CRS))}, got {crs!r}")
     found = peak_format(target.name, rank)
     check_unit(target.name, rank, coordinates)
     classes, scores = ((), None) if scan is None else (scan.labels, scores_at(scan, listed))
@@ -108,13 +108,13 @@ def peak_format(name: str, rank: int) -> PeakFormat:
     """
     found = PEAK_FORMATS.get(suffix_of(name, PEAK_FORMATS))
     if found is None:
-        raise OutputError(f"peaks are written to {named(PEAK_FORMATS)}, not to {name}")
+        raise OutputError(f"peaks are written to {either(PEAK_FORMATS)}, not to {name}")
     if rank not in found.ranks:
         others = [suffix for suffix, other in PEAK_FORMATS.items() if rank in other.ranks]
-        known = " or ".join(AXES[n] for n in found.ranks)
+        known = either(AXES[n] for n in found.ranks)
         raise OutputError(
             f"{found.title} has {known} {'axis' if found.ranks == (1,) else 'axes'}, the peaks "
-            f"have {rank}: write them to {named(others)}"
+            f"have {rank}: write them to {either(others)}"
         )
     return found
 
@@ -132,7 +132,7 @@ def check_unit(name: str, rank: int, coordinates: Coordinates | None) -> None:
         others = [s for s, other in PEAK_FORMATS.items() if rank in other.ranks and not other.unit]
         raise OutputError(
             f"{found.title} has places in {found.unit}, which the image does not give: write peaks "
-            f"to {named(others)}"
+            f"to {either(others)}"
         )
 
 

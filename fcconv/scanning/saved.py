@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from fcconv.arguments import either
 from fcconv.errors import FcconvError, ImageError, OutputError
 from fcconv.graph.rules.layer import Layer
 from fcconv.images.coordinates import restored
@@ -145,10 +146,10 @@ def _told(place: Place) -> tuple[Record, dict[str, Any]]:
         If that is not said.
     """
     if place.suffix not in suffixes():
-        raise OutputError(f"{place} is not a scan: give what a scan wrote, {_named()}")
+        raise OutputError(f"{place} is not a scan: give what a scan wrote, a {either(suffixes())}")
     chunks = chunks_of(place)
     if not place.exists() and not chunks.exists():
-        raise OutputError(f"{place} does not exist: give what a scan wrote, {_named()}")
+        raise OutputError(f"{place} does not exist: give what a scan wrote, a {either(suffixes())}")
     record, told = record_of(place), description_in(place)
     if record is None:
         raise OutputError(f"{place} does not say of which scan it is: give what a scan wrote")
@@ -164,11 +165,6 @@ def _told(place: Place) -> tuple[Record, dict[str, Any]]:
             f"(existing='resume'), or overwrite it"
         )
     return record, told
-
-
-def _named() -> str:
-    *others, last = suffixes()
-    return f"a {', '.join(others)} or {last}"
 
 
 @contextmanager

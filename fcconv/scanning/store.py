@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from fcconv.arguments import either
 from fcconv.errors import OutputError
 from fcconv.remote import Place, Remote
 from fcconv.scanning.chunks import Array, InFolder
@@ -192,7 +193,7 @@ def check_count(out: Place | None, outputs: Mapping[str, Output]) -> None:
         others = [suffix for suffix, made in SCORE_FORMATS.items() if made.holds_several]
         raise OutputError(
             f"a {out.suffix} holds one array, the network has {len(outputs)}: use "
-            f"{' or '.join([*others, CHUNKED])}"
+            f"{either([*others, CHUNKED])}"
         )
 
 
