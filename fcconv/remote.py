@@ -70,7 +70,7 @@ class Remote:
             return bool(files.isfile(place))
 
     def is_symlink(self) -> bool:
-        """Say no: an object is no link."""
+        """Say no: an object is not a link."""
         return False
 
     def is_dir(self) -> bool:

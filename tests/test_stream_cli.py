@@ -89,11 +89,11 @@ def test_events_of_a_class_keep_apart(folder: Path, capsys: pytest.CaptureFixtur
         (bytes(43), (), "the samples end within a frame: 3 bytes are left of 4"),
         (bytes(40), (), "the recording of 10 samples is shorter than the window of 20"),
         (np.array([0] * 90 + [np.nan, 0], np.float32).tobytes(), ("--format", "f32le"),
-         "sample 45, at 0.005625 seconds, is no finite number"),
+         "sample 45, at 0.005625 seconds, is not a finite number"),
         (bytes(400), ("--channels", "1"), "the network takes 2, got 1"),
         (bytes(400), ("--chunk", "7"), "chunk needs a multiple of 4 samples, got 7"),
         (bytes(400), ("--refractory", "1"), "need a --threshold"),
-        (bytes(400), ("--threshold", "nan"), "nan is no finite number"),
+        (bytes(400), ("--threshold", "nan"), "nan is not a finite number"),
     ],
     ids=["none", "half a sample", "short", "no number", "channels", "chunk", "refractory", "nan"],
 )  # fmt: skip

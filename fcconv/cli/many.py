@@ -32,7 +32,7 @@ FAILED = 1
 
 @dataclass(frozen=True)
 class Done:
-    """What became of an image: its scans, one a size, and their peaks; or why there are none."""
+    """What became of an image: a scan for each size, and their peaks; or why there are none."""
 
     image: Place
     scans: Sequence[Scan] = ()

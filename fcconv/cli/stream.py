@@ -80,7 +80,7 @@ def stream(
     given = {"--rate": rate, "--threshold": threshold, "--refractory": refractory}
     for option, number in given.items():
         if number is not None and not math.isfinite(number):
-            raise click.BadParameter(f"{number} is no finite number", param_hint=option)
+            raise click.BadParameter(f"{number} is not a finite number", param_hint=option)
     with extra("onnx"):
         from fcconv.cli.streaming import Options, stream_and_print
     return stream_and_print(

@@ -154,12 +154,12 @@ class _Live:
     events: Events
 
     def score(self, frames: Samples) -> None:
-        """Score frames, up to the first that is no number.
+        """Score frames, up to the first that is not finite.
 
         Raises
         ------
         ImageError
-            If there is such a one.
+            If one is not finite.
         """
         bad = np.flatnonzero(~np.isfinite(frames).all(axis=0))
         count = int(bad[0]) if len(bad) else frames.shape[1]
@@ -168,8 +168,8 @@ class _Live:
         if len(bad):
             at = self.stream.samples
             raise ImageError(
-                f"sample {at}, at {at / self.events.rate:.6g} seconds, is no finite number: say "
-                f"what the samples are with --format and --channels"
+                f"sample {at}, at {at / self.events.rate:.6g} seconds, is not a finite number: "
+                f"say what the samples are with --format and --channels"
             )
 
     def end(self) -> None:

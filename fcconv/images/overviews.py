@@ -74,7 +74,7 @@ def envelope(
         samples = read((part,))
         first = part.start // each
         starts = np.arange(first * each, part.stop, each).clip(part.start) - part.start
-        for function in (np.fmin, np.fmax):  # which leave out what is no number
+        for function in (np.fmin, np.fmax):  # which leave out NaN
             found = function.reduceat(samples, starts, axis=1)
             if function not in ends:
                 ends[function] = np.empty((channels, -(-size // each)), dtype)

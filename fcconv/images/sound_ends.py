@@ -153,7 +153,7 @@ def _blocks(data: Bytes) -> tuple[int, bool]:
 
 
 def _block(head: bytes) -> Block | None:
-    """Read the header of a block of layer III; None of what is none, or has a free bit rate."""
+    """Read the header of a block of layer III; None if it is not one, or has a free bit rate."""
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return None
     version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3

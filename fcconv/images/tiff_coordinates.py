@@ -143,7 +143,7 @@ def _placed(spatial: list[str], spacing: list[float], units: list[str]) -> Coord
 
 
 def _length(told: Any) -> float:
-    """Read a length; NaN where it is none."""
+    """Read a length; NaN where it is not one."""
     return positive(told) or math.nan
 
 

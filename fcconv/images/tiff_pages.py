@@ -23,7 +23,7 @@ DOCUMENTS = {"generic", "uniform"}
 
 
 def is_document(pictures: Sequence[Any], pages: Sequence[Any]) -> bool:
-    """Tell whether pages are no stack, pyramid or series of a format that has such."""
+    """Say whether pages are a document: not a stack, a pyramid, or what a format puts in pages."""
     return len(pages) > 1 and all(picture.kind in DOCUMENTS for picture in pictures)
 
 

@@ -49,9 +49,9 @@ def write_heatmap(
 ) -> None:
     """Write the heatmap of a scan as a PNG.
 
-    Of a picture it shows a panel a class, with the boxes of its peaks and a scale bar, of a
-    recording a line a class below the signal, by time, of a volume the maximum along the first
-    axis. What is in units needs :attr:`Scan.coordinates`. Windows that reach into padding lie
+    Of a picture it shows a panel for each class, with the boxes of its peaks and a scale bar, of
+    a recording a line for each class below the signal, by time, of a volume the maximum along the
+    first axis. What is in units needs :attr:`Scan.coordinates`. Windows that reach into padding lie
     beyond a dashed line. Of many classes the six with the highest scores are drawn, of many windows
     the strongest of each block, and a strip is drawn wider than it is; the title says so.
 

@@ -23,7 +23,7 @@ MAX_TICKS = 10
 
 
 def draw_lines(scan: Scan, heat: Heat, overview: npt.NDArray[Any]) -> Figure:
-    """Draw a line a class, by samples or by time where that is known."""
+    """Draw a line for each class, by samples or by time where that is known."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 5.2), dpi=120, layout="constrained")
@@ -72,7 +72,7 @@ def envelope(
     Returns
     -------
     low, high : array, shape (parts,)
-        What is no number is left out where there is any.
+        NaN is left out, unless a part holds nothing else.
     middle : array, shape (parts,)
         The middle of each part, in parts of the recording.
     """

@@ -92,7 +92,7 @@ def _check_whole(path: Path) -> None:
     try:
         with needed("tifffile").TiffFile(path) as tiff:
             check_whole(path, tiff.pages)
-    except Exception as error:  # tifffile raises anything on what is no TIFF
+    except Exception as error:  # tifffile raises anything on what is not a TIFF
         raise OutputError(
             f"can't write {path.name}: not all of it is there, is the disk full?"
         ) from error

@@ -67,7 +67,7 @@ def write_page(
     Raises
     ------
     ArgumentError
-        If the scan, the certificate, a layer or a peak is none.
+        If the scan, the certificate, a layer or a peak is something else.
     ShapeError
         If the scan is of a volume, or the overview has another number of axes.
     OutputError

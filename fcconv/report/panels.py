@@ -1,4 +1,4 @@
-"""Heatmaps of pictures and volumes: a panel a class."""
+"""Heatmaps of pictures and volumes: a panel for each class."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def check_overview(overview: Any, rank: int) -> None:
     Raises
     ------
     ShapeError
-        If it is none.
+        If it is not.
     """
     if np.ndim(overview) != rank + 1 or not np.size(overview):
         shape = getattr(overview, "shape", reprlib.repr(overview))

@@ -186,7 +186,7 @@ class InFolder:
         yield self.path.joinpath(DIGESTS, *key, "0")
 
     def _is_there(self, chunk: tuple[int, ...]) -> bool:
-        """Say whether a tile has its files; a link or a pipe in the place of one is none."""
+        """Say whether a tile has its files; a link or a pipe in the place of one is not."""
         return all(file.is_file() and not file.is_symlink() for file in self._files(chunk))
 
     def _listed(self, folder: Remote) -> Callable[[tuple[int, ...]], bool]:

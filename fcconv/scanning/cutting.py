@@ -144,7 +144,7 @@ def planned_before(job: Job, record: Record | None) -> tuple[Plan, int] | None:
 
 
 def ways(job: Job) -> Iterator[Plan]:
-    """Yield ways to cut the images, from one tile to a tile a window."""
+    """Yield ways to cut the images, from one tile to one for each window."""
     window = job.network.window
     if job.windows == "crops":
         margins: Sequence[tuple[int, int]] = ((0, 0),) * len(window)

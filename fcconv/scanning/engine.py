@@ -229,7 +229,7 @@ def checked(engine: str, providers: Any = None, device: Any = None) -> Engine:
     BackendError
         If it is unknown or not installed, or providers or a device are not there, or of another.
     ArgumentError
-        If providers or a device are no names.
+        If providers or a device are not names.
     """
     if engine not in ("auto", *engines()):
         raise BackendError(

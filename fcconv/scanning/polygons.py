@@ -92,7 +92,7 @@ def read_polygons(path: Path, image: Image) -> Polygons:
         system = _system(told)
     except OSError as error:
         raise ImageError(f"mask (--mask): {path} can't be read: {error.strerror}") from None
-    except Exception as error:  # shapely raises anything on what is no geometry
+    except Exception as error:  # shapely raises anything on what is not a geometry
         raise ImageError(
             f"mask (--mask): {path} is not GeoJSON, or damaged ({error}): export polygons again"
         ) from None

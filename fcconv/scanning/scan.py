@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -32,7 +33,6 @@ from fcconv.scanning.parts import (
     score_run,
     whole,
 )
-from fcconv.scanning.records import Record
 from fcconv.scanning.result import Scan
 from fcconv.scanning.run import Run, plan_run
 from fcconv.scanning.saved import description
@@ -216,10 +216,7 @@ def scan(
     if audit is not None:
         check_audit(audit, job.windows)
     begin = time.perf_counter()
-
-    def planned(before: Record | None) -> Run:
-        return plan_run(job, chosen, budget, before)
-
+    planned = functools.partial(plan_run, job, chosen, budget)
     run = planned(recorded(target) if own is not None or existing == "resume" else None)
     check_count(target, run.outputs)
     report, elsewhere = progress or _silent, 0

@@ -62,7 +62,7 @@ def _padded(sliding: Sliding, axis: int) -> UnsupportedError:
         f"and can be streamed"
     )
     if sliding.patch is not None:
-        with suppress(UnsupportedError):  # then this is no way on
+        with suppress(UnsupportedError):  # then that is not possible either
             cost = exact(sliding.patch, sliding).cost
             if cost is not None:
                 error.add_note(f"Multiplications {cost.told()}")

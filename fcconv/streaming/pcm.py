@@ -62,7 +62,7 @@ class Frames:
         self._rest = data[whole:]
         frames = np.frombuffer(data[:whole], dtype).reshape(-1, self.channels).T
         self.count += frames.shape[1]
-        with np.errstate(invalid="ignore"):  # of what is no number it is said when it is scored
+        with np.errstate(invalid="ignore"):  # NaN is refused when it is scored
             made: npt.NDArray[Any] = np.ascontiguousarray(frames, np.float32) * np.float32(scale)
         return made
 

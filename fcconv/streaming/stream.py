@@ -88,7 +88,7 @@ class Stream:
 
     @property
     def warmup(self) -> int:
-        """Cells at the beginning of what :meth:`step` makes that are no scores."""
+        """Cells at the beginning of what :meth:`step` makes that are not scores."""
         return self.written.warmup
 
     @property
@@ -118,7 +118,7 @@ class Stream:
         yield "state", f"{self.state_bytes} bytes"
 
     def __str__(self) -> str:
-        """Print what it is, a line a statement."""
+        """Print what it is, one line for each statement."""
         return "\n".join(f"{name:<28}{value}" for name, value in self.lines())
 
     def __repr__(self) -> str:
@@ -146,7 +146,7 @@ class Stream:
         -------
         array or tuple of array, dict of str to array
             Scores for each output, ``n / stride`` cells, and the next state. Of all cells since
-            `state0` the first `warmup` are no scores.
+            `state0` the first `warmup` are not scores.
 
         Raises
         ------
@@ -210,7 +210,7 @@ class Stream:
         DtypeError
             If they have another dtype.
         BackendError
-            If they are no array of a known library.
+            If they are not an array of a known library.
         """
         check_inputs([self._declared], [samples])
         if samples.shape[0] != 1:
@@ -269,7 +269,7 @@ class Stream:
         Raises
         ------
         ArgumentError
-            If it is no number of samples.
+            If it is not a number of samples.
         """
         self.samples += integer(missing, "missing", 0)
         self._state = self._waiting = None
@@ -310,7 +310,7 @@ class Stream:
         Raises
         ------
         ArgumentError
-            If the rate is no number above 0.
+            If the rate is not a number above 0.
         OutputError
             If it can't be written.
         """

@@ -25,7 +25,7 @@ class Written:
     smallest : int
         Samples of the smallest chunk; all others are as long as several of it.
     warmup : int
-        Cells at the beginning that are no scores.
+        Cells at the beginning that are not scores.
     seen : int
         Samples that a cell depends on, from its window's first to the last.
     """
