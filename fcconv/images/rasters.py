@@ -78,15 +78,8 @@ def _close(opened: Sequence[Any]) -> None:
 
 def _stored(path: Path, rasterio: Any, whole: Any, smaller: Sequence[Any]) -> Stored:
     """Say what a dataset holds."""
-    if not whole.count:
-        raise ImageError(f"{path} holds several images and no bands of its own: give one of them")
     kinds = [kind.name for kind in whole.colorinterp]
-    odd = sorted({*kinds} & {*UNREAD})
-    if odd or whole.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES":
-        what = odd[0] if odd else "inverted grey"
-        raise ImageError(
-            f"{path} stores {what} pixels: convert it to RGB or grey, as by gdal_translate -expand"
-        )
+    _check_bands(path, whole, kinds)
     scales = tuple(zip(whole.scales, whole.offsets, strict=True))
     is_scaled = any(pair != (1, 0) for pair in scales)
     grids = [Grid(rasterio, dataset) for dataset in (whole, *smaller)]
@@ -118,6 +111,18 @@ def _stored(path: Path, rasterio: Any, whole: Any, smaller: Sequence[Any]) -> St
         coordinates=coordinates,
         channel_names=tuple(map(_name, whole.descriptions, kinds)),
     )
+
+
+def _check_bands(path: Path, dataset: Any, kinds: Sequence[str]) -> None:
+    """Refuse a dataset without bands, or whose bands are neither brightness nor RGB."""
+    if not dataset.count:
+        raise ImageError(f"{path} holds several images and no bands of its own: give one of them")
+    odd = sorted({*kinds} & {*UNREAD})
+    if odd or dataset.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES":
+        what = odd[0] if odd else "inverted grey"
+        raise ImageError(
+            f"{path} stores {what} pixels: convert it to RGB or grey, as by gdal_translate -expand"
+        )
 
 
 def _name(description: str | None, kind: str) -> str:

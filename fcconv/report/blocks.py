@@ -21,6 +21,9 @@ LONGEST = 6
 
 Scores: TypeAlias = npt.NDArray[np.float32]
 
+Ends: TypeAlias = npt.NDArray[Any]
+"""A float for each channel."""
+
 
 def block_factors(cells: Sequence[int], side: int) -> tuple[int, ...]:
     """Return the cells of a block along each axis: equal sides, but of a strip fewer across.
@@ -61,10 +64,17 @@ def ranges(scores: Any, lead: tuple[int, ...]) -> tuple[Scores, Scores]:
     low, high = np.full(channels, np.inf, np.float32), np.full(channels, -np.inf, np.float32)
     for piece in blocks(cells, [1] * len(cells), SCORES_PER_READ // channels):
         part = _read(stored, (*lead, slice(0, channels), *piece))
-        axes, finite = tuple(range(1, part.ndim)), np.isfinite(part)
-        low = np.minimum(low, part.min(axis=axes, where=finite, initial=np.inf))
-        high = np.maximum(high, part.max(axis=axes, where=finite, initial=-np.inf))
+        low, high = widened(low, high, part)
     return low, high
+
+
+def widened(low: Ends, high: Ends, part: npt.NDArray[Any]) -> tuple[Ends, Ends]:
+    """Return the lowest and the highest finite score of each channel, with a part ``(K, *S)``."""
+    axes, finite = tuple(range(1, part.ndim)), np.isfinite(part)
+    return (
+        np.minimum(low, part.min(axis=axes, where=finite, initial=np.inf)),
+        np.maximum(high, part.max(axis=axes, where=finite, initial=-np.inf)),
+    )
 
 
 def maxima(

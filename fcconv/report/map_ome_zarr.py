@@ -11,7 +11,7 @@ import numpy as np
 
 from fcconv.images.blocks import blocks
 from fcconv.images.coordinates import NAMES, Coordinates, spaced
-from fcconv.report.blocks import SCORES_PER_READ
+from fcconv.report.blocks import SCORES_PER_READ, widened
 from fcconv.report.colours import COLOURS
 from fcconv.scanning.cached import cached
 from fcconv.scanning.result import Scan
@@ -51,10 +51,7 @@ def write_ome_zarr(path: Path, scan: Scan) -> None:
     for block in blocks(cells, chunk, SCORES_PER_READ // classes):
         part = np.asarray(scores[(*lead, slice(None), *block)])
         array[(slice(None), *block)] = part
-        axes, values = tuple(range(1, part.ndim)), part.astype(np.float64)
-        finite = np.isfinite(values)
-        low = np.minimum(low, values.min(axis=axes, where=finite, initial=np.inf))
-        high = np.maximum(high, values.max(axis=axes, where=finite, initial=-np.inf))
+        low, high = widened(low, high, part.astype(np.float64))
     found = zip(low.tolist(), high.tolist(), strict=True)
     ends = [(a, b) if a <= b else (0.0, 1.0) for a, b in found]  # of a class without any score
     group.attrs.update({"ome": _metadata(scan, ends), MARK: {"stride": list(scan.stride)}})

@@ -6,6 +6,7 @@ import base64
 import bisect
 import io
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from fcconv.report.blocks import block_factors
 from fcconv.report.picture import Heat, edges, extent, read_heat
 from fcconv.report.places import known_places, ladder
+from fcconv.scanning.peaks import Peak
 from fcconv.scanning.result import Scan
 
 MAX_CLASSES = 12
@@ -81,6 +83,11 @@ def class_data(heat: Heat) -> list[dict[str, Any]]:
         }
         for name, values, offsets in zip(heat.labels, heat.values, heat.offsets, strict=True)
     ]
+
+
+def class_peaks(peaks: Sequence[Peak], name: str) -> list[Peak]:
+    """Return the peaks of a class, the strongest first."""
+    return sorted((peak for peak in peaks if peak.label == name), key=lambda peak: -peak.score)
 
 
 def _coordinates(scan: Scan) -> dict[str, Any] | None:

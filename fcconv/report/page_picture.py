@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fcconv.report.page_data import MAX_CLASS_PEAKS, class_data, image_uri, in_base64, map_data
+from fcconv.report.page_data import (
+    MAX_CLASS_PEAKS,
+    class_data,
+    class_peaks,
+    image_uri,
+    in_base64,
+    map_data,
+)
 from fcconv.report.picture import Heat, extent, palette, stretch, stretched
 from fcconv.report.pixels import Bytes, rgb
 from fcconv.scanning.peaks import Peak
@@ -36,8 +43,7 @@ def picture_parts(
             "high": heat.scale.high,
             "palette": in_base64(palette().tobytes()),
             "classes": [
-                told | _peaks([peak for peak in peaks if peak.label == told["name"]])
-                for told in class_data(heat)
+                told | _peaks(class_peaks(peaks, told["name"])) for told in class_data(heat)
             ],
         },
     }
@@ -59,9 +65,8 @@ def _fitting(image: Bytes, is_strip: bool) -> Bytes:
 
 def _peaks(peaks: Sequence[Peak]) -> dict[str, Any]:
     """Gather the boxes of the strongest peaks of a class: top, left, height and width."""
-    strongest = sorted(peaks, key=lambda peak: -peak.score)[:MAX_CLASS_PEAKS]
     boxes = [
         (top, left, bottom - top, right - left)
-        for (top, bottom), (left, right) in (peak.box for peak in strongest)
+        for (top, bottom), (left, right) in (peak.box for peak in peaks[:MAX_CLASS_PEAKS])
     ]
     return {"peaks": boxes, "found": len(peaks)}

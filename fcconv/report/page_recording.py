@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fcconv.report.colours import COLOURS
 from fcconv.report.lines import envelope
-from fcconv.report.page_data import MAX_CLASS_PEAKS, class_data, in_base64, map_data
+from fcconv.report.page_data import MAX_CLASS_PEAKS, class_data, class_peaks, in_base64, map_data
 from fcconv.report.picture import Heat, extent
 from fcconv.report.places import is_clock, known_places
 from fcconv.scanning.peaks import Peak
@@ -36,8 +36,7 @@ def recording_parts(
             "signal": in_base64(_signal(overview).tobytes()),
             "colours": [f"rgb{colour}" for colour in COLOURS],
             "classes": [
-                told | _events([peak for peak in peaks if peak.label == told["name"]])
-                for told in class_data(heat)
+                told | _events(class_peaks(peaks, told["name"])) for told in class_data(heat)
             ],
         },
     }
@@ -67,9 +66,8 @@ def _signal(overview: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
 def _events(peaks: Sequence[Peak]) -> dict[str, Any]:
     """Gather the strongest peaks of a class: cell, begin, length and score."""
-    strongest = sorted(peaks, key=lambda peak: -peak.score)[:MAX_CLASS_PEAKS]
     events = [
         (peak.cell[0], begin, end - begin, peak.score)
-        for peak, (begin, end) in ((peak, peak.box[0]) for peak in strongest)
+        for peak, (begin, end) in ((peak, peak.box[0]) for peak in peaks[:MAX_CLASS_PEAKS])
     ]
     return {"events": events, "found": len(peaks)}
