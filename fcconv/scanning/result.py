@@ -376,6 +376,11 @@ class Scan(Windows):
         ----------
         picture : Coordinates
             Those of pixels of the picture that peaks are about.
+
+        Returns
+        -------
+        Coordinates
+            In the same unit; :attr:`map_coordinates` are these of what the image's file says.
         """
         first = [(k - s) / 2 / self.scale for k, s in zip(self.window, self.stride, strict=True)]
         return picture.of_steps([s / self.scale for s in self.stride], first)

@@ -155,6 +155,11 @@ class Stream:
         DtypeError
             If it has another dtype than the network's input.
         """
+        outputs, after = self._step(state, chunk)
+        return _one_or_all(outputs), after
+
+    def _step(self, state: Mapping[str, Any], chunk: Any) -> tuple[Sequence[Any], dict[str, Any]]:
+        """Score a chunk, and list its outputs, be it one."""
         shape = getattr(chunk, "shape", ())
         length = shape[self.axis] if len(shape) > self.axis else 0
         if shape[:1] != (1,) or not length or length % self.smallest_chunk:
@@ -165,7 +170,7 @@ class Stream:
         made = self._network(chunk, *(state[name] for name in self._zeros))
         outputs = made if isinstance(made, tuple) else (made,)
         count = len(self.written.scores)
-        return _one_or_all(outputs[:count]), dict(zip(self._zeros, outputs[count:], strict=True))
+        return outputs[:count], dict(zip(self._zeros, outputs[count:], strict=True))
 
     @functools.cached_property
     def _network(self) -> Compiled:
@@ -251,8 +256,7 @@ class Stream:
     def _scored(self, chunk: Any) -> list[Any]:
         """Score a chunk, and keep the state; cells of the warm-up are left out."""
         with without_gradients(self.engine.name):
-            made, self._state = self.step(self._state or self.state0, chunk)
-        outputs = made if isinstance(made, tuple) else (made,)
+            outputs, self._state = self._step(self._state or self.state0, chunk)
         count = chunk.shape[self.axis] // self.stride
         skipped = min(max(self.warmup - self._cells, 0), count)
         self._cells += count
