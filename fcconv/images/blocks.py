@@ -32,3 +32,14 @@ def blocks(size: Sequence[int], unit: Sequence[int], most: int) -> Iterator[tupl
         for n, m in zip(size, units, strict=True)
     ]
     yield from itertools.product(*axes)
+
+
+def in_words(region: Sequence[slice]) -> str:
+    """Name a region, as errors do.
+
+    Examples
+    --------
+    >>> in_words((slice(0, 5), slice(10, 90)))
+    'region [0:5, 10:90]'
+    """
+    return f"region [{', '.join(f'{part.start}:{part.stop}' for part in region)}]"

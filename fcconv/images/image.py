@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fcconv.errors import ImageError
-from fcconv.images.blocks import blocks
+from fcconv.images.blocks import blocks, in_words
 from fcconv.images.channels import runs
 from fcconv.images.coordinates import NAMES, Coordinates, spaced
 from fcconv.images.layouts import unit
@@ -204,7 +204,7 @@ class Image:
         for part, size in zip(region, sizes, strict=True):
             if not 0 <= part.start <= part.stop <= size:
                 raise ImageError(
-                    f"{self.name} of {sizes} {unit(len(region))} has no {_words(region)}"
+                    f"{self.name} of {sizes} {unit(len(region))} has no {in_words(region)}"
                 )
         return self._read(self.levels[level], region)
 
@@ -314,11 +314,11 @@ class Image:
         except Exception as error:  # decoders raise anything on a file that is broken on purpose
             self._check_unchanged()
             raise ImageError(
-                f"{self.name} can't be read in its {_words(region)}: {reason(error)}"
+                f"{self.name} can't be read in its {in_words(region)}: {reason(error)}"
             ) from error
         self._check_unchanged()  # after it is read: what changes later makes no difference to it
         if pixels.shape != tuple(_length(part) for part in index):
-            raise ImageError(f"{self.name} ends before its {_words(region)} does: copy it again")
+            raise ImageError(f"{self.name} ends before its {in_words(region)} does: copy it again")
         if isinstance(level, np.memmap):
             pixels = pixels.copy()  # read from the disk now, and not where it is first used
             if level.mode == "r":
@@ -350,7 +350,7 @@ class Image:
             full = np.iinfo(self.dtype).max if self.bits is None else 2**self.bits - 1
         if not bool((pixels[-1] == full).all()):
             raise ImageError(
-                f"{self.name} is transparent in part of its {_words(region)}: put it on a "
+                f"{self.name} is transparent in part of its {in_words(region)}: put it on a "
                 f"background, and save it without alpha; or, if its last band is not opacity, "
                 f"layout={self._layout()!r} (--layout) counts it as a channel"
             )
@@ -373,8 +373,3 @@ def _chunks(level: Any) -> Any:
 def _length(part: slice) -> int:
     """Return how many entries a slice takes."""
     return len(range(part.start, part.stop, part.step or 1))
-
-
-def _words(region: tuple[slice, ...]) -> str:
-    """Name a region."""
-    return f"region [{', '.join(f'{part.start}:{part.stop}' for part in region)}]"

@@ -12,6 +12,7 @@ import fcconv
 from fcconv.arguments import check_type
 from fcconv.errors import ArgumentError, ImageError, UnsupportedError
 from fcconv.graph.engines.compiling import Engine
+from fcconv.images.blocks import in_words
 from fcconv.images.gaps import Gapless
 from fcconv.images.image import Image
 from fcconv.images.layouts import unit
@@ -109,7 +110,7 @@ class Job:
         try:
             prepared = self.preparation.prepared(pixels, self.network.layout.dtype, finite=True)
         except ImageError as error:
-            raise ImageError(f"{source.name}, {_words(region)}, {error}") from error
+            raise ImageError(f"{source.name}, {in_words(region)}, {error}") from error
         if missing is not None:
             prepared[:, missing] = 0
         return prepared, missing
@@ -137,7 +138,7 @@ class Job:
         for name, (_, dtype) in self.network.outputs.items():
             if dtype.kind in "iub":
                 raise ImageError(
-                    f"{self.images[number].name}, {_words(tile.pixels)}, holds NaN, infinite or "
+                    f"{self.images[number].name}, {in_words(tile.pixels)}, holds NaN, infinite or "
                     f"nodata {unit(len(found.shape))}, and scores of the output {name!r} are "
                     f"{dtype}, which has no NaN to say that there is none: replace them first"
                 )
@@ -272,9 +273,3 @@ def _check_left_out(reading: Reading) -> None:
             f"{name}={value!r} says how an image is to be opened, but this one is open: leave it "
             f"out"
         )
-
-
-def _words(region: tuple[slice, ...]) -> str:
-    """Name a region."""
-    where = " x ".join(f"{part.start} to {part.stop}" for part in region)
-    return f"{unit(len(region))} {where}"
