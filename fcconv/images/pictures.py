@@ -21,7 +21,13 @@ SIZ = b"\xff\x4f\xff\x51"
 
 
 def open_picture(path: Path, reading: Reading) -> Stored:
-    """Decode a picture, or one of several that the file holds."""
+    """Decode a picture, or one of several that the file holds.
+
+    Raises
+    ------
+    ImageError
+        If it is too large, neither grey nor RGB, or one of several and none was chosen.
+    """
     pillow, transposing = needed("PIL.Image"), needed("PIL.ImageOps")
     try:
         with pillow.open(path, formats=PICTURES) as picture:

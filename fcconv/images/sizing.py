@@ -46,7 +46,13 @@ def open_sized(
 
 
 def sized(image: Image) -> Image | Resized:
-    """Return an image in the size that was asked for when it was opened."""
+    """Return an image in the size that was asked for when it was opened.
+
+    Raises
+    ------
+    ArgumentError, ImageError, UnsupportedError
+        See :func:`open_sized`.
+    """
     asked: dict[str, Any] = {**image.asked}
     told = [name for name in (*SIZES, "source_mpp") if name in asked]
     if not told:

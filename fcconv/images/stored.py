@@ -83,7 +83,13 @@ def stamp(path: Path) -> str:
 
 
 def check_chunk(path: Place, array: Any) -> None:
-    """Refuse an array of which a part that is compressed as a whole is too large."""
+    """Refuse an array of which a part that is compressed as a whole is too large.
+
+    Raises
+    ------
+    ImageError
+        It says how large parts may be.
+    """
     size = int(np.prod(array.chunks, dtype=object)) * int(array.dtype.itemsize)
     if size > MOST_CHUNK:
         raise ImageError(

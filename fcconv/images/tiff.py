@@ -163,7 +163,13 @@ def _check_tiff(path: Path, tifffile: Any, series: Any) -> None:
 
 
 def check_whole(path: Path, pages: Iterable[Any]) -> None:
-    """Refuse a TIFF that is cut off in some pages."""
+    """Refuse a TIFF that is cut off in some pages.
+
+    Raises
+    ------
+    ImageError
+        It says how many bytes there are, of how many.
+    """
     for page in pages:
         if page is not None:
             parts = zip(page.dataoffsets, page.databytecounts, strict=False)

@@ -57,6 +57,13 @@ def open_volume(path: Path, reading: Reading) -> Stored:
 
     They become D, H and W, in this order, by flips and transpositions alone; where slices are asked
     for by their z, which is superior, as in any stack.
+
+    Raises
+    ------
+    ImageError
+        If it is cut off, has more than five axes, or can't be turned so.
+    BackendError
+        If nibabel is not installed.
     """
     orientation = reading.get("orientation", ORIENTATIONS[0])
     if orientation not in ORIENTATIONS:

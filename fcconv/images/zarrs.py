@@ -16,7 +16,13 @@ from fcconv.remote import Place, Remote
 
 
 def open_zarr(path: Place, reading: Reading) -> Stored:
-    """Open a Zarr array, or a group that is OME-Zarr."""
+    """Open a Zarr array, or a group that is OME-Zarr.
+
+    Raises
+    ------
+    ImageError
+        If it is another group, is damaged, or has no such series.
+    """
     zarr, series = needed("zarr"), reading.get("series")
     found = zarr.open(str(path), mode="r")
     version = path.stamp() if isinstance(path, Remote) else ""

@@ -84,7 +84,15 @@ class Polygons:
 
 
 def read_polygons(path: Path, image: Image) -> Polygons:
-    """Read the polygons of a GeoJSON file; points and lines hold nothing, and are left out."""
+    """Read the polygons of a GeoJSON file; points and lines hold nothing, and are left out.
+
+    Raises
+    ------
+    ImageError
+        If it can't be read, holds no polygon, or its places are not of the image's ground.
+    BackendError
+        If a library is not installed.
+    """
     shapely = needed("shapely", "mask")
     try:
         told = json.loads(path.read_text(encoding="utf-8"))

@@ -32,7 +32,13 @@ DESCRIBED = "fcconv-scan"
 
 @contextmanager
 def writing(path: Place) -> Iterator[None]:
-    """Turn the errors of the system, which do not always name a file, into one that does."""
+    """Turn the errors of the system, which do not always name a file, into one that does.
+
+    Raises
+    ------
+    OutputError
+        In place of what the system, or a store, says.
+    """
     try:
         yield
     except FcconvError:
