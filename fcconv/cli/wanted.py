@@ -62,17 +62,23 @@ class Wanted:
         )
 
     def check_files(self, read: Sequence[Place]) -> None:
-        """Check where files are to go, none of which may be one that is read."""
+        """Check where files are to go, each to a place of its own that nothing is read from."""
         suffixes = {
             "--heatmap": (self.heatmap, (".png",)),
             "--report": (self.report, (".html", ".htm")),
             "--peaks": (self.peaks, tuple(PEAK_FORMATS)),
             "--map": (self.map, tuple(MAP_FORMATS)),
         }
+        taken: dict[Path, str] = {}
         for option, (path, known) in suffixes.items():
             if path is None:
                 continue
-            if path.resolve() in [other.resolve() for other in read if isinstance(other, Path)]:
+            other = taken.setdefault(path.resolve(), option)
+            if other != option:
+                raise click.BadParameter(
+                    f"{path} is where {other} goes: take another name", param_hint=option
+                )
+            if path.resolve() in [place.resolve() for place in read if isinstance(place, Path)]:
                 raise click.BadParameter(
                     f"it would replace {path}, which is read or takes the scores", param_hint=option
                 )

@@ -188,7 +188,11 @@ def _choices(axes: str, shape: Sequence[int], spatial: str) -> str:
             for axis in other
             if axes[axis] in letters
         ]
-    if len(other) == 1:
+    # a layout gives a letter to each axis, to those that were chosen from, too
+    chosen = any(
+        letter == "*" or (letter == "." and n > 1) for letter, n in zip(axes, shape, strict=True)
+    )
+    if len(other) == 1 and not chosen:
         for letter, what in (("C", "channels"), ("N", "images of a batch")):
             if letter not in axes:
                 told = axes.replace(axes[other[0]], letter).replace(".", "")
@@ -198,9 +202,10 @@ def _choices(axes: str, shape: Sequence[int], spatial: str) -> str:
 
 def _spread(name: str, layout: str, shape: tuple[int, ...]) -> str:
     """Return a layout for all axes, or for those that are longer than 1, as one for all."""
-    if len(layout) == len(shape) and "." not in layout:
+    is_of_letters = not {".", "*"} & set(layout)  # which mark axes that were chosen from
+    if is_of_letters and len(layout) == len(shape):
         return layout
-    if len(layout) != sum(length > 1 for length in shape) or "." in layout:
+    if not is_of_letters or len(layout) != sum(length > 1 for length in shape):
         raise ImageError(
             f"{name} has the shape {shape}, but the layout {layout!r} is of {len(layout)} axes: "
             "give a letter for each"
