@@ -135,7 +135,7 @@ def _at_page(
     if number is None or not 0 <= number < count:
         pages = f"{count} pages, 0 to {count - 1}" if count != 1 else "one page, 0"
         hint, channels = "", dict(zip(axes, shape, strict=True)).get("C", 1)
-        if channels > 1:
+        if channels > 1 and not _are_chosen(axes, shape):
             known = zip(axes.upper(), shape, strict=True)
             told = channels_as_pages("".join(letter for letter, n in known if n > 1))
             hint = f"; layout={told!r} (--layout {told}) takes its {channels} channels for pages"
@@ -188,16 +188,19 @@ def _choices(axes: str, shape: Sequence[int], spatial: str) -> str:
             for axis in other
             if axes[axis] in letters
         ]
-    # a layout gives a letter to each axis, to those that were chosen from, too
-    chosen = any(
-        letter == "*" or (letter == "." and n > 1) for letter, n in zip(axes, shape, strict=True)
-    )
-    if len(other) == 1 and not chosen:
+    if len(other) == 1 and not _are_chosen(axes, shape):
         for letter, what in (("C", "channels"), ("N", "images of a batch")):
             if letter not in axes:
                 told = axes.replace(axes[other[0]], letter).replace(".", "")
                 ways.append(f"read them as {what} with layout={told!r}")
     return ", or ".join(ways)
+
+
+def _are_chosen(axes: str, shape: Sequence[int]) -> bool:
+    """Say whether entries of an axis were chosen, whose letter a layout would need, too."""
+    return any(
+        letter == "*" or (letter == "." and n > 1) for letter, n in zip(axes, shape, strict=True)
+    )
 
 
 def _spread(name: str, layout: str, shape: tuple[int, ...]) -> str:
