@@ -114,7 +114,7 @@ def _sizes(options: Options, network: Network) -> Sequence[Sized]:
     """Open the image or the batch in all sizes, and check that windows fit in."""
     with explained(network):
         images, batched = open_sized(options.image, len(network.window), **options.reading)
-    options.wanted.check_units(len(images[0].size), images[0].picture.coordinates)
+    options.wanted.check_places(len(images[0].size), images[0].picture.coordinates)
     sizes = [
         [image if scale == 1 else resized(image, scale) for image in images]
         for scale in options.scales

@@ -21,7 +21,7 @@ from fcconv.report.files import check_writable, named, suffix_of
 from fcconv.report.heatmap import write_heatmap
 from fcconv.report.maps import MAP_FORMATS, map_format, write_map
 from fcconv.report.page import PAGES, write_page
-from fcconv.report.peak_files import PEAK_FORMATS, check_unit, peak_format
+from fcconv.report.peak_files import PEAK_FORMATS, check_places, peak_format
 from fcconv.scanning.peaks import Peak, merge_peaks
 from fcconv.scanning.result import Scan
 
@@ -124,11 +124,11 @@ class Wanted:
             except OutputError as error:
                 raise click.BadParameter(str(error), param_hint=option) from error
 
-    def check_units(self, rank: int, coordinates: Coordinates | None) -> None:
-        """Check that files whose places are in units can be written."""
+    def check_places(self, rank: int, coordinates: Coordinates | None) -> None:
+        """Check that places of peaks can be written in the unit or system of their file."""
         if self.peaks is not None:
             try:
-                check_unit(self.peaks.name, rank, coordinates)
+                check_places(self.peaks.name, rank, coordinates, self.crs)
             except OutputError as error:
                 raise click.BadParameter(str(error), param_hint="--peaks") from error
 
