@@ -52,6 +52,10 @@ def test_a_plane_keeps_its_own_coordinates_and_of_a_slanted_one_the_spacing() ->
     assert slanted.along((0, 1)) == spaced((5, 2), "mm", ("y", "x"))
 
 
+def test_lengths_whose_squares_no_float_holds() -> None:
+    assert spaced((1e200, 1e-200), "µm", ("y", "x")).spacing == (1e200, 1e-200)
+
+
 @pytest.mark.parametrize("keep", ["memory", "store"])
 def test_scores_of_a_recording_lie_in_seconds(keep: str, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.linspace(-0.5, 0.5, 1800).reshape(900, 2), 100)

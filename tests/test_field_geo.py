@@ -520,3 +520,17 @@ def test_the_command_line_goes_from_a_scene_to_the_ground(
     capsys.readouterr()
     assert app.run(["show", str(tmp_path / "a.zarr"), *outputs, "--crs", "pixels"]) == 2
     assert "--crs" in capsys.readouterr().err
+
+
+def test_a_site_that_lies_nowhere_on_earth_is_said_before_the_scan(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    onnx.save(small_network(), tmp_path / "model.onnx")
+    write_scene(tmp_path / "scene.tif", crs='LOCAL_CS["site",UNIT["metre",1]]')
+    inputs = [str(tmp_path / name) for name in ("model.onnx", "scene.tif")]
+    words = ["--channels", "1,2", "--engine", "numpy", "--peaks", str(tmp_path / "a.geojson")]
+    out = ["--out", str(tmp_path / "a.zarr")]
+    assert app.run(["scan", *inputs, *words, *out]) == 2
+    assert "(--crs file)" in capsys.readouterr().err
+    assert not (tmp_path / "a.zarr").exists()
+    assert app.run(["scan", *inputs, *words, *out, "--crs", "file"]) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -97,6 +98,17 @@ def test_files_that_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / "a.tif").write_bytes(b"1")
     with pytest.raises(BackendError, match=r"tifffile.*pip install 'fcconv\[scan\]'"):
         opened(tmp_path / "a.tif")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_nobody_waits_for_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.tif")
+    words = [sys.executable, "-c", "from regions import opened; opened('a.tif')"]
+    paths = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        words, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path, env=paths
+    )
+    assert "ImageError: a.tif is a pipe or a device" in done.stderr
 
 
 def test_libraries_print_nothing(tmp_path: Path) -> None:

@@ -146,6 +146,17 @@ def test_only_what_was_written_so_is_replaced(tmp_path: Path) -> None:
         make_scan(randoms(1, 3), (5,), (2,)).write_map(tmp_path / "b.ome.zarr")
 
 
+def test_the_command_replaces_a_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    fcconv.convolutionize(small_network()).save("net.onnx")
+    for size in (30, 34):
+        np.save("a.npy", np.zeros((2, size, size), np.float32))
+        words = ["scan", "net.onnx", "a.npy", "--engine", "numpy", "--map", "a.ome.zarr"]
+        assert app.run(words) == 0
+        cells = fcconv.scan("net.onnx", Path("a.npy"), engine="numpy").cells
+        assert zarr.open_array("a.ome.zarr/0").shape[1:] == cells
+
+
 def test_the_command_writes_the_files_of_each_plane(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

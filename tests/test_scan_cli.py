@@ -35,6 +35,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     PIL.Image.fromarray(ski.data.astronaut()).save(tmp_path / "photo.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "photo.png").read_bytes()[:9999])
     (tmp_path / "text.txt").write_text("no image")
+    (tmp_path / "m.geojson").write_text(
+        '{"type": "Polygon", "coordinates": [[[0, 0], [99, 0], [0, 99], [0, 0]]]}'
+    )
     np.save(tmp_path / "small.npy", np.zeros((1, 24, 30), np.float32))
     np.save(tmp_path / "large.npy", np.full((1, 30, 30), 1e300))
     fcconv.convolutionize(small_network(pad=1)).save(tmp_path / "padded.onnx")
@@ -244,6 +247,8 @@ def check_refused(
 REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
     "resume and overwrite": (("--resume", "--overwrite", "--out", "x.npy"), "exclude each other"),
     "resume without out": (("--resume",), "--resume needs --out"),
+    "two files of one name": (("--peaks", "a.csv", "--map", "./a.csv"), "where --peaks goes"),
+    "a mask as peaks": (("--mask", "m.geojson", "--peaks", "m.geojson"), "which is read"),
     "no such option": (("--outt", "x.npy"), "--outt"),
 }
 

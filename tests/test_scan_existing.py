@@ -33,13 +33,14 @@ def test_only_scans_are_replaced(suffix: str, existing: str, tmp_path: Path) -> 
             break
 
 
-def test_an_image_is_not_replaced_by_its_scores(tmp_path: Path) -> None:
-    image = tmp_path / "photo.npy"
-    np.save(image, picture())
-    before = image.read_bytes()
-    with pytest.raises(OutputError, match="is read, and scores would replace it"):
-        fcconv.scan(small_network(), image, out=image, existing="overwrite")
-    assert image.read_bytes() == before
+def test_what_is_read_is_not_replaced_by_scores(tmp_path: Path) -> None:
+    path = tmp_path / "photo.npy"
+    np.save(path, picture())
+    before = path.read_bytes()
+    for image, mask in [(path, None), (picture(), path)]:
+        with pytest.raises(OutputError, match="is read, and scores would replace it"):
+            fcconv.scan(small_network(), image, mask=mask, out=path, existing="overwrite")
+        assert path.read_bytes() == before
 
 
 def test_two_runs_do_not_write_to_one_place(tmp_path: Path) -> None:

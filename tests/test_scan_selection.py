@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -251,6 +252,8 @@ def refusals(folder: Path) -> dict[str, tuple[dict[str, Any], str]]:
     """Name masks and regions of an image of 2 x 27 x 33 that are none, and what is said of them."""
     (folder / "text.geojson").write_text("no JSON")
     (folder / "odd.geojson").write_text('{"type": "Polygon", "coordinates": [[1, 2]]}')
+    nowhere = polygon([(0, 0), (math.nan, 0), (9, 9)])
+    (folder / "nan.geojson").write_text(json.dumps(nowhere))
     (folder / "none.geojson").write_text('{"type": "FeatureCollection", "features": []}')
     far = polygon([(100, 100), (200, 100), (200, 200)])
     (folder / "far.geojson").write_text(json.dumps(far))
@@ -264,6 +267,7 @@ def refusals(folder: Path) -> dict[str, tuple[dict[str, Any], str]]:
         "no suffix": ({"mask": folder / "x.txt"}, r"mask \(--mask\): .*x.txt does not exist"),
         "no JSON": ({"mask": folder / "text.geojson"}, r"is not GeoJSON, or damaged \(Expecting"),
         "no ring": ({"mask": folder / "odd.geojson"}, "is not GeoJSON, or damaged"),
+        "no number": ({"mask": folder / "nan.geojson"}, "damaged .a corner is no finite number"),
         "no areas": ({"mask": folder / "none.geojson"}, "holds no polygon: export areas"),
         "far away": ({"mask": folder / "far.geojson"}, centre),
         "nothing marked": ({"mask": folder / "dark.npy"}, centre),

@@ -249,7 +249,13 @@ def test_scores_lie_on_the_volume(suffix: str, where: str, tmp_path: Path) -> No
         )
         box = tuple(slice(k, k + n) for k, n in zip(first, found.window, strict=True))
         np.testing.assert_array_equal(score(pixels[None][(slice(None), *box)])[0], scores[cell])
-    if where != "array":
+    if where == "array":
+        batch = fcconv.scan(network, source[None, None], engine="numpy")
+        batch.of_image(0).write_map(tmp_path / f"one.{suffix}")
+        np.testing.assert_array_equal(
+            np.asarray(nib.load(tmp_path / f"one.{suffix}").dataobj), scores
+        )
+    else:
         found.write_map(tmp_path / "map.csv")
         head, line = (tmp_path / "map.csv").read_text(encoding="utf-8").splitlines()[:2]
         told = dict(zip(head.split(","), line.split(","), strict=True))

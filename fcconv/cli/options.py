@@ -62,7 +62,7 @@ WANTED = (
     ),
     click.option(
         "--map",
-        type=FILE,
+        type=click.Path(path_type=Path),  # which an .ome.zarr is a folder of
         help="Writes the scores of all windows for other programs, where in the world they lie: a "
         ".csv, an .ome.zarr, a .tif (GeoTIFF), or of a volume a .nii or .nii.gz.",
     ),

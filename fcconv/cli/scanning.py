@@ -22,7 +22,7 @@ from fcconv.images.preparation import Preparation
 from fcconv.images.reading import Reading
 from fcconv.images.scales import Resized, resized
 from fcconv.images.sizing import open_sized
-from fcconv.remote import Place
+from fcconv.remote import Place, as_place
 from fcconv.scanning import scan as scanning
 from fcconv.scanning import tiles
 from fcconv.scanning.engine import checked
@@ -72,7 +72,10 @@ class Options:
 
 def scan_and_show(options: Options) -> int:
     """Scan an image, print what was found, and write the files asked for."""
-    options.wanted.check_files([options.model, options.image])
+    read = [options.model, options.image]
+    if options.mask is not None:
+        read.append(as_place(options.mask, "mask"))
+    options.wanted.check_files(read)
     wanted = options.wanted
     asks_for_all = wanted.asks_for_peaks or wanted.map is not None or options.audit is not None
     if options.part is not None and asks_for_all:
@@ -83,7 +86,7 @@ def scan_and_show(options: Options) -> int:
         )
     network = network_of(options)
     sizes, outs = _sizes(options, network), outs_of(options)
-    kept = [options.model, options.image, *(out for out in outs if out is not None)]
+    kept = [*read, *(out for out in outs if out is not None)]
     numbers = range(len(sizes[0]) if isinstance(sizes[0], list) else 0)
     for wanted in [options.wanted.of_image(k) for k in numbers] or [options.wanted]:
         wanted.check_files(kept)
@@ -111,7 +114,7 @@ def _sizes(options: Options, network: Network) -> Sequence[Sized]:
     """Open the image or the batch in all sizes, and check that windows fit in."""
     with explained(network):
         images, batched = open_sized(options.image, len(network.window), **options.reading)
-    options.wanted.check_units(len(images[0].size), images[0].picture.coordinates)
+    options.wanted.check_places(len(images[0].size), images[0].picture.coordinates)
     sizes = [
         [image if scale == 1 else resized(image, scale) for image in images]
         for scale in options.scales
@@ -135,8 +138,7 @@ def outs_of(options: Options) -> list[Place | None]:
         )
     existing = options.existing if options.part is None else "resume"
     for path in outs:
-        check_out(path, existing, options.image)
-        check_out(path, existing, options.model)
+        check_out(path, existing, options.image, options.model, options.mask)
     return list(outs)
 
 

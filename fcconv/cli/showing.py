@@ -22,7 +22,7 @@ def show_again(scores: Sequence[Place], image: Place | None, wanted: Wanted) -> 
     _check_alike(scores, scans)
     rank = len(scans[0].size)
     wanted.check_classes(scans[0].labels, rank)
-    wanted.check_units(rank, scans[0].coordinates)
+    wanted.check_places(rank, scans[0].coordinates)
     deliver(wanted, scans, ())
     return 0
 

@@ -22,7 +22,7 @@ from fcconv.report.files import check_writable, suffix_of
 from fcconv.report.heatmap import write_heatmap
 from fcconv.report.maps import MAP_FORMATS, map_format, write_map
 from fcconv.report.page import PAGES, write_page
-from fcconv.report.peak_files import PEAK_FORMATS, check_unit, peak_format
+from fcconv.report.peak_files import PEAK_FORMATS, check_places, peak_format
 from fcconv.scanning.peaks import Peak, merge_peaks
 from fcconv.scanning.result import Scan
 
@@ -73,18 +73,23 @@ class Wanted:
         )
 
     def check_files(self, read: Sequence[Place]) -> None:
-        """Check where files are to go, none of which may be one that is read."""
+        """Check where files are to go, each to a place of its own that nothing is read from."""
         suffixes: dict[str, Iterable[str]] = {
             "--heatmap": (".png",),
             "--report": (".html", ".htm"),
             "--peaks": PEAK_FORMATS,
             "--map": MAP_FORMATS,
         }
+        taken: dict[Path, str] = {}
         for option, path in self.files.items():
             if path is None:
                 continue
-            known = suffixes[option]
-            if path.resolve() in [other.resolve() for other in read if isinstance(other, Path)]:
+            known, other = suffixes[option], taken.setdefault(path.resolve(), option)
+            if other != option:
+                raise click.BadParameter(
+                    f"{path} is where {other} goes: take another name", param_hint=option
+                )
+            if path.resolve() in [place.resolve() for place in read if isinstance(place, Path)]:
                 raise click.BadParameter(
                     f"it would replace {path}, which is read or takes the scores", param_hint=option
                 )
@@ -130,11 +135,11 @@ class Wanted:
             except OutputError as error:
                 raise click.BadParameter(str(error), param_hint=option) from error
 
-    def check_units(self, rank: int, coordinates: Coordinates | None) -> None:
-        """Check that files whose places are in units can be written."""
+    def check_places(self, rank: int, coordinates: Coordinates | None) -> None:
+        """Check that places of peaks can be written in the unit or system of their file."""
         if self.peaks is not None:
             try:
-                check_unit(self.peaks.name, rank, coordinates)
+                check_places(self.peaks.name, rank, coordinates, self.crs)
             except OutputError as error:
                 raise click.BadParameter(str(error), param_hint="--peaks") from error
 

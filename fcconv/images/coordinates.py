@@ -49,7 +49,8 @@ class Coordinates:
     @property
     def spacing(self) -> tuple[float, ...]:
         """The distance from one pixel to the next along each spatial axis."""
-        return tuple(np.linalg.norm(self._linear, axis=0).tolist())
+        # squares of what a file claims could overflow, hypot does not
+        return tuple(np.hypot.reduce(self._linear, axis=0).tolist())
 
     @property
     def is_known(self) -> bool:

@@ -100,6 +100,8 @@ def _format(path: Place) -> Format:
         if next(dicom_in(path), None):
             return SLIDE
         raise ImageError(f"{path} is a folder: give a file in it, a Zarr array or DICOM")
+    if not path.is_file():  # opening a pipe would wait for somebody to write to it
+        raise ImageError(f"{path} is a pipe or a device, which is not read by region: give a file")
     for suffix, found in OPENERS.items():
         if path.name.lower().endswith(suffix):
             return found

@@ -135,7 +135,7 @@ def _at_page(
     if number is None or not 0 <= number < count:
         pages = f"{count} pages, 0 to {count - 1}" if count != 1 else "one page, 0"
         hint, channels = "", dict(zip(axes, shape, strict=True)).get("C", 1)
-        if channels > 1:
+        if channels > 1 and not _are_chosen(axes, shape):
             known = zip(axes.upper(), shape, strict=True)
             told = channels_as_pages("".join(letter for letter, n in known if n > 1))
             hint = f"; layout={told!r} (--layout {told}) takes its {channels} channels for pages"
@@ -188,7 +188,7 @@ def _choices(axes: str, shape: Sequence[int], spatial: str) -> str:
             for axis in other
             if axes[axis] in letters
         ]
-    if len(other) == 1:
+    if len(other) == 1 and not _are_chosen(axes, shape):
         for letter, what in (("C", "channels"), ("N", "images of a batch")):
             if letter not in axes:
                 told = axes.replace(axes[other[0]], letter).replace(".", "")
@@ -196,11 +196,19 @@ def _choices(axes: str, shape: Sequence[int], spatial: str) -> str:
     return ", or ".join(ways)
 
 
+def _are_chosen(axes: str, shape: Sequence[int]) -> bool:
+    """Say whether entries of an axis were chosen, whose letter a layout would need, too."""
+    return any(
+        letter == "*" or (letter == "." and n > 1) for letter, n in zip(axes, shape, strict=True)
+    )
+
+
 def _spread(name: str, layout: str, shape: tuple[int, ...]) -> str:
     """Return a layout for all axes, or for those that are longer than 1, as one for all."""
-    if len(layout) == len(shape) and "." not in layout:
+    is_of_letters = not {".", "*"} & set(layout)  # which mark axes that were chosen from
+    if is_of_letters and len(layout) == len(shape):
         return layout
-    if len(layout) != sum(length > 1 for length in shape) or "." in layout:
+    if not is_of_letters or len(layout) != sum(length > 1 for length in shape):
         raise ImageError(
             f"{name} has the shape {shape}, but the layout {layout!r} is of {len(layout)} axes: "
             "give a letter for each"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 import weakref
 from collections.abc import Iterable, Sequence
@@ -178,6 +179,19 @@ def check_whole(path: Path, pages: Iterable[Any]) -> None:
                 raise ImageError(f"{path} is cut off: {size} bytes of {end}: copy it again")
 
 
+def _check_parts(path: Path, pages: Iterable[Any]) -> None:
+    """Refuse a TIFF that says of some parts only where they are: others would be read as 0."""
+    for page in pages:
+        if page is not None:
+            told = min(len(page.dataoffsets), len(page.databytecounts))
+            parts = math.prod(page.chunked)
+            if told < parts:
+                raise ImageError(
+                    f"{path} says where {told:,} of the {parts:,} strips or tiles of a page are: "
+                    f"save it anew"
+                )
+
+
 def _array(path: Path, level: Any) -> Any:
     """Return the array of one level: raw where it is stored as it is, else read by tile."""
     page = level.keyframe
@@ -185,6 +199,7 @@ def _array(path: Path, level: Any) -> Any:
         dtype = np.dtype(level.dtype).newbyteorder(page.parent.byteorder)
         file = Path(page.parent.filehandle.path)  # that of OME may be another one
         return open_raw(file, dtype, level.shape, level.dataoffset)
+    _check_parts(path, level)
     array = needed("zarr").open_array(level.aszarr(level=0), mode="r")
     check_chunk(path, array)
     return array

@@ -59,7 +59,7 @@ def _write(path: Path, scan: Scan) -> None:
         path, header.get_data_dtype(), "r+", header.get_data_offset(), shape, "F"
     )
     lead, scores = scan.lead(), scan.scores
-    chunks = getattr(scores, "chunks", None) or (1,) * scores.ndim
+    chunks = getattr(scores, "chunks", None) or (1,) * len(scores.shape)
     for channels, *place in blocks((shape[-1], *scan.cells), chunks[len(lead) :], SCORES_AT_A_TIME):
         block = np.asarray(scores[(*lead, channels, *place)])
         voxels[(*place, channels)] = np.moveaxis(block, 0, -1)

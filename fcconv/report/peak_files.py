@@ -13,7 +13,7 @@ from fcconv.errors import ArgumentError, OutputError
 from fcconv.images.coordinates import Coordinates
 from fcconv.report.files import COLUMNS, suffix_of, table_cell, whole_at
 from fcconv.report.label_files import audacity, raven
-from fcconv.report.peak_geojson import geojson
+from fcconv.report.peak_geojson import check_system, geojson
 from fcconv.report.peak_list import Listed, scores_at
 from fcconv.report.units import in_units, unit_columns
 from fcconv.scanning.peaks import Peak
@@ -91,7 +91,7 @@ def write_peaks(
     if crs not in CRS:
         raise ArgumentError(f"crs is {either(map(repr, CRS))}, got {crs!r}")
     found = peak_format(target.name, rank)
-    check_unit(target.name, rank, coordinates)
+    check_places(target.name, rank, coordinates, crs)
     classes, scores = ((), None) if scan is None else (scan.labels, scores_at(scan, listed))
     pieces = found.text(Listed(listed, rank, coordinates, crs, classes, scores))
     with whole_at(target) as made, made.open("w", encoding="utf-8", newline="") as file:
@@ -119,13 +119,15 @@ def peak_format(name: str, rank: int) -> PeakFormat:
     return found
 
 
-def check_unit(name: str, rank: int, coordinates: Coordinates | None) -> None:
-    """Check that coordinates are in the unit that a format needs.
+def check_places(name: str, rank: int, coordinates: Coordinates | None, crs: str) -> None:
+    """Check that coordinates are in the unit that a format needs, and can be brought to `crs`.
 
     Raises
     ------
     OutputError
-        If they are not, or there are none.
+        If they are not, or can't, or there are none.
+    BackendError
+        If a library is not installed.
     """
     found = peak_format(name, rank)
     if found.unit and (coordinates is None or coordinates.unit != found.unit):
@@ -134,6 +136,8 @@ def check_unit(name: str, rank: int, coordinates: Coordinates | None) -> None:
             f"{found.title} has places in {found.unit}, which the image does not give: write peaks "
             f"to {either(others)}"
         )
+    if found.text is geojson:
+        check_system(coordinates, crs)
 
 
 def _csv(listed: Listed) -> Iterator[str]:

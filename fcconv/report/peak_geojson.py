@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from fcconv.errors import OutputError
+from fcconv.errors import ImageError, OutputError
+from fcconv.images.coordinates import Coordinates
 from fcconv.images.ground import LON_LAT, Places, moved, name_of, on_ground
 from fcconv.report.colours import COLOURS
 from fcconv.report.peak_list import Listed
@@ -38,6 +39,24 @@ def geojson(listed: Listed) -> Iterator[str]:
             found = _feature(peak, ring, colours[peak.label], _measured(listed, number))
             yield (", " if number else "") + json.dumps(found, allow_nan=False)
     yield "]}"
+
+
+def check_system(coordinates: Coordinates | None, crs: str) -> None:
+    """Check that places of an image can be brought to a coordinate system.
+
+    Raises
+    ------
+    OutputError
+        If they can't.
+    BackendError
+        If pyproj is not installed.
+    """
+    if coordinates is None or not coordinates.crs or crs == "file":
+        return
+    try:
+        moved(np.empty((0, 2)), coordinates.crs, LON_LAT)
+    except ImageError as error:
+        raise OutputError(f"{error} Those of the file can be written (--crs file)") from None
 
 
 def _crs(listed: Listed) -> dict[str, Any]:

@@ -96,8 +96,11 @@ def read_polygons(path: Path, image: Image) -> Polygons:
     shapely = needed("shapely", "mask")
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
-        found = np.array([shapely.geometry.shape(one) for one in _geometries(told)])
+        with np.errstate(invalid="ignore"):  # of corners that are no number it is said below
+            found = np.array([shapely.geometry.shape(one) for one in _geometries(told)])
         system = _system(told)
+        if not np.isfinite(shapely.get_coordinates(found)).all():
+            raise ValueError("a corner is no finite number")
     except OSError as error:
         raise ImageError(f"mask (--mask): {path} can't be read: {error.strerror}") from None
     except Exception as error:  # shapely raises anything on what is not a geometry

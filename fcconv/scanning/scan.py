@@ -191,7 +191,7 @@ def scan(
         raise ArgumentError(f"progress needs a function, got {progress!r}")
     own = None if part is None else check_part(part)
     if target is not None:
-        check_out(target, existing if own is None else "resume", image)
+        check_out(target, existing if own is None else "resume", image, mask)
     folder = None  # that parts share
     if own is not None:
         folder = check_shared("part", target, existing, audit=audit, client=client)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -197,25 +197,25 @@ def check_count(out: Place | None, outputs: Mapping[str, Output]) -> None:
         )
 
 
-def check_out(out: Place, existing: str, source: Any) -> None:
+def check_out(out: Place, existing: str, *sources: Any) -> None:
     """Check that scores can go to a path.
 
     Raises
     ------
     OutputError
-        If its suffix is unknown, its folder missing, it is the image or the network that is read,
-        or something is there that must not be replaced.
+        If its suffix is unknown, its folder missing, it is one of the sources that are read, or
+        something is there that must not be replaced.
     """
     if out.suffix not in suffixes():
         raise OutputError(f"{out}: scores go to {', '.join(suffixes())}")
     with writing(out):
-        _check_place(out, existing, source)
+        _check_place(out, existing, sources)
 
 
-def _check_place(out: Place, existing: str, source: Any) -> None:
+def _check_place(out: Place, existing: str, sources: Sequence[Any]) -> None:
     if isinstance(out, Path) and not out.parent.is_dir():
         raise OutputError(f"there is no folder {out.parent}")
-    if _is_same(out, source):
+    if any(_is_same(out, source) for source in sources):
         raise OutputError(f"{out} is read, and scores would replace it: take another name")
     if isinstance(out, Remote) and out.suffix != CHUNKED:
         raise OutputError(f"{out}: there scores are kept in a {CHUNKED}, which is written in parts")

@@ -16,6 +16,9 @@ FORMATS: dict[str, tuple[np.dtype[Any], float]] = {
 }
 """Name to the type of a sample, and by what it is multiplied: 16 bits become -1 to 1."""
 
+HEADERS = {b"RIFF": "WAV", b"fLaC": "FLAC", b"OggS": "Ogg", b"FORM": "AIFF"}
+"""What files of sound begin with that are not raw."""
+
 
 @dataclass
 class Frames:
@@ -49,6 +52,11 @@ class Frames:
         array of float32, shape (channels, frames)
             As many as have come in.
 
+        Raises
+        ------
+        ImageError
+            If they begin as a file of sound does that is not raw.
+
         Examples
         --------
         >>> frames = Frames("s16le", 1)
@@ -57,6 +65,11 @@ class Frames:
         """
         dtype, scale = FORMATS[self.format]
         data = self._rest + data
+        if not self.count and data[:4] in HEADERS:
+            raise ImageError(
+                f"the samples begin as a {HEADERS[data[:4]]} file does, of which a header, or all, "
+                f"would be taken for noise: decode it before, as ffmpeg -i FILE -f s16le - does"
+            )
         size = dtype.itemsize * self.channels
         whole = len(data) // size * size
         self._rest = data[whole:]
