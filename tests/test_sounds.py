@@ -209,6 +209,14 @@ def test_peaks_lie_at_the_seconds_that_soundfile_reads(
     }  # fmt: skip
 
 
+def test_labels_follow_each_other_in_time(tmp_path: Path) -> None:
+    peaks = [Peak("a", 0.9, ((200, 300),), (2,)), Peak("b", 0.5, ((100, 200),), (1,))]
+    for name in ("a.txt", "a.selections.txt"):
+        write_peaks(tmp_path / name, peaks, 1, spaced((0.01,), "s", ("time",)))
+        text = (tmp_path / name).read_text()
+        assert text.index("1.000000\t2.000000") < text.index("2.000000\t3.000000")
+
+
 def test_labels_without_seconds_are_refused_before_the_scan(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -139,8 +139,8 @@ def _channels(sliding: Sliding) -> tuple[int, int | None]:
     beside = {axis: n for axis, n in enumerate(dims) if axis and isinstance(n, int)}
     if len(sliding.window) != 1 or len(beside) > 1:
         raise UnsupportedError(
-            f"the network takes {tuple(dims)}, not samples of a recording, (N, C, time): stream "
-            f"it from Python, sliding.stream(axis=...)"
+            f"the network takes ({', '.join(map(str, dims))}), not samples of a recording, "
+            f"(N, C, time): stream it from Python, sliding.stream(axis=...)"
         )
     return next(((n, axis) for axis, n in beside.items()), (1, None))
 

@@ -16,6 +16,17 @@ FORMATS: dict[str, tuple[np.dtype[Any], float]] = {
 }
 """Name to the type of a sample, and by what it is multiplied: 16 bits become -1 to 1."""
 
+HEADS = {
+    b"RIFF": "WAV",
+    b"RF64": "WAV",
+    b"fLaC": "FLAC",
+    b"OggS": "Ogg",
+    b"FORM": "AIFF",
+    b"caff": "CAF",
+    b".snd": "AU",
+}
+"""With which bytes files begin that are not raw audio."""
+
 
 @dataclass
 class Frames:
@@ -49,6 +60,11 @@ class Frames:
         array of float32, shape (channels, frames)
             As many as have come in.
 
+        Raises
+        ------
+        ImageError
+            If they begin as a file with a header does, which would be scored as sound.
+
         Examples
         --------
         >>> frames = Frames("s16le", 1)
@@ -57,6 +73,12 @@ class Frames:
         """
         dtype, scale = FORMATS[self.format]
         data = self._rest + data
+        if not self.count and data[:4] in HEADS:
+            raise ImageError(
+                f"the samples begin with a header of {HEADS[data[:4]]}, but raw audio has none: "
+                f"arecord -t raw, or ffmpeg -i FILE -f {self.format} -; fcconv scan reads the file "
+                f"as it is"
+            )
         size = dtype.itemsize * self.channels
         whole = len(data) // size * size
         self._rest = data[whole:]
