@@ -264,7 +264,8 @@ def _told(name: str, was: Any, now: Any) -> tuple[str, str]:
     before, after = repr(was), repr(now)
     start = 0
     if max(len(before), len(after)) > MOST_TOLD:
-        start = max(len(os.path.commonprefix([before, after])) - MOST_TOLD // 4, 0)
+        pairs = enumerate(zip(before, after, strict=False))
+        start = max(next((k for k, (a, b) in pairs if a != b), len(before)) - MOST_TOLD // 4, 0)
     return _short(before, start), _short(after, start)
 
 
