@@ -183,6 +183,8 @@ def test_peaks_lie_at_the_seconds_that_soundfile_reads(
         assert app.run([*words, str(tmp_path / name)]) == 0
     assert "24,000 samples (3 s)" in (printed := capsys.readouterr().out)
     assert "80 samples (0.01 s), 40 apart (0.005 s)" in printed
+    assert "│ recording " in printed  # not an image
+    assert "samples along" not in printed  # there is one axis
     assert "1.25000 to 1.26000" in printed
     assert app.run([*words[:-1], "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
