@@ -52,6 +52,22 @@ def test_what_works_and_what_is_missing(
     assert examined(capsys)["onnx"]["state"] == "works"
 
 
+def test_a_line_that_helps_is_printed_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    version = metadata.version
+
+    def without_torch(name: str) -> str:
+        if name == "torch":
+            raise metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(metadata, "version", without_torch)
+    monkeypatch.setattr(doctor, "is_installed", lambda name: name != "torch")
+    app.run(["doctor"])
+    assert capsys.readouterr().out.count("For torch: ") == 1  # an engine, and an extra
+
+
 def test_what_is_broken(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -67,7 +83,7 @@ def test_it_needs_no_network_library() -> None:
     code = """
 import sys
 sys.modules.update(dict.fromkeys(["onnx", "onnx_ir", "jax", "zarr"]))
-from fcconv.cli import app
+from fcconv.cli import app, doctor
 assert app.run(["doctor", "--json"]) == 1
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -79,7 +79,7 @@ def test_planes_of_arrays_are_those_of_their_layout() -> None:
 @pytest.mark.parametrize(
     ("chosen", "said"),
     [
-        ({"time": 0}, "one along z, or all of them (--z 0 to 3, or all)"),
+        ({"time": 0}, "one along z, or all of them (--z K, or all)"),
         ({"time": 0, "z": 4}, "has 4 planes along z (--z), 0 to 3, or 'all': there is no 4"),
         ({"time": "every", "z": 0}, "there is no 'every'"),
         ({"time": -1, "z": 0}, "there is no -1"),

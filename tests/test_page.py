@@ -43,6 +43,16 @@ def test_a_page_tells_what_was_decided_about_the_file(tmp_path: Path) -> None:
     assert tuple(map(html.unescape, told)) == notes
 
 
+def test_the_class_of_the_strongest_peak_is_shown_first(tmp_path: Path) -> None:
+    scores = randoms(2, 6, 5)
+    scores[0] += 10  # a background, as it is in most windows
+    scan = make_scan(scores, (8, 8), (3, 3), ("background", "cell"))
+    for peaks, first in (([], "0"), (scan.peaks("cell", float(scores[1].max())), "1")):
+        write_page(tmp_path / "page.html", scan, randoms(3, 20, 20), None, LAYERS, peaks)
+        text = (tmp_path / "page.html").read_text(encoding="utf-8")
+        assert re.findall(r'value="(\d)"\s+checked', text) == [first]
+
+
 def test_page_stays_small(tmp_path: Path) -> None:
     scan = make_scan(randoms(14, 400, 300), (8, 8), (3, 3))
     noise = np.random.default_rng(0).integers(0, 256, (3, 900, 900), np.uint8)

@@ -63,6 +63,17 @@ CHANGED: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+def test_what_differs_is_told_where_it_is_long(tmp_path: Path) -> None:
+    np.save(tmp_path / f"{'a' * 100}.npy", picture())
+    given: dict[str, Any] = {
+        "network": small_network(), "image": tmp_path / f"{'a' * 100}.npy", "layout": "CHW",
+        "source_mpp": 1, "out": tmp_path / "out.zarr", "engine": "numpy",
+    }  # fmt: skip
+    fcconv.scan(**given, mpp=1)
+    with pytest.raises(OutputError, match=r"is \.\.\..* times 1\.0'\], now .* times 2\.0'\];"):
+        fcconv.scan(**given, mpp=0.5, existing="resume")
+
+
 @pytest.mark.parametrize("suffix", [".zarr", ".npy"])
 @pytest.mark.parametrize("name", CHANGED)
 def test_another_run_is_not_gone_on_with(name: str, suffix: str, tmp_path: Path) -> None:

@@ -183,6 +183,8 @@ def test_peaks_lie_at_the_seconds_that_soundfile_reads(
         assert app.run([*words, str(tmp_path / name)]) == 0
     assert "24,000 samples (3 s)" in (printed := capsys.readouterr().out)
     assert "80 samples (0.01 s), 40 apart (0.005 s)" in printed
+    assert "│ recording " in printed  # not an image
+    assert "samples along" not in printed  # there is one axis
     assert "1.25000 to 1.26000" in printed
     assert app.run([*words[:-1], "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -207,6 +209,14 @@ def test_peaks_lie_at_the_seconds_that_soundfile_reads(
         "Begin Time (s)": "1.250000", "End Time (s)": "1.260000",
         "Low Freq (Hz)": "0", "High Freq (Hz)": "4000", "Annotation": "a b", "Score": str(score),
     }  # fmt: skip
+
+
+def test_labels_follow_each_other_in_time(tmp_path: Path) -> None:
+    peaks = [Peak("a", 0.9, ((200, 300),), (2,)), Peak("b", 0.5, ((100, 200),), (1,))]
+    for name in ("a.txt", "a.selections.txt"):
+        write_peaks(tmp_path / name, peaks, 1, spaced((0.01,), "s", ("time",)))
+        text = (tmp_path / name).read_text()
+        assert text.index("1.000000\t2.000000") < text.index("2.000000\t3.000000")
 
 
 def test_labels_without_seconds_are_refused_before_the_scan(

@@ -86,8 +86,8 @@ def test_events_of_a_class_keep_apart(folder: Path, capsys: pytest.CaptureFixtur
     ("data", "words", "complaint"),
     [
         (b"", (), "no samples came in"),
-        (b"RIFF" + bytes(396), (), "begin as a WAV file does"),
         (bytes(43), (), "the samples end within a frame: 3 bytes are left of 4"),
+        (b"RIFF" + bytes(400), (), "the samples begin with a header of WAV"),
         (bytes(40), (), "the recording of 10 samples is shorter than the window of 20"),
         (np.array([0] * 90 + [np.nan, 0], np.float32).tobytes(), ("--format", "f32le"),
          "sample 45, at 0.005625 seconds, is not a finite number"),
@@ -96,8 +96,8 @@ def test_events_of_a_class_keep_apart(folder: Path, capsys: pytest.CaptureFixtur
         (bytes(400), ("--refractory", "1"), "need a --threshold"),
         (bytes(400), ("--threshold", "nan"), "nan is not a finite number"),
     ],
-    ids=["none", "a header", "half a sample", "short", "no number", "channels", "chunk",
-         "refractory", "nan"],
+    ids=["none", "half a sample", "header", "short", "no number", "channels", "chunk", "refractory",
+         "nan"],
 )  # fmt: skip
 def test_what_is_wrong_is_said_in_a_line(
     folder: Path,

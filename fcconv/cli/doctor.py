@@ -68,9 +68,10 @@ def examine(as_json: bool) -> int:
     else:
         for title, listed in found.items():
             results().print(_table(title.capitalize(), listed))
-        for one in (*found["engines"], *found["extras"]):
-            if one.install:  # beside the tables, so that a line can be copied
-                results().print(f"For {one.name}: {one.install}", soft_wrap=True)
+        both = [*found["engines"], *found["extras"]]
+        # beside the tables, so that a line can be copied; an engine may be an extra, too
+        for line in dict.fromkeys(f"For {one.name}: {one.install}" for one in both if one.install):
+            results().print(line, soft_wrap=True)
     is_broken = any(BROKEN in one.state for listed in found.values() for one in listed)
     return FAILED if is_broken else 0
 

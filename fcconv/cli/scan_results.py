@@ -117,7 +117,7 @@ def _table(found: Scan) -> Table:
     cells, what = times(found.cells), unit(len(found.size))
     count = f"{found.scores.shape[0]} images of a batch, each " if found.lead() else ""
     rows = {
-        "image": f"{count}{times(found.size)} {what}"
+        "recording" if len(found.size) == 1 else "image": f"{count}{times(found.size)} {what}"
         + ("" if found.scale == 1 else f", times {found.scale:g}")
         + _placed(found, found.size),
         f"{what} before the network": found.preparation,
@@ -159,7 +159,9 @@ def _strongest(peaks: Sequence[Peaks], scan: Scan) -> Table:
     table = Table(title=title, title_justify="left")
     image, placed = ["image"] if batched else [], scan.coordinates
     units = [] if placed is None else [heading(placed)]
-    for column in (*image, "class", "score", f"{unit(len(scan.size))} along each axis", *units):
+    rank = len(scan.size)
+    boxes = unit(rank) + (" along each axis" if rank > 1 else "")
+    for column in (*image, "class", "score", boxes, *units):
         table.add_column(column)
     for number, peak in listed[:SHOWN_PEAKS]:
         box = " x ".join(f"{start:.0f} to {stop:.0f}" for start, stop in peak.box)

@@ -184,7 +184,8 @@ def _choices(axes: str, shape: Sequence[int], spatial: str) -> str:
     ways = [f"take one of its {pages} pages with page (--page 0 to {pages - 1})"]
     for keyword, letters in PLANES.items():
         ways += [
-            f"one along {keyword}, or all of them (--{keyword} 0 to {shape[axis] - 1}, or all)"
+            # not how many: a volume has its slices along another axis where z is asked for
+            f"one along {keyword}, or all of them (--{keyword} K, or all)"
             for axis in other
             if axes[axis] in letters
         ]

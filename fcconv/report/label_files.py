@@ -36,9 +36,9 @@ def raven(listed: Listed) -> Iterator[str]:
 
 
 def _in_seconds(listed: Listed) -> Iterator[tuple[Peak, str, str]]:
-    """Give each peak with its begin and end."""
+    """Give each peak with its begin and end, as they follow each other in time."""
     assert listed.coordinates is not None  # these formats ask for seconds
-    for peak in listed.peaks:
+    for peak in sorted(listed.peaks, key=lambda peak: peak.box[0]):
         begin, end = (f"{listed.coordinates.at([place])[0]:.6f}" for place in peak.box[0])
         yield peak, begin, end
 

@@ -20,7 +20,7 @@ from fcconv.report.files import write_whole
 from fcconv.report.page_data import page_heat
 from fcconv.report.page_picture import picture_parts
 from fcconv.report.page_recording import recording_parts
-from fcconv.report.picture import apart, extent, in_no_window, padding, scoring, times
+from fcconv.report.picture import Heat, apart, extent, in_no_window, padding, scoring, times
 from fcconv.report.pixels import check_overview
 from fcconv.report.places import clock, is_clock, known_places, spacing_words
 from fcconv.scanning.peaks import Peak
@@ -62,7 +62,7 @@ def write_page(
         The dense layers that became convolutions.
     peaks : sequence of Peak, optional
         Windows to outline where their class is shown, the 100 strongest of it; events of a
-        recording.
+        recording. The class of the strongest is shown first.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def write_page(
         title=_title(scan),
         scored=_count(scan) - scan.outside - scan.unscored,
         heat=heat,
-        strongest=int(np.argmax(heat.highest)),
+        first=_first_class(heat, listed),
         peaked=bool(listed),
         padding=padding(scan),
         facts=_facts(scan),
@@ -108,6 +108,17 @@ def write_page(
         times=times,
     )
     write_whole(path, text.encode())
+
+
+def _first_class(heat: Heat, peaks: Sequence[Peak]) -> int:
+    """Choose the class that is shown first: that of the strongest peak, else the highest score.
+
+    Where scores are probabilities, the highest of all mostly is that of a background.
+    """
+    shown = [peak for peak in peaks if peak.label in heat.labels]
+    if shown:
+        return heat.labels.index(max(shown, key=lambda peak: peak.score).label)
+    return int(np.argmax(heat.highest))
 
 
 def _count(scan: Scan) -> int:

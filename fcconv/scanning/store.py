@@ -41,6 +41,9 @@ NEEDED = {"network": "give the file of the network that began it"}
 DIGEST_DIGITS = 12
 """Digits of a digest that are told."""
 
+MOST_TOLD = 100
+"""Letters of what a run has that are told."""
+
 
 class Store(Protocol):
     """What takes the scores of tiles."""
@@ -247,13 +250,26 @@ def _check_same(before: Record | None, record: Record, path: Place) -> None:
     for name in names:
         was, now = before.get(name), record.get(name)
         if was != now:
+            was, now = _told(name, was, now)
             raise OutputError(
-                f"{path} is of another run: its {SAID.get(name, name)} is {_short(name, was)}, now "
-                f"it is {_short(name, now)}; {NEEDED.get(name, 'give the same')}, or overwrite it "
+                f"{path} is of another run: its {SAID.get(name, name)} is {was}, now it is {now}; "
+                f"{NEEDED.get(name, 'give the same')}, or overwrite it "
                 f"(--overwrite, existing='overwrite')"
             )
 
 
-def _short(name: str, value: Any) -> str:
-    text = f"{value}"[:DIGEST_DIGITS] if name == "network" else repr(value)
-    return text if len(text) <= 100 else f"{text[:97]}..."
+def _told(name: str, was: Any, now: Any) -> tuple[str, str]:
+    """Say in short what two runs have, where that is long about where it differs."""
+    if name == "network":
+        return f"{was}"[:DIGEST_DIGITS], f"{now}"[:DIGEST_DIGITS]
+    before, after = repr(was), repr(now)
+    start = 0
+    if max(len(before), len(after)) > MOST_TOLD:
+        pairs = enumerate(zip(before, after, strict=False))
+        start = max(next((k for k, (a, b) in pairs if a != b), len(before)) - MOST_TOLD // 4, 0)
+    return _short(before, start), _short(after, start)
+
+
+def _short(text: str, start: int) -> str:
+    part = text[start : start + MOST_TOLD]
+    return f"{'...' if start else ''}{part}{'...' if start + len(part) < len(text) else ''}"

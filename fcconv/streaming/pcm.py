@@ -16,8 +16,16 @@ FORMATS: dict[str, tuple[np.dtype[Any], float]] = {
 }
 """Name to the type of a sample, and by what it is multiplied: 16 bits become -1 to 1."""
 
-HEADERS = {b"RIFF": "WAV", b"fLaC": "FLAC", b"OggS": "Ogg", b"FORM": "AIFF"}
-"""What files of sound begin with that are not raw."""
+HEADS = {
+    b"RIFF": "WAV",
+    b"RF64": "WAV",
+    b"fLaC": "FLAC",
+    b"OggS": "Ogg",
+    b"FORM": "AIFF",
+    b"caff": "CAF",
+    b".snd": "AU",
+}
+"""With which bytes files begin that are not raw audio."""
 
 
 @dataclass
@@ -55,7 +63,7 @@ class Frames:
         Raises
         ------
         ImageError
-            If they begin as a file of sound does that is not raw.
+            If they begin as a file with a header does, which would be scored as sound.
 
         Examples
         --------
@@ -65,10 +73,11 @@ class Frames:
         """
         dtype, scale = FORMATS[self.format]
         data = self._rest + data
-        if not self.count and data[:4] in HEADERS:
+        if not self.count and data[:4] in HEADS:
             raise ImageError(
-                f"the samples begin as a {HEADERS[data[:4]]} file does, of which a header, or all, "
-                f"would be taken for noise: decode it before, as ffmpeg -i FILE -f s16le - does"
+                f"the samples begin with a header of {HEADS[data[:4]]}, but raw audio has none: "
+                f"arecord -t raw, or ffmpeg -i FILE -f {self.format} -; fcconv scan reads the file "
+                f"as it is"
             )
         size = dtype.itemsize * self.channels
         whole = len(data) // size * size

@@ -241,8 +241,8 @@ def _exported(module: Any, window: Sequence[int] | None) -> ir.Model:
         raise BackendError(f"PyTorch's exporter needs {error.name}: pip install it") from error
     except Exception as error:  # whatever the module or its tracing hits
         raise UnsupportedError(
-            f"PyTorch can't export this {type(module).__name__} for window={tuple(window)}: "
-            f"{reason(error)}"
+            f"PyTorch can't export this {type(module).__name__} for inputs of the shape "
+            f"(N, {', '.join(map(str, window))}), those of window={tuple(window)}: {reason(error)}"
         ) from error
     finally:
         module.train(was_training)
