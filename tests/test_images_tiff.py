@@ -107,14 +107,15 @@ def test_what_a_tiff_can_not_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_tiff_that_does_not_tell_where_all_is(tmp_path: Path) -> None:
     path, length, width = tmp_path / "a.tif", 257, 256
-    for options, tag, parts in [
+    cases: list[tuple[dict[str, Any], int, int]] = [
         ({"rowsperstrip": 8}, length, 50),
         ({"tile": (16, 16)}, width, 100),
-    ]:
+    ]
+    for options, tag, parts in cases:
         pixels = np.ones((32, 32), np.uint8)
-        tifffile.imwrite(path, pixels, compression="zlib", metadata=None, **options)
+        write_tiff(path, pixels, compression="zlib", metadata=None, **options)
         check_regions(opened(path), pixels[np.newaxis])
-        with tifffile.TiffFile(path, mode="r+b") as tiff:
+        with tifffile.TiffFile(path, mode="r+") as tiff:
             tiff.pages.first.tags[tag].overwrite(400 if tag == length else 800)
         with pytest.raises(ImageError, match=rf"where 4 of the {parts} strips or tiles"):
             opened(path)
