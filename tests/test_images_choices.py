@@ -182,9 +182,9 @@ def test_what_is_advised_for_other_axes_works(tmp_path: Path) -> None:
     check_regions(take(path, page=2), RGB[2:])
     assert len(open_images(path, 2, layout="NHW")[0]) == 3
     tifffile.imwrite(path, np.zeros((2, 2, 8, 8), np.uint8), imagej=True, metadata={"axes": "TZYX"})
-    for plane in ({"z": "all"}, {"z": 0}):  # whose axis a layout would have to name, too
+    for plane in ("all", 0):  # of which a layout would have to name the axis, too
         with pytest.raises(ImageError, match=r"--time 0 to 1, or all\)$"):
-            open_images(path, 2, **plane)
+            open_images(path, 2, z=plane)
     with pytest.raises(ImageError, match=r"there is no page 5$"):
         open_images(np.zeros((3, 2, 8, 8)), 2, layout="CTHW", time=0, page=5)
     for layout in ("*NHW", ".NHW"):
