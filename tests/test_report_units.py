@@ -61,6 +61,7 @@ def test_a_panel_has_a_bar_of_its_own_length() -> None:
     )
     figure = draw(scan, DARK)
     first, second, *_ = figure.axes
+    assert first.get_aspect() == 4
     (bar,) = (artist for artist in first.artists if isinstance(artist, AnchoredSizeBar))
     assert bar.txt_label.get_text() == "10 µm"
     drawn: Any = bar.size_bar.get_children()[0]

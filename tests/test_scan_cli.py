@@ -147,7 +147,11 @@ def test_no_peaks_are_told_in_words(folder: Path, capsys: pytest.CaptureFixture[
     words = ("faces.onnx", "photo.png", *QUICK, "--threshold", "1e9")
     code, printed, _ = run(capsys, *words)
     assert code == 0
-    assert "No peaks: no window scores 1e+09 or more (--threshold)\n" in printed
+    gray = fcconv.Preparation(gray=True)
+    found = fcconv.scan("faces.onnx", "photo.png", preparation=gray, engine="numpy", stride=8)
+    highest = found.scores.max()
+    said = f"No peaks: no window scores 1e+09 or more (--threshold); the highest is {highest:.4g}\n"
+    assert said in printed
     assert "Peaks from" not in printed
     assert "or more for score (" in run(capsys, *words, "--label", "score")[1]
 
@@ -287,13 +291,21 @@ def test_colours_need_to_be_made_grey(folder: Path, capsys: pytest.CaptureFixtur
     check_refused(capsys, folder, "faces.onnx", "photo.png", said="--gray")
 
 
-def test_labels_and_peaks_of_one_class(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_labels_and_peaks_of_one_class(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr(wanted, "write_heatmap", lambda *given: drawn.append(given[3]))
     np.save("x.npy", np.random.default_rng(0).integers(-3, 4, (2, 30, 30)).astype(np.float32))
     words: list[Any] = ["padded.onnx", "x.npy", "--windows", "exact", "--labels", "cat,dog"]
     words += ["--peaks", "p.csv", "--threshold", "-1000", "--engine", "numpy"]
+    words += ["--heatmap", "h.png"]
     for chosen in (["cat"], ["dog"], ["cat", "dog"]):
         assert run(capsys, *words, *(w for c in chosen for w in ("--label", c)))[0] == 0
         assert {row["label"] for row in rows_of("p.csv")} == {*chosen}
+        assert drawn.pop() == (*chosen,)
+    assert run(capsys, *words)[0] == 0
+    assert drawn == [None]
 
 
 def test_peaks_are_looked_for_when_they_are_asked_for_or_shown(

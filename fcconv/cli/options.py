@@ -73,7 +73,12 @@ WANTED = (
         show_default="0.3",
         help="Area that two peaks may share, in parts of what they cover.",
     ),
-    click.option("--label", "only", multiple=True, help="Looks for peaks of this class only."),
+    click.option(
+        "--label",
+        "only",
+        multiple=True,
+        help="Looks for peaks of this class only, and draws no other.",
+    ),
     as_json,
 )
 """What can be asked for of a scan, new or opened."""

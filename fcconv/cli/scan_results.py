@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ from rich.table import Table
 from fcconv.cli.output import results
 from fcconv.images.layouts import unit
 from fcconv.remote import Place
+from fcconv.report.blocks import ranges
 from fcconv.report.picture import in_no_window, times
 from fcconv.report.units import heading, in_units, in_words, sizes_in_words
 from fcconv.scanning.peaks import Peak
@@ -96,10 +98,7 @@ def show(scans: Sequence[Scan], peaks: Sequence[Peaks], written: Sequence[Place 
     if any(found.listed for found in peaks):
         console.print(_strongest(peaks, scans[0]))
     elif peaks:
-        first = peaks[0]
-        classes = f" for {', '.join(first.only)}" if first.only else ""
-        line = f"No peaks: no window scores {first.lowest:g} or more{classes} (--threshold)"
-        console.print(line, soft_wrap=True)
+        console.print(_none(scans, peaks[0]), soft_wrap=True)
     for path in written:
         if path is not None:
             console.print(f"Written: {path}", soft_wrap=True)
@@ -109,6 +108,17 @@ def show(scans: Sequence[Scan], peaks: Sequence[Peaks], written: Sequence[Place 
             "the scan",
             soft_wrap=True,
         )
+
+
+def _none(scans: Sequence[Scan], peaks: Peaks) -> str:
+    """Say that there are no peaks, and how far the highest score is from one."""
+    classes = f" for {', '.join(peaks.only)}" if peaks.only else ""
+    said = f"No peaks: no window scores {peaks.lowest:g} or more{classes} (--threshold)"
+    if scans[0].lead():  # of a batch each image would have its own
+        return said
+    chosen = [k for k, name in enumerate(scans[0].labels) if name in (peaks.only or (name,))]
+    highest = max(float(ranges(scan.scores, ())[1][chosen].max()) for scan in scans)
+    return f"{said}; the highest is {highest:.4g}" if math.isfinite(highest) else said
 
 
 def _table(found: Scan) -> Table:

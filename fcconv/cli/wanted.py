@@ -221,7 +221,7 @@ def _write(
         return
     overview = found.overview()
     if wanted.heatmap is not None:
-        write_heatmap(wanted.heatmap, found, overview, peaks=peaks)
+        write_heatmap(wanted.heatmap, found, overview, wanted.only or None, peaks)
     if wanted.report is not None:
         write_page(wanted.report, found, overview, certificate, found.layers, peaks)
 

@@ -103,7 +103,13 @@ def _panel_inches(scan: Scan, count: int) -> tuple[float, float]:
         return 9.0, 1.5
     high, wide = extent(scan)[-2:]
     side = 7.0 if count == 1 else 4.2
-    return side, side * float(np.clip(high / wide, 0.3, 1.6))
+    return side, side * float(np.clip(_pixel_height(scan) * high / wide, 0.3, 1.6))
+
+
+def _pixel_height(scan: Scan) -> float:
+    """Return how many times as high as wide a pixel is: a volume's planes lie further apart."""
+    known = known_places(scan)
+    return 1.0 if known is None else known.spacing[-2] / known.spacing[-1]
 
 
 def _panel(axes: Axes, scan: Scan, heat: Heat, image: Any, values: npt.NDArray[Any]) -> None:
@@ -111,7 +117,7 @@ def _panel(axes: Axes, scan: Scan, heat: Heat, image: Any, values: npt.NDArray[A
     axes.imshow(image, cmap="gray", vmin=0, vmax=255, extent=(0, wide, high, 0))
     y, x = (edges(scan, axis, heat.factor[axis]) for axis in (-2, -1))
     axes.pcolorfast(x, y, colours(values, heat.scale))
-    aspect: Any = "auto" if max(stretch(scan)) > 1 else "equal"
+    aspect: Any = "auto" if max(stretch(scan)) > 1 else _pixel_height(scan)
     axes.set(xlim=(0, wide), ylim=(high, 0), aspect=aspect)
     axes.tick_params(labelsize=8)
     _mark_padded(axes, scan)

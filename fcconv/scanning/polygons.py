@@ -95,7 +95,7 @@ def read_polygons(path: Path, image: Image) -> Polygons:
     """
     shapely = needed("shapely", "mask")
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = json.loads(path.read_text(encoding="utf-8-sig"))
         with np.errstate(invalid="ignore"):  # of corners that are no number it is said below
             found = np.array([shapely.geometry.shape(one) for one in _geometries(told)])
         system = _system(told)
