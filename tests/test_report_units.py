@@ -93,9 +93,14 @@ def test_a_strip_is_drawn_wider_than_it_is(turned: bool) -> None:
 )
 def test_a_recording_is_drawn_by_time(rate: int, ticks: list[str], name: str) -> None:
     scan = make_scan(randoms(1, 999), (39,), (25,), coordinates=spaced((1 / rate,), "s", ("time",)))
-    figure = draw(scan, np.zeros((1, 300)))
+    (peak, *_) = scan.peaks(scan.labels, 0)
+    figure = draw(scan, np.zeros((1, 300)), peaks=[peak])
     figure.draw_without_rendering()
     below = figure.axes[1]
+    (marks,) = below.collections
+    assert np.asarray(marks.get_offsets()).tolist() == [
+        [pytest.approx((peak.cell[0] * 25 + 19.5) / rate), pytest.approx(peak.score)]
+    ]
     assert below.get_xlim() == pytest.approx((0, 24989 / rate))
     assert below.get_xlabel() == name
     line = np.asarray(below.lines[0].get_xdata())

@@ -66,7 +66,8 @@ def write_heatmap(
     labels : sequence of str, optional
         Names of the classes to draw; all by default.
     peaks : sequence of Peak, optional
-        Windows to outline, those of a class in its panel, the 20 strongest of them.
+        Windows to outline, those of a class in its panel, the 20 strongest of them; on the line of a
+        recording the 100 strongest are marked.
 
     Raises
     ------
@@ -101,7 +102,7 @@ def draw(
     factor = (*scan.cells[:-2], *block_factors(flat, -(-max(flat) // most)))
     heat = read_heat(scan, labels, MAX_PANELS, factor)
     if rank == 1:
-        figure = draw_lines(scan, heat, overview)
+        figure = draw_lines(scan, heat, overview, listed)
     else:
         figure = draw_panels(scan, heat, overview, listed)
     title = "\n".join(_title(scan, heat, len(scan.labels) if labels is None else len(labels)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from fcconv.report.picture import Heat, extent, padded_from, short
 from fcconv.report.places import clock, is_clock, known_places, time_step
+from fcconv.scanning.peaks import Peak
 from fcconv.scanning.result import Scan
 
 if TYPE_CHECKING:
@@ -18,11 +20,16 @@ if TYPE_CHECKING:
 MAX_PARTS = 2000
 """Most parts that a signal is drawn in."""
 
+MAX_LINE_PEAKS = 100
+"""Most peaks of a class that are marked."""
+
 MAX_TICKS = 10
 """Most ticks of an axis of hours, minutes and seconds."""
 
 
-def draw_lines(scan: Scan, heat: Heat, overview: npt.NDArray[Any]) -> Figure:
+def draw_lines(
+    scan: Scan, heat: Heat, overview: npt.NDArray[Any], peaks: Sequence[Peak] = ()
+) -> Figure:
     """Draw a line for each class, by samples or by time where that is known."""
     from matplotlib.figure import Figure
 
@@ -36,6 +43,11 @@ def draw_lines(scan: Scan, heat: Heat, overview: npt.NDArray[Any]) -> Figure:
         below.plot(_along(scan, places), values, linewidth=1.4)[0]
         for places, values in zip(centres(scan, heat), heat.values, strict=True)
     ]
+    for line, label in zip(lines, heat.labels, strict=True):
+        marked = [peak for peak in peaks if peak.label == label][:MAX_LINE_PEAKS]
+        at = np.array([sum(peak.box[0]) / 2 for peak in marked])
+        scores = [peak.score for peak in marked]
+        below.scatter(_along(scan, at), scores, marker="v", color=line.get_color(), zorder=3)
     below.set_xlim(*_along(scan, np.array([0.0, size])))
     below.set_ylabel(scan.measure, fontsize=8)
     _name_places(below, scan, size)
