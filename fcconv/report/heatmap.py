@@ -66,8 +66,8 @@ def write_heatmap(
     labels : sequence of str, optional
         Names of the classes to draw; all by default.
     peaks : sequence of Peak, optional
-        Windows to outline, those of a class in its panel, the 20 strongest of them; on the line of a
-        recording the 100 strongest are marked.
+        Windows to outline, those of a class in its panel, the 20 strongest of them; of a recording
+        the 100 strongest are marked on its line.
 
     Raises
     ------
