@@ -181,8 +181,8 @@ def test_pixels_too_large_are_named_and_finished_tiles_kept(tmp_path: Path) -> N
     pixels[1, 61, 77] = 1e300
     with pytest.raises(ImageError, match="holds pixels too large for float32") as raised:
         fcconv.scan(**given)
-    place = str(raised.value).split("pixels ")[1].split(",")[0]
-    rows, columns = ([int(n) for n in part.split(" to ")] for part in place.split(" x "))
+    place = str(raised.value).partition("region [")[2].partition("]")[0]
+    rows, columns = ([int(n) for n in part.split(":")] for part in place.split(", "))
     assert rows[0] <= 61 < rows[1]
     assert columns[0] <= 77 < columns[1]
     assert "The tiles that are finished are kept" in raised.value.__notes__[0]
