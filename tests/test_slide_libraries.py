@@ -124,9 +124,11 @@ CASES = {
 @pytest.fixture(autouse=True)
 def as_users_have_it() -> Iterator[None]:
     """Let libraries mix types and ranks, which the other tests forbid."""
+    before = keras.config.floatx()
     keras.config.set_floatx("float64")
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         yield
+    keras.config.set_floatx(before)  # other tests have Keras as users have it, too
 
 
 @pytest.mark.parametrize("case", CASES)
