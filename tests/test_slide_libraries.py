@@ -124,11 +124,13 @@ CASES = {
 @pytest.fixture(autouse=True)
 def as_users_have_it() -> Iterator[None]:
     """Let libraries mix types and ranks, which the other tests forbid."""
-    before = keras.config.floatx()
+    before, policy = keras.config.floatx(), keras.config.dtype_policy()
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         yield
     keras.config.set_floatx(before)  # other tests have Keras as users have it, too
+    keras.config.set_dtype_policy(policy)
 
 
 @pytest.mark.parametrize("case", CASES)
