@@ -15,11 +15,10 @@ from rich.table import Table
 from fcconv.cli.network import print_json
 from fcconv.cli.options import EXPECTED, said
 from fcconv.cli.output import results
-from fcconv.cli.scan_results import Peaks, facts
+from fcconv.cli.scan_results import Peaks, facts, highest
 from fcconv.cli.scanning import Options, network_of, outs_of, scans_of
 from fcconv.cli.wanted import each_image, find_peaks
 from fcconv.remote import Place, Remote, is_remote
-from fcconv.report.blocks import ranges
 from fcconv.scanning.network import Network
 from fcconv.scanning.plan import share
 from fcconv.scanning.records import CHUNKED
@@ -162,16 +161,16 @@ def _show(done: Sequence[Done], failed: Sequence[Done], folder: Place) -> None:
 
 
 def _row(one: Done) -> list[str]:
-    cells = sum(math.prod(scan.cells) for image in each_image(one.scans) for scan in image)
+    every = [scan for image in each_image(one.scans) for scan in image]
+    cells = sum(math.prod(scan.cells) for scan in every)
     count = sum(len(found.listed) for found in one.peaks)
     without = sum(scan.unscored + scan.outside for scan in one.scans)
-    every = [scan for image in each_image(one.scans) for scan in image]
-    highest = max(float(ranges(scan.scores, ())[1].max()) for scan in every)
+    best = max(map(highest, every))
     computed = sum(scan.computed for scan in one.scans)
     return [
         f"{cells:,}",
         f"{without:,}" if without else "none",
-        f"{highest:.3g}" if math.isfinite(highest) else "none",
+        f"{best:.3g}" if math.isfinite(best) else "none",
         "" if not one.peaks else f"{count:,}" + " or more" * any(p.cut for p in one.peaks),
         f"{sum(scan.tiles for scan in one.scans):,}, {computed:,} computed",
         f"{sum(scan.seconds for scan in one.scans):.2f} s",

@@ -116,9 +116,14 @@ def _none(scans: Sequence[Scan], peaks: Peaks) -> str:
     said = f"No peaks: no window scores {peaks.lowest:g} or more{classes} (--threshold)"
     if scans[0].lead():  # of a batch each image would have its own
         return said
-    chosen = [k for k, name in enumerate(scans[0].labels) if name in (peaks.only or (name,))]
-    highest = max(float(ranges(scan.scores, ())[1][chosen].max()) for scan in scans)
-    return f"{said}; the highest is {highest:.4g}" if math.isfinite(highest) else said
+    best = max(highest(scan, peaks.only) for scan in scans)
+    return f"{said}; the highest is {best:.4g}" if math.isfinite(best) else said
+
+
+def highest(scan: Scan, only: Sequence[str] = ()) -> float:
+    """Return the highest finite score of some classes, or of all; of a batch that of its first."""
+    chosen = [k for k, name in enumerate(scan.labels) if not only or name in only]
+    return float(ranges(scan.scores, scan.lead())[1][chosen].max())
 
 
 def _table(found: Scan) -> Table:

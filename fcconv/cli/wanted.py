@@ -13,11 +13,10 @@ from fcconv.arguments import either
 from fcconv.certificate.report import Certificate
 from fcconv.cli.network import print_json
 from fcconv.cli.output import progress
-from fcconv.cli.scan_results import Peaks, facts, show
+from fcconv.cli.scan_results import Peaks, facts, highest, show
 from fcconv.errors import OutputError
 from fcconv.images.coordinates import Coordinates
 from fcconv.remote import Place
-from fcconv.report.blocks import ranges
 from fcconv.report.files import check_writable, suffix_of
 from fcconv.report.heatmap import write_heatmap
 from fcconv.report.maps import MAP_FORMATS, map_format, write_map
@@ -171,7 +170,7 @@ def deliver(
         asked = wanted.of_image(number) if scans[0].lead() else wanted
         found = find_peaks(wanted, image) if wanted.asks_for_peaks else None
         peaks += [] if found is None else [found]
-        shown = max(image, key=_highest) if len(image) > 1 else image[0]
+        shown = max(image, key=highest) if len(image) > 1 else image[0]
         _write(asked, shown, found.listed if found else (), certificate)
         files += asked.files.values()
     if wanted.as_json:
@@ -224,8 +223,3 @@ def _write(
         write_heatmap(wanted.heatmap, found, overview, wanted.only or None, peaks)
     if wanted.report is not None:
         write_page(wanted.report, found, overview, certificate, found.layers, peaks)
-
-
-def _highest(found: Scan) -> float:
-    """Return the highest score, by which one of several sizes is chosen for pictures."""
-    return float(ranges(found.scores, ())[1].max())
