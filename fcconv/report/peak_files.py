@@ -39,12 +39,15 @@ class PeakFormat:
         Numbers of axes that peaks in it can have.
     unit : str
         What their coordinates have to be in; empty where they are not needed.
+    check : callable, optional
+        ``check(coordinates, crs)`` raises where places can't be written in a coordinate system.
     """
 
     title: str
     text: Callable[[Listed], Iterable[str]]
     ranks: tuple[int, ...] = (1, 2, 3)
     unit: str = ""
+    check: Callable[[Coordinates | None, str], None] | None = None
 
 
 def write_peaks(
@@ -136,8 +139,8 @@ def check_places(name: str, rank: int, coordinates: Coordinates | None, crs: str
             f"{found.title} has places in {found.unit}, which the image does not give: write peaks "
             f"to {either(others)}"
         )
-    if found.text is geojson:
-        check_system(coordinates, crs)
+    if found.check is not None:
+        found.check(coordinates, crs)
 
 
 def _csv(listed: Listed) -> Iterator[str]:
@@ -156,7 +159,7 @@ def _csv(listed: Listed) -> Iterator[str]:
 
 
 PEAK_FORMATS: dict[str, PeakFormat] = {
-    ".geojson": PeakFormat("GeoJSON", geojson, ranks=(2,)),
+    ".geojson": PeakFormat("GeoJSON", geojson, ranks=(2,), check=check_system),
     ".csv": PeakFormat("CSV", _csv),
     ".txt": PeakFormat("a label track of Audacity", audacity, ranks=(1,), unit="s"),
     ".selections.txt": PeakFormat("a selection table of Raven", raven, ranks=(1,), unit="s"),
