@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
-from fcconv.functions.primitives import conv_attributes, moving_axes, pool_attributes
+from fcconv.functions.primitives import (
+    REDUCTIONS,
+    conv_attributes,
+    moving_axes,
+    pool_attributes,
+)
 
 if TYPE_CHECKING:
     from fcconv.functions.patch import Patch
@@ -169,10 +174,7 @@ RULES: dict[str, Callable[[Patch, Equation], ir.Value | None]] = {
     "dot_general": _dot,
     "expand_dims": _reshape,
     "pad": _pad,
-    "reduce_max": _reduction("ReduceMax"),
-    "reduce_min": _reduction("ReduceMin"),
-    "reduce_prod": _reduction("ReduceProd"),
-    "reduce_sum": _reduction("ReduceSum"),
+    **{name: _reduction(op) for name, op in REDUCTIONS.items()},
     "reduce_window_max": _pool,
     "reduce_window_sum": _pool,
     "reshape": _reshape,

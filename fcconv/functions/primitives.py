@@ -351,15 +351,20 @@ def _concatenate(
     return joined(reader.context, reader.call("Concat", name), given, axis)
 
 
+REDUCTIONS = {
+    "reduce_max": "ReduceMax",
+    "reduce_min": "ReduceMin",
+    "reduce_prod": "ReduceProd",
+    "reduce_sum": "ReduceSum",
+}
+"""The primitives that reduce axes, and the operators of ONNX that they are."""
+
 RULES: dict[str, Callable[..., SlidingValue[Tensor]]] = {
     "concatenate": _concatenate,
     "conv_general_dilated": _conv,
     "dot_general": _dot,
     "pad": _pad,
-    "reduce_max": _reduction("ReduceMax"),
-    "reduce_min": _reduction("ReduceMin"),
-    "reduce_prod": _reduction("ReduceProd"),
-    "reduce_sum": _reduction("ReduceSum"),
+    **{name: _reduction(op) for name, op in REDUCTIONS.items()},
     "reduce_window_max": _pool,
     "reduce_window_sum": _pool,
 }
