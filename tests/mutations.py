@@ -284,8 +284,15 @@ MUTATIONS = [
     Mutation(
         "taps of a product backwards",
         JAX_CONV,
-        "jnp.stack(list(_taps(x, window)), axis=2)",
-        "jnp.stack(list(_taps(x, window))[::-1], axis=2)",
+        "jnp.stack(taps, axis=2)",
+        "jnp.stack(taps[::-1], axis=2)",
+        "test_jax.py::test_forms_equal_lax",
+    ),
+    Mutation(
+        "the last channels are in no block",
+        JAX_CONV,
+        "return y + add(pixels, weight, channels - rest, rest) if rest else y",
+        "return y",
         "test_jax.py::test_forms_equal_lax",
     ),
     Mutation(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import jax
 import jax.numpy as jnp
@@ -18,8 +19,9 @@ from hypothesis import strategies as st
 import fcconv
 from comparing import assert_identical
 from fcconv import geometry
+from fcconv_jax import forms
 from fcconv_jax.convolution import FORMS
-from fcconv_jax.forms import MOST_TAPS, PLATFORMS, Form
+from fcconv_jax.forms import MANY_TERMS, MOST_SLICES, PLATFORMS, Form
 from strategies import ConvCase, conv_cases, integers, seeds
 
 
@@ -90,13 +92,14 @@ def test_floats_go_through_lax() -> None:
     assert "preferred_element_type=None" in program  # operands are widened: gradients need that
 
 
-@pytest.mark.parametrize("form", [Form.PRODUCT, Form.SHIFTED])
+@pytest.mark.parametrize("form", [Form.PRODUCT, Form.BLOCKS, Form.SHIFTED])
+@patch.object(forms, "BLOCK_COLUMNS", 64)  # a few channels, or one
 @given(case=conv_cases(), seed=seeds, dtype=st.sampled_from(["float64", "int64"]))
 def test_forms_equal_lax(form: Form, case: ConvCase, seed: int, dtype: str) -> None:
-    if form is Form.PRODUCT:  # one group reads all channels
-        shape, groups = (case.weight[0], case.x[1], *case.weight[2:]), 1
-    else:  # a group is a channel
+    if form is Form.SHIFTED:  # a group is a channel
         shape, groups = (case.weight[0] * case.x[1], 1, *case.weight[2:]), case.x[1]
+    else:  # one group reads all channels
+        shape, groups = (case.weight[0], case.x[1], *case.weight[2:]), 1
     x, weight = integers(seed, case.x, dtype), integers(seed + 1, shape, dtype)
     window = geometry.window(x.shape[2:], shape[2:], case.stride, case.padding, case.dilation)
     found, expected = (
@@ -121,8 +124,8 @@ def chosen(
 @pytest.mark.parametrize("batch", [0, 1, 32])
 def test_the_form_follows_from_the_shape(batch: int) -> None:
     assert chosen((batch, 512, 7, 7), (4096, 512, 7, 7)) is Form.PRODUCT
-    assert chosen((batch, 512, 7, 7), (512, 512, 7, 7), padding=3) is Form.LAX
     assert chosen((batch, 2, 999), (2, 2, 999)) is Form.PRODUCT  # no tap is named
+    assert chosen((batch, 99, 999), (2, 99, MOST_SLICES + 1)) is Form.LAX
     assert chosen((batch, 64, 56, 56), (64, 64, 1, 1), stride=2) is Form.PRODUCT
     assert chosen((batch, 64, 56, 56), (64, 32, 1, 1), groups=2) is Form.LAX
     assert chosen((batch, 1, 2, 2), (2, 1, 2, 2)) is Form.LAX  # no work
@@ -131,9 +134,13 @@ def test_the_form_follows_from_the_shape(batch: int) -> None:
     assert chosen((batch, 8, 7), (64, 4, 4), groups=2) is Form.LAX
     assert chosen((batch, 32, 112, 112), (64, 1, 3, 3), groups=32, padding=1) is Form.SHIFTED
     assert chosen((batch, 1, 112, 112), (8, 1, 3, 3)) is Form.LAX
-    assert chosen((batch, 4, 999), (4, 1, MOST_TAPS), groups=4) is Form.SHIFTED
-    assert chosen((batch, 4, 999), (4, 1, MOST_TAPS + 1), groups=4) is Form.LAX
+    assert chosen((batch, 4, 999), (4, 1, MOST_SLICES), groups=4) is Form.SHIFTED
+    assert chosen((batch, 4, 999), (4, 1, MOST_SLICES + 1), groups=4) is Form.LAX
     assert chosen((batch, 64, 56, 56), (64, 64, 3, 3), padding=1) is Form.LAX
+    assert chosen((batch, MANY_TERMS // 4, 8, 8), (64, MANY_TERMS // 4, 2, 2)) is Form.PRODUCT
+    assert chosen((batch, MANY_TERMS // 4 - 1, 8, 8), (64, MANY_TERMS // 4 - 1, 2, 2)) is Form.LAX
+    assert chosen((batch, 512, 22, 22), (1024, 512, 7, 7)) is Form.BLOCKS
+    assert chosen((batch, 256, 56, 56), (256, 256, 3, 3), padding=1) is Form.BLOCKS
 
 
 def test_a_gpu_takes_products_as_a_cpu_does_and_lax_for_all_else() -> None:
@@ -141,7 +148,8 @@ def test_a_gpu_takes_products_as_a_cpu_does_and_lax_for_all_else() -> None:
     assert on_gpu((1, 512, 7, 7), (4096, 512, 7, 7)) is Form.PRODUCT
     assert on_gpu((1, 512, 22, 22), (4096, 512, 7, 7)) is Form.PRODUCT
     assert on_gpu((1, 64, 56, 56), (64, 64, 1, 1)) is Form.PRODUCT
-    assert on_gpu((1, 64, 56, 56), (64, 64, 3, 3), padding=1) is Form.LAX
+    assert on_gpu((1, 512, 14, 14), (512, 512, 3, 3), padding=1) is Form.LAX
+    assert on_gpu((1, 256, 56, 56), (256, 256, 3, 3), padding=1) is Form.LAX
     assert on_gpu((1, 32, 112, 112), (64, 1, 3, 3), groups=32, padding=1) is Form.LAX
 
 
@@ -149,6 +157,8 @@ SHAPES = {
     "covering": ((2, 16, 5, 5), (120, 16, 5, 5), 1, "dot_general"),
     "1x1": ((2, 8, 9, 9), (4, 8, 1, 1), 1, "dot_general"),
     "few cells": ((2, 8, 4, 4), (64, 8, 3, 3), 1, "dot_general"),
+    "many terms": ((2, 99, 12, 8), (3, 99, 7, 3), 1, "dot_general"),
+    "many columns": ((2, 99, 46, 42), (3, 99, 7, 3), 1, "dot_general"),
     "depthwise": ((2, 8, 9, 9), (16, 1, 3, 3), 8, "multiply"),
 }
 """Shapes with a form of their own, and the operation that it is made of."""
@@ -176,8 +186,9 @@ def test_the_platform_chooses(kind: str, transformed: str) -> None:
     assert "stablehlo.convolution" not in cpu
     assert "stablehlo.convolution" in tpu
     assert "stablehlo.dot_general" not in tpu
-    assert ("stablehlo.convolution" in cuda) == (kind == "depthwise")
-    assert ("stablehlo.dot_general" in cuda) == (kind != "depthwise")
+    multiplied = kind in {"covering", "1x1", "few cells"}
+    assert ("stablehlo.convolution" in cuda) != multiplied
+    assert ("stablehlo.dot_general" in cuda) == multiplied
     # one branch is left, and nothing decides while it runs
     assert "conditional(" not in str(traced.lower().compile().as_text())
 
@@ -199,7 +210,7 @@ def test_forms_of_a_cpu_have_the_gradients_of_lax(kind: str) -> None:
         assert_identical(ours, np.asarray(theirs), kind)
 
 
-@pytest.mark.parametrize("kind", ["covering", "1x1", "few cells"])
+@pytest.mark.parametrize("kind", ["covering", "1x1", "few cells", "many columns"])
 def test_products_of_a_cpu_keep_float32_whole(kind: str) -> None:
     x, weight = (jnp.ones(shape, jnp.float32) for shape in SHAPES[kind][:2])
 

@@ -10,14 +10,15 @@ import itertools
 import math
 import operator
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fcconv_jax.forms import PLATFORMS, Form
+from fcconv_jax.forms import PLATFORMS, Form, channels_of_a_block
 
 if TYPE_CHECKING:
     from fcconv.geometry import Window
@@ -79,7 +80,7 @@ def product(
     n, outputs = len(x), len(weight)
     terms, cells = math.prod(weight.shape[1:]), math.prod(window.output)
     # an input of one window is its own column
-    columns = x if window.covers(x.shape[2:]) else jnp.stack(list(_taps(x, window)), axis=2)
+    columns = x if window.covers(x.shape[2:]) else _columns(_padded(x, window), window)
     # weights first: with a batch the other order took up to 1.8 times as long
     y = lax.dot_general(
         weight.reshape(outputs, terms),
@@ -88,6 +89,27 @@ def product(
         precision=precision,
     )
     return jnp.moveaxis(y, 0, 1).reshape(n, outputs, *window.output)
+
+
+def blocks(
+    x: jax.Array, weight: jax.Array, window: Window, groups: int, precision: Precision
+) -> jax.Array:
+    """Add up the products of blocks of channels, whose columns stay in the cache."""
+    n, outputs, channels = len(x), *weight.shape[:2]
+    unpadded = replace(window, padding=((0, 0),) * len(window.kernel))
+    pixels, most = _padded(x, window), channels_of_a_block(window)
+    size = -(-channels // -(-channels // most))  # as few as there are to be, and nearly equal
+
+    def part(x: jax.Array, weight: jax.Array, first: Any, size: int) -> jax.Array:
+        x, weight = (lax.dynamic_slice_in_dim(a, first, size, axis=1) for a in (x, weight))
+        return product(x, weight, unpadded, groups, precision)
+
+    # gradients gather the columns again: kept, they would be as large as those of all channels
+    add = jax.checkpoint(part, static_argnums=3)
+    whole, rest = divmod(channels, size)
+    y = jnp.zeros((n, outputs, *window.output), jnp.result_type(x, weight))
+    y = lax.fori_loop(0, whole, lambda i, y: y + add(pixels, weight, i * size, size), y)
+    return y + add(pixels, weight, channels - rest, rest) if rest else y
 
 
 def shifted(
@@ -105,17 +127,41 @@ def shifted(
 FORMS: dict[Form, Callable[..., jax.Array]] = {
     Form.LAX: plain,
     Form.PRODUCT: product,
+    Form.BLOCKS: blocks,
     Form.SHIFTED: shifted,
 }
 
 
+def _padded(x: jax.Array, window: Window) -> jax.Array:
+    return jnp.pad(x, [(0, 0), (0, 0), *window.padding])
+
+
+def _columns(x: jax.Array, window: Window) -> jax.Array:
+    """Gather the windows of a padded input, ``(N, C, *K, *S')``, in the order of the weights.
+
+    An axis at a time, so that sum(K) slices are taken and not prod(K), and the later ones are of
+    long runs.
+    """
+    for axis in reversed(range(len(window.kernel))):
+        # the axes before this one still hold pixels, and stand behind the taps gathered so far
+        at = x.ndim - len(window.kernel) + axis
+        taps = [
+            lax.slice_in_dim(x, *_span(window, axis, tap), axis=at)
+            for tap in range(window.kernel[axis])
+        ]
+        x = jnp.stack(taps, axis=2)
+    return x
+
+
 def _taps(x: jax.Array, window: Window) -> Iterator[jax.Array]:
     """Yield the pixels that each tap reads, ``(N, C, *S')``, in the order of the weights."""
-    padded = jnp.pad(x, [(0, 0), (0, 0), *window.padding])
+    padded = _padded(x, window)
     for tap in itertools.product(*map(range, window.kernel)):
-        first = [index * dilation for index, dilation in zip(tap, window.dilation, strict=True)]
-        last = [
-            start + (cells - 1) * stride + 1
-            for start, cells, stride in zip(first, window.output, window.stride, strict=True)
-        ]
-        yield lax.slice(padded, (0, 0, *first), (*x.shape[:2], *last), (1, 1, *window.stride))
+        first, last, steps = zip(*(_span(window, *at) for at in enumerate(tap)), strict=True)
+        yield lax.slice(padded, (0, 0, *first), (*x.shape[:2], *last), (1, 1, *steps))
+
+
+def _span(window: Window, axis: int, tap: int) -> tuple[int, int, int]:
+    """Return what a tap reads of an axis of the padded input: first, one past the last, step."""
+    first, stride = tap * window.dilation[axis], window.stride[axis]
+    return first, first + (window.output[axis] - 1) * stride + 1, stride

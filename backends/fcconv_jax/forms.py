@@ -48,8 +48,17 @@ LEAST_MULTIPLICATIONS = 1000
 OUTPUTS_PER_CELL = 16
 """Outputs, as a multiple of the cells, from which moving weights costs more than gathering."""
 
-MOST_TAPS = 225
-"""Taps that a program may name one by one; the most that were measured with a gain."""
+MANY_TERMS = 2048
+"""Entries of a window from which lax takes long to move the weights, whatever the cells are."""
+
+MOST_COLUMNS = 3 * 2**20
+"""Most entries of columns that are gathered at once."""
+
+BLOCK_COLUMNS = 2**20
+"""Entries of columns of a block of channels, where all would be more than `MOST_COLUMNS`."""
+
+MOST_SLICES = 225
+"""Slices that a program may name one by one; the most that were measured with a gain."""
 
 
 class Form(enum.Enum):
@@ -61,12 +70,15 @@ class Form(enum.Enum):
         ``lax.conv_general_dilated``.
     PRODUCT
         One matrix product; the windows are gathered as columns, unless they are the input itself.
+    BLOCKS
+        A sum of such products, each of some of the channels, in one loop.
     SHIFTED
         A sum over the taps: the shifted input times the tap's weights, in one loop.
     """
 
     LAX = "lax"
     PRODUCT = "product"
+    BLOCKS = "blocks"
     SHIFTED = "shifted"
 
 
@@ -89,23 +101,45 @@ def on_cpu(x: tuple[int, ...], weight: tuple[int, ...], window: Window, groups: 
     Form
         Plain lax wherever nothing is clearly faster.
     """
-    outputs, cells, taps = weight[0], math.prod(window.output), math.prod(window.kernel)
-    if cells * math.prod(weight) < LEAST_MULTIPLICATIONS:
+    if _is_small(weight, window):
         return Form.LAX
-    if groups == 1 and (taps == 1 or window.covers(x[2:])):
-        return Form.PRODUCT
-    if taps > MOST_TAPS:
-        return Form.LAX
-    if groups == 1 and cells * OUTPUTS_PER_CELL <= outputs:
-        return Form.PRODUCT
+    if groups == 1:
+        if _moves_nothing(x, window):
+            return Form.PRODUCT
+        terms, cells = math.prod(weight[1:]), math.prod(window.output)
+        if sum(window.kernel) <= MOST_SLICES and (terms >= MANY_TERMS or _is_wide(weight, window)):
+            return Form.PRODUCT if terms * cells <= MOST_COLUMNS else Form.BLOCKS
     # not for one channel: a loop may round otherwise in another program, and lax is not slow there
-    return Form.SHIFTED if groups > 1 and weight[1] == 1 else Form.LAX
+    is_depthwise = groups > 1 and weight[1] == 1
+    can_be_shifted = is_depthwise and math.prod(window.kernel) <= MOST_SLICES
+    return Form.SHIFTED if can_be_shifted else Form.LAX
 
 
 def on_gpu(x: tuple[int, ...], weight: tuple[int, ...], window: Window, groups: int) -> Form:
-    """Choose the form of a convolution on a GPU: products as on a CPU, see `on_cpu`."""
-    form = on_cpu(x, weight, window, groups)
-    return form if form is Form.PRODUCT else Form.LAX
+    """Choose the form of a convolution on a GPU, see `on_cpu`."""
+    if groups > 1 or _is_small(weight, window):
+        return Form.LAX
+    gains = sum(window.kernel) <= MOST_SLICES and _is_wide(weight, window)
+    return Form.PRODUCT if _moves_nothing(x, window) or gains else Form.LAX
+
+
+def channels_of_a_block(window: Window) -> int:
+    """Count the channels that are gathered at a time; the batch does not matter here, either."""
+    return max(BLOCK_COLUMNS // math.prod((*window.kernel, *window.output)), 1)
+
+
+def _is_small(weight: tuple[int, ...], window: Window) -> bool:
+    return math.prod((*window.output, *weight)) < LEAST_MULTIPLICATIONS
+
+
+def _moves_nothing(x: tuple[int, ...], window: Window) -> bool:
+    """Say whether the columns are pixels of the input: all of them, or those of each cell."""
+    return math.prod(window.kernel) == 1 or window.covers(x[2:])
+
+
+def _is_wide(weight: tuple[int, ...], window: Window) -> bool:
+    """Say whether there are many more outputs than cells."""
+    return math.prod(window.output) * OUTPUTS_PER_CELL <= weight[0]
 
 
 PLATFORMS = {"cpu": on_cpu, "cuda": on_gpu}
