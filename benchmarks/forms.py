@@ -24,7 +24,7 @@ from fcconv_bench.suites import convolutions, layers
 from fcconv_bench.tables import suite_table
 
 LAX = "lax"
-FORMS = (LAX, "product", "shifted")
+FORMS = (LAX, "product", "padded", "shifted")
 ROUNDS = 3
 
 
@@ -38,8 +38,9 @@ class FormContender:
 
     def can(self, case: Case) -> bool:
         """Whether the form computes the case."""
-        depthwise = case.groups == case.channels
-        return {LAX: True, "product": case.groups == 1, "shifted": depthwise}[self.name]
+        dense, depthwise = case.groups == 1, case.groups == case.channels
+        can = {LAX: True, "product": dense, "padded": dense, "shifted": depthwise}
+        return can[self.name]
 
     def prepare(self, case: Case) -> Prepared:
         """Compile the form."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import subprocess
@@ -93,22 +94,44 @@ def test_any_thread_may_hold_blas_and_the_last_restores_it() -> None:
             assert in_use() == 1
 
 
-def test_a_share_waits_for_no_thread_that_has_not_begun() -> None:
-    release, taken = threading.Event(), list[int]()
-    pool = threads._pool(blas_threads())
-    waiting = [pool.submit(release.wait) for _ in range(pool._max_workers)]  # none is left
-    try:
-        share(taken.extend, range(9), 2)
-    finally:
-        release.set()
-    assert taken == list(range(9))
-    assert all(future.result() for future in waiting)
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system binds no threads")
+def test_each_thread_has_a_processor_of_its_own_where_there_is_one_for_each() -> None:
+    mine = os.sched_getaffinity(0)
+
+    def places(threads_: int, processors: tuple[int, ...]) -> list[set[int]]:
+        all_of_them = threading.Barrier(threads_)
+
+        def place() -> set[int]:
+            all_of_them.wait()
+            return os.sched_getaffinity(0)
+
+        with threads._pool.__wrapped__(threads_, processors) as pool:
+            return [future.result() for future in [pool.submit(place) for _ in range(threads_)]]
+
+    assert sorted(places(len(mine), tuple(mine)), key=min) == [{place} for place in sorted(mine)]
+    assert places(len(mine) + 1, tuple(mine)) == [mine] * (len(mine) + 1)
+    assert os.sched_getaffinity(0) == mine
+
+
+def _note(taken: list[tuple[int, int]], item: int, items: Iterator[int]) -> None:
+    taken.append((item, sum(items)))
+
+
+def test_shares_of_several_callers_and_within_each_other_end() -> None:
+    def within(items: Iterator[int]) -> None:
+        for item in items:
+            share(functools.partial(_note, taken, item), range(9), 2)
+
+    taken: list[tuple[int, int]] = []
+    with ThreadPoolExecutor(5) as callers:
+        list(callers.map(lambda _: share(within, range(20), 2), range(5)))
+    assert sorted(taken) == [(item, 36) for item in range(20) for _ in range(5)]
 
 
 def test_threads_that_can_not_be_had_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     closed = ThreadPoolExecutor(1)
     closed.shutdown()
-    monkeypatch.setattr(threads, "_pool", lambda _: closed)
+    monkeypatch.setattr(threads, "_pool", lambda *_: closed)
     before = in_use()
     with pytest.raises(RuntimeError, match="cannot schedule"):
         share(list[int]().extend, range(9), 2)
@@ -146,36 +169,47 @@ def test_libraries_that_count_by_thread_are_held_on_each() -> None:
         assert worker.submit(library.get_num_threads).result() == 1
 
 
-def test_errors_of_any_thread_arrive() -> None:
-    before, main = blas_threads(), threading.get_ident()
-    ready = threading.Event()
+@pytest.fixture
+def two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let two threads share work, whatever the machine has."""
+    monkeypatch.setattr(threads, "blas_threads", lambda: 2)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_a_failure_on_any_thread_arrives_and_ends_the_work_of_all() -> None:
+    before, begun = in_use(), threading.Barrier(2)
 
     def work(items: Iterator[int]) -> None:
-        if threading.get_ident() == main:
-            ready.wait()
-            return
-        ready.set()
-        raise ValueError(next(items))
+        begun.wait()
+        for item in items:
+            if item == 7:
+                raise ValueError(item)
 
     with pytest.raises(ValueError, match="7"):
-        share(work, [7], 2)
-    assert blas_threads() == before
+        share(work, itertools.count(), 2)
+    assert in_use() == before
 
 
-def test_a_failure_ends_the_work_of_all() -> None:
-    before, main, begun = blas_threads(), threading.get_ident(), threading.Event()
+@pytest.mark.usefixtures("two_threads")
+def test_an_interrupt_of_the_caller_ends_the_work_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, ended = in_use(), list[int]()
 
     def work(items: Iterator[int]) -> None:
-        if threading.get_ident() == main:
-            begun.wait()
-            raise KeyboardInterrupt
-        begun.set()
         for _ in items:
             pass
+        ended.append(1)
 
+    def interrupted(*_: Any, **__: Any) -> None:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    pool = threads._pool(2, threads._processors())
+    monkeypatch.setattr(threads, "_pool", lambda *_: pool)
+    monkeypatch.setattr(threads, "wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
         share(work, itertools.count(), 2)
-    assert blas_threads() == before
+    assert ended == [1, 1]
+    assert in_use() == before
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes do not fork here")
@@ -204,6 +238,7 @@ assert os.waitpid(child, 0)[1] == 0
     assert done.returncode == 0
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_the_callers_errstate_holds_on_every_thread() -> None:
     states: dict[int, Any] = {}
     both = threading.Barrier(2)

@@ -1,25 +1,29 @@
 """The form of a convolution on a platform, by its shape: integers in, form out.
 
-Measured in float32 on 2 cores of an AMD EPYC, jax 0.10.2, compiled, bias included, as
-a part of the time of plain ``lax.conv_general_dilated`` in NCHW: in turn in one process, a pause of
-0.1 s between them, the first call left out, medians. Rows are those of the suites of
-``fcconv bench``, and a few more where a rule needs them.
+Measured in float32 on 2 cores of an AMD EPYC with AVX-512, jax 0.10.2, compiled, as a part of the
+time of plain ``lax.conv_general_dilated`` in NCHW: in turn in one process, pauses between them, the
+first call left out, medians. Rows are those of the suites of ``fcconv bench``, at batch 1 and 8 or
+32, and some 200 random ones of kernels from 2x2 to 19x19, 1 to 512 channels, 10 to 4096 outputs and
+maps of 4x4 to 64x64 cells.
 
 ============================  ============  ====================================================
 rule                          takes         instead, or beyond the rule
 ============================  ============  ====================================================
-the kernel covers the input   0.02 to 0.60  plain lax moves the axes of all weights
-1x1                           0.14 to 0.91  the input first, then transposed: 0.24 to 0.80;
+the kernel covers the input   0.04 to 0.49  plain lax moves the axes of all weights
+1x1                           0.16 to 1.06  the input first, then transposed: 0.24 to 0.80;
                                             a product for each picture: 0.16 to 1.56
-outputs are 16 times          0.07 to 0.68  512 of 7x7 by 3x3: 0.74, batch 8: 0.70, 32: 1.21;
-the cells of a picture                      64 of 224x224 by 3x3: 4.7;
-                                            a product for each tap: 0.60 to 1.46
+outputs are 4 times           0.15 to 0.98  512 to 512 of 3x3 on 14x14, batch 8: 1.26;
+the cells of a picture                      256 to 10 of 5x5 on 12x12, batch 8: 1.10
+2 axes, no padding,           0.09 to 1.07  300 terms: up to 1.2; more outputs than terms: up to
+1024 terms                                  2.9; in calls of 0.2 ms: up to 1.25;
+                                            one axis or three: 0.90 to 1.23
 depthwise                     0.01 to 0.16  one channel: 0.14 to 0.48, 25x25 taps: 1.06
 ============================  ============  ====================================================
 
 Below a thousand multiplications only the overhead of the call is measured. Plain lax in NHWC, with
-the axes moved before and after, takes 0.9 to 1.1, as XLA makes that of NCHW. In float64 and in
-gradients, measured on a row of each rule, the forms take 0.05 to 0.6.
+the axes moved before and after, takes 0.9 to 1.1, as XLA makes that of NCHW; products of blocks of
+channels, which need less memory, 0.9 to 1.3 times those of all. In gradients, measured on some rows
+of each rule, the forms take 0.05 to 0.97.
 
 On an H100 (jax 0.11.2, float32 of highest precision) products take, as a part of plain lax: 0.32 to
 0.44 where a kernel of AlexNet or VGG covers the input, 0.34 and 0.39 on a map of 16x16 cells, 0.74
@@ -28,9 +32,7 @@ Kernels of 3x3 with as many outputs as inputs took 0.74 to 1.05: they keep plain
 ones do, which were not measured. Other platforms were not measured either.
 
 ``python -m benchmarks.forms`` measures every form on every row of the suites again (``... forms
-gpu`` on a GPU), whatever the rules say, without a bias and each in a process of its own. On another
-EPYC, with AVX-512, kernels that cover their input took 0.02 to 0.71 so, 1x1 ones 0.20 to 0.83 (one
-of 48 took 1.27), depthwise ones 0.02 to 0.16.
+gpu`` on a GPU), whatever the rules say, without a bias and each in a process of its own.
 """
 
 from __future__ import annotations
@@ -45,17 +47,12 @@ if TYPE_CHECKING:
 LEAST_MULTIPLICATIONS = 1000
 """Work for a picture below which only the call takes time."""
 
-OUTPUTS_PER_CELL = 16
+OUTPUTS_PER_CELL = 4
+OUTPUTS_PER_CELL_ON_GPU = 16
 """Outputs, as a multiple of the cells, from which moving weights costs more than gathering."""
 
-MANY_TERMS = 2048
-"""Entries of a window from which lax takes long to move the weights, whatever the cells are."""
-
-MOST_COLUMNS = 3 * 2**20
-"""Most entries of columns that are gathered at once."""
-
-BLOCK_COLUMNS = 2**20
-"""Entries of columns of a block of channels, where all would be more than `MOST_COLUMNS`."""
+MANY_TERMS = 1024
+"""Entries of a window from which lax is faster with padding, on a plane: see `Form.PADDED`."""
 
 MOST_SLICES = 225
 """Slices that a program may name one by one; the most that were measured with a gain."""
@@ -70,15 +67,15 @@ class Form(enum.Enum):
         ``lax.conv_general_dilated``.
     PRODUCT
         One matrix product; the windows are gathered as columns, unless they are the input itself.
-    BLOCKS
-        A sum of such products, each of some of the channels, in one loop.
+    PADDED
+        Plain lax with a pixel of padding, and the cells that read it dropped.
     SHIFTED
         A sum over the taps: the shifted input times the tap's weights, in one loop.
     """
 
     LAX = "lax"
     PRODUCT = "product"
-    BLOCKS = "blocks"
+    PADDED = "padded"
     SHIFTED = "shifted"
 
 
@@ -104,42 +101,36 @@ def on_cpu(x: tuple[int, ...], weight: tuple[int, ...], window: Window, groups: 
     if _is_small(weight, window):
         return Form.LAX
     if groups == 1:
-        if _moves_nothing(x, window):
+        if _gains_from_a_product(x, weight, window, OUTPUTS_PER_CELL):
             return Form.PRODUCT
-        terms, cells = math.prod(weight[1:]), math.prod(window.output)
-        if sum(window.kernel) <= MOST_SLICES and (terms >= MANY_TERMS or _is_wide(weight, window)):
-            return Form.PRODUCT if terms * cells <= MOST_COLUMNS else Form.BLOCKS
+        is_plane = len(window.kernel) == 2 and not any(map(any, window.padding))
+        return Form.PADDED if is_plane and math.prod(weight[1:]) >= MANY_TERMS else Form.LAX
     # not for one channel: a loop may round otherwise in another program, and lax is not slow there
-    is_depthwise = groups > 1 and weight[1] == 1
-    can_be_shifted = is_depthwise and math.prod(window.kernel) <= MOST_SLICES
-    return Form.SHIFTED if can_be_shifted else Form.LAX
+    is_depthwise = weight[1] == 1
+    gains = is_depthwise and math.prod(window.kernel) <= MOST_SLICES
+    return Form.SHIFTED if gains else Form.LAX
 
 
 def on_gpu(x: tuple[int, ...], weight: tuple[int, ...], window: Window, groups: int) -> Form:
     """Choose the form of a convolution on a GPU, see `on_cpu`."""
-    if groups > 1 or _is_small(weight, window):
+    if _is_small(weight, window) or groups > 1:
         return Form.LAX
-    gains = sum(window.kernel) <= MOST_SLICES and _is_wide(weight, window)
-    return Form.PRODUCT if _moves_nothing(x, window) or gains else Form.LAX
-
-
-def channels_of_a_block(window: Window) -> int:
-    """Count the channels that are gathered at a time; the batch does not matter here, either."""
-    return max(BLOCK_COLUMNS // math.prod((*window.kernel, *window.output)), 1)
+    gains = _gains_from_a_product(x, weight, window, OUTPUTS_PER_CELL_ON_GPU)
+    return Form.PRODUCT if gains else Form.LAX
 
 
 def _is_small(weight: tuple[int, ...], window: Window) -> bool:
     return math.prod((*window.output, *weight)) < LEAST_MULTIPLICATIONS
 
 
-def _moves_nothing(x: tuple[int, ...], window: Window) -> bool:
-    """Say whether the columns are pixels of the input: all of them, or those of each cell."""
-    return math.prod(window.kernel) == 1 or window.covers(x[2:])
-
-
-def _is_wide(weight: tuple[int, ...], window: Window) -> bool:
-    """Say whether there are many more outputs than cells."""
-    return math.prod(window.output) * OUTPUTS_PER_CELL <= weight[0]
+def _gains_from_a_product(
+    x: tuple[int, ...], weight: tuple[int, ...], window: Window, outputs_per_cell: int
+) -> bool:
+    """Say whether columns are pixels of the input as they are, or few beside the weights."""
+    if math.prod(window.kernel) == 1 or window.covers(x[2:]):
+        return True
+    is_short = sum(window.kernel) <= MOST_SLICES
+    return is_short and math.prod(window.output) * outputs_per_cell <= weight[0]
 
 
 PLATFORMS = {"cpu": on_cpu, "cuda": on_gpu}

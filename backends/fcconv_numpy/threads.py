@@ -115,8 +115,27 @@ _is_shared = ContextVar("is_shared", default=False)
 
 
 @functools.cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max(threads - 1, 1), initializer=_blas.hold_this_thread)
+def _pool(threads: int, processors: tuple[int, ...]) -> ThreadPoolExecutor:
+    """Make threads, each bound to a processor where there is one for each.
+
+    The kernel wakes a thread on the processor of the one that wakes it and, for a call of some
+    milliseconds, leaves both there. With fewer threads than processors none is bound: those of
+    another process might be bound to the same.
+    """
+    places = processors if len(processors) == threads else [None] * threads
+    return ThreadPoolExecutor(threads, initializer=_begin, initargs=(iter(places),))
+
+
+def _begin(places: Iterator[int | None]) -> None:
+    place = next(places)
+    if place is not None:
+        os.sched_setaffinity(0, {place})  # of the calling thread alone
+    _blas.hold_this_thread()
+
+
+def _processors() -> tuple[int, ...]:
+    """List the processors that the calling thread may run on, where the system tells."""
+    return tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ()
 
 
 if hasattr(os, "register_at_fork"):  # where processes can fork
@@ -144,21 +163,24 @@ def product_threads() -> int:
 
 
 def share(work: Callable[[Iterator[T]], None], items: Iterable[T], workers: int) -> None:
-    """Call `work` on several threads with one iterator, of which each takes what it can do."""
-    if workers == 1:
+    """Call `work` on several threads with one iterator, of which each takes what it can do.
+
+    The calling thread waits meanwhile. Within such work nothing is shared again: it would wait for
+    threads that are busy with what it is a part of.
+    """
+    if workers == 1 or _is_shared.get():
         work(iter(items))
         return
-    taken, others = _Locked(items), list[Future[None]]()
+    taken, begun = _Locked(items), list[Future[None]]()
     with _blas.held_to_one(), _shared():
         try:
-            pool = _pool(blas_threads())
-            for _ in range(workers - 1):
+            pool = _pool(blas_threads(), _processors())
+            for _ in range(workers):
                 # a context holds numpy.errstate, which is the caller's to say
-                others.append(pool.submit(copy_context().run, work, taken))
-            work(taken)
+                begun.append(pool.submit(copy_context().run, work, taken))
+            wait(begun, return_when="FIRST_EXCEPTION")
         finally:
             taken.stop()
-            begun = [other for other in others if not other.cancel()]
             wait(begun)
         for other in begun:
             other.result()
