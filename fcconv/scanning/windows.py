@@ -105,6 +105,7 @@ class Windows:
             parts = []
         if not parts or any(step != 1 for _, _, step in parts):
             raise ArgumentError(
-                f"box needs a slice without steps for each of {axes_in_words(len(self.size))}, got {box!r}"
+                f"box needs a slice without steps for each of {axes_in_words(len(self.size))}, "
+                f"got {box!r}"
             )
         return [(start, stop) for start, stop, _ in parts]
