@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from fcconv.scanning.scan import scan
     from fcconv.streaming.stream import Stream
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _NETWORKS = {
     "Certificate": "fcconv.certificate.report",

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from fcconv.errors import ArgumentError, OutputError
 
 T = TypeVar("T")
@@ -77,9 +79,9 @@ def as_integer(value: Any) -> int | None:
 
 
 def as_number(value: Any) -> float:
-    """Return a number of any library; NaN for all else."""
+    """Return a number of any library; NaN for all else, a truth value among it."""
     try:
-        return math.nan if isinstance(value, str | bytes) else float(value)
+        return math.nan if isinstance(value, str | bytes | bool | np.bool_) else float(value)
     except (TypeError, ValueError, OverflowError):
         return math.nan
 

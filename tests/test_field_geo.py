@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import resource
 import subprocess
@@ -499,6 +500,22 @@ def test_masks_in_pixels_are_told_from_those_on_the_ground(tmp_path: Path) -> No
     path = write_scene(tmp_path / "scene.tif")
     with pytest.raises(ImageError, match="are not longitude and latitude"):
         scanned(path, mask=tmp_path / "far.json")
+
+
+def test_masks_whose_places_are_exchanged_are_told_the_order(tmp_path: Path) -> None:
+    ring = [[100, 5], [100.1, 5], [100.1, 5.1], [100, 5]]
+    (tmp_path / "far.json").write_text(json.dumps({"type": "Polygon", "coordinates": [ring]}))
+    with pytest.raises(ImageError, match="longitude stands before latitude"):
+        scanned(write_scene(tmp_path / "scene.tif"), mask=tmp_path / "far.json")
+
+
+def test_names_of_bands_need_rasterio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_scene(tmp_path / "scene.tif")
+    monkeypatch.setitem(sys.modules, "rasterio", None)  # as if it were not installed
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(BackendError, match=r"pip install 'fcconv\[geo\]'"):
+        take(path, channels=("nir",))
+    assert take(path, channels=("4",)).channels == 1
 
 
 def test_the_command_line_goes_from_a_scene_to_the_ground(

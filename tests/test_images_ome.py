@@ -139,6 +139,15 @@ def test_transformations_of_the_whole_follow_those_of_a_level(tmp_path: Path) ->
     assert take(tmp_path / "a.zarr").coordinates == spaced((1, 1), "µm", ("y", "x"), (5, 5))
 
 
+def test_an_axis_without_a_unit_leaves_the_others_theirs(tmp_path: Path) -> None:
+    told = multiscale("zyx", (1, 0.5, 0.25), unit="micrometer")
+    del told["axes"][0]["unit"]
+    write_ome_zarr(tmp_path / "a.zarr", "0.5", STACK[0, 0], told)
+    (plane,), _ = open_images(tmp_path / "a.zarr", 2, z=0)
+    assert plane.coordinates is not None
+    assert (plane.coordinates.unit, plane.coordinates.spacing) == ("µm", (0.5, 0.25))
+
+
 @pytest.mark.parametrize(
     ("unit", "scale", "expected"),
     [

@@ -142,7 +142,7 @@ def test_only_what_was_written_so_is_replaced(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="not written as a map of scores"):
         found.write_map(target)
     assert tree(tmp_path) == before
-    with pytest.raises(OutputError, match="OME-Zarr holds no scores along 1 axes"):
+    with pytest.raises(OutputError, match="OME-Zarr holds no scores along 1 axis:"):
         make_scan(randoms(1, 3), (5,), (2,)).write_map(tmp_path / "b.ome.zarr")
 
 

@@ -60,7 +60,13 @@ def test_it_finds_the_face(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     words = ("faces.onnx", "photo.png", "--gray", "--scales", "1,0.5,0.25", "--peaks", "found.csv")
     code, printed, complaint = run(capsys, *words)
     assert (code, complaint) == (0, "")
-    for word in ("512 x 512 pixels", "163 x 163 of 25 x 25 pixels", "grey", "times 0.25", "yes"):
+    for word in (
+        "512 x 512 pixels",
+        "163 x 163 of 25 x 25 pixels",
+        "grey",
+        "at 0.25 times its size",
+        "yes",
+    ):
         assert word in printed
     assert "Written: found.csv" in printed
     rows = rows_of("found.csv")

@@ -254,6 +254,12 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "no class": (("s.npy", "--label", "cat"), "there is no class 'cat': it has score"),
     "another suffix": (("s.npy", "--peaks", "p.xml"), "p.xml needs to end in .geojson, .csv"),
     "scores replaced": (("s.npy", "--image", "h.png", "--heatmap", "h.png"), "replace h.png"),
+    "a system of no file": (("s.npy", "--crs", "file"), "--crs"),
+    "into a folder that is read": (
+        ("s.npy", "--image", "image.zarr", "--peaks", "image.zarr/c/p.csv"),
+        "lies in image.zarr, which is read",
+    ),
+    "another stride": (("s.npy", "t-0.5.npy"), "t-0.5.npy is not s.npy in another size"),
     "twice": (("s.npy", "s.npy"), "s.npy is not s.npy in another size"),
 }
 
@@ -264,8 +270,11 @@ def test_show_refuses_nonsense_in_one_line(
 ) -> None:
     words, said = REFUSED[name]
     assert app.run([*SCAN, "--out", "s.npy"]) == 0
+    other = [*SCAN[:-1], "16", "--scales", "0.5,0.4"]
+    assert app.run([*other, "--out", "t.npy"]) == 0
     np.save("small.npy", np.zeros((3, 30, 30), np.uint8))
     shutil.copy("photo.png", "h.png")
+    Path("image.zarr/c").mkdir(parents=True)
     before = tree(folder)
     capsys.readouterr()
     code, printed, complaint = run(capsys, "show", *words)

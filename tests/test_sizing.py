@@ -186,6 +186,7 @@ def test_an_array_is_read_at_microns() -> None:
         ({"level": 0.5}, ImageError, r"no level 0\.5"),
         ({"mpp": 0}, ArgumentError, r"mpp \(--mpp\) needs a positive number, got 0"),
         ({"mpp": "x"}, ArgumentError, "got 'x'"),
+        ({"mpp": True}, ArgumentError, "needs a positive number, got True"),
         ({"source_mpp": np.inf}, ArgumentError, r"source_mpp \(--source-mpp\) needs"),
         ({"level": 1, "mpp": 1}, ArgumentError, r"level \(--level\) and mpp \(--mpp\) each say"),
         ({"mpp": 1, "magnification": 1}, ArgumentError, "give one of them"),

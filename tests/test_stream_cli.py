@@ -114,6 +114,13 @@ def test_what_is_wrong_is_said_in_a_line(
     assert len(lines) == (7 if complaint.startswith("sample 45") else 0)
 
 
+def test_times_are_finite(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.run(["stream", "two.onnx", "sound.s16", "--rate", "1e-320"]) == 2
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err.count("\n")) == ("", 1)
+    assert "times in seconds would be infinite" in printed.err
+
+
 def test_another_rate_than_the_network_was_trained_at(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -133,7 +133,7 @@ def _table(found: Scan) -> Table:
     count = f"{found.scores.shape[0]} images of a batch, each " if found.lead() else ""
     rows = {
         "recording" if len(found.size) == 1 else "image": f"{count}{times(found.size)} {what}"
-        + ("" if found.scale == 1 else f", times {found.scale:g}")
+        + ("" if found.scale == 1 else f", at {found.scale:.4g} times its size")
         + _placed(found, found.size),
         f"{what} before the network": found.preparation,
         "windows": f"{cells} of {times(found.window)} {what}{_placed(found, found.window)}, "

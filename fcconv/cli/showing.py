@@ -11,6 +11,9 @@ from fcconv.remote import Place
 from fcconv.scanning.result import Scan
 from fcconv.scanning.saved import open_scan
 
+ALIKE = ("labels", "window", "stride", "windows", "activation", "preparation")
+"""What scans of one image in several sizes have in common."""
+
 
 def show_again(scores: Sequence[Place], image: Place | None, wanted: Wanted) -> int:
     """Open the scans of one image, and print and write what is asked for."""
@@ -31,7 +34,8 @@ def _check_alike(scores: Sequence[Place], scans: Sequence[Scan]) -> None:
     """Check that scans are of one image in several sizes, by one network."""
     first, *others = scans
     for path, scan in zip(scores[1:], others, strict=True):
-        if scan.labels != first.labels or scan.scale == first.scale:
+        is_alike = all(getattr(scan, name) == getattr(first, name) for name in ALIKE)
+        if not is_alike or scan.scale == first.scale:
             raise click.BadParameter(
                 f"{path} is not {scores[0]} in another size: give scans of other images one by one",
                 param_hint="SCORES",

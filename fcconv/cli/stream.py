@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,11 @@ def stream(
     for option, number in given.items():
         if number is not None and not math.isfinite(number):
             raise click.BadParameter(f"{number} is not a finite number", param_hint=option)
+    if not math.isfinite(sys.maxsize / rate):
+        raise click.BadParameter(
+            f"{rate:g} samples a second are so few that times in seconds would be infinite",
+            param_hint="--rate",
+        )
     with extra("onnx"):
         from fcconv.cli.streaming import Options, stream_and_print
     return stream_and_print(

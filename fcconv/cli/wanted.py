@@ -79,6 +79,10 @@ class Wanted:
             "--peaks": PEAK_FORMATS,
             "--map": MAP_FORMATS,
         }
+        if self.crs == "file" and self.peaks is None:
+            raise click.BadParameter(
+                "it says what the places of --peaks are in, which is left out", param_hint="--crs"
+            )
         taken: dict[Path, str] = {}
         for option, path in self.files.items():
             if path is None:
@@ -88,10 +92,18 @@ class Wanted:
                 raise click.BadParameter(
                     f"{path} is where {other} goes: take another name", param_hint=option
                 )
-            if path.resolve() in [place.resolve() for place in read if isinstance(place, Path)]:
-                raise click.BadParameter(
-                    f"it would replace {path}, which is read or takes the scores", param_hint=option
-                )
+            for place in read:
+                if isinstance(place, Path) and path.resolve() == place.resolve():
+                    raise click.BadParameter(
+                        f"it would replace {path}, which is read or takes the scores",
+                        param_hint=option,
+                    )
+                if isinstance(place, Path) and place.resolve() in path.resolve().parents:
+                    raise click.BadParameter(
+                        f"{path} lies in {place}, which is read or takes the scores: write it "
+                        f"elsewhere",
+                        param_hint=option,
+                    )
             if not suffix_of(path.name, known):
                 raise click.BadParameter(
                     f"{path} needs to end in {either(known)}", param_hint=option

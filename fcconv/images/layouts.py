@@ -26,6 +26,11 @@ def unit(rank: int) -> str:
     return "samples" if rank == 1 else "pixels"
 
 
+def axes_in_words(count: int) -> str:
+    """Count axes: 1 axis, 2 axes."""
+    return "1 axis" if count == 1 else f"{count} axes"
+
+
 def find_axes(
     name: str,
     stored: str,
@@ -211,7 +216,8 @@ def _spread(name: str, layout: str, shape: tuple[int, ...]) -> str:
         return layout
     if not is_of_letters or len(layout) != sum(length > 1 for length in shape):
         raise ImageError(
-            f"{name} has the shape {shape}, but the layout {layout!r} is of {len(layout)} axes: "
+            f"{name} has the shape {shape}, but the layout {layout!r} is of "
+            f"{axes_in_words(len(layout))}: "
             "give a letter for each"
         )
     letters = iter(layout)

@@ -42,7 +42,8 @@ def in_one_unit(
     Returns
     -------
     lengths, unit : tuple of float, str
-        None where their units differ and one is not known.
+        NaN along an axis without a unit beside axes that have one. None where units differ and one
+        is not known.
 
     Examples
     --------
@@ -50,8 +51,12 @@ def in_one_unit(
     ((2.0, 0.065), 'µm')
     >>> in_one_unit((2, 2), ("pixel", "pixel"))
     ((2.0, 2.0), 'pixel')
+    >>> in_one_unit((1, 0.5), ("", "micrometer"))
+    ((nan, 0.5), 'µm')
     """
     known = [MICRONS.get(unit, MICRONS.get(unit.lower(), math.nan)) for unit in units]
-    if not any(map(math.isnan, known)):
-        return tuple(n * micron for n, micron in zip(spacing, known, strict=True)), "µm"
-    return (tuple(map(float, spacing)), units[0]) if len(set(units)) == 1 else None
+    if len(set(units)) == 1 and math.isnan(known[0]):
+        return tuple(map(float, spacing)), units[0]
+    if any(math.isnan(micron) and unit for micron, unit in zip(known, units, strict=True)):
+        return None
+    return tuple(n * micron for n, micron in zip(spacing, known, strict=True)), "µm"

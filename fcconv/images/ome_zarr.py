@@ -16,6 +16,7 @@ from fcconv.arguments import as_number
 from fcconv.errors import FcconvError, ImageError
 from fcconv.images.axis_names import letter_of
 from fcconv.images.coordinates import Coordinates, spaced
+from fcconv.images.layouts import axes_in_words
 from fcconv.images.lengths import in_one_unit
 from fcconv.images.stored import Stored, check_chunk, check_series, listed
 from fcconv.remote import Place
@@ -145,8 +146,8 @@ def _stored(path: Place, picture: Picture) -> Stored:
     for level in levels:
         if len(level.shape) != len(axes):
             raise ImageError(
-                f"{path} says that it has {len(axes)} axes, but its array {level.path} has the "
-                f"shape {level.shape}: {BY_HAND.format(path / level.path)}"
+                f"{path} says that it has {axes_in_words(len(axes))}, but its array "
+                f"{level.path} has the shape {level.shape}: {BY_HAND.format(path / level.path)}"
             )
         check_chunk(path, level)
     for level, finer in zip(levels[1:], levels, strict=False):

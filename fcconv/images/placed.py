@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,8 +51,22 @@ def open_placed_jp2(path: Path, reading: Reading) -> Stored:
 
 
 def _is_for_rasterio(reading: Reading) -> bool:
-    """Say whether rasterio is there, and not asked for one of several pictures."""
-    return "series" not in reading and importlib.util.find_spec("rasterio") is not None
+    """Say whether rasterio is there, and not asked for one of several pictures.
+
+    Raises
+    ------
+    BackendError
+        If it is not there, and bands are asked for by names, which no other reader knows.
+    """
+    if "series" in reading:
+        return False
+    if importlib.util.find_spec("rasterio") is None:
+        asked = reading.get("channels")
+        names = asked if isinstance(asked, Sequence) else ()
+        if any(isinstance(name, str) and not name.isdecimal() for name in names):
+            needed("rasterio", "geo")
+        return False
+    return True
 
 
 def _lies_on_ground(path: Path) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, Unpack
 from fcconv.arguments import as_integer, as_number
 from fcconv.errors import ArgumentError, ImageError, UnsupportedError
 from fcconv.images.image import Image
+from fcconv.images.layouts import axes_in_words
 from fcconv.images.lengths import MICRONS
 from fcconv.images.opening import open_images
 from fcconv.images.reading import Reading
@@ -59,8 +60,8 @@ def sized(image: Image) -> Image | Resized:
         return image
     if len(image.size) != 2:
         raise UnsupportedError(
-            f"{image.name} has {len(image.size)} axes, and {_option(told[0])} is of images with "
-            f"two: leave it out"
+            f"{image.name} has {axes_in_words(len(image.size))}, and {_option(told[0])} is of "
+            f"images with two: leave it out"
         )
     for name in told:
         if name != "level" and not 0 < as_number(asked[name]) < math.inf:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fcconv.arguments import as_path, check_type, either
 from fcconv.errors import OutputError
+from fcconv.images.layouts import axes_in_words
 from fcconv.images.libraries import needed
 from fcconv.report.files import Owns, suffix_of, whole_at
 from fcconv.report.map_geotiff import write_geotiff
@@ -87,7 +88,8 @@ def map_format(name: str, rank: int) -> MapFormat:
     if rank not in found.ranks:
         others = [suffix for suffix, other in MAP_FORMATS.items() if rank in other.ranks]
         raise OutputError(
-            f"{found.title} holds no scores along {rank} axes: write them to {either(others)}"
+            f"{found.title} holds no scores along {axes_in_words(rank)}: write them "
+            f"to {either(others)}"
         )
     if found.library is not None:
         needed(*found.library)

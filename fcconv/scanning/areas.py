@@ -11,6 +11,7 @@ import numpy as np
 
 from fcconv.errors import ImageError, UnsupportedError
 from fcconv.images.image import Image
+from fcconv.images.layouts import axes_in_words
 from fcconv.images.libraries import needed
 from fcconv.images.missing import Mask
 from fcconv.images.opening import open_images
@@ -109,7 +110,7 @@ def open_area(mask: Any, image: Image) -> Area:
     if len(image.size) != 2:
         raise UnsupportedError(
             f"mask (--mask) lies over the two axes of a picture, {image.name} has "
-            f"{len(image.size)}: leave it out; region (--region) takes any axes"
+            f"{axes_in_words(len(image.size))}: leave it out; region (--region) takes any axes"
         )
     if isinstance(mask, str) and mask == TISSUE:
         return find_tissue(image)

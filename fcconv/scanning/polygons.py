@@ -139,11 +139,16 @@ def _from_ground(found: Shapes, system: str, placed: Coordinates) -> Shapes:
         if not (-360 <= left <= right <= 360 and -90 <= bottom <= top <= 90):
             raise ImageError(
                 f"places from {left:g}, {bottom:g} to {right:g}, {top:g} are not longitude and "
-                f"latitude, but the image lies on the ground: give them so, or name their system "
-                f"in a member crs"
+                f"latitude, in this order, but the image lies on the ground: give them so, or name "
+                f"their system in a member crs"
             )
         found = shapely.segmentize(found, SIDE_DEGREES)
-    return shapely.transform(found, lambda xy: in_pixels(moved(xy, system, placed.crs), placed))
+    try:
+        return shapely.transform(found, lambda xy: in_pixels(moved(xy, system, placed.crs), placed))
+    except ImageError as error:
+        raise error.about(
+            "its places lie far from the image (longitude stands before latitude in GeoJSON)"
+        ) from None
 
 
 def _geometries(told: Any) -> Iterator[Any]:

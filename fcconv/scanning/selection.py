@@ -12,6 +12,7 @@ import numpy as np
 from fcconv.arguments import as_integer
 from fcconv.errors import ArgumentError, ImageError
 from fcconv.images.blocks import blocks
+from fcconv.images.layouts import axes_in_words
 from fcconv.images.missing import Mask
 from fcconv.images.padded import Opened
 from fcconv.scanning.areas import Area, open_area
@@ -167,7 +168,7 @@ def make_selection(
 
 def _checked(region: Any, size: Sequence[int]) -> tuple[tuple[int, int], ...]:
     """Return where a region begins and ends along each axis."""
-    needs = f"region (--region) needs a slice of pixels for each of {len(size)} axes"
+    needs = f"region (--region) needs a slice of pixels for each of {axes_in_words(len(size))}"
     try:
         parts = [(part.start, part.stop, part.step) for part in region]
     except (TypeError, AttributeError):

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from fcconv.arguments import as_integer
 from fcconv.errors import ArgumentError
+from fcconv.images.layouts import axes_in_words
 
 WINDOWS = ("shared", "exact", "crops")
 """How windows are scored: in one pass that they share, in one that gives each the score of its
@@ -104,6 +105,7 @@ class Windows:
             parts = []
         if not parts or any(step != 1 for _, _, step in parts):
             raise ArgumentError(
-                f"box needs a slice without steps for each of {len(self.size)} axes, got {box!r}"
+                f"box needs a slice without steps for each of {axes_in_words(len(self.size))}, "
+                f"got {box!r}"
             )
         return [(start, stop) for start, stop, _ in parts]
