@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,12 +18,11 @@ from onnx import helper, numpy_helper
 from PIL import Image
 
 from ome_files import multiscale, write_ome_zarr
+from pages import ROOT, SITE, sections
 from recordings import loud_for_a_moment, loudness
 from scan_cases import small_network
 from slide_files import write_svs
 from small_streams import recording, whole_numbers
-
-ROOT = Path(__file__).parents[1]
 
 UTM = (1, 1, 0, 3, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, 32633)
 """Keys of GeoTIFF: a projected system, pixels are areas, EPSG:32633."""
@@ -42,6 +42,7 @@ def write_files(folder: Path) -> None:
     Image.fromarray(photo).save(folder / "photo.png")
     tifffile.imwrite(folder / "slide.tif", photo[..., 1])
     Image.fromarray(photo[..., 1]).save(folder / "photo-gray.png")
+    write_example(folder)
     write_volume(folder)
     write_pages(folder, photo)
     write_slide(folder)
@@ -51,6 +52,13 @@ def write_files(folder: Path) -> None:
     soundfile.write(folder / "hall.flac", loud_for_a_moment(44_100, 2), 44_100)
     onnx.save(whole_numbers(window=64), folder / "sound.onnx")
     recording(1000)[0].T.astype("<i2").tofile(folder / "sound.raw")
+
+
+def write_example(folder: Path) -> None:
+    """Write the patches and the picture of the first steps, as their page says."""
+    [example] = (s for s in sections(SITE / "export.md") if s.title == "The example")
+    with contextlib.chdir(folder):
+        example.run_python(str)
 
 
 def resized(picture: np.ndarray, side: int) -> np.ndarray:
@@ -101,7 +109,7 @@ def write_cells(folder: Path) -> None:
     onnx.save(spots((1,), 2.5, 0.15), folder / "nuclei.onnx")
     draw = np.random.default_rng(0)
     stack = draw.integers(10, 30, (2, 2, 3, 120, 180)).astype(float)
-    for row, column in draw.uniform((10, 10), (110, 170), (25, 2)):
+    for row, column in draw.uniform((10, 10), (110, 170), (16, 2)):
         place = np.hypot(*np.ogrid[-row : 119.5 - row, -column : 179.5 - column])
         stack[:, 1] += np.array([60, 170, 110])[:, None, None] * np.exp(-((place / 7) ** 4))
     placed = multiscale("tczyx", (1, 1, 2, 0.25, 0.25), (0, 0, 10, 20, 30))

@@ -35,7 +35,7 @@ def draw(section: Section) -> None:
         for name in section.drawn_by("python", "sh"):
             with Image.open(Path(folder) / f"{name}.png") as picture:
                 small = picture.convert("RGB")
-            small.save(SITE / f"pictures/{name}.webp", quality=60, method=6)
+            small.save(SITE / f"pictures/{name}.webp", quality=30, method=6)
 
 
 def taken(said: io.StringIO) -> str:
