@@ -136,7 +136,8 @@ class Certificate:
             yield "first differs at", self.difference
         yield "native size", "proved equal" if self.native_exact else "NOT EQUAL"
         if self.form == "sliding":
-            yield "every window", "proved equal" if self.exact else "not equal"
+            unlike = "not proved" if self.unproved else "not equal"
+            yield "every window", "proved equal" if self.exact else unlike
             yield "windows compared", f"{self.equal} of {self.windows} equal"
         if self.holds:
             yield "a wrong one passes", f"with probability below {self.false_pass_probability:.1e}"
