@@ -130,7 +130,25 @@ class Sliding(Rewritten):
         return self.model if self.patch is None else self.patch
 
     def compiled(self, engine: compiling.Engine, *, patch: bool = False) -> Compiled:
-        """Return the network, or what scores its crops, on an engine; compiled once for each."""
+        """Return the network, or what scores its crops, on an engine; compiled once for each.
+
+        Parameters
+        ----------
+        engine : Engine
+            What computes.
+        patch : bool
+            Whether what scores windows that are cut out is wanted.
+
+        Returns
+        -------
+        Compiled
+            The network, as a callable on arrays.
+
+        Raises
+        ------
+        BackendError
+            If the engine is not installed.
+        """
         model = self.cropping if patch else self.model
         key = engine, model is self.patch
         if key not in self._engines:
