@@ -9,8 +9,8 @@ convolution over an input whose pixels were moved into channels. What there is:
 - Images: `scan` scores all windows of an image of any size, prepared by a `Preparation`; what it
   returns, a `Scan`, finds peaks and writes pictures, pages and maps. `open_scan` opens one again.
 - JAX functions: `slide` applies one to every window, `shard` does so on several devices.
-- Arrays: `dense`, `conv`, `conv1x1`, `im2col`, `max_pool`, `avg_pool`, and weights from one form to
-  another by `dense_to_conv`, `dense_to_conv1x1` and `conv_to_dense`; `backends` lists what computes.
+- Arrays: `dense`, `conv`, `conv1x1`, `im2col`, `max_pool`, `avg_pool`, and weights from one form
+  to another by `dense_to_conv`, `dense_to_conv1x1`, `conv_to_dense`; `backends` lists what computes.
 - Recordings that come in: `Sliding.stream`.
 - `fcconv.rounding` bounds rounding errors, and every error is an `FcconvError`.
 

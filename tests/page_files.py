@@ -73,11 +73,8 @@ def spots(colours: Sequence[float], radius: float, least: float) -> onnx.ModelPr
     It averages colours in squares of 3 pixels, takes the mean of those within a radius of the
     window's centre, in squares, less that of the others, and compares it with a number.
     """
-    place = np.hypot(*np.ogrid[-3.5:4:1, -3.5:4:1])
-    inside = place <= radius
-    weight = np.where(inside, 1 / inside.sum(), -1 / (~inside).sum()) if (~inside).any() else None
-    if weight is None:
-        weight = np.full((8, 8), 1 / 64)
+    inside = np.hypot(*np.ogrid[-3.5:4:1, -3.5:4:1]) <= radius
+    weight = inside / inside.sum() - ~inside / max((~inside).sum(), 1)
     kernel = np.repeat(np.repeat(np.reshape(colours, (1, -1, 1, 1)) / 9, 3, 2), 3, 3)
     arrays = {"kernel": kernel, "weight": 30 * weight.reshape(1, 64), "bias": [-30 * least]}
     nodes = [

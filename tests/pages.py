@@ -26,7 +26,7 @@ COMMANDS = {"inspect", "convert", "verify", "scan", "show", "stream"}
 
 PEERS = {
     *("distributed", "equinox", "flax", "joblib", "keras", "optax"),
-    *("rasterio", "ray", "sklearn", "soxr", "torch"),
+    *("rasterio", "ray", "skl2onnx", "sklearn", "soxr", "torch"),
 }
 """Snippets that import these run where the extras `peers` and `fields` are, as in .ci/run."""
 
@@ -64,7 +64,7 @@ class Section:
         return {name for name in imported & PEERS if importlib.util.find_spec(name) is None}
 
     def run_python(self, printed: Callable[[], str]) -> None:
-        """Run its Python in the current folder; what it printed since the last call must be said."""
+        """Run its Python in the current folder; it must print what it says, taken block by block."""
         names: dict[str, Any] = {"__name__": "__main__"}
         for block in self.of("python", "pycon"):
             if block.language == "pycon":

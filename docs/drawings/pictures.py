@@ -1,7 +1,7 @@
 """Draw the pictures of scans that pages show, by the pages' own snippets.
 
-``python docs/drawings/pictures.py [NAME ...]`` at the root of a checkout, with the extras ``fields``
-and ``peers``; of all pages, or the named pictures alone.
+``python docs/drawings/pictures.py [NAME ...]``, with the extras ``fields`` and ``peers``, draws those
+of all pages, or the named ones alone.
 """
 
 from __future__ import annotations

@@ -173,7 +173,7 @@ class Scan(Windows):
 
     @property
     def unpadded(self) -> tuple[int, ...]:
-        """Cells along each axis, from the first on, whose windows hold the image's own pixels only."""
+        """Cells along each axis, from the first on, whose windows hold pixels of the image only."""
         added = self.padding or (0,) * len(self.size)
         axes = zip(self.size, added, self.window, self.stride, strict=True)
         return tuple(max((n - new - k) // s + 1, 0) for n, new, k, s in axes)

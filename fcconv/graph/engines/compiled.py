@@ -87,7 +87,7 @@ class Compiled(Protocol):
         Parameters
         ----------
         *inputs : array
-            One array per input, of the shape and dtype that the network declares; the batch is free.
+            One array per input, of the shape and dtype that it declares; the batch is free.
 
         Returns
         -------
