@@ -10,7 +10,7 @@ convolution over an input whose pixels were moved into channels. What there is:
   returns, a `Scan`, finds peaks and writes pictures, pages and maps. `open_scan` opens one again.
 - JAX functions: `slide` applies one to every window, `shard` does so on several devices.
 - Arrays: `dense`, `conv`, `conv1x1`, `im2col`, `max_pool`, `avg_pool`, and weights from one form
-  to another by `dense_to_conv`, `dense_to_conv1x1`, `conv_to_dense`; `backends` lists what computes.
+  to another by `dense_to_conv`, `dense_to_conv1x1`, `conv_to_dense`; `backends` says what is there.
 - Recordings that come in: `Sliding.stream`.
 - `fcconv.rounding` bounds rounding errors, and every error is an `FcconvError`.
 

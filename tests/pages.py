@@ -64,7 +64,7 @@ class Section:
         return {name for name in imported & PEERS if importlib.util.find_spec(name) is None}
 
     def run_python(self, printed: Callable[[], str]) -> None:
-        """Run its Python in the current folder; it must print what it says, taken block by block."""
+        """Run its Python in the current folder; each block must print what it says."""
         names: dict[str, Any] = {"__name__": "__main__"}
         for block in self.of("python", "pycon"):
             if block.language == "pycon":
