@@ -1,6 +1,6 @@
 """Draw the pictures of scans that pages show, by the pages' own snippets.
 
-``python docs/drawings/pictures.py [NAME ...]`` draws those of all pages, or the named ones; it needs
+``python docs/drawings/pictures.py [NAME ...]`` draws those of all pages, or the named ones, and needs
 the extras ``fields`` and ``peers``.
 """
 
