@@ -1,7 +1,7 @@
 """Draw the pictures of scans that pages show, by the pages' own snippets.
 
-``python docs/drawings/pictures.py [NAME ...]`` draws those of all pages, or the named ones, and needs
-the extras ``fields`` and ``peers``.
+``python docs/drawings/pictures.py [NAME ...]`` draws those of all pages, or the named ones. It
+needs the extras ``fields`` and ``peers``.
 """
 
 from __future__ import annotations
