@@ -113,6 +113,18 @@ class Scan(Windows):
     >>> found = fcconv.scan(load_faces(), np.zeros((1, 28, 31), np.float32), engine="numpy")
     >>> found.scores.shape, found.cells, found.box(1, 2), found.remainder
     ((1, 2, 3), (2, 3), (slice(3, 28, None), slice(6, 31, None)), (0, 0))
+
+    What is looked at, or goes on to other programs:
+
+    >>> import os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     peaks = found.peaks("score", threshold=-99)
+    ...     found.write_heatmap(f"{folder}/heat.png", peaks=peaks)
+    ...     found.write_page(f"{folder}/page.html", peaks=peaks)
+    ...     found.write_peaks(f"{folder}/peaks.geojson", peaks)
+    ...     found.write_map(f"{folder}/scores.csv")
+    ...     sorted(os.listdir(folder))
+    ['heat.png', 'page.html', 'peaks.geojson', 'scores.csv']
     """
 
     outputs: Mapping[str, Any]
