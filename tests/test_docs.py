@@ -81,6 +81,13 @@ def test_commands_run(section: Section, folder: Path) -> None:
         assert_shown(name, folder)
 
 
+def test_pictures_are_drawn_where_they_are_shown() -> None:
+    kept = {picture.stem for picture in (SITE / "pictures").iterdir()}
+    assert kept == {name for section in SECTIONS for name in section.pictures}
+    for section in SECTIONS:
+        assert set(section.pictures) == set(section.drawn_by("python", "sh")), section
+
+
 def assert_shown(name: str, folder: Path) -> None:
     """Compare a picture of a page with what its snippets wrote, as from a few steps away."""
     shown, made = from_afar(SITE / f"pictures/{name}.webp"), from_afar(folder / f"{name}.png")
