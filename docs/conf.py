@@ -36,6 +36,9 @@ autodoc_typehints = "none"  # docstrings say them in words
 html_theme = "furo"
 html_title = "fcconv"
 html_extra_path = ["interactive"]
+html_static_path = ["style"]
+html_css_files = ["site.css"]
+html_show_copyright = False
 
 
 def escape_stars(*event: Any) -> None:

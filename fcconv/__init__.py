@@ -1,7 +1,30 @@
-"""Dense layers as convolutions: three forms of one layer, proved equal.
+"""Turn a trained patch classifier into a network that scores every window of an image in one pass.
 
 A dense layer equals a convolution whose kernel covers its whole input, and equals a 1x1
-convolution over an input whose pixels were moved into channels.
+convolution over an input whose pixels were moved into channels. What there is:
+
+- Networks: `convolutionize` makes one slide, `certify` proves it, `compile` computes it,
+  `pointwise` only changes its dense layers, `from_jax` makes one of a JAX function, and
+  `patch_of` brings tuned weights home.
+- Images: `scan` scores all windows of an image of any size, prepared by a `Preparation`; what it
+  returns, a `Scan`, finds peaks and writes pictures, pages and maps. `open_scan` opens one again.
+- JAX functions: `slide` applies one to every window, `shard` does so on several devices.
+- Arrays: `dense`, `conv`, `conv1x1`, `im2col`, `max_pool`, `avg_pool`, and weights from one form
+  to another by `dense_to_conv`, `dense_to_conv1x1`, `conv_to_dense`; `backends` says what is there.
+- Recordings that come in: `Sliding.stream`.
+- `fcconv.rounding` bounds rounding errors, and every error is an `FcconvError`.
+
+First steps:
+
+>>> import numpy as np
+>>> import fcconv
+>>> from fcconv.demo.network import load_faces  # stands for your network, a path to an ONNX file
+>>> sliding = fcconv.convolutionize(load_faces())
+>>> fcconv.certify(load_faces(), sliding).holds
+True
+>>> found = fcconv.scan(sliding, np.zeros((1, 100, 200), np.float32))
+>>> found.scores.shape  # classes, and windows along each axis
+(1, 26, 59)
 """
 
 from __future__ import annotations

@@ -14,6 +14,16 @@ class FcconvError(Exception):
         The node of the network that it is about, if it is about one.
     reason : str
         Its message without what it is said to be about.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fcconv
+    >>> try:
+    ...     fcconv.dense(np.ones(3), np.ones((2, 4)))
+    ... except fcconv.FcconvError as error:
+    ...     print(type(error).__name__, isinstance(error, ValueError), error.reason)
+    ShapeError True x has 3 features in its last axis, but weight reads 4
     """
 
     node: str | None = None

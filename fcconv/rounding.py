@@ -124,7 +124,15 @@ def dot_bound(magnitude: npt.ArrayLike, terms: int, dtype: npt.DTypeLike) -> npt
 
 
 class Range(NamedTuple):
-    """The unit roundoff of a floating point type, its smallest normal and its largest number."""
+    """What a floating point type can hold.
+
+    Attributes
+    ----------
+    unit : float
+        The unit roundoff: half the distance from 1 to the next larger number.
+    smallest, largest : float
+        Its smallest normal and its largest number.
+    """
 
     unit: float
     smallest: float
@@ -134,10 +142,25 @@ class Range(NamedTuple):
 def unit_and_range(dtype: npt.DTypeLike) -> Range:
     """Look up what rounds and what overflows; finfo does not know bfloat16.
 
+    Parameters
+    ----------
+    dtype : data type
+        float16, bfloat16, float32 or float64.
+
+    Returns
+    -------
+    Range
+        Its unit roundoff, its smallest normal and its largest number.
+
     Raises
     ------
     DtypeError
         If the dtype is not real floating point.
+
+    Examples
+    --------
+    >>> unit_and_range("float16")
+    Range(unit=0.00048828125, smallest=6.103515625e-05, largest=65504.0)
     """
     try:
         known: np.dtype[Any] = np.dtype(dtype)

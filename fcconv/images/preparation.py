@@ -113,6 +113,12 @@ class Preparation:
         ------
         ImageError
             If pixels are NaN or infinite, or become so.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> Preparation(gray=True).prepared(np.full((3, 1, 2), 255, np.uint8), np.float32)
+        array([[[1., 1.]]], dtype=float32)
         """
         wide = np.dtype(np.float64 if np.dtype(dtype) == np.float64 else np.float32)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -139,10 +145,20 @@ class Preparation:
         nodata : float, optional
             The number that the image uses for pixels without a value.
 
+        Returns
+        -------
+        Preparation
+            With a number for `scale`.
+
         Raises
         ------
         ImageError
             If it calls for none.
+
+        Examples
+        --------
+        >>> print(Preparation().resolved("uint16", bits=12), "|", Preparation().resolved("float32"))
+        times 1/4095 | as they are
         """
         kept = nodata if self.nodata is None else self.nodata
         if self.scale is not None:
@@ -161,10 +177,25 @@ class Preparation:
     def channels(self, given: int) -> int:
         """Return the channels that come out of those of an image.
 
+        Parameters
+        ----------
+        given : int
+            Channels of the image.
+
+        Returns
+        -------
+        int
+            Channels that the network gets.
+
         Raises
         ------
         ImageError
             If the image has other channels than the preparation is for.
+
+        Examples
+        --------
+        >>> Preparation(gray=True).channels(3), Preparation(rgb=True).channels(1)
+        (1, 3)
         """
         if self.gray and given != 3:
             raise ImageError(f"gray needs 3 channels, red, green and blue, got {given}")

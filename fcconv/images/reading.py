@@ -56,6 +56,15 @@ class Reading(TypedDict, total=False):
         results are in samples of this rate; by default the file's own.
     mono : bool
         Whether the mean of the channels of sound is taken.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fcconv
+    >>> from fcconv.demo.network import load_faces
+    >>> reading: fcconv.Reading = {"layout": "HWC", "channels": [2]}
+    >>> fcconv.scan(load_faces(), np.zeros((28, 31, 3), np.float32), engine="numpy", **reading).size
+    (28, 31)
     """
 
     layout: str | None

@@ -77,6 +77,19 @@ def write_heatmap(
         If the overview has another number of axes.
     OutputError
         If it can't be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> import fcconv
+    >>> from fcconv.demo.network import load_faces
+    >>> found = fcconv.scan(load_faces(), np.zeros((1, 28, 31), np.float32), engine="numpy")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_heatmap(f"{folder}/heat.png", found, found.overview())
+    ...     Path(f"{folder}/heat.png").read_bytes()[1:4]
+    b'PNG'
     """
     content, figure = io.BytesIO(), draw(scan, overview, labels, peaks)
     layout = figure.get_layout_engine()

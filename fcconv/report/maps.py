@@ -65,6 +65,19 @@ def write_map(path: str | os.PathLike[str], scan: Scan) -> None:
         that was not written so.
     BackendError
         If a library is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> import fcconv
+    >>> from fcconv.demo.network import load_faces
+    >>> found = fcconv.scan(load_faces(), np.zeros((1, 28, 31), np.float32), engine="numpy")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_map(f"{folder}/scores.csv", found)
+    ...     print(Path(f"{folder}/scores.csv").read_text(encoding="utf-8").splitlines()[0])
+    left,top,width,height,score
     """
     target, rank = as_path(path, "path"), len(check_type(scan, Scan, "scan").size)
     found = map_format(target.name, rank)

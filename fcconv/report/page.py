@@ -72,6 +72,19 @@ def write_page(
         If the scan is of a volume, or the overview has another number of axes.
     OutputError
         If it can't be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> import fcconv
+    >>> from fcconv.demo.network import load_faces
+    >>> found = fcconv.scan(load_faces(), np.zeros((1, 28, 31), np.float32), engine="numpy")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_page(f"{folder}/page.html", found, found.overview(), None, found.layers)
+    ...     Path(f"{folder}/page.html").read_text(encoding="utf-8")[:15]
+    '<!DOCTYPE html>'
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 

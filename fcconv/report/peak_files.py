@@ -87,6 +87,19 @@ def write_peaks(
         If `crs` is something else.
     BackendError
         If a library is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> import fcconv
+    >>> from fcconv.demo.network import load_faces
+    >>> found = fcconv.scan(load_faces(), np.zeros((1, 28, 31), np.float32), engine="numpy")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_peaks(f"{folder}/peaks.csv", found.peaks(0, threshold=-99), rank=2)
+    ...     print(Path(f"{folder}/peaks.csv").read_text(encoding="utf-8").splitlines()[0])
+    label,score,left,top,width,height
     """
     target, listed = as_path(path, "path"), check_sequence(peaks, Peak, "peaks")
     if rank not in COLUMNS:

@@ -104,6 +104,27 @@ class Scan(Windows):
         Scores some windows again, each cut out.
     activation : {"softmax", "sigmoid"} or None
         What made probabilities of the scores of the first output; None if nothing did.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fcconv
+    >>> from fcconv.demo.network import load_faces
+    >>> found = fcconv.scan(load_faces(), np.zeros((1, 28, 31), np.float32), engine="numpy")
+    >>> found.scores.shape, found.cells, found.box(1, 2), found.remainder
+    ((1, 2, 3), (2, 3), (slice(3, 28, None), slice(6, 31, None)), (0, 0))
+
+    What is looked at, or goes on to other programs:
+
+    >>> import os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     peaks = found.peaks("score", threshold=-99)
+    ...     found.write_heatmap(f"{folder}/heat.png", peaks=peaks)
+    ...     found.write_page(f"{folder}/page.html", peaks=peaks)
+    ...     found.write_peaks(f"{folder}/peaks.geojson", peaks)
+    ...     found.write_map(f"{folder}/scores.csv")
+    ...     sorted(os.listdir(folder))
+    ['heat.png', 'page.html', 'peaks.geojson', 'scores.csv']
     """
 
     outputs: Mapping[str, Any]
@@ -299,6 +320,15 @@ class Scan(Windows):
             If there is no such image, or `most` is not an integer from 1 on.
         ImageError
             If it can no longer be read.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fcconv
+        >>> from fcconv.demo.network import load_faces
+        >>> found = fcconv.scan(load_faces(), np.zeros((1, 60, 90), np.float32), engine="numpy")
+        >>> found.overview(30).shape  # every third pixel
+        (1, 20, 30)
         """
         number = as_integer(image)
         pixels = as_integer(self._most_pixels if most is None else most)
@@ -310,6 +340,16 @@ class Scan(Windows):
 
     def of_image(self, number: int) -> Scan:
         """Return one image of a batch as a scan of its own, of which no score is copied.
+
+        Parameters
+        ----------
+        number : int
+            Which image, from 0 on.
+
+        Returns
+        -------
+        Scan
+            Its scores have no axis for the batch.
 
         Raises
         ------
@@ -338,7 +378,22 @@ class Scan(Windows):
         labels: Sequence[str] | None = None,
         peaks: Sequence[Peak] = (),
     ) -> None:
-        """Write the scores over the image, a PNG; see :func:`fcconv.report.write_heatmap`."""
+        """Write the scores over the image, a PNG.
+
+        Parameters
+        ----------
+        path : path
+            Where it goes.
+        labels : sequence of str, optional
+            Names of the classes to draw; all by default.
+        peaks : sequence of Peak, optional
+            Windows to outline.
+
+        Raises
+        ------
+        ArgumentError, ShapeError, OutputError
+            See :func:`fcconv.report.write_heatmap`, which has more on what is drawn.
+        """
         from fcconv.report.heatmap import write_heatmap
 
         write_heatmap(path, self, self.overview(), labels, peaks)
@@ -350,7 +405,22 @@ class Scan(Windows):
         certificate: Certificate | None = None,
         peaks: Sequence[Peak] = (),
     ) -> None:
-        """Write a page to look into the scores, HTML; see :func:`fcconv.report.write_page`."""
+        """Write a page to look into the scores, one file of HTML.
+
+        Parameters
+        ----------
+        path : path
+            Where it goes.
+        certificate : Certificate, optional
+            What is proved of the network.
+        peaks : sequence of Peak, optional
+            Windows to outline and to list.
+
+        Raises
+        ------
+        ArgumentError, ShapeError, OutputError
+            See :func:`fcconv.report.write_page`, which has more on what is shown.
+        """
         from fcconv.report.page import write_page
 
         write_page(path, self, self.overview(), certificate, self.layers, peaks)
@@ -358,13 +428,39 @@ class Scan(Windows):
     def write_peaks(
         self, path: str | os.PathLike[str], peaks: Sequence[Peak], *, crs: str = "lonlat"
     ) -> None:
-        """Write peaks, GeoJSON, CSV and others; see :func:`fcconv.report.write_peaks`."""
+        """Write peaks, GeoJSON, CSV and others, where in the world they lie.
+
+        Parameters
+        ----------
+        path : path
+            Its suffix says in which format.
+        peaks : sequence of Peak
+            In the order to write them.
+        crs : {"lonlat", "file"}
+            What GeoJSON on the ground is in: longitude and latitude, or the system of the image.
+
+        Raises
+        ------
+        OutputError, ArgumentError, BackendError
+            See :func:`fcconv.report.write_peaks`, which has the formats.
+        """
         from fcconv.report.peak_files import write_peaks
 
         write_peaks(path, peaks, len(self.size), self.coordinates, crs=crs, scan=self)
 
     def write_map(self, path: str | os.PathLike[str]) -> None:
-        """Write the scores for other programs; see :func:`fcconv.report.write_map`."""
+        """Write the scores of all windows for other programs, where in the world they lie.
+
+        Parameters
+        ----------
+        path : path
+            Its suffix says in which format.
+
+        Raises
+        ------
+        OutputError, BackendError
+            See :func:`fcconv.report.write_map`, which has the formats.
+        """
         from fcconv.report.maps import write_map
 
         write_map(path, self)
@@ -381,12 +477,33 @@ class Scan(Windows):
         -------
         Coordinates
             In the same unit; :attr:`map_coordinates` are these of what the image's file says.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fcconv
+        >>> from fcconv.demo.network import load_faces
+        >>> from fcconv.images.coordinates import spaced
+        >>> found = fcconv.scan(load_faces(), np.zeros((1, 28, 31), np.float32), engine="numpy")
+        >>> pixels = spaced((0.5, 0.5), "µm", ("y", "x"))
+        >>> found.of_cells(pixels).at((0.5, 0.5))  # the first window's centre, in pixels 12.5
+        (6.25, 6.25)
         """
         first = [(k - s) / 2 / self.scale for k, s in zip(self.window, self.stride, strict=True)]
         return picture.of_steps([s / self.scale for s in self.stride], first)
 
     def lead(self, image: int = 0) -> tuple[int, ...]:
         """Return what `scores` are indexed by before their channel: the image of a batch, if any.
+
+        Parameters
+        ----------
+        image : int
+            Which image of a batch.
+
+        Returns
+        -------
+        tuple of int
+            ``scores[*scan.lead(image)]`` has the shape (K, *cells). Empty where there is no batch.
 
         Raises
         ------

@@ -154,6 +154,16 @@ class Stream:
             If the chunk is no such multiple, or of another shape than the samples.
         DtypeError
             If it has another dtype than the network's input.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fcconv
+        >>> from fcconv.demo.network import load_faces
+        >>> stream = fcconv.convolutionize(load_faces()).stream(axis=2)
+        >>> scores, state = stream.step(stream.state0, np.zeros((1, 1, 30, 25), np.float32))
+        >>> scores.shape, stream.warmup  # of 10 cells, 2 are scores
+        ((1, 1, 10, 1), 8)
         """
         outputs, after = self._step(state, chunk)
         return _one_or_all(outputs), after
@@ -216,6 +226,17 @@ class Stream:
             If they have another dtype.
         BackendError
             If they are not an array of a known library.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fcconv
+        >>> from fcconv.demo.network import load_faces
+        >>> stream = fcconv.convolutionize(load_faces()).stream(axis=2)
+        >>> [stream.push(np.zeros((1, 1, n, 25), np.float32)).shape[2] for n in (24, 3, 1)]
+        [0, 1, 0]
+        >>> stream.next_start, stream.flush().shape[2]  # no window waits for the rest of its chunk
+        (3, 1)
         """
         check_inputs([self._declared], [samples])
         if samples.shape[0] != 1:
@@ -240,6 +261,16 @@ class Stream:
         -------
         array or tuple of array
             Their cells, for each output. What is pushed next is another recording.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fcconv
+        >>> from fcconv.demo.network import load_faces
+        >>> stream = fcconv.convolutionize(load_faces()).stream(axis=2, chunk=30)
+        >>> rows = np.zeros((1, 1, 28, 25), np.float32)
+        >>> stream.push(rows).shape, stream.flush().shape  # 28 rows make no whole chunk
+        ((1, 1, 0, 1), (1, 1, 2, 1))
         """
         known = (self.samples - self._begun - self.written.seen) // self.stride + 1
         count = max(known - max(self._cells - self.warmup, 0), 0)
@@ -274,6 +305,17 @@ class Stream:
         ------
         ArgumentError
             If it is not a number of samples.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fcconv
+        >>> from fcconv.demo.network import load_faces
+        >>> stream = fcconv.convolutionize(load_faces()).stream(axis=2)
+        >>> _ = stream.push(np.zeros((1, 1, 40, 25), np.float32))
+        >>> stream.reset(missing=100)
+        >>> stream.next_start
+        140
         """
         self.samples += integer(missing, "missing", 0)
         self._state = self._waiting = None
@@ -317,6 +359,18 @@ class Stream:
             If the rate is not a number above 0.
         OutputError
             If it can't be written.
+
+        Examples
+        --------
+        >>> import json, tempfile
+        >>> import onnx
+        >>> import fcconv
+        >>> from fcconv.demo.network import load_faces
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     fcconv.convolutionize(load_faces()).stream(axis=2).save(f"{folder}/stream.onnx")
+        ...     [told] = onnx.load(f"{folder}/stream.onnx").metadata_props
+        >>> json.loads(told.value)["chunk_multiple_of"]
+        3
         """
         if rate is not None and not 0 < as_number(rate) < math.inf:
             raise ArgumentError(f"rate needs samples in a second, above 0, got {rate!r}")

@@ -68,10 +68,37 @@ class Compiled(Protocol):
             If an input has another dtype than the network declares.
         BackendError
             If an input is not an array of a known library, or was deleted.
+
+        Examples
+        --------
+        >>> import jax, jax.numpy as jnp
+        >>> import fcconv
+        >>> from fcconv.demo.network import load_faces
+        >>> network = fcconv.compile(load_faces(), "jax")
+        >>> loss = lambda params, windows: network.apply(params, windows).mean()
+        >>> gradients = jax.grad(loss)(network.params, jnp.ones((2, 1, 25, 25)))
+        >>> gradients["score.weight"].shape
+        (1, 64)
         """
 
     def __call__(self, *inputs: Any) -> Any:
-        """Compute on arrays, with the weights in `params`; see :meth:`apply`."""
+        """Compute on arrays, with the weights in `params`.
+
+        Parameters
+        ----------
+        *inputs : array
+            One array per input, of the shape and dtype that it declares; the batch is free.
+
+        Returns
+        -------
+        array or tuple of array
+            The output, or one array per output.
+
+        Raises
+        ------
+        ArgumentError, ShapeError, DtypeError, BackendError
+            As of :meth:`apply`.
+        """
 
     def __repr__(self) -> str:
         """Name the engine and the inputs."""

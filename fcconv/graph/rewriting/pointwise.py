@@ -40,6 +40,18 @@ class Pointwise(Rewritten):
         The layers that were replaced.
     left : tuple of str
         The products that were left, and why.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fcconv
+    >>> from fcconv.demo.network import load_faces
+    >>> network = fcconv.pointwise(load_faces())
+    >>> print(network)
+    dense1                      weight 64x800 became 64x800x1x1
+    score                       weight 1x64 became 1x64x1x1
+    >>> network(np.zeros((2, 1, 25, 25), np.float32)).shape
+    (2, 1)
     """
 
     model: ir.Model
@@ -58,7 +70,27 @@ class Pointwise(Rewritten):
         return f"<Pointwise layers={len(self.layers)}, left={len(self.left)}>"
 
     def __call__(self, *inputs: Any) -> Any:
-        """Compute on arrays, by the backend of the first one."""
+        """Compute on arrays, by the backend of the first one.
+
+        Parameters
+        ----------
+        *inputs : array
+            One array per input, of the shape and dtype that the network declares.
+
+        Returns
+        -------
+        array or tuple of array
+            The output, or one array per output.
+
+        Raises
+        ------
+        ArgumentError
+            If there is another number of inputs.
+        ShapeError, DtypeError
+            If an input has another shape or dtype.
+        BackendError
+            If an input is not an array of a known library.
+        """
         return self._on_any_backend(*inputs)
 
     @functools.cached_property

@@ -67,6 +67,17 @@ class Sliding(Rewritten):
         The node from which on each window is computed by itself, if windows stop sharing.
     cost : Cost, optional
         Multiplications for each window, of a network that was written for exact windows.
+
+    Examples
+    --------
+    >>> import fcconv
+    >>> from fcconv.demo.network import load_faces
+    >>> print(fcconv.convolutionize(load_faces(), stride=2))
+    window                      25x25
+    what a score depends on     25x25
+    pixels a cell reads         0 to 25, 0 to 25
+    window stride               2x2
+    every cell equals its crop  yes
     """
 
     model: ir.Model
@@ -119,7 +130,25 @@ class Sliding(Rewritten):
         return self.model if self.patch is None else self.patch
 
     def compiled(self, engine: compiling.Engine, *, patch: bool = False) -> Compiled:
-        """Return the network, or what scores its crops, on an engine; compiled once for each."""
+        """Return the network, or what scores its crops, on an engine; compiled once for each.
+
+        Parameters
+        ----------
+        engine : Engine
+            What computes.
+        patch : bool
+            Whether what scores windows that are cut out is wanted.
+
+        Returns
+        -------
+        Compiled
+            The network, as a callable on arrays.
+
+        Raises
+        ------
+        BackendError
+            If the engine is not installed.
+        """
         model = self.cropping if patch else self.model
         key = engine, model is self.patch
         if key not in self._engines:
@@ -170,13 +199,54 @@ class Sliding(Rewritten):
             If a window does not fit into `size`.
         BackendError
             If the engine is unknown or not installed.
+
+        Examples
+        --------
+        >>> import fcconv
+        >>> from fcconv.demo.network import load_faces
+        >>> print(fcconv.convolutionize(load_faces()).stream(axis=2))
+        window                      25 samples
+        what a score depends on     25 samples
+        window stride               3 samples
+        chunks                      multiples of 3 samples
+        warm-up                     8 cells, 24 samples
+        latency                     at most 2 samples
+        state                       6544 bytes
         """
         from fcconv.streaming.opening import open_stream
 
         return open_stream(self, axis, chunk, size, compiling.known_engine(engine, providers))
 
     def __call__(self, images: Any) -> Any:
-        """Score images with the backend of the array."""
+        """Score images with the backend of the array.
+
+        Parameters
+        ----------
+        images : array, shape (N, C, *S)
+            In the layout and dtype of the patch network's input, at least a window large.
+
+        Returns
+        -------
+        array, shape (N, K, *windows), or tuple of array
+            The scores, or those of each output.
+
+        Raises
+        ------
+        ShapeError
+            If a window does not fit into the images, or they have other channels.
+        DtypeError
+            If they have another dtype.
+        BackendError
+            If they are not an array of a known library.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fcconv
+        >>> from fcconv.demo.network import load_faces
+        >>> fcconv.convolutionize(load_faces())(np.zeros((2, 1, 31, 40), np.float32)).shape
+        (2, 1, 3, 6)
+        """
         self._check_size(images)
         return self._on_any_backend(images)
 

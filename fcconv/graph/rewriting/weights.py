@@ -38,6 +38,21 @@ class PatchNetwork(Rewritten):
         The network.
     weights : dict of str to array
         Its weights by name.
+
+    Examples
+    --------
+    >>> import fcconv
+    >>> from fcconv.demo.network import load_faces
+    >>> sliding = fcconv.convolutionize(load_faces())
+    >>> print(fcconv.patch_of(sliding, fcconv.compile(sliding).params))
+    conv1.bias                  16
+    conv1.weight                16x1x5x5
+    conv2.bias                  32
+    conv2.weight                32x16x3x3
+    dense1.bias                 64
+    dense1.weight               64x800
+    score.bias                  1
+    score.weight                1x64
     """
 
     model: ir.Model
