@@ -6,20 +6,23 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import onnxruntime
 import pytest
 
 import fcconv
+import fcconv_jax
 from comparing import assert_identical
 from fcconv.cli import app
 from fcconv.errors import FcconvError, OutputError
 from fcconv.graph.engines.providers import find_providers
 from fcconv.scanning.saved import open_scan
-from scan_cases import WINDOWS, picture, small_network
+from scan_cases import WINDOWS, memory_for, picture, small_network
 
 CPU, AZURE = "CPUExecutionProvider", "AzureExecutionProvider"
 CUDA, DIRECTML = "CUDAExecutionProvider", "DmlExecutionProvider"
@@ -137,6 +140,34 @@ def test_the_command_line_tells_them(
 
 
 # Devices ----------------------------------------------------------------------------------------
+
+
+def test_a_tile_goes_to_the_device_once_and_its_scores_come_back_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sliding, moved = fcconv.convolutionize(small_network()), Counter[str]()
+    memory = memory_for(6, sliding, picture(), windows="shared", engine="jax")
+    fcconv.scan(sliding, picture(), engine="jax", memory=memory)  # the weights are there from now
+    there, back = fcconv_jax.asarray, fcconv_jax.to_numpy
+
+    def asarray(values: Any) -> Any:
+        moved["there"] += isinstance(values, np.ndarray)  # and not while it is traced
+        with jax.transfer_guard_host_to_device("allow"):
+            return there(values)
+
+    def to_numpy(array: Any) -> Any:
+        moved["back"] += 1
+        return back(array)
+
+    monkeypatch.setattr(fcconv_jax, "asarray", asarray)
+    monkeypatch.setattr(fcconv_jax, "to_numpy", to_numpy)
+    jax.config.update("jax_transfer_guard_host_to_device", "disallow_explicit")  # on any thread
+    try:
+        found = fcconv.scan(sliding, picture(), engine="jax", memory=memory)
+    finally:
+        jax.config.update("jax_transfer_guard_host_to_device", None)
+    assert found.computed >= 6
+    assert moved == {"there": found.computed, "back": found.computed}
 
 
 def test_jax_computes_on_the_device_that_it_is_told(tmp_path: Path) -> None:
