@@ -72,6 +72,7 @@ SUITES: dict[str, Callable[[], Suite[Any]]] = {
     "peaks": partial(_made_by, "peaks"),
     "slide": partial(_made_by, "slides"),
     "streams": partial(_made_by, "streams"),
+    "peers": partial(_made_by, "peers"),
 }
 
 
