@@ -15,12 +15,12 @@ import threadpoolctl
 from fcconv_bench.processes import available_cores, process
 from fcconv_bench.suite import CPU
 
-LIBRARIES = {
-    **{name: name for name in ("fcconv", "numpy", "scipy", "jax", "jaxlib", "torch")},
-    **{name: name for name in ("onnxruntime", "monai")},
-    **{"scikit-image": "skimage", "scikit-learn": "sklearn"},
-}
-"""Their modules, by the names that they are installed by."""
+LIBRARIES = (
+    *("fcconv", "numpy", "scipy", "jax", "jaxlib", "torch", "onnxruntime", "monai"),
+    *("scikit-image", "scikit-learn"),
+)
+MODULES = {"scikit-image": "skimage", "scikit-learn": "sklearn"}
+"""Of those that have another name."""
 
 BLAS_FACTS = ("internal_api", "version", "architecture", "num_threads")
 SETTINGS = ("OPENBLAS_", "OMP_", "MKL_", "XLA_", "JAX_")
@@ -36,7 +36,7 @@ def environment() -> dict[str, Any]:
 
 
 def _environment() -> dict[str, Any]:
-    found = [name for name, module in LIBRARIES.items() if importlib.util.find_spec(module)]
+    found = [name for name in LIBRARIES if importlib.util.find_spec(MODULES.get(name, name))]
     return {
         "processor": _processor(),
         "cores": available_cores(),

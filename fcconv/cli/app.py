@@ -90,7 +90,10 @@ def demo(backend: str, out: Path, seed: int | None) -> int:
     "--suite",
     "suites",
     type=click.Choice(
-        ["layers", "convolutions", "networks", "scans", "peaks", "slide", "streams", "peers"]
+        [
+            *("layers", "convolutions", "networks", "scans", "stages", "peaks"),
+            *("slide", "streams", "peers"),
+        ]
     ),
     multiple=True,
     default=["layers"],
