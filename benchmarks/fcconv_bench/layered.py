@@ -179,11 +179,10 @@ def jax_function(network: Layered) -> Callable[[Any], Any]:
 
     axes = "DHW"[-len(network.window) :]
     layout = (f"N{axes}C", f"{axes}IO", f"N{axes}C")
-    arrays = [  # outputs last, channels before them
-        tuple(map(jax.numpy.asarray, (np.moveaxis(weight, (0, 1), (-1, -2)), bias)))
-        if weight.size
-        else (weight, bias)
-        for _, weight, bias in network.weighted
+    # outputs last, channels before them
+    arrays = [
+        (jax.numpy.asarray(w if w.size == 0 else np.moveaxis(w, (0, 1), (-1, -2))), bias)
+        for _, w, bias in network.weighted
     ]
     last = len(network.layers) - 1
 

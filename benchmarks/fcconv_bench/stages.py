@@ -154,7 +154,8 @@ def _proof(image: Image, _engine: str) -> Call:
 
 
 def _whole(image: Image, engine: str) -> Call:
-    return scans.COMPARED[image.group][scans.SCAN](image, engine)
+    group = "command for scores and files, over scoring"
+    return scans.COMPARED[group][scans.SCAN](replace(image, group=group), engine)
 
 
 STAGES: dict[str, Callable[[Image, str], Call]] = {
@@ -172,10 +173,9 @@ STAGES: dict[str, Callable[[Image, str], Call]] = {
 
 def suite() -> Suite[Staged]:
     """Return BigTIFFs of two networks, and the stages of a scan of each."""
-    group = "command for scores and files, over scoring"
     cases = (
-        Staged(Image(group, networks.grey, (12_288, 12_288), 24)),
-        Staged(Image(group, networks.colour, (5_000, 5_000), 4)),
+        Staged(Image(scans.FILE, networks.grey, (12_288, 12_288), 24)),
+        Staged(Image(scans.FILE, networks.colour, (5_000, 5_000), 4)),
     )
     contenders = [Way(stage, "onnxruntime") for stage in STAGES]
     title = "Where the seconds of fcconv scan go"

@@ -34,7 +34,7 @@ class Work:
     stride : int
         Pixels from one window to the next.
     cropped : int, optional
-        Windows along each axis on which crops are timed; that of all is in proportion.
+        Windows along the first axis on which crops are timed; that of all is in proportion.
     """
 
     group: str
@@ -69,13 +69,11 @@ class Work:
         )
 
     def part(self) -> Work:
-        """Return the part on which crops are timed."""
+        """Return the part on which crops are timed: its rows are whole, as they are batches."""
         if self.cropped is None:
             return self
-        window, most = self.network.window, self.cropped
-        cells = (min(n, most) for n in self.cells)
-        size = tuple(w + (n - 1) * self.stride for n, w in zip(cells, window, strict=True))
-        return replace(self, size=size)
+        length = self.network.window[0] + (min(self.cropped, self.cells[0]) - 1) * self.stride
+        return replace(self, size=(length, *self.size[1:]))
 
     def image(self) -> Array:
         """Draw whole numbers ``(channels, *size)``; those of a part are its own."""
@@ -97,7 +95,7 @@ IMAGE, SOUND, PIXELS = "VGG-like 64x64", "one second of sound", "MLP 15x15"
 def works() -> tuple[Work, ...]:
     """Return what is to be scored."""
     return (
-        Work(IMAGE, Layered(3, (64, 64), VGG_LIKE), (1024, 1024), 8, cropped=32),
+        Work(IMAGE, Layered(3, (64, 64), VGG_LIKE), (1024, 1024), 8, cropped=8),
         Work(SOUND, Layered(1, (RATE,), VOICE), (3600 * RATE,), 256, cropped=1024),
         Work(PIXELS, Layered(1, (15, 15), MLP), (512, 512), 1),
     )
