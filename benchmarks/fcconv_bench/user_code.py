@@ -40,7 +40,7 @@ def fcconv_scan(network: str, _window: tuple[int, ...], stride: int) -> Scores:
 def monai_images(network: Any, window: tuple[int, ...], stride: int) -> Scores:
     """Slide windows by MONAI, and blend none: the first cell of a window holds its score."""
     import torch
-    from monai.inferers import sliding_window_inference
+    from monai.inferers import sliding_window_inference  # pyright: ignore[reportMissingImports]
 
     cells = window[0] // stride
     first = torch.zeros(window)
@@ -144,7 +144,7 @@ def onnxruntime_images(network: str, window: tuple[int, ...], stride: int) -> Sc
         windows = np.lib.stride_tricks.sliding_window_view(image, window, (1, 2))
         rows = windows[:, ::stride, ::stride].transpose(1, 2, 0, 3, 4)
         made = [session.run(None, {name: np.ascontiguousarray(row)})[0] for row in rows]
-        return np.stack(made)
+        return np.stack(made)  # pyright: ignore[reportCallIssue, reportArgumentType]
 
     return scores
 
@@ -162,6 +162,6 @@ def onnxruntime_sound(network: str, window: tuple[int, ...], stride: int) -> Sco
         windows = windows[:, ::stride].transpose(1, 0, 2)
         batches = [windows[k : k + 256] for k in range(0, len(windows), 256)]
         made = [session.run(None, {name: np.ascontiguousarray(batch)})[0] for batch in batches]
-        return np.concatenate(made)
+        return np.concatenate(made)  # pyright: ignore[reportCallIssue, reportArgumentType]
 
     return scores
