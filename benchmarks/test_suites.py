@@ -44,7 +44,10 @@ def test_every_contender(
     contender: Contender[Any], case: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    result = contender.prepare(case).call()
+    prepared = contender.prepare(case)
+    result = prepared.call()
+    if prepared.check is not None:
+        prepared.check(result)
     if isinstance(case, Case):
         check(result, contender, case)
 

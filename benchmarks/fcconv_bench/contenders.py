@@ -8,27 +8,27 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from fcconv_bench import peers
+from fcconv_bench import convolving
 from fcconv_bench.cases import Case
 from fcconv_bench.suite import CPU, Call, Facts, Prepared, full_name
 
 LIMIT = "limit"
-"""The least that a layer takes: see :func:`fcconv_bench.peers.limit`."""
+"""The least that a layer takes: see :func:`fcconv_bench.convolving.limit`."""
 
 OURS = ("fcconv numpy", "fcconv jax")
 
 CALLS: dict[str, Callable[[Case], Call]] = {
-    LIMIT: peers.limit,
-    "fcconv numpy": peers.fcconv_numpy,
-    "torch": peers.torch,
-    "onnxruntime": peers.onnxruntime,
-    "scipy": peers.scipy,
+    LIMIT: convolving.limit,
+    "fcconv numpy": convolving.fcconv_numpy,
+    "torch": convolving.torch,
+    "onnxruntime": convolving.onnxruntime,
+    "scipy": convolving.scipy,
 }
 
 PROGRAMS: dict[str, Callable[[Case], Callable[..., Any]]] = {
-    LIMIT: peers.limit_program,
-    "fcconv jax": peers.fcconv_program,
-    "lax": peers.lax_program,
+    LIMIT: convolving.limit_program,
+    "fcconv jax": convolving.fcconv_program,
+    "lax": convolving.lax_program,
 }
 """What JAX compiles; the limit, too, on a device other than the CPU."""
 
@@ -66,7 +66,7 @@ class ConvContender:
 
     def can(self, case: Case) -> bool:
         """Whether it computes a case in reasonable time."""
-        return self.name != "scipy" or peers.scipy_can(case)
+        return self.name != "scipy" or convolving.scipy_can(case)
 
     def prepare(self, case: Case) -> Prepared:
         """Make the operands of a case, and compile what JAX compiles."""
@@ -78,7 +78,7 @@ class ConvContender:
     def _compiled(self, case: Case) -> Prepared:
         import jax
 
-        arrays = peers.limit_operands(case) if self.name == LIMIT else case.arrays()
+        arrays = convolving.limit_operands(case) if self.name == LIMIT else case.arrays()
         operands = jax.device_put(arrays, jax.devices(self.platform)[0])
         begin = time.perf_counter()
         program = jax.jit(PROGRAMS[self.name](case)).lower(*operands).compile()

@@ -15,7 +15,13 @@ import threadpoolctl
 from fcconv_bench.processes import available_cores, process
 from fcconv_bench.suite import CPU
 
-LIBRARIES = ("fcconv", "numpy", "scipy", "jax", "jaxlib", "torch", "onnxruntime")
+LIBRARIES = (
+    *("fcconv", "numpy", "scipy", "jax", "jaxlib", "torch", "onnxruntime", "monai"),
+    *("scikit-image", "scikit-learn"),
+)
+MODULES = {"scikit-image": "skimage", "scikit-learn": "sklearn"}
+"""Of those that have another name."""
+
 BLAS_FACTS = ("internal_api", "version", "architecture", "num_threads")
 SETTINGS = ("OPENBLAS_", "OMP_", "MKL_", "XLA_", "JAX_")
 
@@ -30,7 +36,7 @@ def environment() -> dict[str, Any]:
 
 
 def _environment() -> dict[str, Any]:
-    found = [name for name in LIBRARIES if importlib.util.find_spec(name)]
+    found = [name for name in LIBRARIES if importlib.util.find_spec(MODULES.get(name, name))]
     return {
         "processor": _processor(),
         "cores": available_cores(),

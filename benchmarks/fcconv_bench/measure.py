@@ -139,6 +139,7 @@ def row(suite: str, case: Any, contender: Contender[Any], times: list[float], fa
         facts.output_bytes,
         facts.compile_seconds,
         facts.peak_bytes,
+        facts.lines,
     )
 
 
@@ -148,9 +149,15 @@ def _prepared(contender: Contender[Any], case: Any) -> Prepared:
 
 
 def prepare(contender: Contender[Any], case: Any) -> Facts:
-    """Make the operands of a case and keep them in this process, in place of the last ones."""
+    """Make the operands of a case and keep them in this process, in place of the last ones.
+
+    Where the result of a call can be checked, it is.
+    """
     _prepared.cache_clear()  # first: large operands may not fit twice
-    return _prepared(contender, case).facts
+    made = _prepared(contender, case)
+    if made.check is not None:
+        made.check(made.call())
+    return made.facts
 
 
 def time_round(contender: Contender[Any], case: Any) -> list[float]:

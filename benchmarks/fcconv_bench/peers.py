@@ -1,159 +1,161 @@
-"""How each contender computes a convolution: as a call of ready operands, or a program of JAX."""
+"""The suite of peers: what a user would pick instead, beside fcconv on the same work.
+
+Each contender is what a user writes (:mod:`fcconv_bench.user_code`). What it sets up at first is in
+its memory, and in no time.
+"""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any
+import functools
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-import fcconv
-from fcconv_bench.cases import ITEMSIZE, Case
-from fcconv_bench.processes import available_cores
-from fcconv_bench.suite import Call
+from fcconv_bench import layered, user_code, works
+from fcconv_bench.layered import Dense
+from fcconv_bench.suite import CPU, Facts, Prepared, Suite
+from fcconv_bench.user_code import Scores
+from fcconv_bench.works import Work
 
 Array = npt.NDArray[Any]
+Code = Callable[[Any, tuple[int, ...], int], Scores]
+
+SCAN = "fcconv"
 
 
-def limit(case: Case) -> Call:
-    """Return the least that the layer takes: one matrix product, or for groups one copy.
+class Form(NamedTuple):
+    """In what form a library takes networks and images."""
 
-    A layer with groups computes little for each pixel, and memory bounds it: the copy reads half
-    the bytes of input and result and writes as many, in one thread, as NumPy copies.
-    """
-    operands = limit_operands(case)
-    return partial(np.matmul, *operands) if case.groups == 1 else partial(np.copy, *operands)
+    network: Callable[[Work], Any]
+    image: Callable[[Array], Any]
 
 
-def limit_operands(case: Case) -> tuple[Array, ...]:
-    """Make what the limit multiplies, or what it copies."""
-    if case.groups == 1:
-        return case.matrices()
-    return (np.ones(case.moved_bytes // (2 * ITEMSIZE), np.float32),)
-
-
-def limit_program(case: Case) -> Callable[..., Any]:
-    """Return the limit as a program of JAX."""
-    import jax
-
-    if case.groups == 1:
-        return partial(jax.numpy.matmul, precision="highest")
-    return partial(jax.numpy.copy)
-
-
-def fcconv_numpy(case: Case) -> Call:
-    """Return fcconv on arrays of NumPy."""
-    return partial(fcconv.conv, *case.arrays(), **case.arguments)
-
-
-def fcconv_program(case: Case) -> Callable[..., Any]:
-    """Return fcconv as a program of JAX."""
-    return partial(fcconv.conv, **case.arguments)
-
-
-def torch(case: Case) -> Call:
-    """Return the convolution of PyTorch."""
+def _tensor(image: Array) -> Any:
     import torch
 
-    arrays = [torch.from_numpy(array) for array in case.arrays()]
-    return partial(torch.nn.functional.conv2d, *arrays, **case.arguments)
+    return torch.from_numpy(image)
 
 
-def lax_program(case: Case) -> Callable[..., Any]:
-    """Return what JAX offers, as it stands in its documentation: NCHW and OIHW."""
-    from jax import lax
+def _channels_last(image: Array) -> Any:
+    import jax
 
-    def program(x: Any, weight: Any, bias: Any = None) -> Any:
-        y = lax.conv_general_dilated(
-            x,
-            weight,
-            window_strides=(case.stride,) * 2,
-            padding=((case.padding, case.padding),) * 2,
-            feature_group_count=case.groups,
-            precision=lax.Precision.HIGHEST,
-        )
-        return y if bias is None else y + bias[None, :, None, None]
-
-    return program
+    return jax.numpy.asarray(np.moveaxis(image, 0, -1))
 
 
-def onnxruntime(case: Case) -> Call:
-    """Return a session of onnxruntime with one node, whose weights are ready."""
-    import onnxruntime
-    from onnx import TensorProto, helper
-
-    x, *operands = case.arrays()
-    weights = dict(zip(("weight", "bias"), operands, strict=False))
-    node = helper.make_node(
-        "Conv",
-        ["x", *weights],
-        ["y"],
-        strides=[case.stride] * 2,
-        pads=[case.padding] * 4,
-        group=case.groups,
-    )
-    graph = helper.make_graph(
-        [node],
-        "layer",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, case.input)],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, case.output)],
-        [_in_memory(name, array) for name, array in weights.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = available_cores()
-    values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
-    options.add_external_initializers(list(weights), values)
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    return partial(_run, session, x, values)
+FORMS = {
+    "file": Form(Work.saved, np.asarray),
+    "torch": Form(lambda work: layered.torch_module(work.network), _tensor),
+    "jax": Form(lambda work: layered.jax_function(work.network), _channels_last),
+    "sklearn": Form(lambda work: layered.sklearn_model(work.network), lambda image: image[0]),
+}
 
 
-def _run(session: Any, x: Array, weights: Sequence[Any]) -> Array:
-    """Run a session; it reads its weights in place, so that they must live as long as the call."""
-    return np.asarray(session.run(None, {"x": x})[0])
+@dataclass(frozen=True)
+class Peer:
+    """A way to score windows.
 
-
-def _in_memory(name: str, array: Array) -> Any:
-    """Declare a weight that a session is given: in the model it would be copied several times."""
-    from onnx import StringStringEntryProto, TensorProto
-
-    return TensorProto(
-        name=name,
-        dims=array.shape,
-        data_type=TensorProto.FLOAT,
-        data_location=TensorProto.EXTERNAL,
-        external_data=[StringStringEntryProto(key="location", value="memory")],
-    )
-
-
-def scipy(case: Case) -> Call:
-    """Return a correlation for each output, by the method that SciPy chooses; see `scipy_can`."""
-    signal = importlib.import_module("scipy.signal")
-    x, weight, *biases = case.arrays()
-    bias = biases[0][:, None, None] if biases else 0
-    pad = (case.padding, case.padding)
-    x = np.pad(x, ((0, 0), (0, 0), pad, pad))
-
-    def call() -> Array:
-        maps = [signal.correlate(x, kernel[None], mode="valid") for kernel in weight]
-        return np.concatenate(maps, axis=1) + bias
-
-    return call
-
-
-SCIPY_MULTIPLICATIONS = 15_000_000
-"""What SciPy takes a few tenths of a second for."""
-
-
-def scipy_can(case: Case) -> bool:
-    """Whether SciPy computes the case in reasonable time.
-
-    It knows neither strides nor groups, and runs in one thread. Left are most layers at batch 1,
-    the smaller ones at batch 32 and on a map, and the smaller 1x1 convolutions.
+    Attributes
+    ----------
+    name : str
+        What it is called.
+    libraries : tuple of str
+        What it needs.
+    form : str
+        How it takes networks and images: one of `FORMS`.
+    images, sound : callable, optional
+        What a user writes, for images and for recordings.
+    outputs_first : bool
+        Whether outputs are the first axis of its scores, or the last.
+    platform : str
+        What it runs on.
+    is_resident : bool
+        Its peak is that of resident memory.
     """
-    return (case.stride, case.groups) == (1, 1) and case.multiplications <= SCIPY_MULTIPLICATIONS
+
+    name: str
+    libraries: tuple[str, ...]
+    form: str
+    images: Code
+    sound: Code | None = None
+    outputs_first: bool = False
+    platform: str = CPU
+    is_resident: bool = True
+
+    def __str__(self) -> str:
+        """Name it."""
+        return self.name
+
+    def can(self, work: Work) -> bool:
+        """Whether a user can write it; scikit-learn knows dense layers only."""
+        are_dense = all(isinstance(layer, Dense) for layer in work.network.layers)
+        is_written = len(work.size) > 1 or self.sound is not None
+        return is_written and (are_dense or self.form != "sklearn")
+
+    def prepare(self, work: Work) -> Prepared:
+        """Make network and image; the first call sets up what a user's script does."""
+        whole, form = work.windows, FORMS[self.form]
+        work = work if self.name == SCAN else work.part()
+        code = self.code(work)
+        network, image = form.network(work), form.image(work.image())
+        begun = functools.cache(lambda: code(network, work.network.window, work.stride))
+
+        def call() -> Array:
+            made = np.asarray(begun()(image))
+            return made if self.outputs_first else np.moveaxis(made, -1, 0)
+
+        facts = Facts(output_bytes=0, calls=whole / work.windows, lines=user_code.lines_of(code))
+        return Prepared(
+            call, facts, None if self.name == SCAN else functools.partial(self.check, work)
+        )
+
+    def code(self, work: Work) -> Code:
+        """Return what a user writes."""
+        return self.images if self.sound is None or len(work.size) > 1 else self.sound
+
+    def check(self, work: Work, made: Array) -> None:
+        """Check that scores are those of fcconv, bit for bit.
+
+        Raises
+        ------
+        RuntimeError
+            If they are not.
+        """
+        expected = PEERS[0].prepare(work).call()
+        if not np.array_equal(made, expected):
+            raise RuntimeError(f"{self} scores {work.name} otherwise than {SCAN}")
+
+
+PEERS = (
+    Peer(
+        SCAN, ("onnxruntime",), "file", user_code.fcconv_scan, user_code.fcconv_scan,
+        outputs_first=True,
+    ),
+    Peer("MONAI", ("torch", "monai"), "torch", user_code.monai_images, outputs_first=True),
+    Peer("torch unfold", ("torch",), "torch", user_code.torch_images, user_code.torch_sound),
+    Peer("jit(vmap)", ("jax",), "jax", user_code.jax_images, user_code.jax_sound),
+    Peer("scikit-learn", ("skimage", "sklearn"), "sklearn", user_code.sklearn_images),
+    Peer(
+        "onnxruntime crops", ("onnxruntime",), "file",
+        user_code.onnxruntime_images, user_code.onnxruntime_sound,
+    ),
+)  # fmt: skip
+
+
+def suite() -> Suite[Work]:
+    """Return works, and what users would pick of what is installed."""
+    missing = {
+        peer: [name for name in peer.libraries if not importlib.util.find_spec(name)]
+        for peer in PEERS
+    }
+    here = [peer for peer in PEERS if not missing[peer]]
+    notes = [
+        f"{peer} is left out, without {', '.join(names)}"
+        for peer, names in missing.items()
+        if names
+    ]
+    title = "What a user would pick instead"
+    return Suite("peers", title, SCAN, (SCAN,), works.works(), lambda _: here, tuple(notes))

@@ -35,6 +35,8 @@ class Row:
     peak_bytes : int or None
         Most memory that one call takes beyond its operands, its result included; None where the
         system does not say.
+    lines : int or None
+        Lines that a user writes, where they are counted.
     """
 
     suite: str
@@ -50,6 +52,7 @@ class Row:
     output_bytes: int | None
     compile_seconds: float | None
     peak_bytes: int | None
+    lines: int | None = None
 
     @property
     def name(self) -> str:

@@ -38,6 +38,9 @@ Array = npt.NDArray[Any]
 PLAIN = "plain"
 SCAN = "scan"
 
+THRESHOLD = 2.0
+"""Score of a peak: these networks have random weights."""
+
 LOOPED = 64
 """Windows that a plain loop scores together."""
 
@@ -198,7 +201,7 @@ def _of_pixels(image: Image, engine: str) -> Call:
 def _command(image: Image, engine: str) -> Call:
     model, written = temporary("model.onnx"), WRITTEN[image.group]
     onnx.save(image.network(), model)
-    words = ["--engine", engine, "--stride", f"{image.stride}", "--threshold", "2"]
+    words = ["--engine", engine, "--stride", f"{image.stride}", "--threshold", f"{THRESHOLD}"]
     if "scores" in written:
         words += ["--out", temporary("command.zarr"), "--overwrite"]
     if "files" in written:

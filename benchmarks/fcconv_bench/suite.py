@@ -28,6 +28,8 @@ class Facts:
         Most memory beyond the operands, the result included, as a compiler says.
     calls : float
         How many such calls make the case: of one that takes long, a part is called.
+    lines : int, optional
+        Lines that a user writes for it.
     """
 
     multiplications: int | None = None
@@ -35,14 +37,26 @@ class Facts:
     compile_seconds: float | None = None
     peak_bytes: int | None = None
     calls: float = 1.0
+    lines: int | None = None
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A call whose operands are ready, and the facts of it."""
+    """A call whose operands are ready, and the facts of it.
+
+    Attributes
+    ----------
+    call : callable
+        Computes the case.
+    facts : Facts
+        What is known of it.
+    check : callable, optional
+        Takes what a call returns, before anything is timed, and raises if that is wrong.
+    """
 
     call: Call
     facts: Facts
+    check: Callable[[Any], None] | None = None
 
 
 class TimedCase(Protocol):
@@ -110,6 +124,8 @@ class Suite(Generic[CaseT]):
         What is computed.
     contenders : callable
         Takes the platforms that JAX sees, and lists who can run here, the reference first.
+    notes : tuple of str
+        What is said below the tables.
     """
 
     name: str
@@ -118,6 +134,7 @@ class Suite(Generic[CaseT]):
     ours: tuple[str, ...]
     cases: tuple[CaseT, ...]
     contenders: Callable[[Iterable[str]], Sequence[Contender[CaseT]]]
+    notes: tuple[str, ...] = ()
 
 
 def full_name(contender: str, platform: str) -> str:

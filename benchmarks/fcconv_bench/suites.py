@@ -69,9 +69,11 @@ SUITES: dict[str, Callable[[], Suite[Any]]] = {
     "convolutions": convolutions,
     "networks": partial(_made_by, "passes"),
     "scans": partial(_made_by, "scans"),
+    "stages": partial(_made_by, "stages"),
     "peaks": partial(_made_by, "peaks"),
     "slide": partial(_made_by, "slides"),
     "streams": partial(_made_by, "streams"),
+    "peers": partial(_made_by, "peers"),
 }
 
 

@@ -70,6 +70,15 @@ def summary_table(figures: Iterable[Figure]) -> Table:
     return table
 
 
+def user_table(rows: Iterable[Row]) -> Table:
+    """Lay out what a user cares for: seconds, megabytes beyond the image, lines to write."""
+    table = _table("What a user has of it", "case", "contender", "seconds", "MB", "lines")
+    for row in rows:
+        memory = None if row.peak_bytes is None else row.peak_bytes / 1e6
+        table.add_row(row.case, row.name, f"{row.seconds:.3g}", _most([memory]), f"{row.lines}")
+    return table
+
+
 def slower_table(pairs: Iterable[tuple[Row, Row]]) -> Table:
     """Lay out what got slower, then and now."""
     table = _table(f"Slower: {RULE}", "case", "contender", "then, ms", "now, ms", "ratio")

@@ -89,7 +89,12 @@ def demo(backend: str, out: Path, seed: int | None) -> int:
 @click.option(
     "--suite",
     "suites",
-    type=click.Choice(["layers", "convolutions", "networks", "scans", "peaks", "slide", "streams"]),
+    type=click.Choice(
+        [
+            *("layers", "convolutions", "networks", "scans", "stages", "peaks"),
+            *("slide", "streams", "peers"),
+        ]
+    ),
     multiple=True,
     default=["layers"],
     show_default=True,

@@ -19,7 +19,7 @@ from fcconv_bench.rows import Row, read_json, write_json
 from fcconv_bench.suite import Suite
 from fcconv_bench.suites import SUITES
 from fcconv_bench.summary import Figure, figures, remarks
-from fcconv_bench.tables import slower_table, suite_table, summary_table
+from fcconv_bench.tables import slower_table, suite_table, summary_table, user_table
 
 
 def measure_and_show(names: Iterable[str], out: Path, rounds: int, old: Path | None) -> None:
@@ -58,7 +58,10 @@ def _shown(console: Console, suite: Suite[Any], rows: Sequence[Row]) -> list[Fig
     """Print the tables of a suite, and return its summary."""
     summary = figures(suite, rows)
     console.print(suite_table(suite, rows), "", summary_table(summary), "", sep="\n")
-    for remark in remarks(suite, rows):
+    written = [row for row in rows if row.lines is not None]
+    if written:
+        console.print(user_table(written), "", sep="\n")
+    for remark in (*remarks(suite, rows), *suite.notes):
         console.print(remark)
     return summary
 
