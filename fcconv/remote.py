@@ -155,7 +155,7 @@ class Remote:
         except (FcconvError, FileNotFoundError):
             raise
         except ImportError as error:
-            raise BackendError(f"{self}: {error}: pip install 'fcconv[remote]'") from error
+            raise BackendError(f"{self}: {error}: install it with pip") from error
         except Exception as error:  # each store has errors of its own
             raise BackendError(f"{self} can't be reached: {error}") from error
 
