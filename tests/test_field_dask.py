@@ -75,7 +75,7 @@ def writes_wrongly() -> None:
             cut_short.extend(Path(str(folder.path)).glob(f"[!f]*/c/{place}"))
             cut_short[0].write_bytes(cut_short[0].read_bytes()[:-1])
 
-    InFolder.write = wrongly  # type: ignore[method-assign]
+    pytest.MonkeyPatch().setattr(InFolder, "write", wrongly)  # as long as it lives
 
 
 def wrongly_written() -> list[str]:

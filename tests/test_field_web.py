@@ -33,7 +33,7 @@ pytestmark = pytest.mark.skipif(NPM is None, reason="needs npm")
 class Silent(http.server.SimpleHTTPRequestHandler):
     """Serves a folder, and prints nothing."""
 
-    def log_message(self, *_: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         pass
 
 
