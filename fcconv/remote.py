@@ -83,11 +83,15 @@ class Remote:
         with self._opened() as (files, place):
             return bool(files.exists(place))
 
-    def read_text(self, encoding: str = "utf-8") -> str:
+    def read_bytes(self) -> bytes:
         """Read an object; FileNotFoundError says that there is none."""
         with self._opened() as (files, place):
             content: bytes = files.cat_file(place)
-        return content.decode(encoding)
+        return content
+
+    def read_text(self, encoding: str = "utf-8") -> str:
+        """Read an object that is text; FileNotFoundError says that there is none."""
+        return self.read_bytes().decode(encoding)
 
     def write_bytes(self, content: bytes) -> None:
         """Put an object in the place of one that may be there."""
@@ -151,7 +155,7 @@ class Remote:
         except (FcconvError, FileNotFoundError):
             raise
         except ImportError as error:
-            raise BackendError(f"{self}: {error}: pip install 'fcconv[remote]'") from error
+            raise BackendError(f"{self}: {error}: install it with pip") from error
         except Exception as error:  # each store has errors of its own
             raise BackendError(f"{self} can't be reached: {error}") from error
 

@@ -60,8 +60,31 @@ def test_workers_make_what_one_process_makes(client: Any, tmp_path: Path) -> Non
     assert len(seen) == 1 + 16  # parts
 
 
+cut_short: list[Path] = []
+"""Chunks that this process wrote wrongly: at most one."""
+
+
+def writes_wrongly() -> None:
+    """Let this process write its first chunk without its last byte."""
+    write = InFolder.write
+
+    def wrongly(folder: InFolder, chunk: tuple[int, ...], scores: Any) -> None:
+        write(folder, chunk, scores)
+        if not cut_short:
+            place = "/".join(map(str, chunk))
+            cut_short.extend(Path(str(folder.path)).glob(f"[!f]*/c/{place}"))
+            cut_short[0].write_bytes(cut_short[0].read_bytes()[:-1])
+
+    pytest.MonkeyPatch().setattr(InFolder, "write", wrongly)  # as long as it lives
+
+
+def wrongly_written() -> list[str]:
+    """Name the chunks that this process wrote wrongly."""
+    return list(map(str, cut_short))
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="processes are stopped")
-def test_workers_that_are_killed_or_hang(tmp_path: Path) -> None:
+def test_workers_that_are_killed_or_hang_or_write_wrongly(tmp_path: Path) -> None:
     sizes = [(150, 170), (90, 260)]
     images = [begun(tmp_path / f"in-{k}", size, seed=k) for k, size in enumerate(sizes)]
     for folder in ("cluster", "alone"):
@@ -71,11 +94,14 @@ def test_workers_that_are_killed_or_hang(tmp_path: Path) -> None:
     with (
         dask.config.set({"distributed.scheduler.worker-ttl": "1500ms"}),
         distributed.LocalCluster(
-            n_workers=3, threads_per_worker=1, dashboard_address=":0"
+            n_workers=4, threads_per_worker=1, dashboard_address=":0"
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
-        killed, hanging, _ = client.run(os.getpid).values()
+        workers = client.run(os.getpid)
+        killed, hanging, *_ = workers.values()
+        wrong = list(workers)[2]
+        client.run(writes_wrongly, workers=[wrong])
         told: list[int] = []
 
         def ends(done: Any) -> None:
@@ -88,6 +114,7 @@ def test_workers_that_are_killed_or_hang(tmp_path: Path) -> None:
             out = tmp_path / "cluster" / f"{k}.zarr"
             fcconv.scan(**given, out=out, client=client, progress=ends)
         opened = client.run(lambda: unpacked.cache_info().misses)
+        assert len(client.run(wrongly_written, workers=[wrong])[wrong]) == 1
     assert 1 <= max(opened.values()) <= 2  # once for each image, by no worker twice
     for k, given in enumerate(images):
         fcconv.scan(**given, out=tmp_path / "alone" / f"{k}.zarr")

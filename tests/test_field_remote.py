@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import sys
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -119,12 +120,16 @@ def test_an_image_in_a_store(bucket: str) -> None:
     found = fcconv.scan(image=url, **given)
     assert_identical(found.scores[...], fcconv.scan(small_network(), pixels).scores, "remote")
     assert fcconv.scan(image=url, **given, existing="resume").computed == 0
+    part: dict[str, Any] = {**given, "image": url, "out": f"{bucket}/in-parts.zarr"}
+    fcconv.scan(**part, part=(1, 2))
     version = Remote(url).stamp()
     stored[1, 20, 20] = pixels[1, 20, 20] + 1
     assert "" != version != Remote(url).stamp()
     with pytest.raises(OutputError, match="its image is"):
         fcconv.scan(image=url, **given, existing="resume")
-    with pytest.raises(ImageError, match=r"nothing\.zarr is not Zarr, or not there"):
+    with pytest.raises(OutputError, match="its image is"):
+        fcconv.scan(**part, part=(2, 2))
+    with pytest.raises(ImageError, match=r"nothing\.zarr is not Zarr, or not there.*download it"):
         fcconv.scan(image=f"{bucket}/nothing.zarr", network=small_network())
 
 
@@ -148,5 +153,8 @@ def test_a_store_that_can_not_be_reached(bucket: str, monkeypatch: pytest.Monkey
     given: dict[str, Any] = {"network": small_network(), "engine": "numpy"}
     with pytest.raises(BackendError, match=r"nowhere://x\.zarr.* can't be reached: .*nowhere"):
         fcconv.scan(image=picture(), **given, out="nowhere://x.zarr")
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
+    with pytest.raises(BackendError, match=r"gs://x\.zarr: .*gcsfs.*install it with pip"):
+        fcconv.scan(image=picture(), **given, out="gs://x.zarr")
     with pytest.raises(OutputError, match="can't be written"):
         fcconv.scan(image=picture(), **given, out="s3://no-such-bucket/x.zarr")

@@ -91,7 +91,10 @@ def _format(path: Place) -> Format:
     if isinstance(path, Remote):
         if any(path.joinpath(file).is_file() for file in ZARR):
             return ZARR_FORMAT
-        raise ImageError(f"{path} is not Zarr, or not there: of a store nothing else is read")
+        raise ImageError(
+            f"{path} is not Zarr, or not there: of a store nothing else is read by region, so "
+            f"download it, and give the file"
+        )
     if not path.exists():
         raise ImageError(f"{path} does not exist")
     if path.is_dir():
