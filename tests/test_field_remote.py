@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import json
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,29 @@ def test_parts_in_a_store_write_what_a_folder_holds(bucket: str, tmp_path: Path)
     assert (last.engine, last.computed) == ("numpy", 0)
     assert objects(out) == tree(tmp_path / "x.zarr")
     assert_identical(fcconv.open_scan(out).scores[...], whole.scores[...], "opened")
+
+
+def test_an_image_is_read_from_a_web_server(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp")
+    zarr.save_array(str(tmp_path / "image.zarr"), picture())
+
+    class Handler(SimpleHTTPRequestHandler):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments, directory=str(tmp_path))
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            image = f"http://127.0.0.1:{server.server_port}/image.zarr"
+            found = fcconv.scan(small_network(), image, layout="CHW")
+            with pytest.raises(BackendError, match="PUT"):  # it only gives
+                fcconv.scan(small_network(), image, layout="CHW", out=f"{image[:-10]}x.zarr")
+        finally:
+            server.shutdown()
+    assert_identical(found.scores, fcconv.scan(small_network(), picture()).scores, "over http")
 
 
 def test_parts_that_begin_at_once_agree(bucket: str) -> None:
