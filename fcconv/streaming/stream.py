@@ -272,15 +272,16 @@ class Stream:
         >>> stream.push(rows).shape, stream.flush().shape  # 28 rows make no whole chunk
         ((1, 1, 0, 1), (1, 1, 2, 1))
         """
-        known = (self.samples - self._begun - self.written.seen) // self.stride + 1
-        count = max(known - max(self._cells - self.warmup, 0), 0)
+        # a window that is not whole has no score, even where its last samples count for nothing
+        whole = (self.samples - self._begun - self.window) // self.stride + 1
+        count = max(whole - max(self._cells - self.warmup, 0), 0)
         waiting, made = self._waiting, self._no_cells
         if waiting is not None and waiting.shape[self.axis]:
             shape = list(waiting.shape)
             shape[self.axis] = -shape[self.axis] % (self.chunk or self.smallest_chunk)
             behind = self._library.asarray(np.zeros(shape, self.dtype))
-            whole = self._library.namespace.concatenate([waiting, behind], axis=self.axis)
-            made = [_cut(output, self.cells_axis, 0, count) for output in self._scored(whole)]
+            last = self._library.namespace.concatenate([waiting, behind], axis=self.axis)
+            made = [_cut(output, self.cells_axis, 0, count) for output in self._scored(last)]
         self.reset()
         return _one_or_all(made)
 
