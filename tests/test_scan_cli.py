@@ -66,6 +66,7 @@ def test_it_finds_the_face(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
         "grey",
         "at 0.25 times its size",
         "yes",
+        "pixels, rows x columns",
     ):
         assert word in printed
     assert "Written: found.csv" in printed

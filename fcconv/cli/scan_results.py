@@ -20,6 +20,9 @@ from fcconv.scanning.result import Scan
 
 SHOWN_PEAKS = 10
 
+ORDERS = {1: "", 2: ", rows x columns"}
+"""Which axis comes first in a box, as units beside it begin with x."""
+
 SCORED = {
     "shared": "in one pass that they share",
     "exact": "in one pass that they share, each as its crop",
@@ -175,7 +178,7 @@ def _strongest(peaks: Sequence[Peaks], scan: Scan) -> Table:
     image, placed = ["image"] if batched else [], scan.coordinates
     units = [] if placed is None else [heading(placed)]
     rank = len(scan.size)
-    boxes = unit(rank) + (" along each axis" if rank > 1 else "")
+    boxes = unit(rank) + ORDERS.get(rank, " along each axis")
     for column in (*image, "class", "score", boxes, *units):
         table.add_column(column)
     for number, peak in listed[:SHOWN_PEAKS]:
