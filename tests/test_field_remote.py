@@ -75,7 +75,7 @@ def test_parts_in_a_store_write_what_a_folder_holds(bucket: str, tmp_path: Path)
 
 def test_an_image_is_read_from_a_web_server(tmp_path: Path) -> None:
     pytest.importorskip("aiohttp")
-    zarr.save_array(str(tmp_path / "image.zarr"), picture())
+    zarr.create_array(tmp_path / "image.zarr", data=picture())
 
     class Handler(SimpleHTTPRequestHandler):
         def __init__(self, *arguments: Any) -> None:
