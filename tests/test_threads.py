@@ -113,6 +113,17 @@ def test_each_thread_has_a_processor_of_its_own_where_there_is_one_for_each() ->
     assert os.sched_getaffinity(0) == mine
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system binds no threads")
+def test_threads_work_where_they_may_not_be_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "sched_setaffinity", refuse)
+    mine = tuple(os.sched_getaffinity(0))
+    with threads._pool.__wrapped__(len(mine), mine) as pool:
+        assert pool.submit(os.sched_getaffinity, 0).result() == set(mine)
+
+
 def _note(taken: list[tuple[int, int]], item: int, items: Iterator[int]) -> None:
     taken.append((item, sum(items)))
 

@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar, copy_context
 from typing import Any, TypeVar
 
@@ -129,7 +129,9 @@ def _pool(threads: int, processors: tuple[int, ...]) -> ThreadPoolExecutor:
 def _begin(places: Iterator[int | None]) -> None:
     place = next(places)
     if place is not None:
-        os.sched_setaffinity(0, {place})  # of the calling thread alone
+        # a sandbox may forbid it, or the processor be taken away: it is only a gain of time
+        with suppress(OSError):
+            os.sched_setaffinity(0, {place})  # of the calling thread alone
     _blas.hold_this_thread()
 
 
