@@ -48,8 +48,10 @@ LEAST_MULTIPLICATIONS = 1000
 """Work for a picture below which only the call takes time."""
 
 OUTPUTS_PER_CELL = 4
-OUTPUTS_PER_CELL_ON_GPU = 16
 """Outputs, as a multiple of the cells, from which moving weights costs more than gathering."""
+
+OUTPUTS_PER_CELL_ON_GPU = 16
+"""The same on a GPU."""
 
 MANY_TERMS = 1024
 """Entries of a window from which lax is faster with padding, on a plane: see `Form.PADDED`."""
