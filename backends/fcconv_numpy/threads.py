@@ -119,8 +119,8 @@ def _pool(threads: int, processors: tuple[int, ...]) -> ThreadPoolExecutor:
     """Make threads, each bound to a processor where there is one for each.
 
     The kernel wakes a thread on the processor of the one that wakes it and, for a call of some
-    milliseconds, leaves both there. With fewer threads than processors none is bound: those of
-    another process might be bound to the same.
+    milliseconds, leaves both there. With fewer threads than processors none is bound: two processes
+    that share a machine would crowd on the same, and leave others idle.
     """
     places = processors if len(processors) == threads else [None] * threads
     return ThreadPoolExecutor(threads, initializer=_begin, initargs=(iter(places),))

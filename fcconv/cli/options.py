@@ -21,7 +21,9 @@ SCANNED = PlaceType(exists=True)
 FILE = click.Path(path_type=Path, dir_okay=False)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 stride_option = click.option(
-    "--stride", metavar="S", help="Pixels from one window to the next: S, or one per axis, S,S."
+    "--stride",
+    metavar="S",
+    help="Pixels or samples from one window to the next: S, or one per axis, S,S.",
 )
 window_option = click.option(
     "--window", metavar="C,H,W", help="Shape of one input, where the network leaves it free."
