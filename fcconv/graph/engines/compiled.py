@@ -76,7 +76,7 @@ class Compiled(Protocol):
         >>> from fcconv.demo.network import load_faces
         >>> network = fcconv.compile(load_faces(), "jax")
         >>> loss = lambda params, windows: network.apply(params, windows).mean()
-        >>> gradients = jax.grad(loss)(network.params, jnp.ones((2, 1, 25, 25)))
+        >>> gradients = jax.grad(loss)(network.params, jnp.ones((2, 1, 25, 25), jnp.float32))
         >>> gradients["score.weight"].shape
         (1, 64)
         """
