@@ -121,6 +121,7 @@ def chosen(
 @pytest.mark.parametrize("batch", [0, 1, 32])
 def test_the_form_follows_from_the_shape(batch: int) -> None:
     assert chosen((batch, 512, 7, 7), (4096, 512, 7, 7)) is Form.PRODUCT
+    assert chosen((batch, 512, 7, 7), (100, 512, 7, 7), padding=3) is Form.LAX
     assert chosen((batch, 2, 999), (2, 2, 999)) is Form.PRODUCT  # no tap is named
     assert chosen((batch, 2, 999), (9999, 2, MOST_SLICES + 1)) is Form.LAX
     assert chosen((batch, 64, 56, 56), (64, 64, 1, 1), stride=2) is Form.PRODUCT
