@@ -5,11 +5,9 @@ from __future__ import annotations
 import gc
 import json
 import sys
-import threading
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,7 @@ from fcconv.scanning.group import begin_group
 from fcconv.scanning.outputs import Output
 from scan_cases import cut_into, picture, small_network
 from score_files import tree
+from serving import served
 from strategies import integers
 
 moto = pytest.importorskip("moto.server")
@@ -76,23 +75,10 @@ def test_parts_in_a_store_write_what_a_folder_holds(bucket: str, tmp_path: Path)
 def test_an_image_is_read_from_a_web_server(tmp_path: Path) -> None:
     pytest.importorskip("aiohttp")
     zarr.create_array(tmp_path / "image.zarr", data=picture())
-
-    class Handler(SimpleHTTPRequestHandler):
-        def __init__(self, *arguments: Any) -> None:
-            super().__init__(*arguments, directory=str(tmp_path))
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever).start()
-        try:
-            image = f"http://127.0.0.1:{server.server_port}/image.zarr"
-            found = fcconv.scan(small_network(), image, layout="CHW")
-            with pytest.raises(BackendError, match="PUT"):  # it only gives
-                fcconv.scan(small_network(), image, layout="CHW", out=f"{image[:-10]}x.zarr")
-        finally:
-            server.shutdown()
+    with served(tmp_path) as url:
+        found = fcconv.scan(small_network(), f"{url}/image.zarr", layout="CHW")
+        with pytest.raises(BackendError, match="PUT"):  # it only gives
+            fcconv.scan(small_network(), f"{url}/image.zarr", layout="CHW", out=f"{url}/x.zarr")
     assert_identical(found.scores, fcconv.scan(small_network(), picture()).scores, "over http")
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import shutil
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,19 +19,13 @@ import fcconv
 from browsing import complaints
 from comparing import assert_identical
 from recordings import RATE
+from serving import served
 from small_streams import recording, whole_numbers
 
 soundfile = pytest.importorskip("soundfile")
 PAGE = Path(__file__).parents[1] / "docs" / "interactive" / "listen.html"
 NPM = shutil.which("npm")
 pytestmark = pytest.mark.skipif(NPM is None, reason="needs npm")
-
-
-class Silent(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder, and prints nothing."""
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +42,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "--silent",
     ]
     subprocess.run([str(NPM), "install", *words, "onnxruntime-web"], cwd=folder, check=True)
-    handler = functools.partial(Silent, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with served(folder) as url:
+        yield url
 
 
 class Listening:
