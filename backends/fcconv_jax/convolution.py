@@ -96,7 +96,7 @@ def padded(
 ) -> jax.Array:
     """Leave the convolution to lax with a pixel of padding, and drop the cells that read it.
 
-    On a CPU, XLA computes convolutions without padding another way, which takes up to six times as
+    On a CPU, XLA computes convolutions without padding another way, which takes up to ten times as
     long.
     """
     *others, (before, after) = window.padding
