@@ -29,6 +29,19 @@ from fcconv.cli.stream import stream
 
 USAGE_ERROR = 2
 
+SUITES = (
+    "layers",
+    "convolutions",
+    "networks",
+    "scans",
+    "stages",
+    "peaks",
+    "slide",
+    "streams",
+    "peers",
+)
+"""What `fcconv bench` can time, named here as the benchmarks are imported only to run."""
+
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code."""
@@ -89,12 +102,7 @@ def demo(backend: str, out: Path, seed: int | None) -> int:
 @click.option(
     "--suite",
     "suites",
-    type=click.Choice(
-        [
-            *("layers", "convolutions", "networks", "scans", "stages", "peaks"),
-            *("slide", "streams", "peers"),
-        ]
-    ),
+    type=click.Choice(SUITES),
     multiple=True,
     default=["layers"],
     show_default=True,

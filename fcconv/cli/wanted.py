@@ -92,13 +92,13 @@ class Wanted:
                 raise click.BadParameter(
                     f"{path} is where {other} goes: take another name", param_hint=option
                 )
-            for place in read:
-                if isinstance(place, Path) and path.resolve() == place.resolve():
+            for place in (place for place in read if isinstance(place, Path)):
+                if place.resolve() == path.resolve():
                     raise click.BadParameter(
                         f"it would replace {path}, which is read or takes the scores",
                         param_hint=option,
                     )
-                if isinstance(place, Path) and place.resolve() in path.resolve().parents:
+                if place.resolve() in path.resolve().parents:
                     raise click.BadParameter(
                         f"{path} lies in {place}, which is read or takes the scores: write it "
                         f"elsewhere",
